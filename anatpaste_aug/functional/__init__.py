@@ -1,0 +1,29 @@
+"""Pure functions on tensor batches: no randomness, no state."""
+
+from .clahe import clahe
+from .components import clear_border, label_components, remove_small_components
+from .intensity import to_gray
+from .jitter import color_jitter
+from .morphology import dilate, erode, opening
+from .otsu import otsu_threshold
+from .paste import Intensities, blend, paste
+from .segment import segment_lungs
+from .shape import soft_mask
+
+__all__ = [
+    "Intensities",
+    "blend",
+    "clahe",
+    "clear_border",
+    "color_jitter",
+    "dilate",
+    "erode",
+    "label_components",
+    "opening",
+    "otsu_threshold",
+    "paste",
+    "remove_small_components",
+    "segment_lungs",
+    "soft_mask",
+    "to_gray",
+]

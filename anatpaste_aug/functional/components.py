@@ -1,0 +1,139 @@
+"""8-connected components of boolean batches: labels, clearing the border, dropping small ones."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from kornia_rs.imgproc import connected_components
+from torch import Tensor
+
+
+def label_rounds(height: int, width: int) -> int:
+    """Rounds of label propagation that an accelerator runs for an H×W mask, whatever the mask is."""
+    return 2 * math.ceil(math.log2(height * width)) + 4
+
+
+def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, Tensor]:
+    """Label the 8-connected components of every mask by propagation with pointer jumping.
+
+    Each round takes the smallest label around a pixel, hooks the pixel's own root to it and then shortens every path
+    to the root; the number of rounds grows with the logarithm of the longest path, not with its length.
+
+    Args:
+        mask: Boolean B×H×W.
+        rounds: Number of rounds. None runs until the labels stand still on the CPU, and ``label_rounds(H, W)`` on an
+            accelerator, where asking would wait for the device.
+
+    Returns:
+        int64 B×(H·W) labels (a component has the flat index of one of its pixels, the background H·W), and a boolean
+        B: whether the image's labels have settled. Labels that have not are no components.
+
+    Example:
+        >>> labels, settled = label_components(torch.eye(3, dtype=torch.bool).unsqueeze(0))
+        >>> labels.unique().tolist(), settled.item()
+        ([0, 9], True)
+    """
+    batch, height, width = mask.shape
+    background = height * width
+    flat = mask.flatten(1)
+    parent = torch.arange(background + 1, device=mask.device).repeat(batch, 1)
+    parent[:, :background].masked_fill_(~flat, background)
+    until_settled = rounds is None and mask.device.type == "cpu" and not torch.compiler.is_compiling()
+    limit = background if until_settled else label_rounds(height, width) if rounds is None else rounds
+    for _ in range(limit):
+        nearest = _smallest_around(parent[:, :background].view(mask.shape), background).flatten(1)
+        nearest = torch.where(flat, nearest, background)
+        if until_settled and torch.equal(nearest, parent[:, :background]):
+            return nearest, torch.ones(batch, dtype=torch.bool, device=mask.device)
+        root = parent[:, :background].clone()
+        parent[:, :background] = nearest
+        parent.scatter_reduce_(1, root, nearest, "amin")
+        for _ in range(3):
+            parent = parent.gather(1, parent)
+    labels = parent[:, :background]
+    nearest = _smallest_around(labels.view(mask.shape), background).flatten(1)
+    return labels, (~flat | (nearest == labels)).all(1)
+
+
+def _smallest_around(labels: Tensor, largest: int) -> Tensor:
+    padded = torch.nn.functional.pad(labels, (1, 1, 1, 1), value=largest)
+    rows = torch.minimum(torch.minimum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    return torch.minimum(torch.minimum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
+
+
+def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Drop every component that touches the image's border (``skimage.segmentation.clear_border``).
+
+    Args:
+        mask: Boolean B×H×W.
+
+    Returns:
+        The boolean B×H×W mask and a boolean B: whether the labelling settled (always on the CPU). The mask of an image
+        whose labelling did not settle is empty.
+    """
+    if _on_host(mask):
+        return _filter_on_host(mask, _touches_border), _all_true(mask)
+    labels, settled = label_components(mask)
+    on_border = torch.zeros(mask.shape[1:], dtype=torch.bool, device=mask.device)
+    on_border[0] = on_border[-1] = True
+    on_border[:, 0] = on_border[:, -1] = True
+    touched = _sum_per_label(labels, on_border.flatten().expand_as(labels)) > 0
+    keep = mask & ~touched.gather(1, labels).view(mask.shape)
+    return keep & settled.view(-1, 1, 1), settled
+
+
+def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tensor]:
+    """Drop every component of fewer than ``min_size`` pixels.
+
+    Args:
+        mask: Boolean B×H×W.
+        min_size: The smallest area that stays, in pixels.
+
+    Returns:
+        As [`clear_border`][anatpaste_aug.functional.clear_border].
+    """
+    if _on_host(mask):
+        return _filter_on_host(mask, lambda labels, count: _is_small(labels, count, min_size)), _all_true(mask)
+    labels, settled = label_components(mask)
+    area = _sum_per_label(labels, mask.flatten(1))
+    keep = mask & (area.gather(1, labels) >= min_size).view(mask.shape)
+    return keep & settled.view(-1, 1, 1), settled
+
+
+def _sum_per_label(labels: Tensor, values: Tensor) -> Tensor:
+    sums = torch.zeros(labels.shape[0], labels.shape[1] + 1, dtype=torch.int32, device=labels.device)
+    return sums.scatter_add_(1, labels, values.int())
+
+
+def _all_true(mask: Tensor) -> Tensor:
+    return torch.ones(mask.shape[0], dtype=torch.bool, device=mask.device)
+
+
+def _on_host(mask: Tensor) -> bool:
+    return mask.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _filter_on_host(mask: Tensor, drop: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Label with kornia's native code and drop the labels that ``drop`` names.
+
+    The images of the batch stand one below the other with an empty line between them: one call labels them all.
+    """
+    batch, height, width = mask.shape
+    tall = torch.zeros(batch, height + 1, width, dtype=torch.bool)
+    tall[:, :height] = mask
+    count, found = connected_components(tall.view(torch.uint8).view(-1, width, 1).numpy())
+    labels = torch.from_numpy(np.asarray(found)).view(tall.shape)
+    keep = ~drop(labels[:, :height], count)
+    keep[0] = False  # the background
+    return keep.index_select(0, labels.view(-1)).view(tall.shape)[:, :height]
+
+
+def _touches_border(labels: Tensor, count: int) -> Tensor:
+    edges = (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1])
+    touched = torch.zeros(count, dtype=torch.bool)
+    return touched.index_fill_(0, torch.cat([edge.flatten() for edge in edges]).long(), True)
+
+
+def _is_small(labels: Tensor, count: int, min_size: float) -> Tensor:
+    return torch.bincount(labels.flatten(), minlength=count) < min_size

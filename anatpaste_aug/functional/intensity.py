@@ -1,0 +1,61 @@
+"""Grey values and the 14-bit scale on which CLAHE works."""
+
+import torch
+from torch import Tensor
+
+GRAY_LEVELS = 2**14
+"""Number of grey levels CLAHE works on, as ``skimage.exposure`` defines it."""
+
+_LUMA = (19595, 38470, 7471)  # ITU-R 601-2 in 1/65536, the integers behind Pillow's "L"
+
+
+def to_gray(images: Tensor) -> Tensor:
+    """Grey images by Pillow's ``"L"`` weights.
+
+    Args:
+        images: B×1×H×W or B×3×H×W, any real dtype.
+
+    Returns:
+        B×H×W of the same dtype; uint8 is bit for bit what ``PIL.Image.convert("L")`` gives, and three equal channels
+        give that channel bit for bit in every dtype.
+
+    Example:
+        >>> to_gray(torch.full((1, 3, 32, 32), 7, dtype=torch.uint8)).unique().tolist()
+        [7]
+    """
+    if images.shape[1] == 1:
+        return images[:, 0]
+    red, green, blue = images.unbind(1)
+    if images.dtype == torch.uint8:
+        weighted = red.int() * _LUMA[0] + green.int() * _LUMA[1] + blue.int() * _LUMA[2]
+        return ((weighted + 2**15) >> 16).to(torch.uint8)
+    # Written around green, so that equal channels cancel exactly instead of to rounding.
+    return green + (red - green) * (_LUMA[0] / 65536) + (blue - green) * (_LUMA[2] / 65536)
+
+
+def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
+    """Stretch each image to 0…16383 and divide by ``bin_size``, as CLAHE's first step.
+
+    Args:
+        gray: B×H×W, uint8 or floating point, finite.
+        bin_size: Levels per histogram bin; 1 keeps the levels.
+
+    Returns:
+        int64 B×H×W. For uint8 equal to scikit-image's rounding on every value; for floating point to the precision of
+        the dtype (float16 and bfloat16 count in float32). A constant image becomes 0.
+    """
+    flat = gray.flatten(1)
+    low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+    if gray.dtype == torch.uint8:
+        # An image has only 256 values: the arithmetic runs on a table, in the float64 of the definition.
+        values = torch.arange(256, device=gray.device, dtype=torch.float64)
+        span = (high.double() - low.double()).clamp_min(1)
+        table = ((values - low) / span * (GRAY_LEVELS - 1)).round().clamp(0, GRAY_LEVELS - 1).long() // bin_size
+        return table.gather(1, flat.long()).view(gray.shape)
+    flat = flat.to(torch.promote_types(gray.dtype, torch.float32))
+    span = (high - low).to(flat.dtype)
+    span = torch.where(span > 0, span, 1)
+    levels = (flat - low) / span * (GRAY_LEVELS - 1)
+    # Eight-bit images that were divided by 255 often fall on a half: rounding noise must not decide its side.
+    levels = levels.mul_(128).round_().div_(128).round_()
+    return levels.div_(bin_size).floor_().long().view(gray.shape)

@@ -1,0 +1,56 @@
+"""Otsu's threshold on the levels of CLAHE, as scikit-image defines it."""
+
+import torch
+from torch import Tensor
+
+from .intensity import GRAY_LEVELS
+
+BINS = 256
+
+
+def otsu_threshold(levels: Tensor) -> Tensor:
+    """The level up to which a pixel belongs to the dark class.
+
+    The definition is ``skimage.filters.threshold_otsu`` (256 bins) on the levels stretched to [0, 1]; the bins, the
+    sums and the comparison with the bin's centre are done in integers or in the floating point of the definition, so
+    ``levels <= otsu_threshold(levels)`` is bit for bit scikit-image's ``image <= threshold``.
+
+    Args:
+        levels: Integer B×H×W in 0…16383, at most 2²⁴ pixels an image.
+
+    Returns:
+        int32 B×1×1. A constant image gets its own level.
+
+    Example:
+        >>> otsu_threshold(torch.tensor([[[0, 0, 100, 100]]])).item()
+        0
+    """
+    batch = levels.shape[0]
+    pixels = levels[0].numel() if batch else 0
+    one = torch.ones(batch, pixels, dtype=torch.int32, device=levels.device)
+    hist = torch.zeros(batch, GRAY_LEVELS, dtype=torch.int32, device=levels.device)
+    flat = levels.flatten(1).long()
+    hist.scatter_add_(1, flat, one)
+    cumulative = hist.cumsum(1, dtype=torch.int32)
+    low, high = flat.aminmax(dim=1, keepdim=True)
+    span = high - low
+
+    # Bin i holds the levels v with i·span <= 256·(v − low) < (i + 1)·span; the last one holds its upper end as well.
+    index = torch.arange(BINS, device=levels.device)
+    first = low + (index[1:] * span + BINS - 1) // BINS
+    darker = cumulative.gather(1, (first - 1).clamp_min_(0)) * (first > 0)
+    darker = torch.nn.functional.pad(darker.long(), (1, 1))
+    darker[:, -1] = pixels
+    counts = darker.diff(dim=1)
+
+    # Weights in float32 and means in float64, as the definition computes them, so that near ties fall the same way.
+    moments = counts * (2 * index + 1)
+    weight_dark, weight_bright = darker[:, 1:-1], pixels - darker[:, 1:-1]
+    moment_dark = moments.cumsum(1)[:, :-1]
+    moment_bright = moments.sum(1, keepdim=True) - moment_dark
+    mean_dark = moment_dark.double() / (2 * BINS) / weight_dark.double()
+    mean_bright = moment_bright.double() / (2 * BINS) / weight_bright.double()
+    between = (weight_dark.float() * weight_bright.float()).double() * (mean_dark - mean_bright).square()
+    # A constant image has one empty class (0 / 0); it must not win over, or spoil, the comparison.
+    best = between.nan_to_num(0.0).argmax(1, keepdim=True)
+    return (low + (2 * best + 1) * span // (2 * BINS)).int().unsqueeze(2)

@@ -1,0 +1,199 @@
+"""Every random number of one call, drawn before any pixel is touched: one row per image, replayable."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_DRAWS = 19  # uniform numbers per image, whatever the settings: the stream of a seed depends on the batch size alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnatPasteConfig:
+    """The distributions of the augmentation (Sato et al., arXiv 2205.04282, with the constants of the authors' code).
+
+    Lengths in pixels are meant at 256×256 and scale with s = sqrt(H·W) / 256.
+
+    Attributes:
+        p: Probability that an image is augmented.
+        area: Range of the patch's area, as a share of the image; uniform.
+        aspect_ratio: Range of the patch's height / width; log-uniform.
+        jitter: Strength of the patch's colour jitter, as torchvision's ``ColorJitter`` takes it for brightness and
+            contrast, and for saturation and hue where there are three channels.
+        margin: Distance of the soft shape from the patch's edges, in pixels (rounded after scaling).
+        opacity: Range of the soft shape's value; uniform.
+        sigma: Range of the Gaussian blur's sigma, in pixels; uniform.
+        blur: False leaves the shape hard (the ablation "without blur": sigma = 0).
+
+    Raises:
+        ValueError: A value is impossible; the message names it and what is allowed.
+    """
+
+    p: float = 1.0
+    area: tuple[float, float] = (0.02, 0.15)
+    aspect_ratio: tuple[float, float] = (0.3, 1 / 0.3)
+    jitter: float = 0.1
+    margin: float = 10.0
+    opacity: tuple[float, float] = (0.59, 1.0)
+    sigma: tuple[float, float] = (0.0, 15.0)
+    blur: bool = True
+
+    def __post_init__(self) -> None:
+        _check_range("p", (self.p, self.p), 0, 1)
+        _check_range("area", self.area, 0, 1, open_low=True)
+        _check_range("aspect_ratio", self.aspect_ratio, 0, math.inf, open_low=True)
+        _check_range("jitter", (self.jitter, self.jitter), 0, 0.5)
+        _check_range("margin", (self.margin, self.margin), 0, math.inf)
+        _check_range("opacity", self.opacity, 0, 1, open_low=True)
+        _check_range("sigma", self.sigma, 0, math.inf)
+
+
+def _check_range(
+    name: str, value: tuple[float, float], lowest: float, highest: float, *, open_low: bool = False
+) -> None:
+    try:
+        low, high = (float(v) for v in value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a pair of numbers (low, high), got {value!r}") from None
+    fits = lowest < low if open_low else lowest <= low
+    if not (fits and low <= high <= highest and math.isfinite(high)):
+        shown = repr(low) if value[0] is value[1] else f"{value!r}"
+        bracket = "(" if open_low else "["
+        raise ValueError(f"{name} must lie in {bracket}{lowest:g}, {highest:g}] with low <= high, got {shown}")
+
+
+class AnatPasteParams(NamedTuple):
+    """What one call does to each image: B rows on the images' device, lengths in pixels of these images.
+
+    ``augment(images, params=params)`` repeats the call bit for bit.
+
+    Attributes:
+        apply: bool B. False leaves the image as it is.
+        height, width: int64 B. Size of the patch.
+        source_top, source_left: int64 B. Where it is cut.
+        center_y, center_x: int64 B. Where its centre is pasted.
+        ellipse: bool B. The soft shape: an ellipse, or a rectangle.
+        margin: int64 B. Distance of the soft shape from the patch's edges.
+        opacity, sigma: float32 B. Value and blur of the soft shape.
+        brightness, contrast, saturation: float32 B. Factors of the colour jitter.
+        hue: float32 B. Shift of the hue, in turns.
+        jitter_order: int64 B×4. The order of brightness (0), contrast (1), saturation (2) and hue (3).
+        anywhere: bool B. The centre is uniform over the image and the lung mask is not multiplied in.
+        fallback: bool B. ``anywhere`` because no lung pixel was found.
+    """
+
+    apply: Tensor
+    height: Tensor
+    width: Tensor
+    source_top: Tensor
+    source_left: Tensor
+    center_y: Tensor
+    center_x: Tensor
+    ellipse: Tensor
+    margin: Tensor
+    opacity: Tensor
+    sigma: Tensor
+    brightness: Tensor
+    contrast: Tensor
+    saturation: Tensor
+    hue: Tensor
+    jitter_order: Tensor
+    anywhere: Tensor
+    fallback: Tensor
+
+    def rows(self, index: slice | Tensor) -> "AnatPasteParams":
+        """The parameters of some of the images."""
+        return AnatPasteParams(*(field[index] for field in self))
+
+
+def sample_params(
+    config: AnatPasteConfig,
+    batch: int,
+    height: int,
+    width: int,
+    *,
+    lung_mask: Tensor | None,
+    skip_without_lungs: bool = False,
+    device: torch.device | str = "cpu",
+    generator: torch.Generator | None = None,
+) -> AnatPasteParams:
+    """Draw the parameters of a batch.
+
+    Args:
+        config: The distributions.
+        batch: Number of images.
+        height: Their height H in pixels.
+        width: Their width W in pixels.
+        lung_mask: Boolean B×1×H×W, from which the centres are drawn, or None for centres anywhere in the image.
+        skip_without_lungs: Leave an image without lung pixels alone, instead of pasting anywhere in it.
+        device: Where the parameters live; the generator must live there too.
+        generator: Source of the random numbers; None uses the device's global one.
+
+    Returns:
+        One row per image. Nothing waits for the device.
+
+    Example:
+        >>> params = sample_params(AnatPasteConfig(), 4, 256, 256, lung_mask=None)
+        >>> params.height.shape, bool(params.apply.all())
+        (torch.Size([4]), True)
+    """
+    scale = math.sqrt(height * width) / 256
+    u = torch.rand(batch, _DRAWS, generator=generator, device=device)
+    area = _uniform(u[:, 1], config.area) * (height * width)
+    aspect = _uniform(u[:, 2], (math.log(config.aspect_ratio[0]), math.log(config.aspect_ratio[1]))).exp()
+    patch_h = (area * aspect).sqrt().round().long().clamp(1, height)
+    patch_w = (area / aspect).sqrt().round().long().clamp(1, width)
+    anywhere_y, anywhere_x = _index(u[:, 6], height), _index(u[:, 7], width)
+    if lung_mask is None:
+        fallback = torch.zeros(batch, dtype=torch.bool, device=device)
+        center_y, center_x, anywhere = anywhere_y, anywhere_x, ~fallback
+    else:
+        lung_y, lung_x, found = _random_pixel(u[:, 5], lung_mask[:, 0])
+        center_y, center_x = torch.where(found, lung_y, anywhere_y), torch.where(found, lung_x, anywhere_x)
+        anywhere = fallback = ~found
+    apply = u[:, 0] < config.p
+    strength = config.jitter
+    return AnatPasteParams(
+        apply=apply & ~fallback if skip_without_lungs else apply,
+        height=patch_h,
+        width=patch_w,
+        source_top=_index(u[:, 3], height - patch_h + 1),
+        source_left=_index(u[:, 4], width - patch_w + 1),
+        center_y=center_y,
+        center_x=center_x,
+        ellipse=u[:, 8] < 0.5,
+        margin=torch.full((batch,), round(config.margin * scale), device=device),
+        opacity=_uniform(u[:, 9], config.opacity),
+        sigma=_uniform(u[:, 10], config.sigma) * (scale if config.blur else 0.0),
+        brightness=_uniform(u[:, 11], (1 - strength, 1 + strength)),
+        contrast=_uniform(u[:, 12], (1 - strength, 1 + strength)),
+        saturation=_uniform(u[:, 13], (1 - strength, 1 + strength)),
+        hue=_uniform(u[:, 14], (-strength, strength)),
+        jitter_order=u[:, 15:19].argsort(1),
+        anywhere=anywhere,
+        fallback=fallback,
+    )
+
+
+def _uniform(u: Tensor, bounds: tuple[float, float]) -> Tensor:
+    return bounds[0] + u * (bounds[1] - bounds[0])
+
+
+def _index(u: Tensor, count: Tensor | int) -> Tensor:
+    """A uniform integer in 0…count − 1. The product with u < 1 may round up to ``count``; no count at all gives 0."""
+    drawn = (u * count).long()
+    return drawn.clamp(0, max(count - 1, 0)) if isinstance(count, int) else torch.minimum(drawn, count - 1).clamp_min(0)
+
+
+def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The floor(u · count)-th True pixel of each B×H×W mask in reading order, and whether there is any."""
+    per_row = mask.sum(2).cumsum(1)
+    count = per_row[:, -1]
+    rank = _index(u, count)
+    row = (per_row <= rank.unsqueeze(1)).sum(1).clamp_max(mask.shape[1] - 1)
+    before = torch.where(row > 0, per_row.gather(1, (row - 1).clamp_min(0).unsqueeze(1))[:, 0], 0)
+    line = mask.gather(1, row.view(-1, 1, 1).expand(-1, 1, mask.shape[2]))[:, 0]
+    column = (line.cumsum(1) <= (rank - before).unsqueeze(1)).sum(1).clamp_max(mask.shape[2] - 1)
+    return row, column, count > 0

@@ -1,0 +1,77 @@
+"""Checks of what a caller passes in: one clear error each, before any work is done."""
+
+import torch
+from torch import Tensor
+
+from .functional import Intensities
+
+_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_SMALLEST = 32
+_LARGEST_PIXELS = 2**24  # up to here every sum of the segmentation is exact
+_TOLERANCE = 0.01  # of the range: resizing overshoots a little, a wrong range by far more
+
+
+def check_images(images: object) -> Tensor:
+    """A batch of images, or a TypeError / ValueError that says what was passed and what to pass."""
+    if not isinstance(images, Tensor):
+        raise TypeError(f"images must be a torch.Tensor of shape (B, C, H, W), got {type(images).__name__}")
+    shape = tuple(images.shape)
+    if images.ndim != 4 or shape[1] not in (1, 3):
+        raise ValueError(
+            f"images must have shape (B, 1, H, W) or (B, 3, H, W), got {shape}; "
+            "add the missing dimension with unsqueeze, or move channels with permute(0, 3, 1, 2)"
+        )
+    if min(shape[2:]) < _SMALLEST or shape[2] * shape[3] > _LARGEST_PIXELS:
+        raise ValueError(
+            f"images must be at least {_SMALLEST}×{_SMALLEST} and at most {_LARGEST_PIXELS} pixels, "
+            f"got {shape[2]}×{shape[3]}; resize them first"
+        )
+    if images.dtype not in _DTYPES:
+        raise TypeError(
+            f"images must be uint8 or floating point, got {images.dtype}; "
+            "scale other integers to float in [0, 1] by their own maximum"
+        )
+    return images
+
+
+def check_range(images: Tensor, intensities: Intensities) -> None:
+    """Values outside the stated range are an error on the CPU; an accelerator is not made to wait for the check."""
+    if images.device.type != "cpu" or images.numel() == 0 or torch.compiler.is_compiling():
+        return
+    if images.dtype == torch.uint8 and (intensities.black, intensities.white) == (0, 255):
+        return
+    slack = _TOLERANCE * (intensities.white - intensities.black)
+    values = images if intensities.mean is None else intensities.raw(images.float())
+    low, high = (float(v) for v in torch.aminmax(values))
+    if not (low >= intensities.black - slack and high <= intensities.white + slack):
+        given = f"({intensities.black:g}, {intensities.white:g})"
+        if intensities.mean is not None:
+            given += f" after undoing mean={intensities.mean} and std={intensities.std}"
+        raise ValueError(
+            f"images have values in [{low:g}, {high:g}], outside value_range={given}; "
+            "pass the right value_range, or mean= and std= if they are normalized"
+        )
+
+
+def check_lung_mask(mask: object, images: Tensor) -> Tensor:
+    """A boolean B×1×H×W mask for these images; B×H×W and integers (non-zero is lung) are taken as well."""
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"lung_mask must be a torch.Tensor, got {type(mask).__name__}")
+    if mask.is_floating_point() or mask.is_complex():
+        raise TypeError(f"lung_mask must be boolean or integer, got {mask.dtype}; threshold it first, as in mask > 0.5")
+    if mask.device != images.device:
+        raise ValueError(f"lung_mask is on {mask.device} and the images on {images.device}; move one of them")
+    batch, _, height, width = images.shape
+    if tuple(mask.shape) not in ((batch, height, width), (batch, 1, height, width)):
+        raise ValueError(
+            f"lung_mask must have shape {(batch, 1, height, width)} for images of shape {tuple(images.shape)}, "
+            f"got {tuple(mask.shape)}"
+        )
+    mask = mask if mask.dtype == torch.bool else mask != 0
+    return mask.view(batch, 1, height, width) if mask.ndim == 4 else mask.unsqueeze(1)
+
+
+def check_same_device(name: str, device: torch.device, images: Tensor) -> None:
+    """Parameters and generators live where the images are."""
+    if device.type != images.device.type or (device.index or 0) != (images.device.index or 0):
+        raise ValueError(f"{name} is on {device} and the images on {images.device}; create it on {images.device}")

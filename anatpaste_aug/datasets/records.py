@@ -1,0 +1,60 @@
+"""One record type for the images of every dataset, and the error for a download that is not as it should be."""
+
+from dataclasses import dataclass
+
+__all__ = ["DatasetError", "Record"]
+
+
+class DatasetError(ValueError):
+    """Something is wrong with a download, an image or a split file. The message names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One image of a dataset: where it lies and what is known about it; the pixels are read later.
+
+    Args:
+        path: relative to the dataset's root, with forward slashes on every system.
+        label: 0 normal, 1 abnormal.
+        patient: unique within the dataset; two records with the same patient never part in a split.
+        source: the split of the download it came from, such as ``"train"``.
+        view: projection where the dataset tells it, such as ``"PA"`` or ``"AP"``.
+        sex: as the dataset writes it, such as ``"F"`` or ``"M"``.
+        age: in years.
+        findings: names of what was found, such as ``("bacteria",)``; empty where nothing is named.
+
+    Raises:
+        DatasetError: for a path that is empty, absolute or leaves the root, another label, an empty patient or
+            source, or a field of another type.
+
+    >>> record = Record("train/NORMAL/IM-0115-0001.jpeg", label=0, patient="train/IM-0115", source="train")
+    >>> record.label, record.patient, record.view, record.findings
+    (0, 'train/IM-0115', None, ())
+    """
+
+    path: str
+    label: int
+    patient: str
+    source: str
+    view: str | None = None
+    sex: str | None = None
+    age: int | None = None
+    findings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Records come back from files that people edit and send around: what is checked here holds everywhere.
+        path = self.path
+        if not isinstance(path, str) or not path or path[0] == "/" or "\\" in path or path[1:2] == ":":
+            raise DatasetError(f"path={path!r}: expected a path relative to the dataset's root, with forward slashes")
+        if ".." in path and ".." in path.split("/"):
+            raise DatasetError(f"path={path!r} leaves the dataset's root: write it without '..'")
+        if type(self.label) is not int or self.label not in (0, 1):
+            raise DatasetError(f"label={self.label!r} of {path}: expected 0 (normal) or 1 (abnormal)")
+        for name in ("patient", "source"):
+            if not isinstance(value := getattr(self, name), str) or not value:
+                raise DatasetError(f"{name}={value!r} of {path}: expected a text that is not empty")
+        for name, kind in (("view", str), ("sex", str), ("age", int)):
+            if (value := getattr(self, name)) is not None and type(value) is not kind:
+                raise DatasetError(f"{name}={value!r} of {path}: expected {kind.__name__} or None")
+        if type(self.findings) is not tuple or not all(isinstance(finding, str) for finding in self.findings):
+            raise DatasetError(f"findings={self.findings!r} of {path}: expected a tuple of texts")

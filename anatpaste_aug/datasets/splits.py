@@ -1,0 +1,174 @@
+"""Splits by patient: which images train, validate and test, written to a file that reproduces them elsewhere."""
+
+import hashlib
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from anatpaste_aug.datasets.records import DatasetError, Record
+
+__all__ = ["Split", "by_patient", "draw"]
+
+_FORMAT, _VERSION = "anatpaste_aug split", 1
+_PARTS = ("train", "val", "test")
+_HEAD = {"format": str, "version": int, "dataset": str, "protocol": str, "seed": int, "counts": dict}
+_FIELDS = {field.name for field in fields(Record)}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint sets of records: ``train`` (normals only), ``val`` and ``test``.
+
+    ``protocol`` says in words how they were chosen, and is meant to be printed beside every result.
+
+    Raises:
+        DatasetError: an abnormal image in train, an image listed twice, or a patient in more than one set.
+    """
+
+    dataset: str
+    protocol: str
+    seed: int
+    train: tuple[Record, ...]
+    val: tuple[Record, ...]
+    test: tuple[Record, ...]
+
+    def __post_init__(self) -> None:
+        if abnormal := [record.path for record in self.train if record.label]:
+            raise DatasetError(f"train holds {len(abnormal)} abnormal image(s), such as {abnormal[0]}: normals only")
+        paths = Counter(record.path for part in _PARTS for record in getattr(self, part))
+        if twice := [path for path, count in paths.items() if count > 1]:
+            raise DatasetError(f"{len(twice)} image(s) listed more than once, such as {twice[0]}")
+        homes: dict[str, str] = {}
+        for part in _PARTS:
+            for record in getattr(self, part):
+                if homes.setdefault(record.patient, part) != part:
+                    raise DatasetError(f"patient {record.patient} is both in {homes[record.patient]} and in {part}")
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images per set and class.
+
+        >>> normal = Record("a.png", label=0, patient="a", source="train")
+        >>> Split("mine", "by hand", 0, train=(normal,), val=(), test=()).counts()["train"]
+        {'normal': 1, 'abnormal': 0}
+        """
+        labels = {part: [record.label for record in getattr(self, part)] for part in _PARTS}
+        return {part: {"normal": values.count(0), "abnormal": values.count(1)} for part, values in labels.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the split as JSON, one record a line; all of it or nothing, also when interrupted.
+
+        Folders on the way are made. An existing file of that name is replaced.
+        """
+        path = Path(path)
+        head = {"format": _FORMAT, "version": _VERSION, "dataset": self.dataset, "protocol": self.protocol}
+        head |= {"seed": self.seed, "counts": self.counts()}
+        blocks = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+        for part in _PARTS:
+            lines = ",\n".join(f"  {json.dumps(asdict(r))}" for r in getattr(self, part))
+            blocks.append(f'"{part}": [\n{lines}\n]')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, since a rename is atomic only within one file system.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+                file.write("{\n" + ",\n".join(blocks) + "\n}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Split":
+        """Read a file that :meth:`save` wrote; the result equals the split that was saved.
+
+        Raises:
+            DatasetError: no such file, not such a file, of a newer version, or changed so that it contradicts itself.
+        """
+        path = Path(path)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DatasetError(f"cannot read the split file {path}: {error.strerror or error}") from error
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{path} is not a split file, or is damaged: {error}. Make the split again") from error
+        try:
+            return _parse(cls, content)
+        except DatasetError as error:
+            raise DatasetError(f"split file {path}: {error}. Make the split again") from error
+
+    def verify(self, root: str | os.PathLike[str]) -> None:
+        """Check that every image of the split lies under ``root``, the folder its paths are relative to.
+
+        Raises:
+            DatasetError: ``root`` or images are missing; says how many, and the first ones.
+        """
+        if not (root := Path(root)).is_dir():
+            raise DatasetError(f"{root} is not a folder: give the folder that the split's paths are relative to")
+        records = [record for part in _PARTS for record in getattr(self, part)]
+        if missing := [record.path for record in records if not (root / record.path).is_file()]:
+            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            raise DatasetError(
+                f"{len(missing)} of the split's {len(records)} images are missing in {root}: {shown}. "
+                "Complete the download, or give the folder that the paths are relative to"
+            )
+
+
+def _parse(cls: type[Split], content: Any) -> Split:
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise DatasetError(f'not a split file of this package (no "format": "{_FORMAT}")')
+    if content.get("version") != _VERSION:
+        raise DatasetError(f"version {content.get('version')!r}; this release of anatpaste_aug reads {_VERSION}")
+    if content.keys() != (expected := {*_HEAD, *_PARTS}):
+        raise DatasetError(f"missing or unknown entries: {', '.join(sorted(map(repr, content.keys() ^ expected)))}")
+    for name, kind in _HEAD.items():
+        if type(content[name]) is not kind:
+            raise DatasetError(f"{name}={content[name]!r}, expected {kind.__name__}")
+    parts = {part: _parse_records(part, content[part]) for part in _PARTS}
+    split = cls(dataset=content["dataset"], protocol=content["protocol"], seed=content["seed"], **parts)
+    if split.counts() != content["counts"]:
+        raise DatasetError(f"it announces {content['counts']} and holds {split.counts()}")
+    return split
+
+
+def _parse_records(part: str, rows: Any) -> tuple[Record, ...]:
+    if not isinstance(rows, list):
+        raise DatasetError(f"{part} is no list")
+    records = []
+    for row in rows:
+        if not isinstance(row, dict) or row.keys() != _FIELDS or not isinstance(row["findings"], list):
+            raise DatasetError(f"{part} holds an entry that is no record: {str(row)[:200]}")
+        records.append(Record(**{**row, "findings": tuple(row["findings"])}))
+    return tuple(records)
+
+
+def by_patient(records: Sequence[Record], seed: int) -> list[list[Record]]:
+    """Each patient's records, the patients in a random order that is the same everywhere."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.patient].append(record)
+    return [groups[name] for name in sorted(groups, key=lambda n: hashlib.sha256(f"{seed}/{n}".encode()).digest())]
+
+
+def draw(patients: Sequence[list[Record]], count: int, most: int) -> list[Record]:
+    """``count`` records of whole patients, or, where that fails, of whole patients and a part of one more.
+
+    ``most`` limits how many records the patients drawn may have in all: what a part leaves over is lost to training.
+    """
+    drawn: list[Record] = []
+    passed: list[list[Record]] = []
+    for images in patients:
+        if len(images) <= count - len(drawn):
+            drawn += images
+        else:
+            passed.append(images)
+    lacking = count - len(drawn)
+    if lacking and passed:
+        images = min(passed, key=len)  # the first of the smallest, which loses the fewest images
+        if len(drawn) + len(images) <= most:
+            drawn += images[:lacking]
+    return drawn

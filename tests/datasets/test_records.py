@@ -1,0 +1,68 @@
+"""Record: what it accepts and what it refuses."""
+
+import dataclasses
+import doctest
+import subprocess
+import sys
+
+import pytest
+
+from anatpaste_aug.datasets import DatasetError, Record, images, records, splits, zhanglab
+
+GOOD = {"path": "train/NORMAL/IM-0115-0001.jpeg", "label": 0, "patient": "train/IM-0115", "source": "train"}
+
+
+def test_defaults_and_immutability():
+    record = Record(**GOOD)
+    assert (record.view, record.sex, record.age, record.findings) == (None, None, None, ())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        record.label = 1
+    assert Record(**GOOD, view="PA", sex="F", age=45, findings=("Edema",)) != record
+    assert len({record, Record(**GOOD)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("path", ""),
+        ("path", "/absolute.png"),
+        ("path", "a\\b.png"),
+        ("path", "C:/a.png"),
+        ("path", "a/../../b.png"),
+        ("path", 3),
+        ("label", 2),
+        ("label", True),
+        ("label", "0"),
+        ("patient", ""),
+        ("source", None),
+        ("view", 1),
+        ("age", "45"),
+        ("findings", ["Edema"]),
+        ("findings", (1,)),
+    ],
+)
+def test_refuses_and_names_the_value(field, value):
+    with pytest.raises(DatasetError, match=field) as caught:
+        Record(**{**GOOD, field: value})
+    assert repr(value) in str(caught.value)
+
+
+def test_two_dots_inside_a_name_are_fine():
+    assert Record(**{**GOOD, "path": "a..b/c.png"}).path == "a..b/c.png"
+
+
+@pytest.mark.parametrize("module", [records, images, splits, zhanglab])
+def test_docstring_examples(module):
+    assert doctest.testmod(module).failed == 0
+
+
+def test_import_needs_no_extra():
+    """The names come without Pillow, tqdm, pandas, pydicom and matplotlib being imported by this package."""
+    code = (
+        "import sys, numpy, torch; blocked = ('PIL', 'tqdm', 'pandas', 'pydicom', "
+        "'matplotlib', 'sklearn', 'timm'); import anatpaste_aug; middle = set(sys.modules); "
+        "import anatpaste_aug.datasets; new = {m.split('.')[0] for m in set(sys.modules) - middle}; "
+        "sys.exit(', '.join(sorted(new & set(blocked))) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

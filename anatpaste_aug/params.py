@@ -41,27 +41,34 @@ class AnatPasteConfig:
     blur: bool = True
 
     def __post_init__(self) -> None:
-        _check_range("p", (self.p, self.p), 0, 1)
+        _check_number("p", self.p, 0, 1)
+        _check_number("jitter", self.jitter, 0, 0.5)
+        _check_number("margin", self.margin, 0, math.inf)
         _check_range("area", self.area, 0, 1, open_low=True)
         _check_range("aspect_ratio", self.aspect_ratio, 0, math.inf, open_low=True)
-        _check_range("jitter", (self.jitter, self.jitter), 0, 0.5)
-        _check_range("margin", (self.margin, self.margin), 0, math.inf)
         _check_range("opacity", self.opacity, 0, 1, open_low=True)
         _check_range("sigma", self.sigma, 0, math.inf)
 
 
-def _check_range(
-    name: str, value: tuple[float, float], lowest: float, highest: float, *, open_low: bool = False
-) -> None:
-    try:
-        low, high = (float(v) for v in value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a pair of numbers (low, high), got {value!r}") from None
-    fits = lowest < low if open_low else lowest <= low
-    if not (fits and low <= high <= highest and math.isfinite(high)):
-        shown = repr(low) if value[0] is value[1] else f"{value!r}"
+def _check_number(name: str, value: object, lowest: float, highest: float) -> None:
+    if not (isinstance(value, int | float) and lowest <= value <= highest and math.isfinite(value)):
+        raise ValueError(f"{name} must be a number in [{lowest:g}, {highest:g}], got {value!r}")
+
+
+def _check_range(name: str, value: object, lowest: float, highest: float, *, open_low: bool = False) -> None:
+    pair = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
+    low, high = pair
+    if not (
+        isinstance(low, int | float)
+        and isinstance(high, int | float)
+        and (lowest < low if open_low else lowest <= low)
+        and low <= high <= highest
+        and math.isfinite(high)
+    ):
         bracket = "(" if open_low else "["
-        raise ValueError(f"{name} must lie in {bracket}{lowest:g}, {highest:g}] with low <= high, got {shown}")
+        raise ValueError(
+            f"{name} must be (low, high) with low <= high in {bracket}{lowest:g}, {highest:g}], got {value!r}"
+        )
 
 
 class AnatPasteParams(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .functional import segment_lungs
-from .validation import check_images
+from .validation import check_finite, check_images
 
 Segmenter = Callable[[Tensor], Tensor]
 """B×C×H×W images → boolean B×1×H×W masks on the same device."""
@@ -24,7 +24,6 @@ class LungSegmenter(nn.Module):
         * bones must be brighter than air: invert MONOCHROME1 images first
 
     Args:
-        clip_limit: CLAHE's clip limit, in (0, 1].
         min_size: The smallest component that stays, in pixels at 256×256; scales with the image's area.
 
     Example:
@@ -33,13 +32,10 @@ class LungSegmenter(nn.Module):
         torch.Size([2, 1, 64, 64])
     """
 
-    def __init__(self, *, clip_limit: float = 0.01, min_size: float = 400.0) -> None:
+    def __init__(self, *, min_size: float = 400.0) -> None:
         super().__init__()
-        if not 0 < clip_limit <= 1:
-            raise ValueError(f"clip_limit must lie in (0, 1], got {clip_limit}")
         if not min_size >= 0:
             raise ValueError(f"min_size must be at least 0, got {min_size}")
-        self.clip_limit = clip_limit
         self.min_size = min_size
 
     def forward(self, images: Tensor) -> Tensor:
@@ -53,7 +49,8 @@ class LungSegmenter(nn.Module):
         It always does on the CPU. An accelerator runs a fixed number of rounds; an image for which they did not suffice
         has an empty mask.
         """
-        return segment_lungs(check_images(images), clip_limit=self.clip_limit, min_size=self.min_size)
+        check_finite(check_images(images))
+        return segment_lungs(images, min_size=self.min_size)
 
     def extra_repr(self) -> str:
-        return f"clip_limit={self.clip_limit}, min_size={self.min_size}"
+        return f"min_size={self.min_size}"

@@ -1,9 +1,12 @@
 """Checks of what a caller passes in: one clear error each, before any work is done."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from .functional import Intensities
+from .params import AnatPasteParams
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SMALLEST = 32
@@ -42,7 +45,8 @@ def check_range(images: Tensor, intensities: Intensities) -> None:
         return
     slack = _TOLERANCE * (intensities.white - intensities.black)
     values = images if intensities.mean is None else intensities.raw(images.float())
-    low, high = (float(v) for v in torch.aminmax(values))
+    check_finite(values)
+    low, high = (float(v) for v in torch.aminmax(values.detach()))
     if not (low >= intensities.black - slack and high <= intensities.white + slack):
         given = f"({intensities.black:g}, {intensities.white:g})"
         if intensities.mean is not None:
@@ -53,25 +57,59 @@ def check_range(images: Tensor, intensities: Intensities) -> None:
         )
 
 
-def check_lung_mask(mask: object, images: Tensor) -> Tensor:
+def check_finite(images: Tensor) -> None:
+    """NaN and infinity are an error on the CPU; an accelerator is not made to wait for the check."""
+    if images.device.type != "cpu" or not images.is_floating_point() or images.numel() == 0:
+        return
+    if torch.compiler.is_compiling():
+        return
+    low, high = (float(v) for v in torch.aminmax(images.detach()))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        bad = [i for i, image in enumerate(images) if not bool(torch.isfinite(image).all())]
+        raise ValueError(f"images {bad[:10]} of the batch contain NaN or infinity; repair or drop them")
+
+
+def check_params(params: object, images: Tensor) -> None:
+    """Parameters of an earlier call that fit these images (their sizes are looked at on the CPU only)."""
+    if not isinstance(params, AnatPasteParams):
+        raise TypeError(f"params must be the AnatPasteParams of an earlier result, got {type(params).__name__}")
+    check_same_device("params", params.apply.device, images)
+    batch, _, height, width = images.shape
+    if len(params.apply) != batch:
+        raise ValueError(f"params hold {len(params.apply)} rows for {batch} images; use params.rows(index)")
+    if images.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    fits = (params.source_top + params.height <= height) & (params.source_left + params.width <= width)
+    fits &= (params.center_y < height) & (params.center_x < width)
+    if not bool(fits.all()):
+        raise ValueError(f"params were drawn for larger images than {height}×{width}; replay them at their own size")
+
+
+def check_lung_mask(mask: object, images: Tensor, name: str = "lung_mask") -> Tensor:
     """A boolean B×1×H×W mask for these images; B×H×W and integers (non-zero is lung) are taken as well."""
     if not isinstance(mask, Tensor):
-        raise TypeError(f"lung_mask must be a torch.Tensor, got {type(mask).__name__}")
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(mask).__name__}")
     if mask.is_floating_point() or mask.is_complex():
-        raise TypeError(f"lung_mask must be boolean or integer, got {mask.dtype}; threshold it first, as in mask > 0.5")
+        raise TypeError(f"{name} must be boolean or integer, got {mask.dtype}; threshold it first, as in mask > 0.5")
     if mask.device != images.device:
-        raise ValueError(f"lung_mask is on {mask.device} and the images on {images.device}; move one of them")
+        raise ValueError(f"{name} is on {mask.device} and the images on {images.device}; move one of them")
     batch, _, height, width = images.shape
     if tuple(mask.shape) not in ((batch, height, width), (batch, 1, height, width)):
         raise ValueError(
-            f"lung_mask must have shape {(batch, 1, height, width)} for images of shape {tuple(images.shape)}, "
+            f"{name} must have shape {(batch, 1, height, width)} for images of shape {tuple(images.shape)}, "
             f"got {tuple(mask.shape)}"
         )
     mask = mask if mask.dtype == torch.bool else mask != 0
     return mask.view(batch, 1, height, width) if mask.ndim == 4 else mask.unsqueeze(1)
 
 
+def check_generator(generator: object, images: Tensor) -> None:
+    """A generator that lives where the images are."""
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator must be a torch.Generator, got {type(generator).__name__}")
+    check_same_device("generator", generator.device, images)
+
+
 def check_same_device(name: str, device: torch.device, images: Tensor) -> None:
-    """Parameters and generators live where the images are."""
     if device.type != images.device.type or (device.index or 0) != (images.device.index or 0):
         raise ValueError(f"{name} is on {device} and the images on {images.device}; create it on {images.device}")

@@ -8,6 +8,7 @@ included) and 234 + 390 for the test.
 import filecmp
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -53,6 +54,11 @@ class ZhanglabIndex:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every set has as many images as the published one."""
+        return _sizes(self.records) == PUBLISHED_COUNTS
 
 
 def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:
@@ -147,10 +153,7 @@ def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 1
         raise DatasetError(f"source {', '.join(sorted(unknown))} of some records: expected train, val or test")
     test = [record for record in records if record.source == "test"]
     normal, abnormal = ([r for r in records if r.source != "test" and r.label == label] for label in (0, 1))
-    sizes = {
-        "train": (len(normal), len(abnormal)),
-        "test": (sum(not r.label for r in test), sum(r.label for r in test)),
-    }
+    sizes = _sizes(records)
     if len(normal) < 4 or len(abnormal) < 2 or not all(sizes["test"]):
         raise DatasetError(
             f"cannot split {_said(sizes)}: at least 4 normal + 2 pneumonia images in train and 1 + 1 in test are "
@@ -183,6 +186,12 @@ def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 1
         protocol += f"; not the complete published set: {_said(sizes)} instead of {_said(PUBLISHED_COUNTS)}"
     val = sorted(val + val_ill, key=lambda record: record.path)
     return Split("zhanglab", protocol, int(seed), tuple(train), tuple(val), tuple(test))
+
+
+def _sizes(records: Iterable[Record]) -> dict[str, tuple[int, int]]:
+    """Normal and abnormal images of the training side (val/ included) and of test."""
+    count = Counter((record.source == "test", record.label) for record in records)
+    return {"train": (count[False, 0], count[False, 1]), "test": (count[True, 0], count[True, 1])}
 
 
 def _said(sizes: dict[str, tuple[int, int]]) -> str:

@@ -42,7 +42,7 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
 
     Returns:
         int64 B×H×W. For uint8 equal to scikit-image's rounding on every value; for floating point to the precision of
-        the dtype (float16 and bfloat16 count in float32). A constant image becomes 0.
+        the dtype (float16 and bfloat16 count in float32). A constant image becomes 0, and so does NaN.
     """
     flat = gray.flatten(1)
     low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
@@ -52,10 +52,12 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
         span = (high.double() - low.double()).clamp_min(1)
         table = ((values - low) / span * (GRAY_LEVELS - 1)).round().clamp(0, GRAY_LEVELS - 1).long() // bin_size
         return table.gather(1, flat.long()).view(gray.shape)
-    flat = flat.to(torch.promote_types(gray.dtype, torch.float32))
-    span = (high - low).to(flat.dtype)
-    span = torch.where(span > 0, span, 1)
+    work = torch.promote_types(gray.dtype, torch.float32)
+    flat, low, high = flat.to(work), low.to(work), high.to(work)
+    span = torch.where(high > low, high - low, 1)
     levels = (flat - low) / span * (GRAY_LEVELS - 1)
     # Eight-bit images that were divided by 255 often fall on a half: rounding noise must not decide its side.
     levels = levels.mul_(128).round_().div_(128).round_()
+    # NaN and infinity have no level, but must not become an index out of bounds: on CUDA that ends the process.
+    levels = levels.nan_to_num_(0.0).clamp_(0, GRAY_LEVELS - 1)
     return levels.div_(bin_size).floor_().long().view(gray.shape)

@@ -28,7 +28,7 @@ def adjust_hue(images: Tensor, shift: Factor, black: float, white: float) -> Ten
     hue, saturation, value = rgb_to_hsv((images - black) / (white - black)).split(1, 1)
     turn = 2 * torch.pi
     shifted: Tensor = hsv_to_rgb(torch.cat([torch.remainder(hue + shift * turn, turn), saturation, value], 1))
-    return torch.add(shifted * (white - black), black)
+    return shifted * (white - black) + black
 
 
 def luminance(images: Tensor) -> Tensor:
@@ -36,7 +36,8 @@ def luminance(images: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images
     red, green, blue = images.split(1, 1)
-    return 0.2989 * red + 0.587 * green + 0.114 * blue
+    gray: Tensor = red * 0.2989 + green * 0.587 + blue * 0.114
+    return gray
 
 
 def color_jitter(

@@ -15,7 +15,7 @@ from .otsu import otsu_threshold
 _CHUNK_PIXELS = 2**19  # what a CPU works on at a time: small enough for its caches and for the allocator's free lists
 
 
-def segment_lungs(images: Tensor, *, clip_limit: float = 0.01, min_size: float = 400.0) -> tuple[Tensor, Tensor]:
+def segment_lungs(images: Tensor, *, min_size: float = 400.0) -> tuple[Tensor, Tensor]:
     """Segment the lungs (Algorithm 1 of Sato et al., arXiv 2205.04282).
 
     Grey values → CLAHE → Otsu, the dark side is lung → opening 3×3 → components that touch the border are cleared →
@@ -24,7 +24,6 @@ def segment_lungs(images: Tensor, *, clip_limit: float = 0.01, min_size: float =
 
     Args:
         images: B×1×H×W or B×3×H×W, uint8 or floating point, finite, H and W at least 32. Any intensity range.
-        clip_limit: CLAHE's clip limit.
         min_size: The smallest component that stays, in pixels at 256×256.
 
     Returns:
@@ -39,17 +38,17 @@ def segment_lungs(images: Tensor, *, clip_limit: float = 0.01, min_size: float =
     height, width = images.shape[-2:]
     smallest = min_size * height * width / 256**2
     if images.device.type != "cpu" or torch.compiler.is_compiling():
-        return _segment(images, clip_limit, smallest)
+        return _segment(images, smallest)
     _keep_freed_memory()
     chunk = max(1, math.ceil(_CHUNK_PIXELS / (height * width)))
     mask = torch.empty(images.shape[0], 1, height, width, dtype=torch.bool)
     for start in range(0, images.shape[0], chunk):
-        mask[start : start + chunk], _ = _segment(images[start : start + chunk], clip_limit, smallest)
+        mask[start : start + chunk], _ = _segment(images[start : start + chunk], smallest)
     return mask, torch.ones(images.shape[0], dtype=torch.bool)
 
 
-def _segment(images: Tensor, clip_limit: float, smallest: float) -> tuple[Tensor, Tensor]:
-    levels = clahe(to_gray(images), clip_limit)
+def _segment(images: Tensor, smallest: float) -> tuple[Tensor, Tensor]:
+    levels = clahe(to_gray(images))
     dark = levels <= otsu_threshold(levels)
     inside, settled = clear_border(opening(dark))
     lungs, settled_again = remove_small_components(dilate(inside), smallest)

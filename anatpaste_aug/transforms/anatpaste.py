@@ -1,5 +1,6 @@
 """AnatPaste as a torchvision v2 transform, and on plain batches."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from torchvision.transforms.v2 import functional as tvf
 from ..functional import Intensities, paste, soft_mask
 from ..params import AnatPasteConfig, AnatPasteParams, sample_params
 from ..segmentation import LungSegmenter, Segmenter
-from ..validation import check_images, check_lung_mask, check_range, check_same_device
+from ..validation import check_generator, check_images, check_lung_mask, check_params, check_range
 from .tv_tensors import AnomalyMask, LungMask
 
 
@@ -146,12 +147,11 @@ class AnatPasteTransform(v2.Transform):
         """
         intensities = self._intensities(check_images(images))
         check_range(images, intensities)
-        for name, host in (("generator", generator), ("params", None if params is None else params.apply)):
-            if host is not None:
-                check_same_device(name, host.device, images)
+        if generator is not None:
+            check_generator(generator, images)
+        if params is not None:
+            check_params(params, images)
         batch, _, height, width = images.shape
-        if params is not None and len(params.apply) != batch:
-            raise ValueError(f"params hold {len(params.apply)} rows for {batch} images; use params.rows(index)")
         mask, settled = self._lungs(images, lung_mask, intensities)
         if params is None:
             params = sample_params(
@@ -179,7 +179,7 @@ class AnatPasteTransform(v2.Transform):
             raw = images if intensities.mean is None else intensities.raw(images)
             if isinstance(self.segmenter, LungSegmenter):
                 return self.segmenter.segment(raw)
-            return check_lung_mask(self.segmenter(raw), images), settled
+            return check_lung_mask(self.segmenter(raw), images, "the segmenter's result"), settled
 
     def _intensities(self, images: Tensor) -> Intensities:
         integer = images.dtype == torch.uint8
@@ -256,18 +256,25 @@ _SHOWN = ("segmentation", "skip_without_lungs", "value_range", "mean", "std")
 def _check_intensities(
     value_range: tuple[float, float] | None, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> tuple[tuple[float, float] | None, tuple[float, ...] | None, tuple[float, ...] | None]:
-    if value_range is not None:
-        black, white = (float(v) for v in value_range)
-        if not black < white:
-            raise ValueError(f"value_range must be (black, white) with black < white, got {value_range}")
-        value_range = (black, white)
+    if value_range is not None and not _are_numbers(value_range, (2,)):
+        raise ValueError(f"value_range must be (black, white), got {value_range!r}")
+    if value_range is not None and not value_range[0] < value_range[1]:
+        raise ValueError(f"value_range must be (black, white) with black < white, got {value_range!r}")
     if (mean is None) != (std is None):
-        raise ValueError(f"mean and std go together, got mean={mean} and std={std}")
+        raise ValueError(f"mean and std go together, got mean={mean!r} and std={std!r}")
+    if value_range is not None:
+        value_range = (float(value_range[0]), float(value_range[1]))
     if mean is None or std is None:
         return value_range, None, None
-    if len(mean) != len(std) or len(mean) not in (1, 3) or not all(s > 0 for s in std):
-        raise ValueError(f"mean and std need one value per channel (1 or 3), std above 0, got mean={mean}, std={std}")
+    if not (_are_numbers(mean, (1, 3)) and _are_numbers(std, (len(mean),)) and min(std) > 0):
+        raise ValueError(f"mean and std need one number per channel (1 or 3), std above 0, got {mean!r} and {std!r}")
     return value_range, tuple(float(m) for m in mean), tuple(float(s) for s in std)
+
+
+def _are_numbers(values: object, lengths: tuple[int, ...]) -> bool:
+    if not isinstance(values, Sequence) or len(values) not in lengths:
+        return False
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
 
 
 def _is_mask(leaf: object) -> bool:
@@ -278,7 +285,10 @@ def _as_batch(image: Any) -> Tensor:
     """B×C×H×W of a PIL image or of a tensor with any leading dimensions."""
     if isinstance(image, PIL.Image.Image):
         if image.mode not in ("L", "RGB"):
-            raise ValueError(f'PIL images must be of mode L or RGB, got {image.mode}; use image.convert("L")')
+            remedy = (
+                'image.convert("L")' if image.mode[0] not in "IF" else "a float tensor in [0, 1], scaled by its range"
+            )
+            raise ValueError(f"PIL images must be of mode L or RGB, got {image.mode}; use {remedy}")
         return torch.as_tensor(tvf.pil_to_tensor(image)).unsqueeze(0)
     tensor: Tensor = image.as_subclass(Tensor)
     if tensor.ndim < 3:

@@ -1,25 +1,36 @@
-"""Raw downloads of chest radiographs: one record type, splits by patient, images as 8-bit tensors.
+"""Chest radiographs to train and test on: raw downloads, splits by patient, phantoms.
 
->>> from anatpaste_aug.datasets import index_zhanglab, load_images, split_zhanglab
->>> index = index_zhanglab("downloads")  # doctest: +SKIP
->>> split = split_zhanglab(index, seed=0)  # doctest: +SKIP
->>> images = load_images(index.root, split.train, size=256)  # doctest: +SKIP
+>>> from anatpaste_aug.datasets import phantom_task, zhanglab_task
+>>> task = zhanglab_task("downloads", size=256)  # doctest: +SKIP
+>>> phantom_task(64, train=4, val=2, test=2).train.images.shape
+torch.Size([4, 1, 64, 64])
 
-Reading images needs Pillow and tqdm: ``pip install "anatpaste_aug[datasets]"``.
+Reading image files needs Pillow and tqdm: ``pip install "anatpaste_aug[datasets]"``.
 """
 
 from anatpaste_aug.datasets.images import load_images, read_gray
+from anatpaste_aug.datasets.phantom import FINDINGS, Phantom, PhantomBatch, phantom_batch, phantom_radiograph
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.datasets.splits import Split
+from anatpaste_aug.datasets.tasks import DetectionTask, Subset, phantom_task, zhanglab_task
 from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab, split_zhanglab
 
 __all__ = [
+    "FINDINGS",
     "DatasetError",
+    "DetectionTask",
+    "Phantom",
+    "PhantomBatch",
     "Record",
     "Split",
+    "Subset",
     "ZhanglabIndex",
     "index_zhanglab",
     "load_images",
+    "phantom_batch",
+    "phantom_radiograph",
+    "phantom_task",
     "read_gray",
     "split_zhanglab",
+    "zhanglab_task",
 ]

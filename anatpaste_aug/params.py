@@ -196,7 +196,7 @@ def _index(u: Tensor, count: Tensor | int) -> Tensor:
 
 def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The floor(u · count)-th True pixel of each B×H×W mask in reading order, and whether there is any."""
-    per_row = mask.sum(2).cumsum(1)
+    per_row = mask.view(torch.uint8).sum(2, dtype=torch.int32).cumsum(1)  # bytes add up far faster than booleans
     count = per_row[:, -1]
     rank = _index(u, count)
     row = (per_row <= rank.unsqueeze(1)).sum(1).clamp_max(mask.shape[1] - 1)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.datasets import phantom_batch, read_gray
+from anatpaste_aug.functional import soft_mask
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     panels = {
         "input": images,
         "lung mask": result.lung_mask,
-        "soft shape × lung mask": result.soft_mask,
+        "soft shape": soft_mask(result.params, arguments.size, arguments.size),
         "result": result.image,
     }
     figure = Figure(figsize=(10, 2.8), layout="constrained")

@@ -2,13 +2,12 @@
 
 from .clahe import clahe
 from .components import clear_border, label_components, remove_small_components
-from .intensity import to_gray
+from .intensity import Intensities, to_gray
 from .jitter import color_jitter
 from .morphology import dilate, erode, opening
 from .otsu import otsu_threshold
-from .paste import Intensities, blend, paste
+from .paste import blend, paste, soft_mask
 from .segment import segment_lungs
-from .shape import soft_mask
 
 __all__ = [
     "Intensities",

@@ -1,4 +1,7 @@
-"""Grey values and the 14-bit scale on which CLAHE works."""
+"""How pixel values are to be read: their range, their grey value, the 14-bit scale on which CLAHE works."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -7,6 +10,36 @@ GRAY_LEVELS = 2**14
 """Number of grey levels CLAHE works on, as ``skimage.exposure`` defines it."""
 
 _LUMA = (19595, 38470, 7471)  # ITU-R 601-2 in 1/65536, the integers behind Pillow's "L"
+
+
+class Intensities(NamedTuple):
+    """How pixel values are to be read: the darkest and brightest value, and the normalisation already applied."""
+
+    black: float = 0.0
+    white: float = 1.0
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def raw(self, images: Tensor) -> Tensor:
+        """Undo the normalisation of …×C×H×W images."""
+        return (
+            images
+            if self.mean is None or self.std is None
+            else images * _column(self.std, images) + _column(self.mean, images)
+        )
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Apply the normalisation to …×C×H×W images."""
+        return (
+            images
+            if self.mean is None or self.std is None
+            else (images - _column(self.mean, images)) / _column(self.std, images)
+        )
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    # Filled on the device: torch.tensor(values, device=...) would copy from the host and wait.
+    return torch.cat([torch.full((1, 1, 1), v, dtype=like.dtype, device=like.device) for v in values])
 
 
 def to_gray(images: Tensor) -> Tensor:

@@ -1,0 +1,173 @@
+"""Soft masks and pasting on the CPU, image by image: only the pixels that a mask reaches are computed.
+
+A mask covers a fifth of its image, and a small window stays in the caches. The definitions are those of ``shape`` and
+``paste``, to whose whole-frame results these are equal up to the rounding of float32. NumPy does the work, because on
+windows this small the cost is that of the calls.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..params import AnatPasteParams
+from .intensity import Intensities
+from .jitter import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, luminance
+from .shape import blur_radius, half_gaussian, shape_extent, weight_beyond
+
+_Array = npt.NDArray[np.float32]
+
+
+class _Row(NamedTuple):
+    """One row of `AnatPasteParams` in Python numbers."""
+
+    apply: bool
+    height: int
+    width: int
+    source_top: int
+    source_left: int
+    center_y: int
+    center_x: int
+    ellipse: bool
+    margin: int
+    opacity: float
+    sigma: float
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    jitter_order: list[int]
+    anywhere: bool
+    fallback: bool
+
+
+class _Span(NamedTuple):
+    """One axis of a shape: its first and last pixel inside the image, and the first and last that its blur reaches."""
+
+    first: int
+    last: int
+    start: int
+    stop: int
+    size: int
+
+
+def works_on_host(*tensors: Tensor | None) -> bool:
+    """Whether this module can take these tensors: on the CPU, no gradient wanted, nothing being compiled."""
+    given = [tensor for tensor in tensors if tensor is not None]
+    return not torch.compiler.is_compiling() and all(
+        tensor.device.type == "cpu" and not tensor.requires_grad and tensor.dtype != torch.bfloat16 for tensor in given
+    )
+
+
+def soft_mask_on_host(params: AnatPasteParams, height: int, width: int, lung_mask: Tensor | None) -> Tensor:
+    """`soft_mask` on the CPU."""
+    half = half_gaussian(params.sigma, max(height, width))
+    kernels = torch.cat([half.flip(1)[:, :-1], half], 1).numpy()
+    beyond = weight_beyond(half).numpy()
+    out = torch.zeros(len(params.sigma), 1, height, width)
+    masks = out.numpy()
+    lungs = None if lung_mask is None else lung_mask.numpy()
+    for index, row, rows, columns in _windows(params, height, width):
+        shape = _shape(row, rows, columns)
+        across = shape @ _blur_matrix(kernels[index], beyond[index], columns).T
+        part = _blur_matrix(kernels[index], beyond[index], rows) @ across
+        part *= np.float32(row.opacity)
+        window = (index, 0, slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+        if lungs is not None and not row.anywhere:
+            part *= lungs[window]
+        masks[window] = part
+    return out
+
+
+def blend_on_host(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: Intensities) -> Tensor:
+    """`blend` on the CPU."""
+    out = images.clone()
+    work = np.float64 if images.dtype == torch.float64 else np.float32
+    given, pasted, weights = images.numpy(), out.numpy(), mask.numpy()
+    black = intensities.normalized(torch.full((images.shape[1], 1, 1), intensities.black)).numpy()
+    for index, row, rows, columns in _windows(params, *images.shape[-2:]):
+        window = (index, slice(None), slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+        top, left = row.center_y - row.height // 2, row.center_x - row.width // 2
+        into_rows, from_rows = _overlap(top, row.height, rows)
+        into_columns, from_columns = _overlap(left, row.width, columns)
+        patch = _jittered_crop(images[index], row, intensities)[:, from_rows, from_columns]
+        current: npt.NDArray[Any] = given[window].astype(work)
+        difference = black - current
+        difference[:, into_rows, into_columns] += patch.numpy() - black
+        difference *= weights[window]
+        current += difference
+        pasted[window] = np.rint(current) if images.dtype == torch.uint8 else current
+    return out
+
+
+def _windows(params: AnatPasteParams, height: int, width: int) -> Iterator[tuple[int, _Row, _Span, _Span]]:
+    """The images to augment: index, parameters, rows and columns."""
+    top, bottom, left, right = (edge.tolist() for edge in shape_extent(params))
+    radius = blur_radius(params.sigma, max(height, width)).tolist()
+    for index, values in enumerate(zip(*(field.tolist() for field in params), strict=True)):
+        row = _Row(*values)
+        if row.apply:
+            rows = _span(top[index], bottom[index], radius[index], height)
+            yield index, row, rows, _span(left[index], right[index], radius[index], width)
+
+
+def _span(first: int, last: int, radius: int, size: int) -> _Span:
+    return _Span(max(first, 0), min(last, size - 1), max(first - radius, 0), min(last + radius + 1, size), size)
+
+
+def _shape(row: _Row, rows: _Span, columns: _Span) -> _Array:
+    """The shape before its blur; see `shape._inside`."""
+    shape = np.ones((rows.last - rows.first + 1, columns.last - columns.first + 1), np.float32)
+    if not row.ellipse:
+        return shape
+    y = np.abs(np.arange(rows.first - row.center_y, rows.last - row.center_y + 1))
+    x = np.abs(np.arange(columns.first - row.center_x, columns.last - row.center_x + 1))
+    reach_y, reach_x = max(row.height // 2 - row.margin, 0), max(row.width // 2 - row.margin, 0)
+    room_x = reach_x**2 * (1 - np.square(y / max(reach_y, 1)))
+    room_y = reach_y**2 * (1 - np.square(x / max(reach_x, 1)))
+    along_row = np.where(x > 0, x * (x - 1) + 0.5, 0.0) <= room_x[:, None]
+    along_column = np.where(y > 0, y * (y - 1) + 0.5, 0.0)[:, None] <= room_y
+    np.logical_or(along_row, along_column, out=shape, casting="unsafe")
+    return shape
+
+
+def _blur_matrix(kernel: _Array, beyond: _Array, span: _Span) -> _Array:
+    """(stop − start) × (last − first + 1) weights of the blur; see `shape._blur_matrix`.
+
+    Row i and column j hold the kernel at (start + i) − (first + j): a strided view of it.
+    """
+    centre = len(kernel) // 2 + span.start - span.first
+    step = kernel.strides[0]
+    lines = (span.stop - span.start, span.last - span.first + 1)
+    weights = np.lib.stride_tricks.as_strided(kernel[centre:], lines, (step, -step)).copy()
+    if span.first == 0:
+        weights[:, 0] += beyond[span.start : span.stop]
+    if span.last == span.size - 1:
+        weights[:, -1] += beyond[::-1][len(beyond) - span.size :][span.start : span.stop]
+    return weights
+
+
+def _overlap(start: int, length: int, span: _Span) -> tuple[slice, slice]:
+    """The part of start…start + length that the blur reaches: in the window's coordinates, and from ``start``."""
+    low, high = max(start, span.start), min(start + length, span.stop)
+    return slice(low - span.start, high - span.start), slice(low - start, high - start)
+
+
+def _jittered_crop(image: Tensor, row: _Row, intensities: Intensities) -> Tensor:
+    """The patch, jittered as `color_jitter` does it, in the image's own normalisation."""
+    crop = image[:, row.source_top : row.source_top + row.height, row.source_left : row.source_left + row.width]
+    crop = intensities.raw(crop if crop.dtype == torch.float64 else crop.float()).unsqueeze(0)
+    black, white = intensities.black, intensities.white
+    for step in row.jitter_order:
+        if step == 0:
+            crop = adjust_brightness(crop, row.brightness, black, white)
+        elif step == 1:
+            crop = adjust_contrast(crop, row.contrast, luminance(crop).mean(), black, white)
+        elif crop.shape[1] == 3 and step == 2:
+            crop = adjust_saturation(crop, row.saturation, black, white)
+        elif crop.shape[1] == 3 and step == 3:
+            crop = adjust_hue(crop, row.hue, black, white)
+    return intensities.normalized(crop[0])

@@ -1,0 +1,106 @@
+"""The examples, run as a user runs them but on less: every file of a run folder is there and can be read back."""
+
+import csv
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from anatpaste_aug.datasets import Split
+from anatpaste_aug.detection import load_checkpoint
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+ZHANGLAB = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data")) / "zhanglab"
+TINY = {"image_size": 32, "batch_size": 4, "updates": 2, "updates_per_epoch": 1}
+WRITTEN = {
+    "checkpoint.pt",
+    "config.json",
+    "extremes.png",
+    "gallery.png",
+    "history.png",
+    "metrics.json",
+    "report.html",
+    "roc.png",
+    "scores.csv",
+}
+
+
+def load_example(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_paper(monkeypatch, *arguments):
+    example = load_example("reproduce_paper")
+    monkeypatch.setitem(example.PRESETS, "smoke", TINY)
+    monkeypatch.setattr(
+        sys, "argv", ["reproduce_paper.py", "--preset", "smoke", "--device", "cpu", *map(str, arguments)]
+    )
+    example.main()
+
+
+def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    run_paper(monkeypatch, "--out", run)
+    assert {path.name for path in run.iterdir()} == WRITTEN
+    printed = capsys.readouterr().out
+    assert "Synthetic phantom" in printed
+    assert "phantoms (synthetic)" in printed
+    results = json.loads((run / "metrics.json").read_text())["results"]
+    assert [row["weights"] for row in results] == ["best", "last"]
+    with (run / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == results[0]["normal"] + results[0]["abnormal"]
+    result, extra = load_checkpoint(run / "checkpoint.pt")
+    assert result.config.image_size == 32
+    assert extra["best"]["threshold"] == results[0]["threshold"]
+    assert "Synthetic phantom" in (run / "report.html").read_text()
+
+
+@pytest.mark.skipif(not ZHANGLAB.is_dir(), reason=f"no real radiographs at {ZHANGLAB}; set ANATPASTE_DATA")
+def test_run_on_real_radiographs_writes_a_split_that_reads_back(tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    run_paper(monkeypatch, "--dataset", "zhanglab", "--root", ZHANGLAB, "--out", run)
+    assert {path.name for path in run.iterdir()} == WRITTEN | {"split.json"}
+    split = Split.load(run / "split.json")
+    assert split.counts()["val"] == {"normal": 100, "abnormal": 100}
+    assert "development figures" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "zhanglab"], "needs --root"),
+        (["--root", "somewhere"], "needs --dataset zhanglab"),
+        (["--dataset", "chestxray"], "invalid choice"),
+    ],
+)
+def test_wrong_arguments_end_with_one_clear_error(arguments, message, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run_paper(monkeypatch, *arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_folder_with_files_in_it_is_not_touched(tmp_path, monkeypatch, capsys):
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(SystemExit):
+        run_paper(monkeypatch, "--out", tmp_path)
+    assert "name a new one" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_a_missing_dataset_is_named_before_anything_is_written(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="nowhere"):
+        run_paper(monkeypatch, "--dataset", "zhanglab", "--root", tmp_path / "nowhere", "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_show_augmentation_draws_a_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["show_augmentation.py", "-o", str(tmp_path / "picture.png"), "--size", "64"])
+    load_example("show_augmentation").main()
+    assert (tmp_path / "picture.png").stat().st_size > 1000

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anatpaste_aug.datasets.records import DatasetError, Record
+from anatpaste_aug.files import atomic_path
 
 __all__ = ["Split", "by_patient", "draw"]
 
@@ -71,16 +72,8 @@ class Split:
             lines = ",\n".join(f"  {json.dumps(asdict(r))}" for r in getattr(self, part))
             blocks.append(f'"{part}": [\n{lines}\n]')
         path.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, since a rename is atomic only within one file system.
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-                file.write("{\n" + ",\n".join(blocks) + "\n}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write("{\n" + ",\n".join(blocks) + "\n}\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Split":

@@ -90,18 +90,14 @@ def redistribute(hist: Tensor, limit: int, rounds: int | None = None) -> Tensor:
         for _ in range(DEVICE_ROUNDS if rounds is None else rounds):
             hist, excess, start = _hand_out(hist, excess, start, limit)
         return hist.view(shape)
-    active = _unsettled(hist, excess, limit)
+    active = (excess[:, 0] > 0).nonzero()[:, 0]
     part, excess, start = hist[active], excess[active], start[active]
     while active.numel():
         part, excess, start = _hand_out(part, excess, start, limit)
         hist[active] = part
-        still = _unsettled(part, excess, limit)
+        still = ((excess > 0) & (part < limit).any(1, keepdim=True))[:, 0].nonzero()[:, 0]
         active, part, excess, start = active[still], part[still], excess[still], start[still]
     return hist.view(shape)
-
-
-def _unsettled(hist: Tensor, excess: Tensor, limit: int) -> Tensor:
-    return ((excess > 0) & (hist < limit).any(1, keepdim=True))[:, 0].nonzero()[:, 0]
 
 
 def _hand_out(hist: Tensor, excess: Tensor, start: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,251 @@
+"""The pictures of a run: ROC curves, history, gallery of augmentations, best and worst scored images.
+
+All draw on ``matplotlib.figure.Figure`` objects, without pyplot's global state or a display, and write a PNG.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+from torch import Tensor
+
+from anatpaste_aug.detection.metrics import auroc
+from anatpaste_aug.detection.training import Progress
+from anatpaste_aug.files import atomic_path
+
+_NORMAL, _ABNORMAL, _THIRD, _MUTED = "#2a78b5", "#c8442e", "#2f8f6b", "#8a939c"
+_TEXT: dict[str, Any] = {"color": "#26323c", "parse_math": False}  # file names may hold a $
+
+
+def roc_figure(
+    path: str | os.PathLike[str],
+    curves: Mapping[str, tuple[Any, Any]],
+    *,
+    title: str = "ROC, test images",
+    note: str = "",
+) -> Path:
+    """ROC curves with their areas.
+
+    Args:
+        path: the PNG to write.
+        curves: name of the curve to (labels, scores) as :func:`anatpaste_aug.detection.auroc` takes them.
+        title: above the axes.
+        note: small print below, such as that the data are synthetic.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: there are no curves, or labels and scores are not what :func:`auroc` takes.
+    """
+    if not curves:
+        raise ValueError("no curves to draw")
+    figure, axes = _single(5.2, 5.0, title, note)
+    axes.plot([0, 1], [0, 1], color=_MUTED, linestyle=":", linewidth=1)
+    colours = [_ABNORMAL, _NORMAL, _THIRD, "#8a5fb0", "#b58a1c", _MUTED]
+    for i, (name, (labels, scores)) in enumerate(curves.items()):
+        area = auroc(labels, scores)  # also checks both
+        false_alarms, found, _ = roc_curve(_numpy(labels), _numpy(scores))
+        line: dict[str, Any] = {
+            "color": colours[i % len(colours)],
+            "linewidth": 2,
+            "linestyle": "-" if i % 2 == 0 else "--",
+        }
+        axes.plot(false_alarms, found, label=f"{name}: AUROC {area:.3f}", **line)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.set_xlabel("normal images called abnormal (1 − specificity)")
+    axes.set_ylabel("abnormal images found (sensitivity)")
+    axes.legend(loc="lower right", frameon=False)
+    return _save(figure, path)
+
+
+def history_figure(
+    path: str | os.PathLike[str], history: Sequence[Progress], *, best_update: int | None = None, note: str = ""
+) -> Path:
+    """Training loss and validation AUROC over the updates, one above the other.
+
+    Args:
+        path: the PNG to write.
+        history: ``TrainResult.history``; not empty.
+        best_update: marks the update of the best weights.
+        note: small print below.
+    """
+    validated = [(step, step.val_auroc) for step in history if step.val_auroc is not None]
+    if not validated:
+        raise ValueError("the history holds no validation")
+    figure = _figure(7.2, 4.6, note)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    updates = [step.update for step, _ in validated]
+    upper.plot(updates, [step.loss for step, _ in validated], color=_NORMAL, marker="o", markersize=3)
+    upper.set_ylabel("training loss")
+    upper.set_ylim(0, 1.1 * max(step.loss for step, _ in validated))
+    lower.plot(updates, [area for _, area in validated], color=_ABNORMAL, marker="o", markersize=3)
+    lower.set_ylabel("validation AUROC")
+    lower.set_xlabel("update")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (upper, lower):
+        _plain(axes)
+    if best_update is not None:
+        for axes in (upper, lower):
+            axes.axvline(best_update, color=_MUTED, linestyle="--", linewidth=1)
+        upper.set_title(f"dashed: best weights, update {best_update}", loc="right", fontsize=9, color=_MUTED)
+    return _save(figure, path)
+
+
+def gallery_figure(
+    path: str | os.PathLike[str],
+    images: Tensor,
+    lung_masks: Tensor,
+    anomaly_masks: Tensor,
+    augmented: Tensor,
+    *,
+    note: str = "",
+) -> Path:
+    """One row per image: input, lung mask, anomaly mask (each over the input), augmented image.
+
+    Args:
+        path: the PNG to write.
+        images, augmented: R×1×H×W, uint8 or float in [0, 1].
+        lung_masks, anomaly_masks: R×1×H×W, boolean, or float in [0, 1] for soft masks.
+        note: small print below.
+
+    Raises:
+        ValueError: no images, or the shapes differ.
+    """
+    shapes = {tuple(batch.shape) for batch in (images, lung_masks, anomaly_masks, augmented)}
+    if len(shapes) != 1 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
+        raise ValueError(f"the four batches must have one non-empty shape R×1×H×W, got {sorted(shapes)}")
+    figure = _figure(8.8, 2.2 * len(images) + 0.3, note)
+    grid = figure.subplots(len(images), 4, squeeze=False)
+    titles = ("input", "lung mask", "anomaly mask", "augmented")
+    colours = (None, _NORMAL, _ABNORMAL, None)
+    for row in range(len(images)):
+        overlays = (None, lung_masks[row, 0], anomaly_masks[row, 0], None)
+        for axes, colour, mask in zip(grid[row], colours, overlays, strict=True):
+            picture = augmented if axes is grid[row][-1] else images
+            _show(axes, picture[row, 0])
+            if mask is not None and colour is not None:
+                _overlay(axes, mask, colour)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=10, **_TEXT)
+    return _save(figure, path)
+
+
+def extremes_figure(
+    path: str | os.PathLike[str],
+    images: Tensor,
+    labels: Any,
+    scores: Any,
+    threshold: float,
+    *,
+    names: Sequence[str] | None = None,
+    count: int = 6,
+    note: str = "",
+) -> Path:
+    """The best and the worst scored images of each class, after Figure 4 of the paper.
+
+    Four rows: the lowest and the highest scored normal images, the highest and the lowest scored abnormal ones. The
+    frame is coloured where the threshold decides wrongly (``score >= threshold`` is abnormal).
+
+    Args:
+        path: the PNG to write.
+        images: M×1×H×W, uint8 or float in [0, 1].
+        labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+        scores: M finite values on the scale of ``threshold``, larger is more anomalous.
+        threshold: from the validation images.
+        names: file names, shown below the images.
+        count: images per row.
+        note: small print below.
+
+    Raises:
+        ValueError: the lengths differ, or labels and scores are not what :func:`auroc` takes.
+    """
+    auroc(labels, scores)  # checks both
+    truth, values = _numpy(labels), _numpy(scores)
+    if len(images) != len(values) or (names is not None and len(names) != len(values)):
+        raise ValueError(f"{len(values)} scores need as many images and names, got {len(images)} images")
+    normal, abnormal = (np.flatnonzero(truth == label) for label in (0, 1))
+    normal, abnormal = (which[np.argsort(values[which], kind="stable")] for which in (normal, abnormal))
+    rows = (
+        ("normal,\nlowest scores", normal[:count]),
+        ("normal,\nhighest scores", normal[::-1][:count]),
+        ("abnormal,\nhighest scores", abnormal[::-1][:count]),
+        ("abnormal,\nlowest scores", abnormal[:count]),
+    )
+    figure = _figure(1.65 * count + 1.0, 8.4, note)
+    figure.suptitle(f"threshold {threshold:.3f}: abnormal where score ≥ threshold", fontsize=10, **_TEXT)
+    grid = figure.subplots(4, count, squeeze=False)
+    for line, (title, chosen) in zip(grid, rows, strict=True):
+        line[0].set_ylabel(title, fontsize=9, rotation=0, ha="right", va="center", labelpad=8, **_TEXT)
+        for axes in line[len(chosen) :]:
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        for axes, i in zip(line, chosen, strict=False):
+            wrong = (values[i] >= threshold) != bool(truth[i])
+            _show(axes, images[int(i), 0])
+            axes.spines[:].set(visible=wrong, color=_ABNORMAL, linewidth=3)
+            axes.set_title(f"{values[i]:.3f}{' wrong' if wrong else ''}", fontsize=9, pad=3, **_TEXT)
+            if names is not None:
+                axes.set_xlabel(_shorten(names[i]), fontsize=6, labelpad=2, **_TEXT)
+    return _save(figure, path)
+
+
+def _figure(width: float, height: float, note: str) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    if note:
+        figure.supxlabel(note, fontsize=8, color=_ABNORMAL, parse_math=False, wrap=True)
+    return figure
+
+
+def _single(width: float, height: float, title: str, note: str) -> tuple[Figure, Axes]:
+    figure = _figure(width, height, note)
+    axes: Axes = figure.subplots()
+    axes.set_title(title, fontsize=11, **_TEXT)
+    _plain(axes)
+    return figure, axes
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e4e8eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _show(axes: Axes, image: Tensor) -> None:
+    top = 255 if not image.is_floating_point() else 1
+    axes.imshow(_numpy(image), cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _overlay(axes: Axes, mask: Tensor, colour: str) -> None:
+    alpha = _numpy(mask).astype(np.float64).clip(0, 1) * 0.55
+    tint = np.ones((*alpha.shape, 4))
+    tint[..., :3] = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    tint[..., 3] = alpha
+    axes.imshow(tint, interpolation="nearest")
+
+
+def _shorten(name: str, length: int = 26) -> str:
+    return name if len(name) <= length else f"…{name[1 - length :]}"
+
+
+def _numpy(values: Any) -> NDArray[Any]:
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+
+
+def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")
+    return Path(path)

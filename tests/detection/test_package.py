@@ -1,0 +1,27 @@
+"""What the detection layer promises as a whole."""
+
+import doctest
+import importlib
+import sys
+
+import pytest
+
+import anatpaste_aug.detection
+
+
+@pytest.mark.parametrize("name", ["kde", "metrics", "model", "training", "report", "figures"])
+def test_docstring_examples(name):
+    failed, _ = doctest.testmod(importlib.import_module(f"anatpaste_aug.detection.{name}"))
+    assert not failed
+
+
+def test_public_names_exist_and_are_documented():
+    for name in anatpaste_aug.detection.__all__:
+        assert getattr(anatpaste_aug.detection, name).__doc__
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "anatpaste_aug.detection.report")
+    with pytest.raises(ImportError, match=r"needs jinja2: pip install 'anatpaste_aug\[examples\]'"):
+        importlib.reload(anatpaste_aug.detection)

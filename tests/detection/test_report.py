@@ -1,0 +1,196 @@
+"""Figures are written as PNG; tables, files and the page say what they must, with every name escaped."""
+
+import csv
+import dataclasses
+import json
+import re
+import threading
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+from anatpaste_aug.detection import (
+    Progress,
+    ResultRow,
+    TrainConfig,
+    environment,
+    evaluate,
+    extremes_figure,
+    gallery_figure,
+    history_figure,
+    results_table,
+    roc_figure,
+    write_metrics_json,
+    write_report,
+    write_scores_csv,
+)
+
+LABELS = np.array([0, 0, 0, 1, 1, 1, 1])
+SCORES = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9])
+METRICS = evaluate(LABELS, SCORES, 0.5)
+ROWS = [ResultRow("phantoms", "best", METRICS, 8, 0.9), ResultRow("phantoms", "last", METRICS)]
+STEP = Progress(4, 8, 0.6, 0.03, 0.8, 0.8, 1.0, 1.0, True)
+HISTORY = [STEP, dataclasses.replace(STEP, update=8, loss=0.4, val_auroc=0.9, eta=0.0)]
+NASTY = "<script>alert('$1')</script> & $\\frac{.png"
+
+
+def draw(name, path, note=""):
+    images = torch.randint(0, 256, (7, 1, 40, 32), dtype=torch.uint8)
+    if name == "roc":
+        return roc_figure(path, {"best": (LABELS, SCORES), NASTY.replace("$", "€"): (LABELS, -SCORES)}, note=note)
+    if name == "history":
+        return history_figure(path, HISTORY, best_update=8, note=note)
+    if name == "gallery":
+        masks = images[:3] > 128
+        return gallery_figure(path, images[:3], masks, masks.float() * 0.7, images[:3].flip(-1), note=note)
+    return extremes_figure(path, images, LABELS, SCORES, 0.5, names=[NASTY] * 7, count=4, note=note)
+
+
+@pytest.mark.parametrize("name", ["roc", "history", "gallery", "extremes"])
+def test_figures_are_pictures(name, tmp_path):
+    path = draw(name, tmp_path / f"{name}.png", note="synthetic phantoms, $1")
+    picture = imread(path)
+    assert min(picture.shape[:2]) > 200
+    assert picture[..., :3].std() > 0.02
+    assert [file.name for file in tmp_path.iterdir()] == [f"{name}.png"]
+
+
+def test_figures_off_the_main_thread(tmp_path):
+    worker = threading.Thread(target=draw, args=("history", tmp_path / "a.png"))
+    worker.start()
+    worker.join()
+    assert (tmp_path / "a.png").exists()
+
+
+def test_figures_refuse_what_does_not_fit(tmp_path):
+    images = torch.zeros(2, 1, 32, 32)
+    with pytest.raises(ValueError, match="no curves"):
+        roc_figure(tmp_path / "a.png", {})
+    with pytest.raises(ValueError, match="no validation"):
+        history_figure(tmp_path / "a.png", [])
+    with pytest.raises(ValueError, match="one non-empty shape"):
+        gallery_figure(tmp_path / "a.png", images, images, images, images[:1])
+    with pytest.raises(ValueError, match="got 2 images"):
+        extremes_figure(tmp_path / "a.png", images, LABELS, SCORES, 0.5)
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_table():
+    header, rule, best, last = results_table(ROWS).splitlines()
+    assert " ".join(header.split()) == (
+        "dataset weights update val. AUROC AUROC accuracy F1 sensitivity specificity threshold"
+    )
+    assert set(rule) == {"─", " "}
+    assert best.split() == ["phantoms", "best", "8", "0.900", "0.833", "0.714", "0.750", "0.750", "0.667", "0.5"]
+    assert last.split()[:4] == ["phantoms", "last", "–", "–"]
+    with pytest.raises(ValueError, match="no results"):
+        results_table([])
+
+
+def test_scores_csv_reads_back(tmp_path):
+    names = [f"a,{i}\n{NASTY}" for i in range(7)]
+    path = write_scores_csv(
+        tmp_path / "scores.csv", names, LABELS, {"best": torch.from_numpy(SCORES), "rank": range(7)}
+    )
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == names
+    assert [int(row["label"]) for row in rows] == LABELS.tolist()
+    assert [float(row["best"]) for row in rows] == SCORES.tolist()
+    with pytest.raises(ValueError, match="column 'best' has 2 values for 7 names"):
+        write_scores_csv(path, names, LABELS, {"best": [1.0, 2.0]})
+
+
+def test_metrics_json_reads_back(tmp_path):
+    extra = {"config": TrainConfig(), "folder": tmp_path, "scores": SCORES, "one": torch.tensor(2)}
+    content = json.loads(write_metrics_json(tmp_path / "metrics.json", ROWS, extra).read_text())
+    best, last = content["results"]
+    assert best == {"dataset": "phantoms", "weights": "best", "update": 8, "val_auroc": 0.9} | dataclasses.asdict(
+        METRICS
+    )
+    assert last["update"] is None
+    assert content["config"]["batch_size"] == 64
+    assert (content["folder"], content["scores"], content["one"]) == (str(tmp_path), SCORES.tolist(), 2)
+    with pytest.raises(ValueError, match="JSON"):
+        write_metrics_json(tmp_path / "metrics.json", ROWS, {"x": float("nan")})
+    with pytest.raises(TypeError, match="cannot write a object"):
+        write_metrics_json(tmp_path / "metrics.json", ROWS, {"x": object()})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == content
+
+
+def test_environment_names_versions_and_hardware():
+    found = environment()
+    assert found["torch"].startswith(torch.__version__.split("+")[0])
+    assert "threads" in found["device"]
+
+
+def write_page(run_dir, **changes):
+    arguments = {
+        "title": "Run",
+        "config": TrainConfig(),
+        "data": {"training, normal": 1133},
+        "rows": ROWS,
+        "figures": {},
+        "environment": environment(),
+    }
+    return write_report(run_dir, **(arguments | changes))
+
+
+def test_report_is_one_page_that_tells_the_run(tmp_path):
+    page = write_page(
+        tmp_path,
+        figures={name: draw(name, tmp_path / f"{name}.png").name for name in ("extremes", "roc")},
+        data_note="Synthetic phantoms.",
+        protocol="By patient.",
+        command="python x.py",
+        seconds=3725,
+    ).read_text()
+    for said in (
+        "Synthetic phantoms.",
+        "By patient.",
+        "python x.py",
+        "1 h 2 min",
+        "not a medical device",
+        "labelled",
+        "training, normal",
+        "3 normal and 4 abnormal",
+        "0.833",
+        "weight_decay",
+    ):
+        assert said in page
+    sources = re.findall(r'(?:src|href)="([^"]{0,40})', page)
+    assert len(sources) == 2
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert page.index("ROC curves") < page.index("Best and worst scored")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_report_escapes_every_text_it_is_given(tmp_path):
+    rows = [dataclasses.replace(ROWS[0], dataset=NASTY, weights=NASTY)]
+    roc = draw("roc", tmp_path / "x.png")
+    page = write_page(
+        tmp_path,
+        title=NASTY,
+        config={NASTY: NASTY},
+        data={NASTY: NASTY},
+        rows=rows,
+        figures={NASTY: roc},
+        environment={NASTY: NASTY},
+        protocol=NASTY,
+        data_note=NASTY,
+        command=NASTY,
+    ).read_text()
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 12
+
+
+def test_report_without_the_optional_parts(tmp_path):
+    page = write_page(tmp_path).read_text()
+    assert "About the data" not in page
+    assert "<img" not in page
+    with pytest.raises(FileNotFoundError):
+        write_page(tmp_path, figures={"roc": "missing.png"})
+    with pytest.raises(ValueError, match="no results"):
+        write_page(tmp_path, rows=[])

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 import torch
@@ -51,24 +52,18 @@ class AnatPasteConfig:
 
 
 def _check_number(name: str, value: object, lowest: float, highest: float) -> None:
-    if not (isinstance(value, int | float) and lowest <= value <= highest and math.isfinite(value)):
+    number = float(value) if isinstance(value, Real) else math.nan
+    if not (lowest <= number <= highest and math.isfinite(number)):
         raise ValueError(f"{name} must be a number in [{lowest:g}, {highest:g}], got {value!r}")
 
 
 def _check_range(name: str, value: object, lowest: float, highest: float, *, open_low: bool = False) -> None:
     pair = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
-    low, high = pair
-    if not (
-        isinstance(low, int | float)
-        and isinstance(high, int | float)
-        and (lowest < low if open_low else lowest <= low)
-        and low <= high <= highest
-        and math.isfinite(high)
-    ):
-        bracket = "(" if open_low else "["
-        raise ValueError(
-            f"{name} must be (low, high) with low <= high in {bracket}{lowest:g}, {highest:g}], got {value!r}"
-        )
+    low, high = (float(v) if isinstance(v, Real) else math.nan for v in pair)
+    above = lowest < low if open_low else lowest <= low
+    if not (above and low <= high <= highest and math.isfinite(high)):
+        within = f"{'(' if open_low else '['}{lowest:g}, {highest:g}]"
+        raise ValueError(f"{name} must be (low, high) with low <= high in {within}, got {value!r}")
 
 
 class AnatPasteParams(NamedTuple):

@@ -1,6 +1,7 @@
 """Checks of what a caller passes in: one clear error each, before any work is done."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -55,6 +56,33 @@ def check_range(images: Tensor, intensities: Intensities) -> None:
             f"images have values in [{low:g}, {high:g}], outside value_range={given}; "
             "pass the right value_range, or mean= and std= if they are normalized"
         )
+
+
+def check_intensities(
+    value_range: tuple[float, float] | None, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None, tuple[float, ...] | None]:
+    """The three settings as tuples of floats, or a ValueError that names the impossible one."""
+    limits = None if value_range is None else _numbers("value_range", value_range)
+    if limits is not None and not (len(limits) == 2 and limits[0] < limits[1]):
+        raise ValueError(f"value_range must be (black, white) with black < white, got {value_range!r}")
+    if (mean is None) != (std is None):
+        raise ValueError(f"mean and std go together, got mean={mean!r} and std={std!r}")
+    if mean is None or std is None:
+        return limits, None, None
+    means, stds = _numbers("mean", mean), _numbers("std", std)
+    if len(means) not in (1, 3) or len(stds) != len(means) or min(stds) <= 0:
+        raise ValueError(f"mean and std need one number per channel (1 or 3), std above 0, got {mean!r} and {std!r}")
+    return limits, means, stds
+
+
+def _numbers(name: str, values: Iterable[float]) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = (math.nan,)
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"{name} must be a sequence of finite numbers, got {values!r}")
+    return numbers
 
 
 def check_finite(images: Tensor) -> None:

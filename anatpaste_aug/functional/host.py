@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..params import AnatPasteParams
-from .intensity import Intensities
+from .intensity import Intensities, at_least_float32
 from .jitter import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, luminance
 from .shape import blur_radius, half_gaussian, shape_extent, weight_beyond
 
@@ -159,7 +159,7 @@ def _overlap(start: int, length: int, span: _Span) -> tuple[slice, slice]:
 def _jittered_crop(image: Tensor, row: _Row, intensities: Intensities) -> Tensor:
     """The patch, jittered as `color_jitter` does it, in the image's own normalisation."""
     crop = image[:, row.source_top : row.source_top + row.height, row.source_left : row.source_left + row.width]
-    crop = intensities.raw(crop if crop.dtype == torch.float64 else crop.float()).unsqueeze(0)
+    crop = intensities.raw(at_least_float32(crop)).unsqueeze(0)
     black, white = intensities.black, intensities.white
     for step in row.jitter_order:
         if step == 0:

@@ -42,6 +42,11 @@ def _column(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.cat([torch.full((1, 1, 1), v, dtype=like.dtype, device=like.device) for v in values])
 
 
+def at_least_float32(images: Tensor) -> Tensor:
+    """The images in float32, or float64 if they are: what the arithmetic runs in."""
+    return images if images.dtype == torch.float64 else images.float()
+
+
 def to_gray(images: Tensor) -> Tensor:
     """Grey images by Pillow's ``"L"`` weights.
 
@@ -90,7 +95,7 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
     span = torch.where(high > low, high - low, 1)
     levels = (flat - low) / span * (GRAY_LEVELS - 1)
     # Eight-bit images that were divided by 255 often fall on a half: rounding noise must not decide its side.
-    levels = levels.mul_(128).round_().div_(128).round_()
+    levels = levels.mul_(256).round_().div_(256).round_()
     # NaN and infinity have no level, but must not become an index out of bounds: on CUDA that ends the process.
     levels = levels.nan_to_num_(0.0).clamp_(0, GRAY_LEVELS - 1)
     return levels.div_(bin_size).floor_().long().view(gray.shape)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ..params import AnatPasteParams
 from .host import blend_on_host, soft_mask_on_host, works_on_host
-from .intensity import Intensities
+from .intensity import Intensities, at_least_float32
 from .jitter import color_jitter
 from .shape import blurred_shape
 
@@ -55,7 +55,7 @@ def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: In
         intensities = Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
     if works_on_host(images, mask):
         return blend_on_host(images, mask, params, intensities)
-    work = images if images.dtype in (torch.float32, torch.float64) else images.float()
+    work = at_least_float32(images)
     pasted = intensities.normalized(_patches(intensities.raw(work), params, intensities))
     out = torch.lerp(work, pasted, mask.to(work.dtype))
     return out.round().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)

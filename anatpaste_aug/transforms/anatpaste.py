@@ -1,6 +1,5 @@
 """AnatPaste as a torchvision v2 transform, and on plain batches."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +11,17 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
 from ..functional import Intensities, paste, soft_mask
+from ..functional.intensity import at_least_float32
 from ..params import AnatPasteConfig, AnatPasteParams, sample_params
 from ..segmentation import LungSegmenter, Segmenter
-from ..validation import check_generator, check_images, check_lung_mask, check_params, check_range
+from ..validation import (
+    check_generator,
+    check_images,
+    check_intensities,
+    check_lung_mask,
+    check_params,
+    check_range,
+)
 from .tv_tensors import AnomalyMask, LungMask
 
 
@@ -121,7 +128,7 @@ class AnatPasteTransform(v2.Transform):
         self.segmentation = segmentation
         self.segmenter = LungSegmenter() if segmenter is None else segmenter
         self.skip_without_lungs = skip_without_lungs
-        self.value_range, self.mean, self.std = _check_intensities(value_range, mean, std)
+        self.value_range, self.mean, self.std = check_intensities(value_range, mean, std)
 
     def augment(
         self,
@@ -176,7 +183,7 @@ class AnatPasteTransform(v2.Transform):
         if lung_mask is not None:
             return check_lung_mask(lung_mask, images), settled
         with torch.no_grad():
-            raw = images if intensities.mean is None else intensities.raw(images)
+            raw = images if intensities.mean is None else intensities.raw(at_least_float32(images))
             if isinstance(self.segmenter, LungSegmenter):
                 return self.segmenter.segment(raw)
             return check_lung_mask(self.segmenter(raw), images, "the segmenter's result"), settled
@@ -251,30 +258,6 @@ class AnatPasteTransform(v2.Transform):
 
 
 _SHOWN = ("segmentation", "skip_without_lungs", "value_range", "mean", "std")
-
-
-def _check_intensities(
-    value_range: tuple[float, float] | None, mean: Sequence[float] | None, std: Sequence[float] | None
-) -> tuple[tuple[float, float] | None, tuple[float, ...] | None, tuple[float, ...] | None]:
-    if value_range is not None and not _are_numbers(value_range, (2,)):
-        raise ValueError(f"value_range must be (black, white), got {value_range!r}")
-    if value_range is not None and not value_range[0] < value_range[1]:
-        raise ValueError(f"value_range must be (black, white) with black < white, got {value_range!r}")
-    if (mean is None) != (std is None):
-        raise ValueError(f"mean and std go together, got mean={mean!r} and std={std!r}")
-    if value_range is not None:
-        value_range = (float(value_range[0]), float(value_range[1]))
-    if mean is None or std is None:
-        return value_range, None, None
-    if not (_are_numbers(mean, (1, 3)) and _are_numbers(std, (len(mean),)) and min(std) > 0):
-        raise ValueError(f"mean and std need one number per channel (1 or 3), std above 0, got {mean!r} and {std!r}")
-    return value_range, tuple(float(m) for m in mean), tuple(float(s) for s in std)
-
-
-def _are_numbers(values: object, lengths: tuple[int, ...]) -> bool:
-    if not isinstance(values, Sequence) or len(values) not in lengths:
-        return False
-    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
 
 
 def _is_mask(leaf: object) -> bool:

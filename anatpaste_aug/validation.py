@@ -44,11 +44,10 @@ def check_range(images: Tensor, intensities: Intensities) -> None:
         return
     if images.dtype == torch.uint8 and (intensities.black, intensities.white) == (0, 255):
         return
-    slack = _TOLERANCE * (intensities.white - intensities.black)
-    values = images if intensities.mean is None else intensities.raw(images.float())
-    check_finite(values)
-    low, high = (float(v) for v in torch.aminmax(values.detach()))
-    if not (low >= intensities.black - slack and high <= intensities.white + slack):
+    check_finite(images)
+    low, high = (float(v) for v in torch.aminmax(intensities.to_unit(images.detach().float())))
+    if low < -_TOLERANCE or high > 1 + _TOLERANCE:
+        low, high = (intensities.black + v * (intensities.white - intensities.black) for v in (low, high))
         given = f"({intensities.black:g}, {intensities.white:g})"
         if intensities.mean is not None:
             given += f" after undoing mean={intensities.mean} and std={intensities.std}"

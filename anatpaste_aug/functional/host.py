@@ -87,7 +87,7 @@ def blend_on_host(images: Tensor, mask: Tensor, params: AnatPasteParams, intensi
     out = images.clone()
     work = np.float64 if images.dtype == torch.float64 else np.float32
     given, pasted, weights = images.numpy(), out.numpy(), mask.numpy()
-    black = intensities.normalized(torch.full((images.shape[1], 1, 1), intensities.black)).numpy()
+    black = intensities.from_unit(torch.zeros(images.shape[1], 1, 1)).numpy()
     for index, row, rows, columns in _windows(params, *images.shape[-2:]):
         window = (index, slice(None), slice(rows.start, rows.stop), slice(columns.start, columns.stop))
         top, left = row.center_y - row.height // 2, row.center_x - row.width // 2
@@ -97,9 +97,13 @@ def blend_on_host(images: Tensor, mask: Tensor, params: AnatPasteParams, intensi
         current: npt.NDArray[Any] = given[window].astype(work)
         difference = black - current
         difference[:, into_rows, into_columns] += patch.numpy() - black
-        difference *= weights[window]
+        weight = weights[window]
+        difference *= weight
         current += difference
-        pasted[window] = np.rint(current) if images.dtype == torch.uint8 else current
+        if images.dtype == torch.uint8:
+            np.rint(current, out=current)
+        # x + 0 · y is not x in every bit: −0 becomes 0.
+        np.copyto(pasted[window], current, casting="unsafe", where=weight > 0)
     return out
 
 
@@ -157,17 +161,16 @@ def _overlap(start: int, length: int, span: _Span) -> tuple[slice, slice]:
 
 
 def _jittered_crop(image: Tensor, row: _Row, intensities: Intensities) -> Tensor:
-    """The patch, jittered as `color_jitter` does it, in the image's own normalisation."""
+    """The patch, jittered as `color_jitter` does it, on the image's own scale."""
     crop = image[:, row.source_top : row.source_top + row.height, row.source_left : row.source_left + row.width]
-    crop = intensities.raw(at_least_float32(crop)).unsqueeze(0)
-    black, white = intensities.black, intensities.white
+    crop = intensities.to_unit(at_least_float32(crop)).unsqueeze(0)
     for step in row.jitter_order:
         if step == 0:
-            crop = adjust_brightness(crop, row.brightness, black, white)
+            crop = adjust_brightness(crop, row.brightness)
         elif step == 1:
-            crop = adjust_contrast(crop, row.contrast, luminance(crop).mean(), black, white)
+            crop = adjust_contrast(crop, row.contrast, luminance(crop).mean())
         elif crop.shape[1] == 3 and step == 2:
-            crop = adjust_saturation(crop, row.saturation, black, white)
+            crop = adjust_saturation(crop, row.saturation)
         elif crop.shape[1] == 3 and step == 3:
-            crop = adjust_hue(crop, row.hue, black, white)
-    return intensities.normalized(crop[0])
+            crop = adjust_hue(crop, row.hue)
+    return intensities.from_unit(crop[0])

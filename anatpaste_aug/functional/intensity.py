@@ -20,21 +20,21 @@ class Intensities(NamedTuple):
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
-    def raw(self, images: Tensor) -> Tensor:
-        """Undo the normalisation of …×C×H×W images."""
-        return (
-            images
-            if self.mean is None or self.std is None
-            else images * _column(self.std, images) + _column(self.mean, images)
-        )
+    def to_unit(self, images: Tensor) -> Tensor:
+        """Undo the normalisation of floating-point …×C×H×W images, and map black to 0 and white to 1."""
+        if self.mean is not None and self.std is not None:
+            images = images * _column(self.std, images) + _column(self.mean, images)
+        if (self.black, self.white) == (0.0, 1.0):
+            return images
+        return (images - self.black) / (self.white - self.black)
 
-    def normalized(self, images: Tensor) -> Tensor:
-        """Apply the normalisation to …×C×H×W images."""
-        return (
-            images
-            if self.mean is None or self.std is None
-            else (images - _column(self.mean, images)) / _column(self.std, images)
-        )
+    def from_unit(self, images: Tensor) -> Tensor:
+        """The inverse of `to_unit`."""
+        if (self.black, self.white) != (0.0, 1.0):
+            images = images * (self.white - self.black) + self.black
+        if self.mean is None or self.std is None:
+            return images
+        return (images - _column(self.mean, images)) / _column(self.std, images)
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:
@@ -54,13 +54,15 @@ def to_gray(images: Tensor) -> Tensor:
         images: B×1×H×W or B×3×H×W, any real dtype.
 
     Returns:
-        B×H×W of the same dtype; uint8 is bit for bit what ``PIL.Image.convert("L")`` gives, and three equal channels
-        give that channel bit for bit in every dtype.
+        B×H×W of the same dtype, float32 for half precision; uint8 is bit for bit what ``PIL.Image.convert("L")`` gives,
+        and three equal channels give that channel bit for bit in every dtype.
 
     Example:
         >>> to_gray(torch.full((1, 3, 32, 32), 7, dtype=torch.uint8)).unique().tolist()
         [7]
     """
+    if images.dtype != torch.uint8:
+        images = at_least_float32(images)
     if images.shape[1] == 1:
         return images[:, 0]
     red, green, blue = images.unbind(1)

@@ -7,28 +7,28 @@ from torch import Tensor
 Factor = Tensor | float
 
 
-def adjust_brightness(images: Tensor, factor: Factor, black: float, white: float) -> Tensor:
+def adjust_brightness(images: Tensor, factor: Factor) -> Tensor:
     """Scale about black (``torchvision.transforms.functional.adjust_brightness``)."""
-    return ((images - black) * factor + black).clamp(black, white)
+    return (images * factor).clamp(0, 1)
 
 
-def adjust_contrast(images: Tensor, factor: Factor, mean: Tensor, black: float, white: float) -> Tensor:
+def adjust_contrast(images: Tensor, factor: Factor, mean: Tensor) -> Tensor:
     """Scale about ``mean``, the image's mean grey value (``adjust_contrast``)."""
-    return (mean + (images - mean) * factor).clamp(black, white)
+    return (mean + (images - mean) * factor).clamp(0, 1)
 
 
-def adjust_saturation(images: Tensor, factor: Factor, black: float, white: float) -> Tensor:
+def adjust_saturation(images: Tensor, factor: Factor) -> Tensor:
     """Scale about each pixel's grey value (``adjust_saturation``)."""
     gray = luminance(images)
-    return (gray + (images - gray) * factor).clamp(black, white)
+    return (gray + (images - gray) * factor).clamp(0, 1)
 
 
-def adjust_hue(images: Tensor, shift: Factor, black: float, white: float) -> Tensor:
+def adjust_hue(images: Tensor, shift: Factor) -> Tensor:
     """Turn the hue by ``shift`` turns (``adjust_hue``)."""
-    hue, saturation, value = rgb_to_hsv((images - black) / (white - black)).split(1, 1)
+    hue, saturation, value = rgb_to_hsv(images).split(1, 1)
     turn = 2 * torch.pi
     shifted: Tensor = hsv_to_rgb(torch.cat([torch.remainder(hue + shift * turn, turn), saturation, value], 1))
-    return shifted * (white - black) + black
+    return shifted
 
 
 def luminance(images: Tensor) -> Tensor:
@@ -48,21 +48,17 @@ def color_jitter(
     hue: Tensor,
     order: Tensor,
     *,
-    black: float = 0.0,
-    white: float = 1.0,
     region: Tensor | None = None,
 ) -> Tensor:
     """Jitter each image with its own factors, in its own order.
 
     Args:
-        images: Floating point B×C×H×W in [black, white], C = 1 or 3. Saturation and hue act on three channels only.
+        images: Floating point B×C×H×W in [0, 1], C = 1 or 3. Saturation and hue act on three channels only.
         brightness: B factors.
         contrast: B factors.
         saturation: B factors.
         hue: B shifts in turns, in [-0.5, 0.5].
         order: int64 B×4, a permutation of brightness (0), contrast (1), saturation (2), hue (3) per image.
-        black: The darkest value.
-        white: The brightest value.
         region: Boolean B×1×H×W; the mean grey value for the contrast is taken over it. None takes all.
 
     Returns:
@@ -85,13 +81,13 @@ def color_jitter(
 
     if images.shape[1] == 1:
         first = order.argsort(1)[:, 0] < order.argsort(1)[:, 1]
-        images = adjust_brightness(images, column(torch.where(first, brightness, 1.0)), black, white)
-        images = adjust_contrast(images, column(contrast), mean(), black, white)
-        return adjust_brightness(images, column(torch.where(first, 1.0, brightness)), black, white)
+        images = adjust_brightness(images, column(torch.where(first, brightness, 1.0)))
+        images = adjust_contrast(images, column(contrast), mean())
+        return adjust_brightness(images, column(torch.where(first, 1.0, brightness)))
     for turn in order.unbind(1):
-        images = adjust_brightness(images, column(torch.where(turn == 0, brightness, 1.0)), black, white)
-        images = adjust_contrast(images, column(torch.where(turn == 1, contrast, 1.0)), mean(), black, white)
-        images = adjust_saturation(images, column(torch.where(turn == 2, saturation, 1.0)), black, white)
+        images = adjust_brightness(images, column(torch.where(turn == 0, brightness, 1.0)))
+        images = adjust_contrast(images, column(torch.where(turn == 1, contrast, 1.0)), mean())
+        images = adjust_saturation(images, column(torch.where(turn == 2, saturation, 1.0)))
         # A round trip through HSV is not exact, so that a shift by 0 is no substitute for leaving the image alone.
-        images = torch.where((turn == 3).view(-1, 1, 1, 1), adjust_hue(images, column(hue), black, white), images)
+        images = torch.where((turn == 3).view(-1, 1, 1, 1), adjust_hue(images, column(hue)), images)
     return images

@@ -56,14 +56,15 @@ def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: In
     if works_on_host(images, mask):
         return blend_on_host(images, mask, params, intensities)
     work = at_least_float32(images)
-    pasted = intensities.normalized(_patches(intensities.raw(work), params, intensities))
+    pasted = intensities.from_unit(_patches(intensities.to_unit(work), params))
     out = torch.lerp(work, pasted, mask.to(work.dtype))
-    return out.round().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
+    out = out.round().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
+    # x + 0 · y is not x in every bit: −0 becomes 0, and an infinite y gives NaN.
+    return torch.where(mask > 0, out, images)
 
 
-def _patches(images: Tensor, params: AnatPasteParams, intensities: Intensities) -> Tensor:
-    """X_paste of a batch: the jittered patch at its place, black outside."""
-    black, white = intensities.black, intensities.white
+def _patches(images: Tensor, params: AnatPasteParams) -> Tensor:
+    """X_paste of a batch in [0, 1]: the jittered patch at its place, black outside."""
     height, width = images.shape[-2:]
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
@@ -76,8 +77,6 @@ def _patches(images: Tensor, params: AnatPasteParams, intensities: Intensities) 
         params.saturation,
         params.hue,
         params.jitter_order,
-        black=black,
-        white=white,
         region=region,
     )
     row = rows - (params.center_y - params.height // 2).unsqueeze(1)
@@ -86,7 +85,7 @@ def _patches(images: Tensor, params: AnatPasteParams, intensities: Intensities) 
     source_column = (column + params.source_left.unsqueeze(1)).clamp(0, width - 1)
     index = (source_row.unsqueeze(2) * width + source_column.unsqueeze(1)).flatten(1).unsqueeze(1)
     moved = jittered.flatten(2).gather(2, index.expand(-1, images.shape[1], -1)).view_as(images)
-    return torch.where(_within(row, params.height, column, params.width), moved, black)
+    return torch.where(_within(row, params.height, column, params.width), moved, 0.0)
 
 
 def _within(row: Tensor, height: Tensor, column: Tensor, width: Tensor) -> Tensor:

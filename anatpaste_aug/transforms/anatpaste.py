@@ -65,9 +65,10 @@ class AnatPasteTransform(v2.Transform):
 
     Args:
         p: Probability that an image is augmented, drawn per image.
-        segmenter: Callable from B×C×H×W images (normalisation undone) to boolean B×1×H×W lung masks; None takes
-            `LungSegmenter`, the paper's Algorithm 1.
-        segmentation: False is the ablation "without segmentation": centres anywhere, no multiplication with the lungs.
+        segmenter: Callable from B×C×H×W images to boolean B×1×H×W lung masks; None takes `LungSegmenter`, the paper's
+            Algorithm 1. It sees the images as they are, but in [0, 1] where ``mean`` and ``std`` are set.
+        segmentation: False is the ablation "without segmentation": centres anywhere, no multiplication with the lungs,
+            and lung masks that are given are not looked at.
         blur: False is the ablation "without blur": the shape stays hard.
         skip_without_lungs: True leaves an image alone in which no lung is found; False pastes anywhere in it, as the
             authors do.
@@ -183,10 +184,10 @@ class AnatPasteTransform(v2.Transform):
         if lung_mask is not None:
             return check_lung_mask(lung_mask, images), settled
         with torch.no_grad():
-            raw = images if intensities.mean is None else intensities.raw(at_least_float32(images))
+            seen = images if intensities.mean is None else intensities.to_unit(at_least_float32(images))
             if isinstance(self.segmenter, LungSegmenter):
-                return self.segmenter.segment(raw)
-            return check_lung_mask(self.segmenter(raw), images, "the segmenter's result"), settled
+                return self.segmenter.segment(seen)
+            return check_lung_mask(self.segmenter(seen), images, "the segmenter's result"), settled
 
     def _intensities(self, images: Tensor) -> Intensities:
         integer = images.dtype == torch.uint8
@@ -199,17 +200,13 @@ class AnatPasteTransform(v2.Transform):
 
     # torchvision's side: everything is drawn in make_params and applied, leaf by leaf, in transform.
 
-    def check_inputs(self, flat_inputs: list[Any]) -> None:
-        images = [leaf for leaf in flat_inputs if isinstance(leaf, Tensor | PIL.Image.Image) and not _is_mask(leaf)]
-        if not images:
-            kinds = sorted({type(leaf).__name__ for leaf in flat_inputs}) or ["nothing"]
-            raise TypeError(
-                f"{type(self).__name__} needs a PIL image or a tensor in the sample, got {', '.join(kinds)}; "
-                "convert numpy arrays with torchvision.transforms.v2.functional.to_image"
-            )
-
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         images = [_as_batch(leaf) for leaf in flat_inputs if not isinstance(leaf, LungMask | AnomalyMask)]
+        if not images:
+            raise TypeError(
+                f"{type(self).__name__} found no image in the sample: no PIL image, tv_tensors.Image or plain tensor; "
+                "convert numpy arrays with torchvision.transforms.v2.functional.to_image"
+            )
         sizes = {(image.shape[0], *image.shape[2:]) for image in images}
         if len(sizes) > 1:
             raise ValueError(f"the images of one sample must be of one size, got (B, H, W) = {sorted(sizes)}")
@@ -260,10 +257,6 @@ class AnatPasteTransform(v2.Transform):
 _SHOWN = ("segmentation", "skip_without_lungs", "value_range", "mean", "std")
 
 
-def _is_mask(leaf: object) -> bool:
-    return isinstance(leaf, tv_tensors.TVTensor) and not isinstance(leaf, tv_tensors.Image)
-
-
 def _as_batch(image: Any) -> Tensor:
     """B×C×H×W of a PIL image or of a tensor with any leading dimensions."""
     if isinstance(image, PIL.Image.Image):
@@ -273,7 +266,7 @@ def _as_batch(image: Any) -> Tensor:
             )
             raise ValueError(f"PIL images must be of mode L or RGB, got {image.mode}; use {remedy}")
         return torch.as_tensor(tvf.pil_to_tensor(image)).unsqueeze(0)
-    tensor: Tensor = image.as_subclass(Tensor)
+    tensor: Tensor = image.as_subclass(Tensor) if isinstance(image, tv_tensors.TVTensor) else image
     if tensor.ndim < 3:
         raise ValueError(f"an image tensor must have shape (..., C, H, W), got {tuple(tensor.shape)}")
     return tensor.reshape(-1, *tensor.shape[-3:])

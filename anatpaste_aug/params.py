@@ -142,7 +142,11 @@ def sample_params(
         (torch.Size([4]), True)
     """
     scale = math.sqrt(height * width) / 256
-    u = torch.rand(batch, _DRAWS, generator=generator, device=device)
+    # torch.compile takes no generator, not even None, where the batch size is symbolic.
+    if generator is None:
+        u = torch.rand(batch, _DRAWS, device=device)
+    else:
+        u = torch.rand(batch, _DRAWS, device=device, generator=generator)
     area = _uniform(u[:, 1], config.area) * (height * width)
     aspect = _uniform(u[:, 2], (math.log(config.aspect_ratio[0]), math.log(config.aspect_ratio[1]))).exp()
     patch_h = (area * aspect).sqrt().round().long().clamp(1, height)

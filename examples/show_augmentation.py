@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", type=Path, nargs="?", help="a frontal chest radiograph; default: a phantom")
     parser.add_argument("-o", "--out", type=Path, default=Path("anatpaste.png"))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--size", type=int, default=256)
     arguments = parser.parse_args()
 

@@ -6,11 +6,11 @@ from torch import Tensor
 from .intensity import GRAY_LEVELS, stretch_levels
 
 BINS = 256
-_BIN_SIZE = 1 + GRAY_LEVELS // BINS
+BIN_SIZE = 1 + GRAY_LEVELS // BINS
 
 CLIP_LIMIT = 0.01
-DEVICE_ROUNDS = 16
-"""Redistribution rounds on an accelerator, where the loop must not ask the host whether it is done.
+ROUNDS = 16
+"""Rounds of redistribution: a fixed number, because a loop on an accelerator must not ask the host whether it is done.
 
 At CLIP_LIMIT at most 200 of a tile's 256 bins can be full, and 11 rounds are then the most.
 """
@@ -37,7 +37,7 @@ def clahe(gray: Tensor) -> Tensor:
     _, height, width = gray.shape
     tile = (max(height // 8, 1), max(width // 8, 1))
     area = tile[0] * tile[1]
-    bins = stretch_levels(gray, _BIN_SIZE)
+    bins = stretch_levels(gray, BIN_SIZE)
     hist = _tile_histograms(bins, tile)
     hist = redistribute(hist, max(int(CLIP_LIMIT * area), 1))
     curves = (hist.cumsum(-1).double() * ((GRAY_LEVELS - 1) / area)).clamp_max_(GRAY_LEVELS - 1)
@@ -62,7 +62,7 @@ def _tile_histograms(bins: Tensor, tile: tuple[int, int]) -> Tensor:
     return hist.scatter_add_(1, index.flatten(1), one).view(batch, rows, columns, BINS)
 
 
-def redistribute(hist: Tensor, limit: int, rounds: int | None = None) -> Tensor:
+def redistribute(hist: Tensor, limit: int, rounds: int = ROUNDS) -> Tensor:
     """Clip histograms and hand the excess out again, by the loop of scikit-image's ``clip_histogram``.
 
     The loop is sequential in one histogram and independent between histograms, so all of them step together. Real
@@ -71,7 +71,7 @@ def redistribute(hist: Tensor, limit: int, rounds: int | None = None) -> Tensor:
     Args:
         hist: …×256 int32 counts.
         limit: Highest count that stays in a bin.
-        rounds: Number of rounds; None runs until every histogram is settled (on the CPU), or ``DEVICE_ROUNDS``.
+        rounds: Number of rounds.
 
     Returns:
         …×256 int32.
@@ -86,17 +86,8 @@ def redistribute(hist: Tensor, limit: int, rounds: int | None = None) -> Tensor:
     hist = torch.where(hist < limit - increment, hist, limit)
     excess = total - hist.sum(1, keepdim=True, dtype=torch.int32)
     start = torch.zeros_like(excess)
-    if hist.device.type != "cpu" or torch.compiler.is_compiling() or rounds is not None:
-        for _ in range(DEVICE_ROUNDS if rounds is None else rounds):
-            hist, excess, start = _hand_out(hist, excess, start, limit)
-        return hist.view(shape)
-    active = (excess[:, 0] > 0).nonzero()[:, 0]
-    part, excess, start = hist[active], excess[active], start[active]
-    while active.numel():
-        part, excess, start = _hand_out(part, excess, start, limit)
-        hist[active] = part
-        still = ((excess > 0) & (part < limit).any(1, keepdim=True))[:, 0].nonzero()[:, 0]
-        active, part, excess, start = active[still], part[still], excess[still], start[still]
+    for _ in range(rounds):
+        hist, excess, start = _hand_out(hist, excess, start, limit)
     return hist.view(shape)
 
 

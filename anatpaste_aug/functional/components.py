@@ -1,12 +1,11 @@
 """8-connected components of boolean batches: labels, clearing the border, dropping small ones."""
 
 import math
-from collections.abc import Callable
 
-import numpy as np
 import torch
-from kornia_rs.imgproc import connected_components
 from torch import Tensor
+
+from .host_components import clear_border_on_host, remove_small_on_host
 
 
 def label_rounds(height: int, width: int) -> int:
@@ -76,7 +75,7 @@ def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
         whose labelling did not settle is empty.
     """
     if _on_host(mask):
-        return _filter_on_host(mask, _touches_border), _all_true(mask)
+        return torch.from_numpy(clear_border_on_host(mask.numpy())), _all_true(mask)
     labels, settled = label_components(mask)
     on_border = torch.zeros(mask.shape[1:], dtype=torch.bool, device=mask.device)
     on_border[0] = on_border[-1] = True
@@ -97,7 +96,7 @@ def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tens
         As [`clear_border`][anatpaste_aug.functional.clear_border].
     """
     if _on_host(mask):
-        return _filter_on_host(mask, lambda labels, count: _is_small(labels, count, min_size)), _all_true(mask)
+        return torch.from_numpy(remove_small_on_host(mask.numpy(), min_size)), _all_true(mask)
     labels, settled = label_components(mask)
     area = _sum_per_label(labels, mask.flatten(1))
     keep = mask & (area.gather(1, labels) >= min_size).view(mask.shape)
@@ -115,29 +114,3 @@ def _all_true(mask: Tensor) -> Tensor:
 
 def _on_host(mask: Tensor) -> bool:
     return mask.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def _filter_on_host(mask: Tensor, drop: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Label with kornia's native code and drop the labels that ``drop`` names.
-
-    The images of the batch stand one below the other with an empty line between them: one call labels them all.
-    """
-    batch, height, width = mask.shape
-    tall = torch.zeros(batch, height + 1, width, dtype=torch.bool)
-    tall[:, :height] = mask
-    count, found = connected_components(tall.view(torch.uint8).view(-1, width, 1).numpy())
-    labels = torch.from_numpy(np.asarray(found)).view(tall.shape)
-    keep = ~drop(labels[:, :height], count)
-    keep[0] = False  # the background
-    return keep.index_select(0, labels.view(-1)).view(tall.shape)[:, :height]
-
-
-def _touches_border(labels: Tensor, count: int) -> Tensor:
-    edges = (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1])
-    touched = torch.zeros(count, dtype=torch.bool)
-    return touched.index_fill_(0, torch.cat([edge.flatten() for edge in edges]).long(), True)
-
-
-def _is_small(labels: Tensor, count: int, min_size: float) -> Tensor:
-    # Most pixels are background: counting the others alone takes half the time.
-    return torch.bincount(labels[labels > 0], minlength=count) < min_size

@@ -72,9 +72,10 @@ def soft_mask_on_host(params: AnatPasteParams, height: int, width: int, lung_mas
     lungs = None if lung_mask is None else lung_mask.numpy()
     for index, row, rows, columns in _windows(params, height, width):
         shape = _shape(row, rows, columns)
-        across = shape @ _blur_matrix(kernels[index], beyond[index], columns).T
-        part = _blur_matrix(kernels[index], beyond[index], rows) @ across
-        part *= np.float32(row.opacity)
+        vertical = torch.from_numpy(_blur_matrix(kernels[index], beyond[index], rows))
+        horizontal = torch.from_numpy(_blur_matrix(kernels[index], beyond[index], columns))
+        # torch's product, because NumPy's would wake BLAS threads of its own, which then spin beside torch's.
+        part = (vertical @ (torch.from_numpy(shape) @ horizontal.T)).mul_(row.opacity).numpy()
         window = (index, 0, slice(rows.start, rows.stop), slice(columns.start, columns.stop))
         if lungs is not None and not row.anywhere:
             part *= lungs[window]

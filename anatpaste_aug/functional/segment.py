@@ -1,18 +1,15 @@
 """Algorithm 1 of the paper: the lungs of a frontal chest radiograph by classical image processing."""
 
-import functools
-import math
-
 import torch
 from torch import Tensor
 
 from .clahe import clahe
 from .components import clear_border, remove_small_components
+from .host import works_on_host
+from .host_segment import segment_on_host
 from .intensity import to_gray
 from .morphology import dilate, opening
 from .otsu import otsu_threshold
-
-_CHUNK_PIXELS = 2**19  # what a CPU works on at a time: small enough for its caches and for the allocator's free lists
 
 
 def segment_lungs(images: Tensor, *, min_size: float = 400.0) -> tuple[Tensor, Tensor]:
@@ -37,14 +34,9 @@ def segment_lungs(images: Tensor, *, min_size: float = 400.0) -> tuple[Tensor, T
     """
     height, width = images.shape[-2:]
     smallest = min_size * height * width / 256**2
-    if images.device.type != "cpu" or torch.compiler.is_compiling():
-        return _segment(images, smallest)
-    _keep_freed_memory()
-    chunk = max(1, math.ceil(_CHUNK_PIXELS / (height * width)))
-    mask = torch.empty(images.shape[0], 1, height, width, dtype=torch.bool)
-    for start in range(0, images.shape[0], chunk):
-        mask[start : start + chunk], _ = _segment(images[start : start + chunk], smallest)
-    return mask, torch.ones(images.shape[0], dtype=torch.bool)
+    if works_on_host(images):
+        return segment_on_host(images, smallest), torch.ones(images.shape[0], dtype=torch.bool)
+    return _segment(images, smallest)
 
 
 def _segment(images: Tensor, smallest: float) -> tuple[Tensor, Tensor]:
@@ -53,13 +45,3 @@ def _segment(images: Tensor, smallest: float) -> tuple[Tensor, Tensor]:
     inside, settled = clear_border(opening(dark))
     lungs, settled_again = remove_small_components(dilate(inside), smallest)
     return lungs.unsqueeze(1), settled & settled_again
-
-
-@functools.cache
-def _keep_freed_memory() -> None:
-    """Keep glibc from handing every freed buffer back to the system, and faulting it in again at the next step.
-
-    Its allocator returns memory above a threshold that grows with the largest block freed so far, up to 32 MB; one such
-    block, never touched, halves the time of a segmentation.
-    """
-    torch.empty(2**25 - 2**16, dtype=torch.uint8)

@@ -207,9 +207,9 @@ class AnatPasteTransform(v2.Transform):
                 f"{type(self).__name__} found no image in the sample: no PIL image, tv_tensors.Image or plain tensor; "
                 "convert numpy arrays with torchvision.transforms.v2.functional.to_image"
             )
-        sizes = {(image.shape[0], *image.shape[2:]) for image in images}
-        if len(sizes) > 1:
-            raise ValueError(f"the images of one sample must be of one size, got (B, H, W) = {sorted(sizes)}")
+        sizes = [(image.shape[0], *image.shape[2:]) for image in images]
+        if any(size != sizes[0] for size in sizes):
+            raise ValueError(f"the images of one sample must be of one size, got (B, H, W) = {sizes}")
         for image in images:
             check_range(check_images(image), self._intensities(image))
         batch, _, height, width = images[0].shape

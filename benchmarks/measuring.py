@@ -1,0 +1,260 @@
+"""Clocks, memory, stages and the record of the machine, for the benchmarks."""
+
+import importlib.metadata
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import anatpaste_aug
+
+_PACKAGES = ("torch", "torchvision", "kornia", "kornia_rs", "numpy", "pillow", "scikit-image", "scipy")
+_PACKAGES += ("opencv-python-headless", "opencv-python")
+
+
+@dataclass
+class Method:
+    """One way to do the work. ``run`` returns when the work is done, device included."""
+
+    key: str
+    label: str
+    images: int  # that one run handles
+    run: Callable[[], object]
+    loops: int = 1
+    rates: list[float] = field(default_factory=list)  # images/s, one per round
+    peak_bytes: int | None = None
+
+    def summary(self) -> dict[str, Any]:
+        middle = statistics.median(self.rates)
+        return {
+            "label": self.label,
+            "images_per_run": self.images,
+            "runs_per_round": self.loops,
+            "images_per_s": {"median": middle, "min": min(self.rates), "max": max(self.rates), "rounds": self.rates},
+            "ms_per_image": 1000 / middle,
+            "peak_bytes": self.peak_bytes,
+        }
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def interleave(methods: list[Method], repeats: int, round_seconds: float, tick: Callable[[str], None]) -> None:
+    """Warm every method up, then time all of them once per round, starting with another one each time.
+
+    A quick method runs several times in a round, to last about ``round_seconds``. Drift of the machine hits all alike.
+    """
+    for method in methods:
+        tick(f"warm-up: {method.label}")
+        method.run()
+        method.loops = max(1, math.ceil(round_seconds / _seconds(method)))
+    for round_ in range(repeats):
+        tick(f"round {round_ + 1} of {repeats}")
+        first = round_ * 3 % len(methods)
+        for method in methods[first:] + methods[:first]:
+            time.sleep(0.02)  # idle threads of the one before spin for a while
+            method.rates.append(method.images * method.loops / _seconds(method))
+
+
+def _seconds(method: Method) -> float:
+    start = time.perf_counter()
+    for _ in range(method.loops):
+        method.run()
+    return time.perf_counter() - start
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of tensors that live at once, without those of ``known``; scratch inside operations is unseen.
+
+    Attributes:
+        peak: The most there were.
+    """
+
+    def __init__(self, *known: torch.Tensor) -> None:
+        super().__init__()
+        self._known = {tensor.untyped_storage()._cdata for tensor in known}
+        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self._live = {key: entry for key, entry in self._live.items() if not entry[0].expired()}
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor):
+                storage = leaf.untyped_storage()
+                if storage._cdata not in self._known:
+                    self._live[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+        self.peak = max(self.peak, sum(size for _, size in self._live.values()))
+        return out
+
+
+def peak_bytes(run: Callable[[], object], *known: torch.Tensor) -> int:
+    """Peak bytes of tensors above ``known`` in one more, untimed run."""
+    device = known[0].device
+    if device.type != "cuda":
+        with LiveBytes(*known) as live:
+            run()
+        return live.peak
+    synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    run()
+    synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+# Where a function of the package is called from, and the stage that its time counts to.
+_STAGES = {
+    "anatpaste_aug.functional.segment": {
+        "to_gray": "CLAHE",
+        "clahe": "CLAHE",
+        "otsu_threshold": "Otsu",
+        "opening": "morphology",
+        "dilate": "morphology",
+        "clear_border": "components",
+        "remove_small_components": "components",
+    },
+    "anatpaste_aug.functional.host_segment": {
+        "_clahe": "CLAHE",
+        "_otsu": "Otsu",
+        "_dilate": "morphology",
+        "clear_border_on_host": "components",
+        "remove_small_on_host": "components",
+    },
+    "anatpaste_aug.transforms.anatpaste": {"sample_params": "sampling"},
+    "anatpaste_aug.functional.paste": {"soft_mask": "shape and blur", "blend": "blend"},
+}
+
+
+@contextmanager
+def timed_stages(device: torch.device) -> Iterator[dict[str, float]]:
+    """Seconds per stage of everything that the package does meanwhile; on a device, each stage waits for its end."""
+    seconds = {stage: 0.0 for names in _STAGES.values() for stage in names.values()}
+
+    def timed(function: Callable, stage: str) -> Callable:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            synchronize(device)
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            synchronize(device)
+            seconds[stage] += time.perf_counter() - start
+            return result
+
+        return call
+
+    with ExitStack() as stack:
+        for module_name, names in _STAGES.items():
+            module = import_module(module_name)
+            for name, stage in names.items():
+                stack.enter_context(mock.patch.object(module, name, timed(getattr(module, name), stage)))
+        yield seconds
+
+
+def stage_shares(run: Callable[[], object], device: torch.device, seconds: float) -> dict[str, float]:
+    """Share of each stage in ``run``, over at least ``seconds`` of it; "other" is what lies between the stages.
+
+    On the CPU in one thread: stages that run side by side have no shares.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if device.type == "cpu" else threads)
+    run()
+    with timed_stages(device) as stages:
+        start, total = time.perf_counter(), 0.0
+        while total == 0 or total < seconds:
+            run()
+            total = time.perf_counter() - start
+    torch.set_num_threads(threads)
+    return {stage: spent / total for stage, spent in stages.items()} | {"other": 1 - sum(stages.values()) / total}
+
+
+class OtherWork:
+    """How busy the machine is meanwhile with anything but this process and its ended children (Linux; else None)."""
+
+    def __init__(self) -> None:
+        self._before = self._read()
+
+    def share(self) -> float | None:
+        """Share of the processors' time since the beginning."""
+        if self._before is None:
+            return None
+        total, busy, own = (now - then for now, then in zip(self._read(), self._before, strict=True))
+        return max(0.0, busy - own) / total if total > 0 else None
+
+    @staticmethod
+    def _read() -> tuple[float, float, float] | None:
+        stat = Path("/proc/stat")
+        if not stat.exists():
+            return None
+        user, nice, system, idle, wait, *interrupts = stat.read_text().split(maxsplit=9)[1:9]
+        busy = sum(map(int, (user, nice, system, *interrupts)))
+        ticks = os.sysconf("SC_CLK_TCK")
+        return (busy + int(idle) + int(wait)) / ticks, busy / ticks, sum(os.times()[:4])
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the figures depend on besides the code."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "versions": {"anatpaste_aug": anatpaste_aug.__version__, "python": platform.python_version(), **versions},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "cores": cores(),
+        "thread_variables": {k: v for k, v in sorted(os.environ.items()) if k.endswith("_NUM_THREADS")},
+        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+    }
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def _commit() -> str | None:
+    def git(*command: str) -> str:
+        here = Path(__file__).parent
+        return subprocess.run(["git", *command], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "../anatpaste_aug")
+        return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def say(text: str) -> None:
+    """Progress, beside the results."""
+    print(text, file=sys.stderr, flush=True)

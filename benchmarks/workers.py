@@ -1,0 +1,116 @@
+"""A pool of processes for the methods that handle one image at a time.
+
+The workers hold the images, decoded, before a clock starts; they are sent index ranges and write into shared memory.
+"""
+
+import math
+import multiprocessing
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import SpawnContext
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from per_image import Pixels, augment, cv2, segment, segment_opencv, to_pil
+
+from anatpaste_aug import AnatPasteTransform
+
+
+class SharedArray(NamedTuple):
+    """A uint8 array that parent and workers see."""
+
+    memory: Any
+    shape: tuple[int, ...]
+
+    @classmethod
+    def zeros(cls, context: SpawnContext, shape: tuple[int, ...]) -> "SharedArray":
+        return cls(context.RawArray("B", math.prod(shape)), shape)
+
+    @property
+    def array(self) -> Pixels:
+        return np.frombuffer(self.memory, np.uint8).reshape(self.shape)
+
+
+class _Worker:
+    def __init__(self, images: SharedArray, masks: SharedArray, rough: SharedArray, results: SharedArray) -> None:
+        # One thread each: the processes are the parallelism.
+        torch.set_num_threads(1)
+        if cv2 is not None:
+            cv2.setNumThreads(1)
+        self.images = [to_pil(pixels) for pixels in images.array]
+        self.masks, self.rough = masks.array.view(np.bool_), rough.array.view(np.bool_)
+        self.results = results.array
+        self.transform = AnatPasteTransform()
+        self.rng = np.random.default_rng()
+
+    def per_image(self, index: int) -> None:
+        self.results[index] = augment(self.images[index], self.rng)
+
+    def per_image_masks(self, index: int) -> None:
+        self.results[index] = augment(self.images[index], self.rng, self.masks[index])
+
+    def per_image_segment(self, index: int) -> None:
+        self.masks[index] = segment(self.images[index])
+
+    def opencv_segment(self, index: int) -> None:
+        self.rough[index] = segment_opencv(self.images[index])
+
+    def ours_pil_workers(self, index: int) -> None:
+        self.results[index] = self.transform(self.images[index])
+
+
+_worker: _Worker
+_all_here: threading.Barrier
+
+
+def _start(all_here: threading.Barrier, *arrays: SharedArray) -> None:
+    global _worker, _all_here
+    _worker, _all_here = _Worker(*arrays), all_here
+
+
+def _warm_up(methods: list[str]) -> None:
+    _all_here.wait(timeout=600)  # a worker that waits takes no second task: every process gets one
+    for method in methods:
+        _run(method, range(2))
+
+
+def _run(method: str, indices: range) -> None:
+    work = getattr(_worker, method)
+    for index in indices:
+        work(index)
+
+
+class Workers:
+    """A warm pool of processes that hold ``images``, uint8 N×C×H×W with N ≥ 2, and run the methods of `_Worker`."""
+
+    def __init__(self, images: Pixels, processes: int, methods: list[str]) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads, and a CUDA context
+        count, channels, *sides = images.shape
+        self.processes, self.count = processes, count
+        held = SharedArray.zeros(context, images.shape)
+        held.array[:] = images
+        self.masks = SharedArray.zeros(context, (count, *sides))
+        self.rough_masks = SharedArray.zeros(context, (count, *sides))
+        results = SharedArray.zeros(context, (count, *sides) if channels == 1 else (count, *sides, channels))
+        arrays = (context.Barrier(processes), held, self.masks, self.rough_masks, results)
+        self._pool = ProcessPoolExecutor(processes, context, _start, arrays)
+        list(self._pool.map(_warm_up, [methods] * processes))
+
+    def run(self, method: str, *, single: bool = False) -> None:
+        """Every image once; ``single`` leaves the work to one of the processes."""
+        ranges = [range(self.count)] if single else list(_shrinking(self.count, self.processes))
+        list(self._pool.map(_run, [method] * len(ranges), ranges))
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def _shrinking(count: int, processes: int) -> list[range]:
+    """Ranges that get smaller towards the end, so that few messages are sent and no process waits long for another."""
+    ranges, start = [], 0
+    while start < count:
+        stop = start + max((count - start) // (2 * processes), 1)
+        ranges.append(range(start, stop))
+        start = stop
+    return ranges

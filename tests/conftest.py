@@ -1,0 +1,57 @@
+"""Real radiographs and recordings, loaded once per session; where they are absent, the tests that need them skip."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `import oracles`, whatever pytest's import mode is
+
+DATA = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+GOLDEN = DATA.parent / "golden"
+
+
+class Radiographs(NamedTuple):
+    """The images of lung_masks: names, uint8 B×1×256×256, and the human lung masks as boolean B×1×256×256."""
+
+    names: list[str]
+    images: torch.Tensor
+    human: torch.Tensor
+
+
+class Recordings(NamedTuple):
+    """What the paper's published code computed: masks by name, and the augmentations with their parameters."""
+
+    masks: dict[str, np.ndarray]
+    records: list[dict]
+    augmented: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def radiographs():
+    folder = DATA / "lung_masks"
+    if not folder.is_dir():
+        pytest.skip(f"no radiographs at {folder} (set ANATPASTE_DATA)")
+    paths = sorted((folder / "images").glob("*.png"))
+    assert len(paths) == 150
+    images = np.stack([np.asarray(Image.open(path).convert("L")) for path in paths])
+    human = np.stack([np.asarray(Image.open(folder / "masks" / path.name).convert("L")) > 127 for path in paths])
+    names = [path.stem for path in paths]
+    return Radiographs(names, torch.from_numpy(images).unsqueeze(1), torch.from_numpy(human).unsqueeze(1))
+
+
+@pytest.fixture(scope="session")
+def recordings():
+    if not (GOLDEN / "paste.npz").is_file():
+        pytest.skip(f"no recordings at {GOLDEN} (they lie beside ANATPASTE_DATA)")
+    segmentation = np.load(GOLDEN / "segmentation.npz")
+    masks = np.unpackbits(segmentation["masks"], axis=1).reshape(-1, 256, 256).astype(bool)
+    by_name = dict(zip(segmentation["names"].tolist(), masks, strict=True))
+    records = json.loads((GOLDEN / "paste.json").read_text())
+    return Recordings(by_name, records, np.load(GOLDEN / "paste.npz")["augmented"])

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import resized, smooth_images
+from skimage.exposure import equalize_adapthist
+from skimage.exposure._adapthist import clip_histogram
+
+from anatpaste_aug.functional import clahe
+from anatpaste_aug.functional.clahe import BINS, ROUNDS, redistribute
+from anatpaste_aug.functional.intensity import GRAY_LEVELS
+
+POWERS_OF_TWO = [(256, 256), (32, 32), (64, 128), (512, 512)]
+OTHERS = [(224, 224), (250, 250), (301, 257), (192, 320), (39, 32), (33, 47), (320, 320)]
+
+
+def greatest_difference(images):
+    """The greatest difference to scikit-image, in levels of 16383, of uint8 B×1×H×W images."""
+    levels = clahe(images[:, 0]).double().flatten(1)
+    low, high = levels.amin(1, keepdim=True), levels.amax(1, keepdim=True)
+    ours = (levels - low) / (high - low)
+    theirs = np.stack([equalize_adapthist(image, clip_limit=0.01).ravel() for image in images[:, 0].numpy()])
+    return float(((ours - torch.from_numpy(theirs)).abs() * (high - low)).max())
+
+
+def redistributed_by_scikit_image(hist, limit):
+    return np.stack([clip_histogram(row.astype(np.int64), limit) for row in hist])
+
+
+# against scikit-image
+
+
+@pytest.mark.parametrize("size", POWERS_OF_TWO)
+def test_equals_scikit_image_exactly_where_tile_sides_are_powers_of_two(size):
+    """Tolerance: 1e-9 of a level, for the stretch to [0, 1] that scikit-image ends with."""
+    assert greatest_difference(smooth_images(3, *size)) < 1e-9
+
+
+@pytest.mark.parametrize("size", OTHERS)
+def test_is_within_a_level_of_scikit_image_elsewhere(size):
+    """Tolerance: 1 level of 16383, where scikit-image adds rounded floats and truncates."""
+    assert greatest_difference(smooth_images(3, *size)) < 1.001
+
+
+@pytest.mark.parametrize("size", [(256, 256), (224, 224), (250, 250), (301, 257)])
+def test_radiographs_agree_with_scikit_image(radiographs, size):
+    """Tolerance: none at 256 px, 1 level of 16383 elsewhere."""
+    images = resized(radiographs.images[::15], *size)
+    assert greatest_difference(images) < (1e-9 if size == (256, 256) else 1.001)
+
+
+@pytest.mark.parametrize("size", [(1500, 40), (40, 2100), (1200, 1100)])
+def test_large_and_long_images_stay_exact(size):
+    """Tiles of more than 1024 pixels leave float32 for integers. Tolerance: 1 level of 16383."""
+    assert greatest_difference(smooth_images(1, *size)) < 1.001
+
+
+# on its own
+
+
+def test_each_image_is_equalised_on_its_own():
+    images = smooth_images(5, 96, 80)[:, 0]
+    assert torch.equal(clahe(images), torch.cat([clahe(image.unsqueeze(0)) for image in images]))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (99, 130)])
+def test_float_images_equal_the_uint8_ones(size):
+    images = smooth_images(4, *size)[:, 0]
+    for other in (images.float() / 255, images.double() * 3 - 7, images.half()):
+        assert torch.equal(clahe(other), clahe(images))
+
+
+def test_levels_are_int32_on_the_14_bit_scale():
+    levels = clahe(smooth_images(2, 64, 64)[:, 0])
+    assert levels.dtype == torch.int32
+    assert levels.min() >= 0
+    assert levels.max() < GRAY_LEVELS
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_a_constant_image_stays_constant(value):
+    assert len(clahe(torch.full((1, 64, 48), value, dtype=torch.uint8)).unique()) == 1
+
+
+def test_an_empty_batch_stays_empty():
+    assert clahe(torch.zeros(0, 64, 64)).shape == (0, 64, 64)
+
+
+# redistribution of the excess
+
+
+@st.composite
+def tile_histograms(draw):
+    """Histograms that a tile can have at a clip limit of 0.01, with bins filled in bulk, in strides and one by one."""
+    limit = draw(st.integers(1, 12))
+    area = draw(st.integers(16 if limit == 1 else 100 * limit, 100 * limit + 99))
+    order = draw(st.permutations(range(BINS))) if draw(st.booleans()) else list(range(BINS))
+    stride, phase = draw(st.integers(1, 130)), draw(st.integers(0, 255))
+    order.sort(key=lambda bin_: (bin_ - phase) % stride)
+    hist, left = np.zeros(BINS, dtype=np.int32), area
+    excess = draw(st.integers(0, min(60, area)))
+    for bin_ in order[: draw(st.integers(1, BINS))]:
+        count = min(limit, left - excess)
+        hist[bin_], left = count, left - count
+    for share in (left // 2, left - left // 2):
+        hist[order[draw(st.integers(0, BINS - 1))]] += share
+    return hist, limit
+
+
+@given(tile_histograms())
+@settings(max_examples=400, deadline=None)
+def test_redistribution_equals_scikit_images_loop(case):
+    hist, limit = case
+    expected = redistributed_by_scikit_image(hist[None], limit)
+    given_hist = torch.from_numpy(hist.copy())[None]
+    assert np.array_equal(redistribute(given_hist, limit).numpy(), expected)
+    assert np.array_equal(redistribute(given_hist, limit, ROUNDS).numpy(), expected)
+    assert np.array_equal(given_hist[0].numpy(), hist)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 11])
+def test_redistribution_of_random_histograms_settles_in_the_rounds_of_a_device(limit):
+    rng = np.random.default_rng(limit)
+    weights = rng.random((2000, BINS)) ** rng.integers(0, 30, (2000, 1))
+    weights *= rng.random((2000, BINS)) < rng.random((2000, 1))
+    weights[:, 0] += 1e-9
+    hist = rng.multinomial(100 * limit + 99, weights / weights.sum(1, keepdims=True)).astype(np.int32)
+    expected = redistributed_by_scikit_image(hist, limit)
+    assert np.array_equal(redistribute(torch.from_numpy(hist), limit).numpy(), expected)
+    assert np.array_equal(redistribute(torch.from_numpy(hist), limit, ROUNDS).numpy(), expected)
+
+
+def test_starts_that_meet_no_bin_with_room_are_skipped():
+    """One count too many, and room only where the loop's first 64 starts never look: it is placed in one round."""
+    hist = np.zeros(BINS, dtype=np.int32)
+    hist[:64] = hist[128:192] = 2
+    hist[0] = 3
+    expected = redistributed_by_scikit_image(hist[None], 2)
+    assert np.array_equal(redistribute(torch.from_numpy(hist)[None], 2, 1).numpy(), expected)
+
+
+@pytest.mark.parametrize("total", [256, 257, 300, 1000])
+def test_histograms_without_room_for_the_excess_end_full(total):
+    hist = np.zeros((1, BINS), dtype=np.int32)
+    hist[0, 7] = total
+    expected = redistributed_by_scikit_image(hist, 1)
+    assert np.array_equal(redistribute(torch.from_numpy(hist), 1).numpy(), expected)
+    assert np.array_equal(redistribute(torch.from_numpy(hist), 1, ROUNDS).numpy(), expected)

@@ -1,0 +1,237 @@
+import functools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import clear_border_8, remove_small
+from scipy import ndimage
+
+from anatpaste_aug.functional import clear_border, components, label_components, remove_small_components
+from anatpaste_aug.functional.components import label_rounds
+
+
+def spiral(size):
+    """One path of one pixel's width, wound towards the middle with a gap of one pixel."""
+    mask = np.zeros((size + 4, size + 4), dtype=bool)
+    row, column, step = 2, 2, (0, 1)
+    mask[row, column] = True
+    while True:
+        length = 0
+        while True:
+            ahead, beyond = (row + step[0], column + step[1]), (row + 2 * step[0], column + 2 * step[1])
+            inside = 2 <= ahead[0] < size + 2 and 2 <= ahead[1] < size + 2
+            if not inside or mask[ahead] or mask[beyond]:
+                break
+            (row, column), length = ahead, length + 1
+            mask[ahead] = True
+        if length < 2:
+            return mask[2:-2, 2:-2]
+        step = (step[1], -step[0])
+
+
+def snake(size):
+    """One path that runs to and fro."""
+    mask = np.zeros((size, size), dtype=bool)
+    mask[::2] = True
+    mask[1::4, -1] = mask[3::4, 0] = True
+    return mask
+
+
+def comb(size):
+    """Teeth on a back: they meet only at the far end."""
+    mask = np.zeros((size, size), dtype=bool)
+    mask[:, ::2] = mask[-1] = True
+    return mask
+
+
+@functools.cache
+def maze(size, seed=0):
+    """A random tree of corridors, by depth-first search."""
+    rng = np.random.default_rng(seed)
+    mask, stack = np.zeros((size, size), dtype=bool), [(0, 0)]
+    mask[0, 0] = True
+    while stack:
+        row, column = stack[-1]
+        steps = [(0, 2), (2, 0), (0, -2), (-2, 0)]
+        steps = [(a, b) for a, b in steps if 0 <= row + a < size and 0 <= column + b < size]
+        steps = [(a, b) for a, b in steps if not mask[row + a, column + b]]
+        if not steps:
+            stack.pop()
+            continue
+        a, b = steps[rng.integers(len(steps))]
+        mask[row + a // 2, column + b // 2] = mask[row + a, column + b] = True
+        stack.append((row + a, column + b))
+    return mask
+
+
+def inset(mask):
+    """The mask with an empty frame, so that nothing touches the border."""
+    return np.pad(mask[2:-2, 2:-2], 2)
+
+
+def turned(mask):
+    """The mask in its four orientations."""
+    return [np.rot90(mask, turns) for turns in range(4)]
+
+
+def patterns(size):
+    """Square masks that have tricked labelling algorithms."""
+    rows, columns = np.indices((size, size))
+    point, corner = np.zeros((size, size), dtype=bool), np.zeros((size, size), dtype=bool)
+    point[size // 2, size // 2] = corner[0, 0] = corner[-1, -1] = True
+    masks = [np.zeros((size, size), dtype=bool), np.ones((size, size), dtype=bool), point, corner]
+    masks += [(rows + columns) % 2 == 0, rows % 2 == 0, (rows % 2 == 0) & (columns % 2 == 0), rows == columns]
+    for mask in (spiral(size), snake(size), comb(size), maze(size)):
+        masks += [*turned(inset(mask)), mask, ~mask]
+    return np.stack(masks)
+
+
+def on_device_path(function, *arguments):
+    """The answer of the algorithm for accelerators, with its fixed number of rounds, computed here."""
+
+    def label(mask):
+        return label_components(mask, label_rounds(*mask.shape[1:]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(components, "_on_host", lambda mask: False)
+        patch.setattr(components, "label_components", label)
+        return function(*arguments)
+
+
+def on_host_path(function, *arguments):
+    return function(*arguments)
+
+
+def assert_equal_to_scipy(masks, min_size, paths=(on_host_path, on_device_path)):
+    """Bit for bit, of boolean B×H×W arrays."""
+    cleared = np.stack([clear_border_8(mask) for mask in masks])
+    large = np.stack([remove_small(mask, min_size) for mask in masks])
+    tensor = torch.from_numpy(masks)
+    for path in paths:
+        for expected, (mask, settled) in (
+            (cleared, path(clear_border, tensor)),
+            (large, path(remove_small_components, tensor, min_size)),
+        ):
+            assert settled.all()
+            assert settled.shape == (len(masks),)
+            assert np.array_equal(mask.numpy(), expected)
+
+
+# patterns and random masks
+
+
+@pytest.mark.parametrize("size", [32, 33, 64])
+def test_patterns(size):
+    assert_equal_to_scipy(patterns(size), size * 2)
+
+
+@pytest.mark.parametrize("make", [spiral, snake, maze])
+def test_long_paths(make):
+    assert_equal_to_scipy(inset(make(400))[None], 5000)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 100), (128, 40), (128, 128)])
+def test_random_masks_of_all_densities(size):
+    rng = np.random.default_rng(0)
+    density = np.linspace(0.02, 0.98, 25).reshape(-1, 1, 1)
+    assert_equal_to_scipy(rng.random((25, *size)) < density, 12)
+
+
+def test_smooth_masks():
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((20, 80, 80)), (0, 2, 2))
+    assert_equal_to_scipy(noise > np.linspace(-0.1, 0.1, 20).reshape(-1, 1, 1), 100)
+
+
+@st.composite
+def mask_batches(draw):
+    """One to three masks: random ones of several grains, patterns, and mixtures of both."""
+    height, width = draw(st.integers(32, 64)), draw(st.integers(32, 64))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    batch = []
+    for _ in range(draw(st.integers(1, 3))):
+        grain = draw(st.integers(1, 4))
+        coarse = rng.random((-(-height // grain), -(-width // grain))) < draw(st.floats(0, 1))
+        mask = np.kron(coarse, np.ones((grain, grain), dtype=bool))[:height, :width]
+        make = draw(st.sampled_from([None, spiral, snake, comb, maze]))
+        if make is not None:
+            pattern = make(64)[:height, :width]
+            mask = mask ^ pattern if draw(st.booleans()) else pattern & (rng.random(pattern.shape) < 0.995)
+        batch.append(inset(mask) if draw(st.booleans()) else mask)
+    return np.stack(batch)
+
+
+@given(mask_batches(), st.floats(0, 300))
+@settings(max_examples=300, deadline=None)
+def test_any_mask(masks, min_size):
+    assert_equal_to_scipy(masks, min_size)
+
+
+@pytest.mark.parametrize("path", [on_host_path, on_device_path])
+@pytest.mark.parametrize(("min_size", "kept"), [(8, True), (8.5, False), (9, False), (0, True)])
+def test_an_area_equal_to_the_limit_is_kept(path, min_size, kept):
+    mask = torch.zeros(1, 32, 32, dtype=torch.bool)
+    mask[0, 4:6, 4:8] = True
+    assert path(remove_small_components, mask, min_size)[0].any() == kept
+
+
+@pytest.mark.parametrize("path", [on_host_path, on_device_path])
+def test_components_of_neighbouring_images_do_not_touch(path):
+    masks = torch.zeros(3, 32, 32, dtype=torch.bool)
+    masks[0, 20:, 5:9] = masks[1, :10, 5:9] = masks[1, 15:20, 5:9] = True
+    cleared, _ = path(clear_border, masks)
+    assert cleared.sum((1, 2)).tolist() == [0, 20, 0]
+    large, _ = path(remove_small_components, masks, 41)
+    assert large.sum((1, 2)).tolist() == [48, 0, 0]
+
+
+@pytest.mark.parametrize("path", [on_host_path, on_device_path])
+@pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 5)])
+def test_empty_batches_views_and_inputs(path, function):
+    empty, settled = path(function, torch.zeros(0, 32, 40, dtype=torch.bool))
+    assert empty.shape == (0, 32, 40)
+    assert settled.shape == (0,)
+    mask = torch.from_numpy(patterns(32))
+    before = mask.clone()
+    result, _ = path(function, mask.transpose(1, 2))
+    assert torch.equal(result, path(function, mask.transpose(1, 2).contiguous())[0])
+    assert torch.equal(mask, before)
+
+
+# labels
+
+
+@pytest.mark.parametrize("rounds", [None, "as on a device"])
+def test_labels_are_the_components(rounds):
+    masks = torch.from_numpy(patterns(48))
+    labels, settled = label_components(masks, label_rounds(48, 48) if rounds else None)
+    assert settled.all()
+    assert labels.dtype == torch.int64
+    for mask, label in zip(masks.numpy(), labels.numpy(), strict=True):
+        expected, count = ndimage.label(mask, structure=np.ones((3, 3)))
+        pairs = np.unique(np.stack([expected.ravel(), label]), axis=1)
+        assert pairs.shape[1] == count + (not mask.all())  # one label for each component, one component for each label
+        assert set(label[~mask.ravel()]) <= {48 * 48}
+        assert all(label[value] == value for value in pairs[1] if value < 48 * 48)
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256])
+def test_half_the_rounds_of_a_device_suffice(size):
+    rng = np.random.default_rng(size)
+    masks = [*turned(spiral(size)), *turned(snake(size)), comb(size), maze(size), maze(size, 1)]
+    masks += list(rng.random((8, size, size)) < np.linspace(0.3, 0.45, 8).reshape(-1, 1, 1))
+    _, settled = label_components(torch.from_numpy(np.stack(masks)), label_rounds(size, size) // 2)
+    assert settled.all()
+
+
+@pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 5)])
+def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(function, monkeypatch):
+    point = np.zeros((64, 64), dtype=bool)
+    point[20:24, 20:24] = True
+    masks = torch.from_numpy(np.stack([inset(spiral(64)), point, inset(maze(64))]))
+    monkeypatch.setattr(components, "_on_host", lambda mask: False)
+    monkeypatch.setattr(components, "label_components", lambda mask: label_components(mask, 1))
+    result, settled = function(masks)
+    assert settled.tolist() == [False, True, False]
+    assert result.sum((1, 2)).tolist() == [0, 16, 0]

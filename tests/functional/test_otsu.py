@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage.filters import threshold_otsu
+
+from anatpaste_aug.functional import otsu_threshold
+from anatpaste_aug.functional.intensity import GRAY_LEVELS
+
+
+def dark_by_scikit_image(levels):
+    """image <= threshold of the levels stretched to [0, 1], as skimage.exposure.rescale_intensity does it."""
+    low, high = int(levels.min()), int(levels.max())
+    image = (levels.astype(np.float64) - low) / max(high - low, 1)
+    return image <= threshold_otsu(image)
+
+
+def assert_equal(levels):
+    """Bit for bit, of integer B×H×W arrays."""
+    ours = torch.from_numpy(levels) <= otsu_threshold(torch.from_numpy(levels))
+    assert np.array_equal(ours.numpy(), np.stack([dark_by_scikit_image(image) for image in levels]))
+
+
+@pytest.mark.parametrize("spread", [2, 10, 255, 256, 257, 1000, GRAY_LEVELS])
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_random_images(spread, dtype):
+    rng = np.random.default_rng(spread)
+    levels = rng.integers(0, spread, (20, 40, 50)) + rng.integers(0, GRAY_LEVELS - spread + 1, (20, 1, 1))
+    assert_equal(levels.astype(dtype))
+
+
+def test_bimodal_images():
+    rng = np.random.default_rng(0)
+    bright = rng.random((30, 64, 64)) < rng.random((30, 1, 1))
+    levels = rng.normal(4000, 1500, bright.shape) + bright * rng.normal(7000, 800, bright.shape)
+    assert_equal(levels.clip(0, GRAY_LEVELS - 1).astype(np.int32))
+
+
+@pytest.mark.parametrize("levels", [(0, 1), (0, GRAY_LEVELS - 1), (5000, 5003), (100, 611)])
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
+def test_images_of_two_levels(levels, share):
+    image = np.where(np.random.default_rng(0).random((3, 64, 64)) < share, levels[0], levels[1])
+    assert_equal(image.astype(np.int32))
+
+
+def test_images_with_ties_between_thresholds():
+    image = np.repeat([0, 4000, 8000, 12000], 256).reshape(1, 32, 32).astype(np.int32)
+    assert_equal(np.concatenate([image, image[:, ::-1], np.repeat([0, 8000], 512).reshape(1, 32, 32).astype(np.int32)]))
+
+
+@pytest.mark.parametrize("value", [0, 77, GRAY_LEVELS - 1])
+def test_a_constant_image_is_dark_everywhere(value):
+    levels = torch.full((2, 32, 32), value, dtype=torch.int32)
+    assert otsu_threshold(levels).flatten().tolist() == [value, value]
+
+
+@given(hnp.arrays(np.int32, (2, 6, 7), elements=st.integers(0, GRAY_LEVELS - 1)))
+@settings(max_examples=300, deadline=None)
+def test_small_images_of_any_levels(levels):
+    assert_equal(levels)
+
+
+@given(hnp.arrays(np.int32, (1, 12, 12), elements=st.sampled_from([0, 1, 63, 64, 65, 8191, 8192, GRAY_LEVELS - 1])))
+@settings(max_examples=200, deadline=None)
+def test_images_of_few_levels(levels):
+    assert_equal(levels)
+
+
+def test_each_image_has_its_own_threshold_as_int32():
+    levels = torch.randint(0, GRAY_LEVELS, (4, 32, 32), generator=torch.Generator().manual_seed(0))
+    threshold = otsu_threshold(levels)
+    assert threshold.shape == (4, 1, 1)
+    assert threshold.dtype == torch.int32
+    assert torch.equal(threshold, torch.cat([otsu_threshold(image.unsqueeze(0)) for image in levels]))
+
+
+def test_an_empty_batch_has_no_thresholds():
+    assert otsu_threshold(torch.zeros(0, 32, 32, dtype=torch.int32)).shape == (0, 1, 1)

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+import torch
+from oracles import iou, lungs_of_batch, resized, smooth_images
+
+from anatpaste_aug.functional import segment_lungs
+
+SIZES = [(256, 256), (224, 224), (192, 320), (301, 257)]
+
+
+def masks_of(images, **settings):
+    mask, settled = segment_lungs(images, **settings)
+    assert settled.all()
+    assert mask.dtype == torch.bool
+    return mask
+
+
+@pytest.fixture(scope="module")
+def expected(radiographs):
+    """The masks of the paper's wording, by scikit-image, at 256 px."""
+    return lungs_of_batch(radiographs.images)
+
+
+# against scikit-image, the published code and people
+
+
+def test_radiographs_at_256_px_give_the_masks_of_scikit_image(radiographs, expected):
+    """Tolerance: IoU >= 0.9999 in the mean, >= 0.999 for each image."""
+    agreement = iou(masks_of(radiographs.images), expected)
+    assert agreement.mean() >= 0.9999
+    assert agreement.min() >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("size", "every"), [((224, 224), 2), ((192, 320), 3), ((301, 257), 3), ((512, 512), 10), ((1024, 1024), 40)]
+)
+def test_radiographs_at_other_sizes_give_the_masks_of_scikit_image(radiographs, size, every):
+    """Tolerance: IoU >= 0.999 in the mean."""
+    images = resized(radiographs.images[::every], *size)
+    assert iou(masks_of(images), lungs_of_batch(images)).mean() >= 0.999
+
+
+def test_radiographs_agree_with_the_published_code(radiographs, recordings):
+    """Tolerance: IoU >= 0.99 in the mean; that code zeroes whole bounding boxes and pixels of value 0."""
+    golden = np.stack([recordings.masks[name] for name in radiographs.names])
+    assert iou(masks_of(radiographs.images), torch.from_numpy(golden)).mean() >= 0.99
+
+
+def test_precision_on_human_masks_is_that_of_scikit_image(radiographs, expected):
+    """Tolerance: 0.002 of scikit-image's mean precision, which is 0.92."""
+
+    def precision(masks):
+        found = masks.flatten(1).sum(1)
+        return ((masks & radiographs.human).flatten(1).sum(1)[found > 0] / found[found > 0]).mean().item()
+
+    ours, theirs = precision(masks_of(radiographs.images)), precision(expected)
+    assert ours == pytest.approx(theirs, abs=0.002)
+    assert ours == pytest.approx(0.92, abs=0.01)
+
+
+@pytest.mark.parametrize("size", [*SIZES, (32, 32), (33, 57), (64, 64), (250, 250)])
+def test_smooth_images_give_the_masks_of_scikit_image(size):
+    """Tolerance: IoU >= 0.999 in the mean; bit for bit at 256 and 64 px, where CLAHE has no rounding."""
+    images = smooth_images(6, *size)
+    ours, theirs = masks_of(images), lungs_of_batch(images)
+    if size in ((256, 256), (64, 64), (32, 32)):
+        assert torch.equal(ours, theirs)
+    assert iou(ours, theirs).mean() >= 0.999
+    assert theirs.any()
+
+
+# intensities and dtypes
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_radiographs_as_floats_give_the_masks_of_uint8(radiographs, dtype):
+    """Tolerance: none; the bins of CLAHE are the same."""
+    images = radiographs.images[::3]
+    assert torch.equal(masks_of(images.to(dtype) / 255), masks_of(images))
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(2 / 255, -1), (4 / 255, -2), (16, 0), (1e-3, 5), (1e4, -3e5)])
+def test_a_positive_affine_map_changes_nothing(scale, shift):
+    """Tolerance: IoU >= 0.999, for the rounding of the mapped values."""
+    images = smooth_images(6, 128, 96)
+    mapped = (images.double() * scale + shift).float()
+    assert iou(masks_of(mapped), masks_of(images)).min() >= 0.999
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_half_precision_gives_the_masks_of_its_values_in_float32(dtype, channels):
+    images = (smooth_images(6, 96, 96, channels).float() / 255).to(dtype)
+    assert torch.equal(masks_of(images), masks_of(images.float()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_8_bit_levels_give_the_same_masks_in_every_dtype_that_holds_them(dtype):
+    images = smooth_images(6, 96, 128)
+    assert torch.equal(masks_of(images.to(dtype)), masks_of(images))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_three_equal_channels_give_the_mask_of_one(dtype):
+    images = smooth_images(4, 96, 80).to(dtype)
+    assert torch.equal(masks_of(images.expand(-1, 3, -1, -1)), masks_of(images))
+
+
+def test_colour_gives_the_mask_of_pillows_grey():
+    images = smooth_images(4, 96, 80, channels=3)
+    weights = torch.tensor([19595, 38470, 7471]).view(3, 1, 1)
+    gray = ((images.int() * weights).sum(1, keepdim=True) + 2**15 >> 16).to(torch.uint8)
+    assert torch.equal(masks_of(images), masks_of(gray))
+
+
+# batches and odd inputs
+
+
+@pytest.mark.parametrize("size", [(64, 64), (100, 128), (512, 700)])
+def test_a_batch_equals_its_images(size):
+    images = smooth_images(5, *size)
+    assert torch.equal(masks_of(images), torch.cat([masks_of(image.unsqueeze(0)) for image in images]))
+
+
+def test_an_empty_batch_gives_an_empty_one():
+    mask, settled = segment_lungs(torch.zeros(0, 3, 40, 48))
+    assert mask.shape == (0, 1, 40, 48)
+    assert settled.shape == (0,)
+
+
+@pytest.mark.parametrize("value", [0, 77, 255])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
+def test_a_constant_image_has_no_lungs(value, dtype):
+    assert not masks_of(torch.full((2, 1, 64, 64), value).to(dtype)).any()
+
+
+def test_an_image_beside_a_constant_one_keeps_its_mask():
+    images = smooth_images(3, 96, 96)
+    expected = masks_of(images[[0, 2]])
+    images[1] = 200
+    assert torch.equal(masks_of(images)[[0, 2]], expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_views_are_taken_and_stay_as_they_were(dtype):
+    images = smooth_images(4, 96, 128, channels=3).to(dtype)
+    channels_last = images.to(memory_format=torch.channels_last)
+    for view in (images.transpose(2, 3), images[:, :, ::2], channels_last, images[:, 1:2]):
+        before = view.clone()
+        assert torch.equal(masks_of(view), masks_of(view.contiguous()))
+        assert torch.equal(view, before)
+
+
+def test_the_smallest_component_scales_with_the_area():
+    image = torch.full((1, 1, 128, 128), 200, dtype=torch.uint8)
+    image[..., 40:50, 40:50] = 10  # stays 10×10 through opening, 12×12 after dilation
+    area = 144 * 4  # at 256×256
+    assert masks_of(image, min_size=area).any()
+    assert not masks_of(image, min_size=area + 1).any()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 130)])
+def test_the_algorithm_for_accelerators_gives_the_same_masks(size, monkeypatch):
+    images = smooth_images(6, *size)
+    expected = masks_of(images)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)  # what the device path and compiled graphs run
+    assert torch.equal(masks_of(images), expected)
+    assert torch.equal(masks_of(images.float() / 255), expected)
+
+
+def test_radiographs_get_the_same_masks_from_the_algorithm_for_accelerators(radiographs, monkeypatch):
+    images = radiographs.images[::10]
+    expected = masks_of(images)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(masks_of(images), expected)

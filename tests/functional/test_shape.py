@@ -1,0 +1,178 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracles import drawn_shape, plain_params
+from scipy import ndimage
+
+from anatpaste_aug import AnatPasteConfig, sample_params
+from anatpaste_aug.functional import soft_mask
+from anatpaste_aug.functional.shape import blur_radius, half_gaussian, shape_extent
+
+SIZES = [(256, 256), (64, 64), (100, 160), (32, 32)]
+
+
+def drawn(count, height, width, **settings):
+    """Parameters as they are drawn in use, anywhere in the image and so also over its border."""
+    generator = torch.Generator().manual_seed(height + width)
+    config = AnatPasteConfig(**settings)
+    return sample_params(config, count, height, width, lung_mask=None, generator=generator)
+
+
+def by_pillow_and_scipy(params, index, height, width):
+    """The shape drawn by Pillow, and blurred by SciPy."""
+    extent = [int(edge[index]) for edge in shape_extent(params)]
+    shape = drawn_shape(height, width, *extent, bool(params.ellipse[index]))
+    sigma = float(params.sigma[index])
+    return shape, ndimage.gaussian_filter(shape * float(params.opacity[index]), sigma, mode="nearest", truncate=4)
+
+
+def on_whole_frames(*arguments):
+    """What accelerators and compiled graphs run, computed here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        return soft_mask(*arguments)
+
+
+# against Pillow and SciPy
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_hard_shapes_are_pillows(size):
+    """Tolerance: none for rectangles; at most 4 pixels in 1 of 20 ellipses, where Pillow's trace is uneven itself."""
+    params = drawn(300, *size, blur=False, opacity=(1.0, 1.0))
+    mask = soft_mask(params, *size)[:, 0].numpy()
+    assert set(np.unique(mask)) == {0.0, 1.0}
+    expected = np.stack([by_pillow_and_scipy(params, index, *size)[0] for index in range(300)])
+    different = (expected != (mask > 0)).sum((1, 2))
+    ellipse = params.ellipse.numpy()
+    assert not different[~ellipse].any()
+    assert different.max() <= 4
+    assert (different > 0).sum() <= ellipse.sum() / 20
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_soft_shapes_are_blurred_as_scipy_blurs_them(size):
+    """Tolerance: 1e-5, wherever Pillow draws the same pixels."""
+    params = drawn(80, *size)
+    soft = soft_mask(params, *size)[:, 0]
+    hard = soft_mask(params._replace(sigma=torch.zeros(80)), *size)[:, 0] > 0
+    compared = 0
+    for index in range(80):
+        shape, expected = by_pillow_and_scipy(params, index, *size)
+        if np.array_equal(shape, hard[index].numpy()):
+            compared += 1
+            np.testing.assert_allclose(soft[index].numpy(), expected, rtol=0, atol=1e-5)
+    assert compared >= 70
+
+
+@pytest.mark.parametrize("ellipse", [False, True])
+@pytest.mark.parametrize("sigma", [0.01, 0.12, 0.3, 1.0, 7.5, 15.0, 100.0])
+@pytest.mark.parametrize(("center_y", "center_x"), [(32, 32), (0, 0), (63, 0), (5, 60)])
+def test_any_blur_at_any_border(ellipse, sigma, center_y, center_x):
+    """Tolerance: 1e-5. A sigma of 100 px reaches beyond the image, where its weights go to the nearest edge."""
+    params = plain_params(ellipse=ellipse, sigma=sigma, center_y=center_y, center_x=center_x)
+    hard = soft_mask(params._replace(sigma=torch.zeros(1)), 64, 64)[0, 0].numpy().astype(np.float64)
+    # SciPy normalises the kernel before it is cut at the image, so that it needs room to cut it where we do.
+    radius = int(blur_radius(params.sigma, 64))
+    expected = ndimage.gaussian_filter(hard, float(params.sigma), mode="nearest", radius=radius)
+    np.testing.assert_allclose(soft_mask(params, 64, 64)[0, 0].numpy(), expected, rtol=0, atol=1e-5)
+
+
+# exact properties
+
+
+def test_without_blur_the_shape_has_its_opacity_bit_for_bit():
+    params = drawn(50, 128, 128, blur=False)
+    for mask, opacity in zip(soft_mask(params, 128, 128), params.opacity, strict=True):
+        assert mask[mask > 0].unique().tolist() == [opacity.item()]
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 19, 20, 21])
+@pytest.mark.parametrize("ellipse", [False, True])
+def test_a_patch_smaller_than_its_margins_leaves_one_pixel(height, ellipse):
+    mask = soft_mask(plain_params(height=height, width=height, ellipse=ellipse), 64, 64)
+    assert mask.nonzero().tolist() == [[0, 0, 32, 32]]
+
+
+def test_a_thin_patch_leaves_a_line():
+    mask = soft_mask(plain_params(height=5, width=40), 64, 64)[0, 0]
+    assert mask.nonzero().tolist() == [[32, column] for column in range(22, 43)]
+
+
+def test_the_shape_is_the_patch_less_its_margins():
+    params = plain_params(height=[60, 61], width=[50, 51], margin=[10, 4], center_y=30, center_x=32, count=2)
+    extent = [edge.tolist() for edge in shape_extent(params)]
+    assert extent == [[10, 4], [50, 56], [17, 11], [47, 53]]
+
+
+def test_a_shape_at_the_border_is_cut():
+    mask = soft_mask(plain_params(center_y=0, center_x=63), 64, 64)[0, 0]
+    assert mask[:11, 53:].all()
+    assert mask.sum() == 11 * 11
+
+
+def test_the_blur_keeps_the_weight_of_a_shape_inside():
+    """Tolerance: 1e-4 of the sum."""
+    params = plain_params(sigma=4.0, center_y=64, center_x=64, height=50, width=40)
+    assert soft_mask(params, 128, 128).sum() == pytest.approx(31 * 21, rel=1e-4)
+
+
+def test_nothing_exceeds_the_opacity_and_nothing_is_negative():
+    """Tolerance: 1e-6 above the opacity, for float sums of the weights."""
+    params = drawn(100, 96, 96)
+    mask = soft_mask(params, 96, 96)
+    assert mask.min() == 0
+    assert (mask.amax((1, 2, 3)) <= params.opacity + 1e-6).all()
+    assert mask.max() <= 1
+
+
+def test_the_lungs_are_multiplied_in_unless_the_shape_may_be_anywhere():
+    lungs = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)) < 0.5
+    params = plain_params(2, sigma=3.0, anywhere=[False, True])
+    free = soft_mask(params, 64, 64)
+    bound = soft_mask(params, 64, 64, lungs)
+    assert torch.equal(bound[0], free[0] * lungs[0])
+    assert torch.equal(bound[1], free[1])
+
+
+def test_an_image_that_is_left_alone_has_an_empty_mask():
+    mask = soft_mask(plain_params(3, sigma=3.0, apply=[True, False, True]), 64, 64)
+    assert mask.flatten(1).any(1).tolist() == [True, False, True]
+
+
+def test_an_empty_batch_gives_an_empty_one():
+    assert soft_mask(plain_params(0), 64, 48).shape == (0, 1, 64, 48)
+
+
+def test_masks_are_float32_whatever_autocast_says():
+    params = drawn(20, 64, 64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under_autocast = soft_mask(params, 64, 64)
+    assert under_autocast.dtype == torch.float32
+    assert torch.equal(under_autocast, soft_mask(params, 64, 64))
+
+
+# windows and whole frames
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("blur", [True, False])
+def test_windows_equal_whole_frames(size, blur):
+    """Tolerance: 1e-5 on the values, none on the support."""
+    params = drawn(60, *size, blur=blur, p=0.8)
+    lungs = torch.rand(60, 1, *size, generator=torch.Generator().manual_seed(0)) < 0.5
+    params = params._replace(anywhere=torch.arange(60) % 2 == 0)
+    windows, frames = soft_mask(params, *size, lungs), on_whole_frames(params, *size, lungs)
+    torch.testing.assert_close(windows, frames, rtol=0, atol=1e-5)
+    assert torch.equal(windows > 0, frames > 0)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.3, 2.0, 15.0])
+def test_half_a_gaussian_sums_to_one_with_its_mirror(sigma):
+    """Tolerance: 1e-6."""
+    half = half_gaussian(torch.tensor([sigma]), 128)[0]
+    assert 2 * half.sum() - half[0] == pytest.approx(1, abs=1e-6)
+    radius = math.floor(4 * sigma + 0.5)
+    assert half.nonzero().flatten().tolist() == list(range(radius + 1))

@@ -1,0 +1,109 @@
+"""What the tests compare with: the paper's steps written with scikit-image, SciPy and Pillow, one image at a time."""
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from scipy import ndimage
+from skimage.exposure import equalize_adapthist
+from skimage.filters import threshold_otsu
+from skimage.morphology import dilation, opening
+from skimage.segmentation import clear_border
+
+from anatpaste_aug import AnatPasteParams
+
+SQUARE = np.ones((3, 3), dtype=bool)
+
+
+def lungs(image, min_size=400):
+    """Algorithm 1 as the paper words it, every component 8-connected: boolean H×W of an H×W image."""
+    equalized = equalize_adapthist(image, clip_limit=0.01)
+    dark = opening(equalized <= threshold_otsu(equalized), SQUARE)
+    # scikit-image's clear_border labels 8-connected.
+    return remove_small(dilation(clear_border(dark), SQUARE), min_size * image.size / 256**2)
+
+
+def lungs_of_batch(images):
+    """Boolean B×1×H×W of a B×1×H×W tensor."""
+    return torch.from_numpy(np.stack([lungs(image) for image in images[:, 0].numpy()])).unsqueeze(1)
+
+
+def clear_border_8(mask):
+    labels, _ = ndimage.label(mask, structure=SQUARE)
+    edges = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    return mask & ~np.isin(labels, edges[edges > 0])
+
+
+def remove_small(mask, min_size):
+    labels, _ = ndimage.label(mask, structure=SQUARE)
+    return mask & (np.bincount(labels.ravel()) >= min_size)[labels]
+
+
+def iou(first, second):
+    """Intersection over union of each pair of masks; two empty ones count as 1."""
+    first, second = (torch.as_tensor(mask).flatten(1) for mask in (first, second))
+    union = (first | second).sum(1)
+    return torch.where(union > 0, (first & second).sum(1) / union.clamp_min(1), 1.0)
+
+
+def drawn_shape(height, width, top, bottom, left, right, ellipse):
+    """An ellipse or rectangle with both ends included, as Pillow draws it: boolean H×W."""
+    canvas = Image.new("L", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    (draw.ellipse if ellipse else draw.rectangle)((left, top, right, bottom), fill=1)
+    return np.asarray(canvas) > 0
+
+
+def smooth_images(count, height, width, channels=1, seed=0):
+    """uint8 B×C×H×W images of smooth noise, most of them with two dark fields inside, as a chest has."""
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.standard_normal((count, channels, height, width)), (0, 0, 9, 9), mode="wrap")
+    noise = noise / noise.std() + 0.15 * rng.standard_normal(noise.shape)
+    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    noise -= 2.5 * ((y / 0.6) ** 2 + ((abs(x) - 0.45) / 0.3) ** 2 < 1)
+    low, high = noise.min((1, 2, 3), keepdims=True), noise.max((1, 2, 3), keepdims=True)
+    return torch.from_numpy(((noise - low) / (high - low) * 255).round().astype(np.uint8))
+
+
+def resized(images, height, width):
+    """uint8 B×1×H×W tensor at another size, by Pillow."""
+    arrays = images[:, 0].numpy()
+    pictures = [Image.fromarray(array).resize((width, height), Image.Resampling.BILINEAR) for array in arrays]
+    return torch.from_numpy(np.stack(pictures)).unsqueeze(1)
+
+
+def bits(tensor):
+    """The bit patterns of a tensor: unlike ==, they tell 0 from −0 and compare NaN with itself."""
+    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tensor.contiguous().view(integers[tensor.element_size()])
+
+
+def plain_params(count=1, **changes):
+    """Parameters without colour jitter: a 40×40 patch from the corner onto the middle of a 64×64 image, unless changed.
+
+    A change is one value for all images, or one per image.
+    """
+    one, whole, yes = torch.ones(count), torch.ones(count, dtype=torch.int64), torch.ones(count, dtype=torch.bool)
+    fields = {
+        "apply": yes,
+        "height": 40 * whole,
+        "width": 40 * whole,
+        "source_top": 0 * whole,
+        "source_left": 0 * whole,
+        "center_y": 32 * whole,
+        "center_x": 32 * whole,
+        "ellipse": ~yes,
+        "margin": 10 * whole,
+        "opacity": one,
+        "sigma": 0 * one,
+        "brightness": one,
+        "contrast": one,
+        "saturation": one,
+        "hue": 0 * one,
+        "jitter_order": torch.arange(4).expand(count, 4),
+        "anywhere": ~yes,
+        "fallback": ~yes,
+    }
+    for name, value in changes.items():
+        given = torch.as_tensor(value).to(fields[name].dtype)
+        fields[name] = given.expand_as(fields[name]).clone()
+    return AnatPasteParams(**fields)

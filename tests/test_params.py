@@ -1,0 +1,344 @@
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
+from anatpaste_aug.params import _random_pixel
+
+COUNT = 6000
+P_VALUE = 1e-3  # the seeds are fixed: a test that passes once passes always
+
+
+def drawn(count=COUNT, height=1024, width=1024, lung_mask=None, seed=0, skip_without_lungs=False, **changes):
+    """Parameters of large images, where whole pixels are fine enough for a continuous distribution."""
+    generator = torch.Generator().manual_seed(seed)
+    config = AnatPasteConfig(**changes)
+    return sample_params(
+        config,
+        count,
+        height,
+        width,
+        lung_mask=lung_mask,
+        skip_without_lungs=skip_without_lungs,
+        generator=generator,
+    )
+
+
+def assert_uniform(values, low, high):
+    values = torch.as_tensor(values).double().numpy()
+    assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > P_VALUE
+
+
+def assert_equally_often(values, count):
+    """Every one of 0…count − 1 equally often."""
+    observed = torch.bincount(values.flatten(), minlength=count)
+    assert len(observed) == count
+    assert stats.chisquare(observed.numpy()).pvalue > P_VALUE
+
+
+# distributions
+
+
+def test_the_area_is_uniform_and_the_aspect_ratio_log_uniform():
+    params = drawn()
+    assert_uniform(params.height * params.width / 1024**2, 0.02, 0.15)
+    assert_uniform((params.height / params.width).log(), math.log(0.3), -math.log(0.3))
+
+
+def test_area_and_aspect_ratio_are_independent():
+    params = drawn()
+    area, aspect = params.height * params.width / 1024**2, (params.height / params.width).log()
+    assert abs(np.corrcoef(area, aspect)[0, 1]) < 4 / math.sqrt(COUNT)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("opacity", 0.59, 1.0),
+        ("sigma", 0.0, 15 * 4),  # 1024 px are four times 256 px
+        ("brightness", 0.9, 1.1),
+        ("contrast", 0.9, 1.1),
+        ("saturation", 0.9, 1.1),
+        ("hue", -0.1, 0.1),
+    ],
+)
+def test_continuous_fields_are_uniform(name, low, high):
+    values = getattr(drawn(), name)
+    assert values.dtype == torch.float32
+    assert_uniform(values, low, high)
+
+
+@pytest.mark.parametrize(("side", "start", "total"), [("height", "source_top", 1024), ("width", "source_left", 768)])
+def test_the_source_is_uniform_over_the_places_where_the_patch_fits(side, start, total):
+    params = drawn(width=768)
+    length, first = getattr(params, side), getattr(params, start)
+    assert (first >= 0).all()
+    assert (first + length <= total).all()
+    # A uniform integer plus a uniform fraction is uniform.
+    fraction = torch.rand(COUNT, generator=torch.Generator().manual_seed(1))
+    assert_uniform((first + fraction) / (total - length + 1), 0, 1)
+
+
+def test_the_source_reaches_both_ends():
+    params = drawn(height=32, width=32)
+    slack_y, slack_x = 32 - params.height - params.source_top, 32 - params.width - params.source_left
+    assert slack_y.min() == slack_x.min() == params.source_top.min() == params.source_left.min() == 0
+
+
+def test_half_of_the_shapes_are_ellipses():
+    assert stats.binomtest(int(drawn().ellipse.sum()), COUNT).pvalue > P_VALUE
+
+
+def test_every_order_of_the_jitter_is_equally_likely():
+    order = drawn().jitter_order
+    codes = {permutation: code for code, permutation in enumerate(itertools.permutations(range(4)))}
+    assert_equally_often(torch.tensor([codes[tuple(row)] for row in order.tolist()]), 24)
+
+
+def test_without_a_lung_mask_the_centre_is_uniform_over_the_image():
+    params = drawn(height=512, width=1024)
+    fraction = torch.rand(2, COUNT, generator=torch.Generator().manual_seed(1))
+    assert_uniform((params.center_y + fraction[0]) / 512, 0, 1)
+    assert_uniform((params.center_x + fraction[1]) / 1024, 0, 1)
+    assert params.anywhere.all()
+    assert not params.fallback.any()
+
+
+def test_the_centre_is_uniform_over_the_lung_pixels():
+    mask = torch.zeros(1, 1, 40, 33, dtype=torch.bool)
+    mask[..., [0, 0, 3, 3, 17, 38, 39, 39], [0, 32, 5, 6, 20, 1, 0, 32]] = True
+    params = drawn(height=40, width=33, lung_mask=mask.expand(COUNT, -1, -1, -1))
+    pixel = mask.flatten().nonzero()[:, 0].tolist().index
+    assert_equally_often(torch.tensor([pixel(i) for i in (params.center_y * 33 + params.center_x).tolist()]), 8)
+    assert not params.anywhere.any()
+
+
+@pytest.mark.parametrize("density", [0.001, 0.3, 1.0])
+def test_the_centre_is_a_lung_pixel_of_its_own_image(density):
+    masks = torch.rand(500, 1, 48, 40, generator=torch.Generator().manual_seed(0)) < density
+    params = drawn(500, 48, 40, masks)
+    on_lung = masks[torch.arange(500), 0, params.center_y, params.center_x]
+    assert torch.equal(on_lung, masks.flatten(1).any(1))
+
+
+@given(
+    hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)), st.floats(0, 1, exclude_max=True, width=32)
+)
+@settings(max_examples=300, deadline=None)
+def test_a_uniform_number_picks_the_pixel_of_its_rank(mask, u):
+    row, column, found = _random_pixel(torch.tensor([u]), torch.from_numpy(mask)[None])
+    pixels = np.argwhere(mask)
+    assert bool(found) == bool(len(pixels))
+    if found:
+        rank = min(int(np.float32(u) * np.float32(len(pixels))), len(pixels) - 1)
+        assert [int(row), int(column)] == pixels[rank].tolist()
+
+
+# one row per image
+
+
+def test_each_image_has_its_own_row():
+    params = drawn(50, 256, 256)
+    for field in params:
+        assert len(field) == 50
+    for name in ("opacity", "sigma", "brightness", "hue", "height", "center_y", "source_left"):
+        assert len(getattr(params, name).unique()) > 20
+
+
+def test_the_types_are_as_documented():
+    params = drawn(3, 256, 256)
+    whole = {"height", "width", "source_top", "source_left", "center_y", "center_x", "margin", "jitter_order"}
+    truth = {"apply", "ellipse", "anywhere", "fallback"}
+    for name, field in params._asdict().items():
+        assert field.dtype == (torch.int64 if name in whole else torch.bool if name in truth else torch.float32)
+        assert field.shape == ((3, 4) if name == "jitter_order" else (3,))
+
+
+def test_rows_are_the_parameters_of_some_images():
+    params = drawn(6, 256, 256)
+    for index in (slice(1, 3), torch.tensor([4, 0]), params.ellipse):
+        rows = params.rows(index)
+        assert isinstance(rows, AnatPasteParams)
+        for field, row in zip(params, rows, strict=True):
+            assert torch.equal(field[index], row)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_p_is_the_share_of_augmented_images(p):
+    apply = drawn(p=p).apply
+    assert (
+        int(apply.sum()) == p * COUNT if p in (0, 1) else stats.binomtest(int(apply.sum()), COUNT, p).pvalue > P_VALUE
+    )
+
+
+def test_an_empty_batch_has_no_rows():
+    for field in drawn(0, 64, 64, torch.zeros(0, 1, 64, 64, dtype=torch.bool)):
+        assert len(field) == 0
+
+
+# images without lungs
+
+
+def test_without_a_lung_pixel_the_centre_is_uniform_and_says_so():
+    masks = torch.zeros(COUNT, 1, 32, 64, dtype=torch.bool)
+    masks[::3, 0, 7, 9] = True
+    params = drawn(height=32, width=64, lung_mask=masks)
+    empty = torch.arange(COUNT) % 3 > 0
+    assert torch.equal(params.fallback, empty)
+    assert torch.equal(params.anywhere, empty)
+    assert params.apply.all()
+    assert params.center_y[~empty].unique().tolist() == [7]
+    assert_equally_often(params.center_y[empty], 32)
+    assert_equally_often(params.center_x[empty], 64)
+
+
+def test_images_without_lungs_can_be_left_alone():
+    masks = torch.zeros(4, 1, 32, 32, dtype=torch.bool)
+    masks[1, 0, 7, 9] = True
+    params = drawn(4, 32, 32, masks, skip_without_lungs=True)
+    assert params.apply.tolist() == [False, True, False, False]
+    assert params.fallback.tolist() == [True, False, True, True]
+
+
+def test_leaving_images_without_lungs_alone_changes_nothing_without_segmentation():
+    assert drawn(10, 64, 64, skip_without_lungs=True).apply.all()
+
+
+# sizes, settings and seeds
+
+
+@pytest.mark.parametrize(
+    ("size", "margin"), [((256, 256), 10), ((512, 512), 20), ((128, 512), 10), ((224, 224), 9), ((32, 32), 1)]
+)
+def test_lengths_scale_with_the_square_root_of_the_area(size, margin):
+    """Tolerance: 1e-6 of the value."""
+    params, reference = drawn(20, *size), drawn(20, 256, 256)
+    assert params.margin.unique().tolist() == [margin]
+    torch.testing.assert_close(params.sigma, reference.sigma * math.sqrt(size[0] * size[1]) / 256, rtol=1e-6, atol=0)
+
+
+def test_sides_are_clamped_to_the_image():
+    params = drawn(500, 64, 64, area=(0.5, 1.0))
+    assert params.height.max() == params.width.max() == 64
+    tiny = drawn(500, 32, 32, area=(1e-9, 1e-8))
+    assert tiny.height.unique().tolist() == tiny.width.unique().tolist() == [1]
+
+
+def test_without_blur_all_else_is_unchanged():
+    with_blur, without = drawn(50, 256, 256), drawn(50, 256, 256, blur=False)
+    assert not without.sigma.any()
+    for first, second in zip(with_blur, without._replace(sigma=with_blur.sigma), strict=True):
+        assert torch.equal(first, second)
+
+
+def test_without_segmentation_all_but_the_centre_is_unchanged():
+    mask = torch.ones(50, 1, 256, 256, dtype=torch.bool)
+    bound, free = drawn(50, 256, 256, mask), drawn(50, 256, 256)
+    for name, first, second in zip(AnatPasteParams._fields, bound, free, strict=True):
+        assert torch.equal(first, second) != (name in ("center_y", "center_x", "anywhere"))
+
+
+def test_settings_replace_the_ranges_of_the_paper():
+    params = drawn(area=(0.3, 0.3), aspect_ratio=(2.0, 2.0), jitter=0.0, margin=0, opacity=(0.2, 0.4), sigma=(1.0, 2.0))
+    assert params.height.unique().tolist() == [round(1024 * math.sqrt(0.6))]
+    assert params.width.unique().tolist() == [round(1024 * math.sqrt(0.15))]
+    assert params.margin.unique().tolist() == [0]
+    for name in ("brightness", "contrast", "saturation"):
+        assert getattr(params, name).unique().tolist() == [1]
+    assert not params.hue.any()
+    assert_uniform(params.opacity, 0.2, 0.4)
+    assert_uniform(params.sigma / 4, 1, 2)
+
+
+def test_a_seed_repeats_and_another_does_not():
+    mask = torch.ones(8, 1, 64, 64, dtype=torch.bool)
+    first, second, other = drawn(8, 64, 64, mask), drawn(8, 64, 64, mask), drawn(8, 64, 64, mask, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first.opacity, other.opacity)
+
+
+def test_without_a_generator_the_global_one_is_used():
+    def draw():
+        return sample_params(AnatPasteConfig(), 8, 64, 64, lung_mask=None)
+
+    torch.manual_seed(3)
+    first, second = draw(), draw()
+    torch.manual_seed(3)
+    assert torch.equal(first.opacity, draw().opacity)
+    assert not torch.equal(first.opacity, second.opacity)
+
+
+def test_a_generator_leaves_the_global_one_alone():
+    before = torch.get_rng_state()
+    drawn(8, 64, 64)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("u", [0.0, 1 - 2**-24])
+def test_the_ends_of_the_unit_interval_give_values_in_range(u, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.full(size, u))
+    mask = torch.ones(1, 1, 100, 64, dtype=torch.bool)
+    for lungs in (mask, None, ~mask):
+        params = drawn(1, 100, 64, lungs, area=(0.02, 1.0))
+        assert 0 <= params.center_y < 100
+        assert 0 <= params.center_x < 64
+        assert 1 <= params.height <= 100 - params.source_top
+        assert 1 <= params.width <= 64 - params.source_left
+        assert params.opacity.double() + 1e-7 >= 0.59
+        assert params.opacity <= 1
+        assert sorted(params.jitter_order[0].tolist()) == [0, 1, 2, 3]
+
+
+# settings that are impossible
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("p", -0.1, r"in \[0, 1\]"),
+        ("p", 1.5, r"in \[0, 1\]"),
+        ("p", math.nan, r"in \[0, 1\]"),
+        ("p", "0.5", "a number"),
+        ("p", None, "a number"),
+        ("p", (0.1, 0.2), "a number"),
+        ("jitter", 0.6, r"in \[0, 0.5\]"),
+        ("margin", -1, r"in \[0, inf\]"),
+        ("margin", math.inf, r"in \[0, inf\]"),
+        ("area", (0.2, 0.1), "low <= high"),
+        ("area", (0, 0.1), r"in \(0, 1\]"),
+        ("area", (0.1, 1.1), r"in \(0, 1\]"),
+        ("area", 0.1, r"\(low, high\)"),
+        ("area", (0.1, 0.2, 0.3), r"\(low, high\)"),
+        ("area", ("0.1", "0.2"), r"\(low, high\)"),
+        ("area", "ab", r"\(low, high\)"),
+        ("area", (math.nan, 0.1), r"in \(0, 1\]"),
+        ("aspect_ratio", (0, 1), r"in \(0, inf\]"),
+        ("aspect_ratio", (1, math.inf), r"in \(0, inf\]"),
+        ("opacity", (0.0, 1.0), r"in \(0, 1\]"),
+        ("opacity", (0.5, 1.1), r"in \(0, 1\]"),
+        ("sigma", (-1, 2), r"in \[0, inf\]"),
+        ("sigma", (1, math.nan), r"in \[0, inf\]"),
+    ],
+)
+def test_an_impossible_setting_is_named_with_what_is_allowed(name, value, allowed):
+    with pytest.raises(ValueError, match=f"^{name} must be .*{allowed}") as caught:
+        AnatPasteConfig(**{name: value})
+    assert f"got {value!r}" in str(caught.value)
+
+
+def test_numbers_of_numpy_and_lists_are_taken():
+    config = AnatPasteConfig(p=np.float32(0.5), area=[np.float32(0.1), np.float64(0.2)], margin=np.int64(3))
+    assert drawn(4, 64, 64, **dataclasses.asdict(config)).margin.tolist() == [1] * 4
+
+
+def test_settings_cannot_be_changed_behind_the_check():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        AnatPasteConfig().p = 2

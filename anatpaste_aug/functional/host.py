@@ -72,15 +72,25 @@ def soft_mask_on_host(params: AnatPasteParams, height: int, width: int, lung_mas
     lungs = None if lung_mask is None else lung_mask.numpy()
     for index, row, rows, columns in _windows(params, height, width):
         shape = _shape(row, rows, columns)
-        vertical = torch.from_numpy(_blur_matrix(kernels[index], beyond[index], rows))
-        horizontal = torch.from_numpy(_blur_matrix(kernels[index], beyond[index], columns))
-        # torch's product, because NumPy's would wake BLAS threads of its own, which then spin beside torch's.
-        part = (vertical @ (torch.from_numpy(shape) @ horizontal.T)).mul_(row.opacity).numpy()
+        part = _product(
+            _blur_matrix(kernels[index], beyond[index], rows),
+            shape,
+            _blur_matrix(kernels[index], beyond[index], columns).T,
+        )
+        part *= np.float32(row.opacity)
         window = (index, 0, slice(rows.start, rows.stop), slice(columns.start, columns.stop))
         if lungs is not None and not row.anywhere:
             part *= lungs[window]
         masks[window] = part
     return out
+
+
+def _product(first: _Array, second: _Array, third: _Array) -> _Array:
+    # torch's product, because NumPy's would wake BLAS threads of its own, which then spin beside torch's.
+    with torch.autocast("cpu", enabled=False):
+        inner = torch.from_numpy(second) @ torch.from_numpy(third)
+        product: _Array = (torch.from_numpy(first) @ inner).numpy()
+    return product
 
 
 def blend_on_host(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: Intensities) -> Tensor:

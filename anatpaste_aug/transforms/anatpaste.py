@@ -125,7 +125,9 @@ class AnatPasteTransform(v2.Transform):
             blur=blur,
         )
         if segmenter is not None and not callable(segmenter):
-            raise TypeError(f"segmenter must be callable or None, got {segmenter!r}; pass a finished mask to augment")
+            raise TypeError(
+                f"segmenter must be callable or None, got {type(segmenter).__name__}; pass a finished mask to augment"
+            )
         self.segmentation = segmentation
         self.segmenter = LungSegmenter() if segmenter is None else segmenter
         self.skip_without_lungs = skip_without_lungs

@@ -17,6 +17,10 @@ DATA = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2] / "shared
 GOLDEN = DATA.parent / "golden"
 
 
+# Small tensors all: more threads would only wait for one another, above all where other programs use the cores.
+torch.set_num_threads(1)
+
+
 class Radiographs(NamedTuple):
     """The images of lung_masks: names, uint8 B×1×256×256, and the human lung masks as boolean B×1×256×256."""
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from scipy import ndimage
 from skimage.exposure import equalize_adapthist
+from skimage.exposure._adapthist import clip_histogram
 from skimage.filters import threshold_otsu
 from skimage.morphology import dilation, opening
 from skimage.segmentation import clear_border
@@ -107,3 +109,26 @@ def plain_params(count=1, **changes):
         given = torch.as_tensor(value).to(fields[name].dtype)
         fields[name] = given.expand_as(fields[name]).clone()
     return AnatPasteParams(**fields)
+
+
+def redistributed(hist, limit):
+    """The excess of B×256 histograms handed out again by scikit-image."""
+    return np.stack([clip_histogram(row.astype(np.int64), limit) for row in hist])
+
+
+@st.composite
+def tile_histograms(draw):
+    """Histograms that a tile can have at a clip limit of 0.01, with bins filled in bulk, in strides and one by one."""
+    limit = draw(st.integers(1, 12))
+    area = draw(st.integers(16 if limit == 1 else 100 * limit, 100 * limit + 99))
+    order = draw(st.permutations(range(256))) if draw(st.booleans()) else list(range(256))
+    stride, phase = draw(st.integers(1, 130)), draw(st.integers(0, 255))
+    order.sort(key=lambda bin_: (bin_ - phase) % stride)
+    hist, left = np.zeros(256, dtype=np.int32), area
+    excess = draw(st.integers(0, min(60, area)))
+    for bin_ in order[: draw(st.integers(1, 256))]:
+        count = min(limit, left - excess)
+        hist[bin_], left = count, left - count
+    for share in (left // 2, left - left // 2):
+        hist[order[draw(st.integers(0, 256 - 1))]] += share
+    return hist, limit

@@ -18,7 +18,7 @@ from .host_components import Mask, clear_border_on_host, remove_small_on_host
 from .intensity import GRAY_LEVELS, to_gray
 
 _Array = npt.NDArray[Any]
-_CHUNK_PIXELS = 2**18
+_CHUNK_PIXELS = 2**18  # a thread's share: arrays that stay in the caches, calls long enough for threads to take turns
 _SNAP = 256  # see `intensity.stretch_levels`
 
 

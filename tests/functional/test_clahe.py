@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
-from oracles import resized, smooth_images
+from oracles import redistributed, resized, smooth_images, tile_histograms
 from skimage.exposure import equalize_adapthist
-from skimage.exposure._adapthist import clip_histogram
 
 from anatpaste_aug.functional import clahe
 from anatpaste_aug.functional.clahe import BINS, ROUNDS, redistribute
@@ -22,10 +20,6 @@ def greatest_difference(images):
     ours = (levels - low) / (high - low)
     theirs = np.stack([equalize_adapthist(image, clip_limit=0.01).ravel() for image in images[:, 0].numpy()])
     return float(((ours - torch.from_numpy(theirs)).abs() * (high - low)).max())
-
-
-def redistributed_by_scikit_image(hist, limit):
-    return np.stack([clip_histogram(row.astype(np.int64), limit) for row in hist])
 
 
 # against scikit-image
@@ -90,29 +84,11 @@ def test_an_empty_batch_stays_empty():
 # redistribution of the excess
 
 
-@st.composite
-def tile_histograms(draw):
-    """Histograms that a tile can have at a clip limit of 0.01, with bins filled in bulk, in strides and one by one."""
-    limit = draw(st.integers(1, 12))
-    area = draw(st.integers(16 if limit == 1 else 100 * limit, 100 * limit + 99))
-    order = draw(st.permutations(range(BINS))) if draw(st.booleans()) else list(range(BINS))
-    stride, phase = draw(st.integers(1, 130)), draw(st.integers(0, 255))
-    order.sort(key=lambda bin_: (bin_ - phase) % stride)
-    hist, left = np.zeros(BINS, dtype=np.int32), area
-    excess = draw(st.integers(0, min(60, area)))
-    for bin_ in order[: draw(st.integers(1, BINS))]:
-        count = min(limit, left - excess)
-        hist[bin_], left = count, left - count
-    for share in (left // 2, left - left // 2):
-        hist[order[draw(st.integers(0, BINS - 1))]] += share
-    return hist, limit
-
-
 @given(tile_histograms())
 @settings(max_examples=400, deadline=None)
 def test_redistribution_equals_scikit_images_loop(case):
     hist, limit = case
-    expected = redistributed_by_scikit_image(hist[None], limit)
+    expected = redistributed(hist[None], limit)
     given_hist = torch.from_numpy(hist.copy())[None]
     assert np.array_equal(redistribute(given_hist, limit).numpy(), expected)
     assert np.array_equal(redistribute(given_hist, limit, ROUNDS).numpy(), expected)
@@ -126,7 +102,7 @@ def test_redistribution_of_random_histograms_settles_in_the_rounds_of_a_device(l
     weights *= rng.random((2000, BINS)) < rng.random((2000, 1))
     weights[:, 0] += 1e-9
     hist = rng.multinomial(100 * limit + 99, weights / weights.sum(1, keepdims=True)).astype(np.int32)
-    expected = redistributed_by_scikit_image(hist, limit)
+    expected = redistributed(hist, limit)
     assert np.array_equal(redistribute(torch.from_numpy(hist), limit).numpy(), expected)
     assert np.array_equal(redistribute(torch.from_numpy(hist), limit, ROUNDS).numpy(), expected)
 
@@ -136,7 +112,7 @@ def test_starts_that_meet_no_bin_with_room_are_skipped():
     hist = np.zeros(BINS, dtype=np.int32)
     hist[:64] = hist[128:192] = 2
     hist[0] = 3
-    expected = redistributed_by_scikit_image(hist[None], 2)
+    expected = redistributed(hist[None], 2)
     assert np.array_equal(redistribute(torch.from_numpy(hist)[None], 2, 1).numpy(), expected)
 
 
@@ -144,6 +120,6 @@ def test_starts_that_meet_no_bin_with_room_are_skipped():
 def test_histograms_without_room_for_the_excess_end_full(total):
     hist = np.zeros((1, BINS), dtype=np.int32)
     hist[0, 7] = total
-    expected = redistributed_by_scikit_image(hist, 1)
+    expected = redistributed(hist, 1)
     assert np.array_equal(redistribute(torch.from_numpy(hist), 1).numpy(), expected)
     assert np.array_equal(redistribute(torch.from_numpy(hist), 1, ROUNDS).numpy(), expected)

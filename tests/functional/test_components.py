@@ -163,7 +163,7 @@ def mask_batches(draw):
 
 
 @given(mask_batches(), st.floats(0, 300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_any_mask(masks, min_size):
     assert_equal_to_scipy(masks, min_size)
 

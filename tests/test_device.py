@@ -1,0 +1,325 @@
+"""What happens on an accelerator, shown without one; and on a CUDA device, where there is one."""
+
+import pytest
+import torch
+from oracles import smooth_images
+from torch._dynamo.testing import CompileCounter
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from anatpaste_aug import AnatPasteConfig, AnatPasteTransform, sample_params
+from anatpaste_aug.functional import clear_border, paste, remove_small_components, segment_lungs, soft_mask
+
+WAITING = {"histc", "multinomial", "bincount"}
+COPIES = {"_to_copy", "copy_"}
+
+
+class DeviceGuard(TorchDispatchMode):
+    """Rejects what FakeTensorMode lets pass although it waits for the device.
+
+    That is any operation that spans two devices, assignment through a boolean mask, and a few by their names. A
+    zero-dimensional CPU tensor is a Python number in disguise and may meet any device, unless it is copied there.
+    """
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in WAITING:
+            raise AssertionError(f"{name} is not for an accelerator")
+        if name.startswith("index_put") and any(index is not None and index.dtype == torch.bool for index in args[1]):
+            raise AssertionError("assignment through a boolean mask")
+        result = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
+        devices = {t.device.type for t in tensors if t.ndim > 0 or t.device.type != "cpu" or name in COPIES}
+        if len(devices) > 1:
+            raise AssertionError(f"{func} spans {sorted(devices)}")
+        return result
+
+
+@pytest.fixture
+def guarded():
+    with FakeTensorMode(), DeviceGuard():
+        yield
+
+
+def on_device(channels=1, dtype=torch.float32, size=(96, 80)):
+    return torch.zeros(4, channels, *size, dtype=dtype, device="cuda")
+
+
+def all_on_device(result):
+    tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+    return bool(tensors) and all(tensor.device.type == "cuda" for tensor in tensors)
+
+
+# the guard itself
+
+
+@pytest.mark.usefixtures("guarded")
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: x.cpu(),
+        lambda x: torch.zeros(3).to(x.device),
+        lambda x: torch.tensor([0.5, 0.5], device=x.device),
+        lambda x: torch.tensor(0.5, device=x.device),
+        lambda x: x.sum().item(),
+        lambda x: x.sum().tolist(),
+        lambda x: bool((x > 0).any()),
+        lambda x: torch.equal(x, x),
+        lambda x: x.nonzero(),
+        lambda x: x.unique(),
+        lambda x: x[x > 0],
+        lambda x: x.__setitem__(x > 0, 5.0),
+        lambda x: x[torch.zeros(2, dtype=torch.int64)],
+        lambda x: torch.histc(x),
+        lambda x: torch.bincount(x.flatten().long()),
+        lambda x: torch.multinomial(x.flatten() + 1, 1),
+    ],
+)
+def test_the_guard_rejects_what_waits_for_the_device(operation):
+    # What fake tensors refuse is a RuntimeError that names the operator.
+    with pytest.raises((AssertionError, RuntimeError), match=r"spans|aten|mask|not for an accelerator"):
+        operation(on_device())
+
+
+@pytest.mark.usefixtures("guarded")
+def test_the_guard_lets_pass_what_stays_on_the_device():
+    images = on_device()
+    assert all_on_device([images * 2, images.cumsum(1), torch.where(images > 0, images, 0.0), images.sum()])
+
+
+# without a host read, a copy or a shape that depends on data
+
+
+all_kinds = pytest.mark.parametrize(
+    ("channels", "dtype"), [(1, torch.uint8), (3, torch.uint8), (1, torch.float32), (3, torch.bfloat16)]
+)
+
+
+@pytest.mark.usefixtures("guarded")
+@all_kinds
+@pytest.mark.parametrize("size", [(96, 80), (256, 256), (301, 33)])
+def test_segmentation(channels, dtype, size):
+    mask, settled = segment_lungs(on_device(channels, dtype, size))
+    assert all_on_device([mask, settled])
+    assert mask.shape == (4, 1, *size)
+    assert mask.dtype == settled.dtype == torch.bool
+
+
+@pytest.mark.usefixtures("guarded")
+@pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 9)])
+def test_components(function):
+    assert all_on_device(function(on_device()[:, 0] > 0))
+
+
+@pytest.mark.usefixtures("guarded")
+@pytest.mark.parametrize("segmentation", [True, False])
+@pytest.mark.parametrize("skip_without_lungs", [True, False])
+def test_sampling(segmentation, skip_without_lungs):
+    lungs = on_device() > 0 if segmentation else None
+    params = sample_params(
+        AnatPasteConfig(), 4, 96, 80, lung_mask=lungs, skip_without_lungs=skip_without_lungs, device="cuda"
+    )
+    assert all_on_device(params)
+
+
+@pytest.mark.usefixtures("guarded")
+@all_kinds
+def test_pasting(channels, dtype):
+    lungs = on_device() > 0
+    params = sample_params(AnatPasteConfig(), 4, 96, 80, lung_mask=lungs, device="cuda")
+    image, mask = paste(on_device(channels, dtype), params, lungs)
+    assert all_on_device([image, mask, soft_mask(params, 96, 80)])
+    assert image.dtype == dtype
+
+
+@pytest.mark.usefixtures("guarded")
+@all_kinds
+def test_augment(channels, dtype):
+    transform, images = AnatPasteTransform(), on_device(channels, dtype)
+    result = transform.augment(images)
+    assert all_on_device([*result, result.anomaly_mask])
+    assert result.image.dtype == dtype
+    assert all_on_device(transform.augment(images, images[:, :1] > 0, params=result.params))
+
+
+@pytest.mark.usefixtures("guarded")
+@pytest.mark.parametrize("settings", [{"p": 0.5, "skip_without_lungs": True}, {"segmentation": False}, {"blur": False}])
+def test_augment_with_other_settings(settings):
+    assert all_on_device(AnatPasteTransform(**settings).augment(on_device()))
+
+
+@pytest.mark.usefixtures("guarded")
+def test_augment_of_normalised_images():
+    assert all_on_device(AnatPasteTransform(mean=[0.5] * 3, std=[0.5] * 3).augment(on_device(3)))
+
+
+@pytest.mark.usefixtures("guarded")
+@all_kinds
+def test_the_transform_of_plain_tensors(channels, dtype):
+    images, label = AnatPasteTransform()((on_device(channels, dtype), "label"))
+    assert all_on_device(images)
+    assert images.dtype == dtype
+    assert label == "label"
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_mask_of_another_device_is_an_error():
+    with pytest.raises(ValueError, match="lung_mask is on cpu and the images on cuda"):
+        AnatPasteTransform().augment(on_device(), torch.zeros(4, 1, 96, 80, dtype=torch.bool))
+
+
+# compiled
+
+
+@pytest.fixture
+def compiled():
+    """Compiles for one graph without a break, and counts the graphs; the backend runs them as they are."""
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    yield lambda function: (torch.compile(function, fullgraph=True, backend=counter), counter)
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_compiled_segmentation_gives_the_same_masks(compiled, dtype):
+    images = smooth_images(4, 64, 64).to(dtype)
+    function, _ = compiled(segment_lungs)
+    for batch in (images, images.flip(0)):
+        assert torch.equal(function(batch)[0], segment_lungs(batch)[0])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_compiled_pasting_gives_the_same_pixels(compiled, channels):
+    """Tolerance: 1e-5."""
+    images = smooth_images(4, 64, 64, channels) / 255
+    result = AnatPasteTransform().augment(images)
+    function, _ = compiled(paste)
+    image, mask = function(images, result.params, result.lung_mask)
+    torch.testing.assert_close(image, result.image, rtol=0, atol=1e-5)
+    torch.testing.assert_close(mask, result.soft_mask, rtol=0, atol=1e-5)
+
+
+def test_compiled_sampling_draws_the_same_numbers(compiled):
+    lungs = segment_lungs(smooth_images(4, 64, 64))[0]
+
+    def draw(mask):
+        return sample_params(AnatPasteConfig(), mask.shape[0], 64, 64, lung_mask=mask)
+
+    function, _ = compiled(draw)
+    torch.manual_seed(0)
+    expected = draw(lungs)
+    torch.manual_seed(0)
+    assert all(torch.equal(a, b) for a, b in zip(function(lungs), expected, strict=True))
+
+
+def plain_call(transform):
+    return transform
+
+
+def augment_call(transform):
+    return lambda images: transform.augment(images).image
+
+
+@pytest.mark.parametrize("call", [plain_call, augment_call])
+def test_a_compiled_transform_is_one_graph_for_all_calls_and_another_for_all_batch_sizes(compiled, call):
+    """Tolerance: 1 level, for another order of float operations."""
+    eager = call(AnatPasteTransform())
+    function, counter = compiled(eager)
+    images = smooth_images(6, 64, 64)
+    for count, graphs in ((4, 1), (4, 1), (3, 2), (2, 2), (6, 2), (4, 2)):
+        torch.manual_seed(count)
+        expected = eager(images[:count])
+        torch.manual_seed(count)
+        difference = function(images[:count]).int() - expected.int()
+        assert difference.abs().max() <= 1
+        assert counter.frame_count == graphs
+
+
+def test_a_compiled_transform_without_segmentation(compiled):
+    function, _ = compiled(AnatPasteTransform(segmentation=False, blur=False, mean=[0.5], std=[0.5]))
+    assert function(smooth_images(2, 64, 64) / 127.5 - 1).shape == (2, 1, 64, 64)
+
+
+# on a CUDA device
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture
+def never_waiting():
+    torch.cuda.set_sync_debug_mode("error")
+    yield
+    torch.cuda.set_sync_debug_mode("default")
+
+
+@needs_cuda
+@pytest.mark.parametrize("size", [(64, 64), (256, 256), (301, 257)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_masks_on_cuda_are_those_of_the_cpu(size, channels):
+    """Tolerance: none for uint8; IoU >= 0.999 for floats is what a rounding may cost."""
+    images = smooth_images(8, *size, channels)
+    mask, settled = segment_lungs(images.cuda())
+    assert settled.all()
+    assert torch.equal(mask.cpu(), segment_lungs(images)[0])
+
+
+@needs_cuda
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_on_cuda_are_those_of_the_cpu(channels, dtype):
+    """Tolerance: 1e-5, and 1 level for uint8."""
+    images = smooth_images(8, 128, 128, channels)
+    images = images if dtype == torch.uint8 else images / 255
+    expected = AnatPasteTransform().augment(images)
+    params = type(expected.params)(*(field.cuda() for field in expected.params))
+    result = AnatPasteTransform().augment(images.cuda(), expected.lung_mask.cuda(), params=params)
+    atol = 1 if dtype == torch.uint8 else 1e-5
+    torch.testing.assert_close(result.image.cpu().double(), expected.image.double(), rtol=0, atol=atol)
+    torch.testing.assert_close(result.soft_mask.cpu(), expected.soft_mask, rtol=0, atol=1e-5)
+
+
+@needs_cuda
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16, torch.float32])
+def test_nothing_waits_on_cuda(channels, dtype, request):
+    images = (
+        smooth_images(4, 128, 128, channels) if dtype == torch.uint8 else torch.rand(4, channels, 128, 128)
+    ).cuda()
+    images, transform = images.to(dtype), AnatPasteTransform()
+    transform.augment(images)  # what a first call sets up may wait
+    torch.cuda.synchronize()
+    request.getfixturevalue("never_waiting")
+    result = transform.augment(images)
+    transform.augment(images, params=result.params)
+    transform((images, "label"))
+
+
+@needs_cuda
+def test_a_generator_on_cuda_repeats_a_call():
+    images = smooth_images(4, 64, 64).cuda()
+    first, second = (
+        AnatPasteTransform().augment(images, generator=torch.Generator("cuda").manual_seed(3)).image for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+@needs_cuda
+def test_a_call_can_be_captured_in_a_graph():
+    images, transform = smooth_images(4, 64, 64).cuda(), AnatPasteTransform()
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            transform.augment(images)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = transform.augment(images)
+    seen = []
+    for _ in range(2):
+        graph.replay()
+        seen.append(result.image.clone())
+    assert not torch.equal(seen[0], seen[1])  # new random numbers at every replay
+    assert torch.equal(result.lung_mask, segment_lungs(images)[0])

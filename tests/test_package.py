@@ -1,0 +1,79 @@
+"""What the package promises as a whole."""
+
+import configparser
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import anatpaste_aug
+
+ROOT = Path(__file__).parents[1]
+BASE = ("torch", "torchvision", "kornia", "numpy")
+HEAVY = ("pandas", "skimage", "sklearn", "scipy", "timm", "matplotlib", "pydicom", "tqdm", "jinja2")
+DOCUMENTED = [
+    "anatpaste_aug",
+    "anatpaste_aug.params",
+    "anatpaste_aug.segmentation",
+    "anatpaste_aug.validation",
+    *(
+        f"anatpaste_aug.{package}.{module.name}"
+        for package in ("functional", "transforms")
+        for module in pkgutil.iter_modules([str(ROOT / "anatpaste_aug" / package)])
+    ),
+]
+
+
+def modules_after(statement):
+    """The top-level modules that a fresh interpreter has loaded after a statement."""
+    code = f"import sys\n{statement}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(found.stdout.split())
+
+
+def test_the_import_loads_nothing_heavy():
+    base = modules_after("\n".join(f"import {name}" for name in BASE))
+    added = modules_after("import anatpaste_aug") - base
+    assert not added & set(HEAVY)
+    assert "anatpaste_aug" in added
+
+
+def test_the_import_needs_no_extra():
+    blocked = "\n".join(f"sys.modules[{name!r}] = None" for name in HEAVY if name not in ("scipy", "tqdm"))
+    assert "anatpaste_aug" in modules_after(f"{blocked}\nimport anatpaste_aug")
+
+
+def test_the_version_is_that_of_the_distribution():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert anatpaste_aug.__version__ == setup["metadata"]["version"]
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (ROOT / "anatpaste_aug" / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("package", ["anatpaste_aug", "anatpaste_aug.functional", "anatpaste_aug.transforms"])
+def test_public_names_exist_and_are_documented(package):
+    module = importlib.import_module(package)
+    assert sorted(module.__all__) == module.__all__
+    for name in module.__all__:
+        public = getattr(module, name)
+        assert public.__doc__ or public is anatpaste_aug.Segmenter  # a type alias can't carry one
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_docstring_examples(name):
+    failed, _ = doctest.testmod(importlib.import_module(name))
+    assert not failed
+
+
+def test_what_a_user_reads_first_has_examples_that_run():
+    finder = doctest.DocTestFinder()
+    names = [anatpaste_aug.AnatPasteTransform, anatpaste_aug.LungSegmenter, anatpaste_aug.sample_params]
+    for public in names:
+        assert any(test.examples for test in finder.find(public))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..params import AnatPasteParams
-from .intensity import Intensities, at_least_float32
+from .intensity import Intensities
 from .jitter import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, luminance
 from .shape import blur_radius, half_gaussian, shape_extent, weight_beyond
 
@@ -70,26 +70,25 @@ def soft_mask_on_host(params: AnatPasteParams, height: int, width: int, lung_mas
     out = torch.zeros(len(params.sigma), 1, height, width)
     masks = out.numpy()
     lungs = None if lung_mask is None else lung_mask.numpy()
-    for index, row, rows, columns in _windows(params, height, width):
-        shape = _shape(row, rows, columns)
-        part = _product(
-            _blur_matrix(kernels[index], beyond[index], rows),
-            shape,
-            _blur_matrix(kernels[index], beyond[index], columns).T,
-        )
-        part *= np.float32(row.opacity)
-        window = (index, 0, slice(rows.start, rows.stop), slice(columns.start, columns.stop))
-        if lungs is not None and not row.anywhere:
-            part *= lungs[window]
-        masks[window] = part
+    with torch.autocast("cpu", enabled=False):
+        for index, row, rows, columns in _windows(params, height, width):
+            vertical = _blur_matrix(kernels[index], beyond[index], rows)
+            horizontal = _blur_matrix(kernels[index], beyond[index], columns)
+            if row.ellipse:
+                part = _product(vertical, _ellipse(row, rows, columns), horizontal.T)
+            else:
+                part = np.outer(vertical.sum(1), horizontal.sum(1))
+            part *= np.float32(row.opacity)
+            window = (index, 0, slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+            if lungs is not None and not row.anywhere:
+                part *= lungs[window]
+            masks[window] = part
     return out
 
 
 def _product(first: _Array, second: _Array, third: _Array) -> _Array:
     # torch's product, because NumPy's would wake BLAS threads of its own, which then spin beside torch's.
-    with torch.autocast("cpu", enabled=False):
-        inner = torch.from_numpy(second) @ torch.from_numpy(third)
-        product: _Array = (torch.from_numpy(first) @ inner).numpy()
+    product: _Array = (torch.from_numpy(first) @ (torch.from_numpy(second) @ torch.from_numpy(third))).numpy()
     return product
 
 
@@ -104,10 +103,10 @@ def blend_on_host(images: Tensor, mask: Tensor, params: AnatPasteParams, intensi
         top, left = row.center_y - row.height // 2, row.center_x - row.width // 2
         into_rows, from_rows = _overlap(top, row.height, rows)
         into_columns, from_columns = _overlap(left, row.width, columns)
-        patch = _jittered_crop(images[index], row, intensities)[:, from_rows, from_columns]
+        patch = _jittered_crop(given[index], row, intensities)[:, from_rows, from_columns]
         current: npt.NDArray[Any] = given[window].astype(work)
         difference = black - current
-        difference[:, into_rows, into_columns] += patch.numpy() - black
+        difference[:, into_rows, into_columns] += patch - black
         weight = weights[window]
         difference *= weight
         current += difference
@@ -133,11 +132,8 @@ def _span(first: int, last: int, radius: int, size: int) -> _Span:
     return _Span(max(first, 0), min(last, size - 1), max(first - radius, 0), min(last + radius + 1, size), size)
 
 
-def _shape(row: _Row, rows: _Span, columns: _Span) -> _Array:
-    """The shape before its blur; see `shape._inside`."""
-    shape = np.ones((rows.last - rows.first + 1, columns.last - columns.first + 1), np.float32)
-    if not row.ellipse:
-        return shape
+def _ellipse(row: _Row, rows: _Span, columns: _Span) -> _Array:
+    """The ellipse before its blur; see `shape._inside`."""
     y = np.abs(np.arange(rows.first - row.center_y, rows.last - row.center_y + 1))
     x = np.abs(np.arange(columns.first - row.center_x, columns.last - row.center_x + 1))
     reach_y, reach_x = max(row.height // 2 - row.margin, 0), max(row.width // 2 - row.margin, 0)
@@ -145,8 +141,7 @@ def _shape(row: _Row, rows: _Span, columns: _Span) -> _Array:
     room_y = reach_y**2 * (1 - np.square(x / max(reach_x, 1)))
     along_row = np.where(x > 0, x * (x - 1) + 0.5, 0.0) <= room_x[:, None]
     along_column = np.where(y > 0, y * (y - 1) + 0.5, 0.0)[:, None] <= room_y
-    np.logical_or(along_row, along_column, out=shape, casting="unsafe")
-    return shape
+    return (along_row | along_column).astype(np.float32)
 
 
 def _blur_matrix(kernel: _Array, beyond: _Array, span: _Span) -> _Array:
@@ -171,17 +166,22 @@ def _overlap(start: int, length: int, span: _Span) -> tuple[slice, slice]:
     return slice(low - span.start, high - span.start), slice(low - start, high - start)
 
 
-def _jittered_crop(image: Tensor, row: _Row, intensities: Intensities) -> Tensor:
+def _jittered_crop(image: npt.NDArray[Any], row: _Row, intensities: Intensities) -> npt.NDArray[Any]:
     """The patch, jittered as `color_jitter` does it, on the image's own scale."""
     crop = image[:, row.source_top : row.source_top + row.height, row.source_left : row.source_left + row.width]
-    crop = intensities.to_unit(at_least_float32(crop)).unsqueeze(0)
+    crop = crop.astype(np.float64 if crop.dtype == np.float64 else np.float32)
+    gray = len(crop) == 1
+    # Arithmetic is the same for arrays, and quicker; colours and normalisation need tensors.
+    patch: Any = crop[None] if gray and intensities.mean is None else torch.from_numpy(crop)[None]
+    patch = intensities.to_unit(patch)
     for step in row.jitter_order:
         if step == 0:
-            crop = adjust_brightness(crop, row.brightness)
+            patch = adjust_brightness(patch, row.brightness)
         elif step == 1:
-            crop = adjust_contrast(crop, row.contrast, luminance(crop).mean())
-        elif crop.shape[1] == 3 and step == 2:
-            crop = adjust_saturation(crop, row.saturation)
-        elif crop.shape[1] == 3 and step == 3:
-            crop = adjust_hue(crop, row.hue)
-    return intensities.from_unit(crop[0])
+            patch = adjust_contrast(patch, row.contrast, luminance(patch).mean())
+        elif step == 2 and not gray:
+            patch = adjust_saturation(patch, row.saturation)
+        elif step == 3 and not gray:
+            patch = adjust_hue(patch, row.hue)
+    jittered: npt.NDArray[Any] = np.asarray(intensities.from_unit(patch)[0])
+    return jittered

@@ -73,8 +73,10 @@ def _join(count: int, one: _Index, other: _Index) -> _Index:
 
 def _drawn(runs: _Runs, keep: Mask, shape: tuple[int, ...]) -> Mask:
     batch, height, width = shape
-    change = np.zeros(batch * height * (width + 1), np.int8)
-    change[runs.start[keep]] = 1
-    change[runs.stop[keep]] = -1
-    inside = np.cumsum(change, dtype=np.int8, out=change).view(np.bool_)
-    return inside.reshape(batch, height, width + 1)[..., :width]
+    # Gap, run, gap, run, …, gap: the gaps are empty.
+    edges = np.zeros(2 * len(keep) + 2, np.intp)
+    edges[1:-1:2], edges[2:-1:2], edges[-1] = runs.start, runs.stop, batch * height * (width + 1)
+    values = np.zeros(len(edges) - 1, bool)
+    values[1::2] = keep
+    lines = np.repeat(values, np.diff(edges)).reshape(batch, height, width + 1)
+    return np.ascontiguousarray(lines[..., :width])

@@ -18,7 +18,7 @@ from .host_components import Mask, clear_border_on_host, remove_small_on_host
 from .intensity import GRAY_LEVELS, to_gray
 
 _Array = npt.NDArray[Any]
-_CHUNK_PIXELS = 2**18  # a thread's share: arrays that stay in the caches, calls long enough for threads to take turns
+_CHUNK_PIXELS = 2**19  # a thread's share: arrays that stay in the caches, calls long enough for threads to take turns
 _SNAP = 256  # see `intensity.stretch_levels`
 
 
@@ -114,7 +114,7 @@ def _clahe(gray: _Array) -> _Array:
     padded = np.pad(bins, layout.pad, mode="reflect") if any(after for _, after in layout.pad) else bins
     index = padded + layout.histogram
     index += image * (tiles * BINS)
-    hist = np.bincount(index.ravel(), minlength=len(gray) * tiles * BINS).astype(np.int32).reshape(-1, BINS)
+    hist = _count(index, len(gray) * tiles * BINS).reshape(-1, BINS)
     hist = _redistribute(hist, area, max(int(CLIP_LIMIT * area), 1))
     curves = np.cumsum(hist, axis=1) * ((GRAY_LEVELS - 1) / area)
     np.minimum(curves, GRAY_LEVELS - 1, out=curves)
@@ -200,23 +200,35 @@ def _multiples() -> Mask:
 
 def _otsu(levels: _Array) -> _Array:
     """Thresholds B×1×1; see `otsu.otsu_threshold`."""
-    return np.array([_otsu_of_image(image) for image in levels])[:, None, None]
-
-
-def _otsu_of_image(levels: _Array) -> int:
-    cumulative = np.cumsum(np.bincount(levels.ravel(), minlength=GRAY_LEVELS))
-    low, high = int(levels.min()), int(levels.max())
-    if low == high:
-        return low
+    count, pixels = len(levels), levels[0].size
+    hist = _count(levels + np.arange(count)[:, None, None] * GRAY_LEVELS, count * GRAY_LEVELS).reshape(count, -1)
+    cumulative = np.cumsum(hist, axis=1)
+    used = hist > 0
+    low = used.argmax(1)[:, None]
+    span = GRAY_LEVELS - 1 - used[:, ::-1].argmax(1)[:, None] - low
     index = np.arange(BINS)
-    first = low + (index * (high - low) + BINS - 1) // BINS
-    darker = np.append(np.where(first > 0, cumulative[first - 1], 0), levels.size)
-    darker[0] = 0
-    moments = np.cumsum(np.diff(darker) * (2 * index + 1))
-    dark, bright = darker[1:-1], levels.size - darker[1:-1]
-    mean_dark = moments[:-1] / (2 * BINS) / dark
-    mean_bright = (moments[-1] - moments[:-1]) / (2 * BINS) / bright
-    between = (dark.astype(np.float32) * bright.astype(np.float32)).astype(np.float64) * np.square(
-        mean_dark - mean_bright
-    )
-    return low + (2 * int(between.argmax()) + 1) * (high - low) // (2 * BINS)
+    first = low + (index[1:] * span + BINS - 1) // BINS
+    darker = np.zeros((count, BINS + 1), np.int64)
+    darker[:, 1:-1] = np.where(first > 0, np.take_along_axis(cumulative, np.maximum(first - 1, 0), 1), 0)
+    darker[:, -1] = pixels
+    moments = np.cumsum(np.diff(darker) * (2 * index + 1), axis=1)
+    dark, bright = darker[:, 1:-1], pixels - darker[:, 1:-1]
+    with np.errstate(invalid="ignore"):  # a constant image has an empty class
+        mean_dark = moments[:, :-1] / (2 * BINS) / dark
+        mean_bright = (moments[:, -1:] - moments[:, :-1]) / (2 * BINS) / bright
+    weights = (dark.astype(np.float32) * bright.astype(np.float32)).astype(np.float64)
+    best = np.nan_to_num(weights * np.square(mean_dark - mean_bright)).argmax(1)[:, None]
+    thresholds: _Array = low + (2 * best + 1) * span // (2 * BINS)
+    return thresholds[..., None]
+
+
+def _count(values: _Array, size: int) -> npt.NDArray[np.int32]:
+    """``np.bincount`` without the interpreter's lock, so that threads can count side by side."""
+    flat = torch.from_numpy(values).view(-1)
+    counts: npt.NDArray[np.int32] = torch.zeros(size, dtype=torch.int32).scatter_add_(0, flat, _ones(len(flat))).numpy()
+    return counts
+
+
+@lru_cache(maxsize=4)
+def _ones(size: int) -> Tensor:
+    return torch.ones(size, dtype=torch.int32)

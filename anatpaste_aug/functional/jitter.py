@@ -9,18 +9,18 @@ Factor = Tensor | float
 
 def adjust_brightness(images: Tensor, factor: Factor) -> Tensor:
     """Scale about black (``torchvision.transforms.functional.adjust_brightness``)."""
-    return (images * factor).clamp(0, 1)
+    return (images * factor).clip(0, 1)
 
 
 def adjust_contrast(images: Tensor, factor: Factor, mean: Tensor) -> Tensor:
     """Scale about ``mean``, the image's mean grey value (``adjust_contrast``)."""
-    return (mean + (images - mean) * factor).clamp(0, 1)
+    return (mean + (images - mean) * factor).clip(0, 1)
 
 
 def adjust_saturation(images: Tensor, factor: Factor) -> Tensor:
     """Scale about each pixel's grey value (``adjust_saturation``)."""
     gray = luminance(images)
-    return (gray + (images - gray) * factor).clamp(0, 1)
+    return (gray + (images - gray) * factor).clip(0, 1)
 
 
 def adjust_hue(images: Tensor, shift: Factor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .clahe import BIN_SIZE, BINS, CLIP_LIMIT
 from .host_components import Mask, clear_border_on_host, remove_small_on_host
-from .intensity import GRAY_LEVELS, to_gray
+from .intensity import GRAY_LEVELS
 
 _Array = npt.NDArray[Any]
 _CHUNK_PIXELS = 2**19  # a thread's share: arrays that stay in the caches, calls long enough for threads to take turns
@@ -36,10 +36,10 @@ class _Layout(NamedTuple):
 
 
 def segment_on_host(images: Tensor, smallest: float) -> Tensor:
-    """Boolean B×1×H×W lungs of B×C×H×W images on the CPU; components below ``smallest`` pixels are dropped."""
+    """Boolean B×1×H×W lungs of B×H×W grey images on the CPU; components below ``smallest`` pixels are dropped."""
     _keep_freed_memory()
-    gray = to_gray(images).numpy()
-    lungs = torch.empty(len(images), 1, *images.shape[2:], dtype=torch.bool)
+    gray = images.numpy()
+    lungs = torch.empty(len(images), 1, *images.shape[1:], dtype=torch.bool)
     out = lungs.numpy()
     threads = torch.get_num_threads()
     share = -(-len(gray) // threads)
@@ -142,7 +142,7 @@ def _clahe(gray: _Array) -> _Array:
     return (mixed // area).astype(np.intp)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def _layout(height: int, width: int) -> _Layout:
     tile = (max(height // 8, 1), max(width // 8, 1))
     pad = ((0, 0), (0, -height % tile[0]), (0, -width % tile[1]))

@@ -50,7 +50,7 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
 
 
 def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: Intensities | None = None) -> Tensor:
-    """The second half of `paste`, with X_mask given as float32 B×1×H×W."""
+    """The second half of `paste`, with X_mask as `soft_mask` made it from the same parameters."""
     if intensities is None:
         intensities = Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
     if works_on_host(images, mask):

@@ -34,13 +34,14 @@ def segment_lungs(images: Tensor, *, min_size: float = 400.0) -> tuple[Tensor, T
     """
     height, width = images.shape[-2:]
     smallest = min_size * height * width / 256**2
-    if works_on_host(images):
-        return segment_on_host(images, smallest), torch.ones(images.shape[0], dtype=torch.bool)
-    return _segment(images, smallest)
+    gray = to_gray(images.detach())
+    if works_on_host(gray):
+        return segment_on_host(gray, smallest), torch.ones(len(gray), dtype=torch.bool)
+    return _segment(gray, smallest)
 
 
-def _segment(images: Tensor, smallest: float) -> tuple[Tensor, Tensor]:
-    levels = clahe(to_gray(images))
+def _segment(gray: Tensor, smallest: float) -> tuple[Tensor, Tensor]:
+    levels = clahe(gray)
     dark = levels <= otsu_threshold(levels)
     inside, settled = clear_border(opening(dark))
     lungs, settled_again = remove_small_components(dilate(inside), smallest)

@@ -195,7 +195,7 @@ def _index(u: Tensor, count: Tensor | int) -> Tensor:
 
 def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The floor(u · count)-th True pixel of each B×H×W mask in reading order, and whether there is any."""
-    per_row = mask.view(torch.uint8).sum(2, dtype=torch.int32).cumsum(1)  # bytes add up far faster than booleans
+    per_row = _count_per_row(mask).cumsum(1)
     count = per_row[:, -1]
     rank = _index(u, count)
     row = (per_row <= rank.unsqueeze(1)).sum(1).clamp_max(mask.shape[1] - 1)
@@ -203,3 +203,12 @@ def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     line = mask.gather(1, row.view(-1, 1, 1).expand(-1, 1, mask.shape[2]))[:, 0]
     column = (line.cumsum(1) <= (rank - before).unsqueeze(1)).sum(1).clamp_max(mask.shape[2] - 1)
     return row, column, count > 0
+
+
+def _count_per_row(mask: Tensor) -> Tensor:
+    """int32 B×H numbers of True pixels. Adding bytes to bytes is far quicker than adding them to integers."""
+    counts, most = mask.view(torch.uint8), 1
+    while counts.shape[2] % 2 == 0 and 2 * most <= 255:
+        left, right = counts.chunk(2, 2)
+        counts, most = left + right, 2 * most
+    return counts.sum(2, dtype=torch.int32)

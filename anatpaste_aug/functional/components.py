@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from .host_components import clear_border_on_host, remove_small_on_host
+from . import cpu
 
 
 def label_rounds(height: int, width: int) -> int:
@@ -74,8 +74,8 @@ def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
         The boolean B×H×W mask and a boolean B: whether the labelling settled (always on the CPU). The mask of an image
         whose labelling did not settle is empty.
     """
-    if _on_host(mask):
-        return torch.from_numpy(clear_border_on_host(mask.numpy())), _all_true(mask)
+    if cpu.takes(mask):
+        return cpu.clear_border(mask), _all_true(mask)
     labels, settled = label_components(mask)
     on_border = torch.zeros(mask.shape[1:], dtype=torch.bool, device=mask.device)
     on_border[0] = on_border[-1] = True
@@ -95,8 +95,8 @@ def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tens
     Returns:
         As [`clear_border`][anatpaste_aug.functional.clear_border].
     """
-    if _on_host(mask):
-        return torch.from_numpy(remove_small_on_host(mask.numpy(), min_size)), _all_true(mask)
+    if cpu.takes(mask):
+        return cpu.remove_small(mask, min_size), _all_true(mask)
     labels, settled = label_components(mask)
     area = _sum_per_label(labels, mask.flatten(1))
     keep = mask & (area.gather(1, labels) >= min_size).view(mask.shape)
@@ -110,7 +110,3 @@ def _sum_per_label(labels: Tensor, values: Tensor) -> Tensor:
 
 def _all_true(mask: Tensor) -> Tensor:
     return torch.ones(mask.shape[0], dtype=torch.bool, device=mask.device)
-
-
-def _on_host(mask: Tensor) -> bool:
-    return mask.device.type == "cpu" and not torch.compiler.is_compiling()

@@ -9,6 +9,9 @@ from torch import Tensor
 GRAY_LEVELS = 2**14
 """Number of grey levels CLAHE works on, as ``skimage.exposure`` defines it."""
 
+SNAP = 256
+"""Float levels are rounded to this fraction of a level before they are rounded to a level."""
+
 _LUMA = (19595, 38470, 7471)  # ITU-R 601-2 in 1/65536, the integers behind Pillow's "L"
 
 
@@ -97,7 +100,7 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
     span = torch.where(high > low, high - low, 1)
     levels = (flat - low) / span * (GRAY_LEVELS - 1)
     # Eight-bit images that were divided by 255 often fall on a half: rounding noise must not decide its side.
-    levels = levels.mul_(256).round_().div_(256).round_()
+    levels = levels.mul_(SNAP).round_().div_(SNAP).round_()
     # NaN and infinity have no level, but must not become an index out of bounds: on CUDA that ends the process.
     levels = levels.nan_to_num_(0.0).clamp_(0, GRAY_LEVELS - 1)
     return levels.div_(bin_size).floor_().long().view(gray.shape)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..params import AnatPasteParams
-from .host import blend_on_host, soft_mask_on_host, works_on_host
+from . import cpu
 from .intensity import Intensities, at_least_float32
 from .jitter import color_jitter
 from .shape import blurred_shape
@@ -41,8 +41,8 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
     Returns:
         float32 B×1×H×W in [0, 1]; 0 for images that are not to be augmented.
     """
-    if works_on_host(params.sigma, lung_mask):
-        return soft_mask_on_host(params, height, width, lung_mask)
+    if cpu.takes(params.sigma, lung_mask):
+        return cpu.soft_mask(params, height, width, lung_mask)
     mask = blurred_shape(params, height, width)
     if lung_mask is not None:
         mask = mask * (lung_mask[:, 0] | params.anywhere.view(-1, 1, 1))
@@ -53,8 +53,8 @@ def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: In
     """The second half of `paste`, with X_mask as `soft_mask` made it from the same parameters."""
     if intensities is None:
         intensities = Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
-    if works_on_host(images, mask):
-        return blend_on_host(images, mask, params, intensities)
+    if cpu.takes(images, mask):
+        return cpu.blend(images, mask, params, intensities)
     work = at_least_float32(images)
     pasted = intensities.from_unit(_patches(intensities.to_unit(work), params))
     out = torch.lerp(work, pasted, mask.to(work.dtype))

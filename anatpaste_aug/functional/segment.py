@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
+from . import cpu
 from .clahe import clahe
 from .components import clear_border, remove_small_components
-from .host import works_on_host
-from .host_segment import segment_on_host
 from .intensity import to_gray
 from .morphology import dilate, opening
 from .otsu import otsu_threshold
@@ -35,8 +34,8 @@ def segment_lungs(images: Tensor, *, min_size: float = 400.0) -> tuple[Tensor, T
     height, width = images.shape[-2:]
     smallest = min_size * height * width / 256**2
     gray = to_gray(images.detach())
-    if works_on_host(gray):
-        return segment_on_host(gray, smallest), torch.ones(len(gray), dtype=torch.bool)
+    if cpu.takes(gray):
+        return cpu.segment(gray, smallest), torch.ones(len(gray), dtype=torch.bool)
     return _segment(gray, smallest)
 
 

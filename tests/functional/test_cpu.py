@@ -1,0 +1,153 @@
+"""The kernels for the CPU, step by step against the torch code, which the oracles vouch for."""
+
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from oracles import redistributed, smooth_images, tile_histograms
+
+pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+
+from anatpaste_aug.functional import clahe, color_jitter, dilate, erode, otsu_threshold, segment_lungs
+from anatpaste_aug.functional.clahe import CLIP_LIMIT
+from anatpaste_aug.functional.cpu import clahe as kernels
+from anatpaste_aug.functional.cpu import morphology
+from anatpaste_aug.functional.cpu.jitter import jitter
+from anatpaste_aug.functional.intensity import GRAY_LEVELS
+
+SIZES = [(32, 32), (33, 57), (64, 128), (250, 250), (301, 257), (1100, 40), (500, 600)]
+
+
+def levels_by_kernel(gray):
+    bins, levels = np.empty(gray.shape, np.uint8), np.empty(gray.shape, np.uint16)
+    (kernels.bins_of_bytes if gray.dtype == np.uint8 else kernels.bins_of_floats)(gray, bins)
+    tile_h, tile_w = gray.shape[0] // 8, gray.shape[1] // 8
+    kernels.equalize(bins, tile_h, tile_w, max(int(CLIP_LIMIT * tile_h * tile_w), 1), levels)
+    return levels
+
+
+# Algorithm 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
+def test_levels_are_the_same(size, dtype):
+    gray = smooth_images(2, *size)[:, 0].to(dtype)
+    gray = gray if dtype == torch.uint8 else gray / 255
+    for image, expected in zip(gray.numpy(), clahe(gray).numpy(), strict=True):
+        assert np.array_equal(levels_by_kernel(image), expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_levels_without_a_meaning_are_the_same(value):
+    gray = smooth_images(1, 40, 48)[:, 0].float()
+    gray[0, 7, 9] = value
+    assert np.array_equal(levels_by_kernel(gray[0].numpy()), clahe(gray)[0].numpy())
+
+
+@pytest.mark.parametrize("tile", [(512, 512), (4, 65536), (500, 524), (4, 4), (37, 41)])
+def test_the_quotient_by_a_tile_s_area_is_exact(tile):
+    """Up to the largest tile that an image of 2²⁴ pixels has; Python's integers are the oracle."""
+    area = tile[0] * tile[1]
+    rng = np.random.default_rng(0)
+    left, right = (rng.integers(0, (GRAY_LEVELS - 1) * tile[0] + 1, 256).astype(np.uint32) for _ in range(2))
+    left[:2] = right[:2] = (GRAY_LEVELS - 1) * tile[0], tile[0]
+    bins, levels = rng.integers(0, 256, tile[1]).astype(np.uint8), np.empty(tile[1], np.uint16)
+    bins[::2] %= 2
+    inverse = np.uint64(-(-(1 << 50) // area))
+    kernels.look_up(bins, left, right, 0, tile[1], inverse, levels)
+    mixed = [int(left[b]) * (tile[1] - x) + int(right[b]) * x for x, b in enumerate(bins.tolist())]
+    assert levels.tolist() == [value // area for value in mixed]
+
+
+@given(tile_histograms())
+@settings(max_examples=300, deadline=None)
+def test_redistribution_equals_scikit_images_loop(case):
+    hist, limit = case
+    ours = hist.copy()
+    kernels.redistribute(ours, limit)
+    assert np.array_equal(ours[None], redistributed(hist[None], limit))
+
+
+@given(hnp.arrays(np.uint16, (6, 7), elements=st.integers(0, GRAY_LEVELS - 1) | st.sampled_from([0, 1, 64, 8191])))
+@settings(max_examples=300, deadline=None)
+def test_thresholds_are_the_same(levels):
+    assert kernels.otsu(levels) == otsu_threshold(torch.from_numpy(levels.astype(np.int32))[None]).item()
+
+
+@pytest.mark.parametrize("size", [(32, 40), (1, 9), (9, 1)])
+@pytest.mark.parametrize(("kernel", "function"), [(morphology.spread, dilate), (morphology.shrink, erode)])
+def test_morphology_is_the_same(size, kernel, function):
+    for share in (0.1, 0.5, 0.95):
+        mask = np.random.default_rng(0).random(size) < share
+        ours = np.pad(mask.astype(np.uint8), 1)
+        kernel(ours, np.empty_like(ours))
+        assert np.array_equal(ours[1:-1, 1:-1], function(torch.from_numpy(mask)).numpy())
+        assert ours.sum() == ours[1:-1, 1:-1].sum()  # the frame is empty
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("size", [(64, 64), (300, 300)])
+def test_masks_do_not_depend_on_the_number_of_threads(threads, size):
+    images = smooth_images(7, *size)
+    expected = segment_lungs(images)[0]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert torch.equal(segment_lungs(images)[0], expected)
+    finally:
+        torch.set_num_threads(before)
+
+
+# jitter
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_jitter_is_the_same_in_every_order(channels, dtype):
+    """Tolerance: 1e-5."""
+    orders = torch.tensor(list(itertools.permutations(range(4))))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(len(orders), channels, 9, 7, generator=generator).to(dtype)
+    images[:, :, 0], images[:, :, 1], images[:, :, 2] = 0, 1, images[:, :1, 2]  # black, white and grey pixels
+    factors = 0.6 + 0.8 * torch.rand(3, len(orders), generator=generator)
+    hue = torch.rand(len(orders), generator=generator) - 0.5
+    expected = color_jitter(images, *factors, hue, orders)
+    for i, order in enumerate(orders.numpy()):
+        patch = images[i].flatten(1).numpy().copy()
+        jitter(patch, order, *(patch.dtype.type(value) for value in (*factors[:, i], hue[i])))
+        assert np.abs(patch - expected[i].flatten(1).numpy()).max() <= 1e-5
+
+
+# with and without Numba
+
+
+def test_without_numba_the_torch_code_gives_the_same(tmp_path):
+    """Tolerance: none for masks, 1 level for pixels."""
+    code = """
+import sys
+{block}
+import torch
+from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.datasets import phantom_batch
+torch.manual_seed(0)
+result = AnatPasteTransform().augment(phantom_batch(3, size=64, seed=0).images)
+torch.save((result.image, result.lung_mask, sys.modules.get("numba") is not None), {path!r})
+"""
+    results = []
+    for block in ("", "sys.modules['numba'] = None"):
+        path = str(tmp_path / "result.pt")
+        subprocess.run([sys.executable, "-c", code.format(block=block, path=path)], check=True)
+        results.append(torch.load(path))
+    (image, lungs, compiled), (other_image, other_lungs, other_compiled) = results
+    assert compiled
+    assert not other_compiled
+    assert lungs.any()
+    assert torch.equal(lungs, other_lungs)
+    assert (image.int() - other_image.int()).abs().max() <= 1

@@ -38,6 +38,7 @@ class AnatPaste(DualTransform):
         settings: Every other setting of `AnatPasteTransform`.
 
     Example:
+        >>> import albumentations as A
         >>> pipeline = A.Compose([AnatPaste(), A.HorizontalFlip()], seed=0)
         >>> image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
         >>> result = pipeline(image=image, mask=np.zeros_like(image))

@@ -40,9 +40,11 @@ class AnatPasteAnomalyGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The augmented images and their anomaly masks."""
-        if not isinstance(images, Tensor) or not images.is_floating_point() or images.ndim not in (3, 4):
-            got = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-            raise TypeError(f"images must be a float tensor (C, H, W) or (B, C, H, W) in [0, 1], got {got}")
+        if not isinstance(images, Tensor) or not images.is_floating_point():
+            got = images.dtype if isinstance(images, Tensor) else type(images).__name__
+            raise TypeError(f"images must be a float tensor in [0, 1], got {got}; convert with images / 255")
+        if images.ndim not in (3, 4):
+            raise ValueError(f"images must have shape (C, H, W) or (B, C, H, W), got {tuple(images.shape)}")
         images = images.as_subclass(Tensor)  # data modules may pass tv_tensors
         result = self.transform.augment(images if images.ndim == 4 else images.unsqueeze(0))
         mask = result.anomaly_mask.to(images.dtype)

@@ -67,29 +67,29 @@ class AnatPasteMixin(DataHooks):
             TypeError, ValueError, KeyError: The batch has no images where they are looked for, or they are wrong.
         """
         transform = getattr(self, "anatpaste", None)
-        if not isinstance(transform, AnatPasteTransform):
+        if not callable(getattr(transform, "augment", None)):
             raise TypeError(
                 f"{type(self).__name__}.anatpaste must be an AnatPasteTransform, got {type(transform).__name__}; "
                 "write self.anatpaste = AnatPasteTransform() in __init__"
             )
         if isinstance(batch, dict):
-            return self._augment_dict(batch, transform)
+            return self._augment_dict(batch)
         images, rest = (batch[0], batch[1:]) if isinstance(batch, list | tuple) and batch else (batch, ())
         if not isinstance(images, Tensor):
             raise TypeError(
                 "a batch must be a tensor of images, a tuple or list that begins with one, or a dictionary, "
                 f"got {_described(batch)}; for any other batch, override augment_batch and call self.anatpaste.augment"
             )
-        result = transform.augment(images)
+        result = self.anatpaste.augment(images)
         augmented = (result.image, *rest, result.anomaly_mask)
         return list(augmented) if isinstance(batch, list) else augmented
 
-    def _augment_dict(self, batch: dict[Any, Any], transform: AnatPasteTransform) -> dict[Any, Any]:
+    def _augment_dict(self, batch: dict[Any, Any]) -> dict[Any, Any]:
         if self.image_key not in batch:
             raise KeyError(f"no {self.image_key!r} in a batch with the keys {list(batch)}; set image_key")
         if self.anomaly_mask_key in batch:
             raise KeyError(f"the batch already has {self.anomaly_mask_key!r}; set anomaly_mask_key to a free name")
-        result = transform.augment(batch[self.image_key], batch.get(self.lung_mask_key))
+        result = self.anatpaste.augment(batch[self.image_key], batch.get(self.lung_mask_key))
         return batch | {self.image_key: result.image, self.anomaly_mask_key: result.anomaly_mask}
 
 

@@ -135,11 +135,11 @@ class RandAnatPasted(RandomizableTransform, MapTransform):
         """Augment the images of a sample."""
         sample = dict(data)
         keys = list(self.key_iterator(sample))
+        lungs = self._check(sample, keys) if keys else None
         self.randomize(None)
         if not keys:
             return sample
         first = sample[keys[0]]
-        lungs = self._check(sample, keys)
         if not self._do_transform:
             sample[self.anomaly_mask_key] = _mask_like(torch.zeros(1, *first.shape[1:], dtype=torch.bool), first)
             return sample

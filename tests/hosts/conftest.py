@@ -1,11 +1,12 @@
 """What the tests of all hosts need: to run an example, and to take a host away."""
 
 import importlib.util
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import anatpaste_aug.transforms
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,12 +26,16 @@ def run_example(capsys):
 
 
 @pytest.fixture
-def import_without():
-    """The last line of what the import of an adapter says in an interpreter that lacks a host."""
+def import_without(monkeypatch):
+    """Imports an adapter afresh where a host is missing."""
 
     def attempt(host, module):
-        code = f"import sys; sys.modules[{host!r}] = None; import anatpaste_aug.transforms.{module}"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
-        return done.stderr.strip().rpartition("\n")[2]
+        name = f"anatpaste_aug.transforms.{module}"
+        monkeypatch.setattr(anatpaste_aug.transforms, module, importlib.import_module(name))  # put back afterwards
+        for loaded in [host, *sys.modules]:
+            if loaded.partition(".")[0] == host:
+                monkeypatch.setitem(sys.modules, loaded, None)
+        monkeypatch.delitem(sys.modules, name)
+        return importlib.import_module(name)
 
     return attempt

@@ -1,5 +1,3 @@
-"""NumPy is always there: only the example needs nothing else either, so this module is never skipped."""
-
 import copy
 import doctest
 import pickle

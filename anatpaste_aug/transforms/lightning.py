@@ -1,0 +1,99 @@
+"""AnatPaste in Lightning: a whole batch at once, on the device it was moved to."""
+
+from typing import Any
+
+from torch import Tensor
+
+from .anatpaste import AnatPasteTransform
+
+try:
+    from lightning.pytorch.core.hooks import DataHooks
+except ImportError as error:
+    raise ImportError(
+        'anatpaste_aug.transforms.lightning needs Lightning: pip install "anatpaste_aug[lightning]"', name=error.name
+    ) from error
+
+
+class AnatPasteMixin(DataHooks):
+    """Augments the training batches of a ``LightningModule`` or a ``LightningDataModule`` after their transfer.
+
+    Name it among the bases, in any order, and set ``self.anatpaste``; give it to one of the two, not to both. It
+    implements ``on_after_batch_transfer``: a callback can't, as Lightning does not take a batch from one.
+
+    Convention:
+        * only while the trainer trains; batches of validation, test and prediction pass through as they are
+        * the anomaly mask, boolean B×1×H×W, joins the batch: a tensor of images becomes ``(images, mask)``,
+          ``(images, y)`` becomes ``(images, y, mask)`` (a list stays a list), and a dictionary gets a new key
+        * a dictionary's lung masks, if there are any, are used instead of the segmenter; they are boolean or integer
+        * the batch itself is not modified; randomness is that of the device, set by ``seed_everything``
+
+    Attributes:
+        anatpaste: The transform.
+        image_key: Where the images are in a dictionary.
+        anomaly_mask_key: Where the anomaly mask goes in a dictionary.
+        lung_mask_key: Where the lung masks are in a dictionary.
+
+    Example:
+        >>> import torch
+        >>> from lightning.pytorch import LightningModule
+        >>> class Detector(AnatPasteMixin, LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.anatpaste = AnatPasteTransform()
+        ...         self.net = torch.nn.Conv2d(1, 1, 3, padding=1)
+        ...     def training_step(self, batch, batch_idx):
+        ...         images, mask = batch
+        ...         return torch.nn.functional.binary_cross_entropy_with_logits(self.net(images), mask.float())
+        >>> images, mask = Detector().augment_batch(torch.rand(2, 1, 64, 64))
+        >>> mask.shape
+        torch.Size([2, 1, 64, 64])
+    """
+
+    trainer: Any  # Lightning's, which both classes have
+    anatpaste: AnatPasteTransform
+    image_key: str = "image"
+    anomaly_mask_key: str = "anomaly_mask"
+    lung_mask_key: str = "lung_mask"
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Lightning's hook."""
+        batch = super().on_after_batch_transfer(batch, dataloader_idx)
+        return self.augment_batch(batch) if self.trainer.training else batch
+
+    def augment_batch(self, batch: Any) -> Any:
+        """The augmented batch with its anomaly mask.
+
+        Raises:
+            TypeError, ValueError, KeyError: The batch has no images where they are looked for, or they are wrong.
+        """
+        transform = getattr(self, "anatpaste", None)
+        if not callable(getattr(transform, "augment", None)):
+            raise TypeError(
+                f"{type(self).__name__}.anatpaste must be an AnatPasteTransform, got {type(transform).__name__}; "
+                "write self.anatpaste = AnatPasteTransform() in __init__"
+            )
+        if isinstance(batch, dict):
+            return self._augment_dict(batch)
+        images, rest = (batch[0], batch[1:]) if isinstance(batch, list | tuple) and batch else (batch, ())
+        if not isinstance(images, Tensor):
+            raise TypeError(
+                "a batch must be a tensor of images, a tuple or list that begins with one, or a dictionary, "
+                f"got {_described(batch)}; for any other batch, override augment_batch and call self.anatpaste.augment"
+            )
+        result = self.anatpaste.augment(images)
+        augmented = (result.image, *rest, result.anomaly_mask)
+        return list(augmented) if isinstance(batch, list) else augmented
+
+    def _augment_dict(self, batch: dict[Any, Any]) -> dict[Any, Any]:
+        if self.image_key not in batch:
+            raise KeyError(f"no {self.image_key!r} in a batch with the keys {list(batch)}; set image_key")
+        if self.anomaly_mask_key in batch:
+            raise KeyError(f"the batch already has {self.anomaly_mask_key!r}; set anomaly_mask_key to a free name")
+        result = self.anatpaste.augment(batch[self.image_key], batch.get(self.lung_mask_key))
+        return batch | {self.image_key: result.image, self.anomaly_mask_key: result.anomaly_mask}
+
+
+def _described(batch: Any) -> str:
+    if isinstance(batch, list | tuple):
+        return f"a {type(batch).__name__} of {', '.join(type(item).__name__ for item in batch) or 'nothing'}"
+    return type(batch).__name__

@@ -1,0 +1,116 @@
+"""AnatPaste on NumPy arrays, for dataset code in the manner of DRAEM and NSA."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import get_worker_info
+
+from .anatpaste import AnatPasteTransform
+
+Image = npt.NDArray[Any]
+
+
+class AnatPasteNumpy:
+    """`AnatPasteTransform` from arrays to arrays.
+
+    Convention:
+        * in: H×W, H×W×C or N×H×W×C with 1 or 3 channels, uint8 or floating point in [0, 1]; never modified
+        * out: the augmented image in the same shape and dtype, and a boolean anomaly mask: H×W for H×W, else with one
+          channel, so that it broadcasts against the image; ``mask.astype(np.float32)`` is DRAEM's
+        * randomness: an own stream of ``rng``. In the workers of a ``DataLoader`` it is mixed with the worker's seed,
+          so that workers and epochs differ, and ``torch.manual_seed`` repeats them
+
+    Args:
+        p: Probability that an image is augmented, drawn per image.
+        rng: A seed or a ``numpy.random.Generator``; None takes PyTorch's global generator, as `AnatPasteTransform`.
+        settings: Every other setting of `AnatPasteTransform`.
+
+    Example:
+        >>> paste = AnatPasteNumpy(rng=0)
+        >>> image = np.random.default_rng(0).random((64, 64, 1), dtype=np.float32)
+        >>> augmented, mask = paste(image)
+        >>> augmented.shape, augmented.dtype, mask.shape, mask.dtype
+        ((64, 64, 1), dtype('float32'), (64, 64, 1), dtype('bool'))
+    """
+
+    def __init__(self, p: float = 1.0, *, rng: np.random.Generator | int | None = None, **settings: Any) -> None:
+        self.transform = AnatPasteTransform(p, **settings)
+        self.rng = None if rng is None else np.random.default_rng(rng)
+        self._worker: int | None = None  # the seed of the worker that the stream belongs to
+
+    def __call__(self, image: Image, lung_mask: Image | None = None) -> tuple[Image, npt.NDArray[np.bool_]]:
+        """Augment one image, or each of a batch.
+
+        Args:
+            image: H×W, H×W×C or N×H×W×C.
+            lung_mask: Boolean or integer, of the image's shape with one channel or none; None calls the segmenter.
+
+        Returns:
+            The augmented image and the anomaly mask: outside it not a bit has changed.
+
+        Raises:
+            TypeError, ValueError: Wrong type, shape, dtype or range; the message names the remedy.
+        """
+        batch = to_batch(image)
+        lungs = None if lung_mask is None else to_batch_mask(lung_mask, image)
+        result = self.transform.augment(batch, lungs, generator=self._generator())
+        mask_shape = image.shape if image.ndim == 2 else (*image.shape[:-1], 1)
+        return to_array(result.image, image), result.anomaly_mask.numpy().reshape(mask_shape)
+
+    def _generator(self) -> torch.Generator | None:
+        if self.rng is None:
+            return None
+        worker = get_worker_info()
+        if worker is not None and worker.seed != self._worker:
+            # Every worker starts with a copy of this object, and would draw the same numbers in every epoch.
+            self._worker = worker.seed
+            self.rng = np.random.default_rng([int(self.rng.integers(2**63)), worker.seed])
+        return torch.Generator().manual_seed(int(self.rng.integers(2**63)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.transform.extra_repr()})"
+
+
+def to_batch(image: object) -> Tensor:
+    """B×C×H×W of an array H×W, H×W×C or N×H×W×C; an error names any other layout and the remedy."""
+    if not isinstance(image, np.ndarray):
+        remedy = "; AnatPasteTransform takes tensors" if isinstance(image, Tensor) else "; use numpy.asarray"
+        raise TypeError(f"the image must be a numpy.ndarray, got {type(image).__name__}{remedy}")
+    if image.ndim not in (2, 3, 4) or (image.ndim > 2 and image.shape[-1] not in (1, 3)):
+        remedy = "add a channel axis to a batch of grey images with images[..., None]"
+        if image.ndim in (3, 4) and image.shape[-3] in (1, 3):
+            remedy = "move the channels to the end with numpy.moveaxis(image, -3, -1)"
+        raise ValueError(
+            f"the image must have shape (H, W), (H, W, C) or (N, H, W, C) with 1 or 3 channels, got {image.shape}; "
+            f"{remedy}"
+        )
+    if image.dtype != np.uint8 and image.dtype.kind != "f":
+        raise TypeError(
+            f"the image must be uint8 or floating point, got {image.dtype}; "
+            "scale other integers to float32 in [0, 1] by their own maximum"
+        )
+    image = image[..., None] if image.ndim == 2 else image
+    image = image[None] if image.ndim == 3 else image
+    # PyTorch takes neither negative strides nor read-only memory; what it gets is not written to.
+    return torch.from_numpy(np.require(np.moveaxis(image, -1, 1), requirements=["C", "W"]))
+
+
+def to_batch_mask(mask: object, image: Image) -> Tensor:
+    """B×1×H×W of a mask with the shape of the array ``image``, with one channel or none."""
+    if not isinstance(mask, np.ndarray):
+        raise TypeError(f"lung_mask must be a numpy.ndarray, got {type(mask).__name__}")
+    size = image.shape if image.ndim == 2 else image.shape[:-1]
+    if mask.shape not in (size, (*size, 1)):
+        raise ValueError(f"lung_mask must have shape {size} or {(*size, 1)} for this image, got {mask.shape}")
+    if mask.dtype.kind not in "bui":
+        raise TypeError(f"lung_mask must be boolean or integer, got {mask.dtype}; threshold it first, as in mask > 0.5")
+    return torch.from_numpy(mask != 0).view(-1, 1, *size[-2:])
+
+
+def to_array(images: Tensor, like: Image) -> Image:
+    """The array that `to_batch` turned into a batch, from such a batch."""
+    array: Image = np.ascontiguousarray(np.moveaxis(images.numpy(), 1, -1)).reshape(like.shape)
+    return array

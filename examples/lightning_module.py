@@ -1,0 +1,45 @@
+"""AnatPaste in Lightning: a segmenter of anomalies, trained on batches that are augmented after their transfer.
+
+python examples/lightning_module.py
+"""
+
+import torch
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.datasets import phantom_batch
+from anatpaste_aug.transforms.lightning import AnatPasteMixin
+
+
+class AnomalySegmenter(AnatPasteMixin, LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.anatpaste = AnatPasteTransform()
+        self.net = nn.Sequential(
+            nn.Conv2d(1, 16, 7, padding=3), nn.ReLU(), nn.Conv2d(16, 16, 7, padding=3), nn.ReLU(), nn.Conv2d(16, 1, 1)
+        )
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, anomaly_mask = batch  # the loader gives images alone
+        loss = nn.functional.binary_cross_entropy_with_logits(self.net(images), anomaly_mask.float())
+        self.log("loss", loss)
+        self.log("anomalous", anomaly_mask.float().mean())
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=1e-3)
+
+
+def main(size: int = 64, count: int = 32, epochs: int = 2) -> None:
+    seed_everything(0)
+    images = phantom_batch(count, size=size).images.float() / 255
+    trainer = Trainer(max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.fit(AnomalySegmenter(), DataLoader(list(images), batch_size=8, shuffle=True))
+    loss, share = (float(trainer.callback_metrics[name]) for name in ("loss", "anomalous"))
+    print(f"{trainer.global_step} steps: loss {loss:.3f}, {share:.1%} of the pixels anomalous")
+
+
+if __name__ == "__main__":
+    main()

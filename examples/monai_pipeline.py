@@ -1,0 +1,50 @@
+"""AnatPaste in a MONAI pipeline: lungs segmented once in a cache, anomalies pasted anew in every epoch.
+
+python examples/monai_pipeline.py
+"""
+
+import torch
+from monai.data import CacheDataset, DataLoader
+from monai.losses import DiceLoss
+from monai.networks.nets import BasicUNet
+from monai.transforms import Compose, CopyItemsd, Lambdad, RandFlipd, ScaleIntensityd
+from monai.utils import set_determinism
+
+from anatpaste_aug import LungSegmenter
+from anatpaste_aug.datasets import phantom_batch
+from anatpaste_aug.transforms.monai import RandAnatPasted
+
+segmenter = LungSegmenter()
+
+
+def segment(image: torch.Tensor) -> torch.Tensor:
+    return segmenter(torch.as_tensor(image)[None])[0]
+
+
+def main(size: int = 64, count: int = 16, epochs: int = 3) -> None:
+    set_determinism(0)
+    pipeline = Compose(
+        [
+            ScaleIntensityd(keys="image"),
+            CopyItemsd(keys="image", names="lung_mask"),
+            Lambdad(keys="lung_mask", func=segment),  # all up to here is cached
+            RandAnatPasted(keys="image", lung_mask_key="lung_mask"),
+            RandFlipd(keys=["image", "anomaly_mask"], prob=0.5, spatial_axis=1),
+        ]
+    )
+    samples = [{"image": image} for image in phantom_batch(count, size=size).images]
+    loader = DataLoader(CacheDataset(samples, pipeline, progress=False), batch_size=8, shuffle=True)
+    net = BasicUNet(spatial_dims=2, in_channels=1, out_channels=1, features=(8, 8, 16, 16, 32, 8))
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    criterion = DiceLoss(sigmoid=True)
+    for epoch in range(epochs):
+        for batch in loader:
+            loss = criterion(net(batch["image"]), batch["anomaly_mask"])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        print(f"epoch {epoch}: Dice loss {loss.item():.3f}, {batch['anomaly_mask'].float().mean():.1%} anomalous")
+
+
+if __name__ == "__main__":
+    main()

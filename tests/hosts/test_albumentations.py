@@ -1,0 +1,303 @@
+import copy
+import doctest
+import io
+import json
+import os
+import pickle
+import random
+import re
+
+import numpy as np
+import pytest
+import torch
+from oracles import smooth_images
+from torch.utils.data import DataLoader, Dataset
+
+from anatpaste_aug import AnatPasteTransform, LungSegmenter
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network for a newer version
+A = pytest.importorskip("albumentations", reason='needs host: pip install "anatpaste_aug[hosts]"')
+
+from anatpaste_aug.transforms import albumentations as module  # noqa: E402
+from anatpaste_aug.transforms.albumentations import AnatPaste  # noqa: E402
+
+SETTINGS = {"p": 0.75, "anomaly_target": "changed", "blur": False, "area": (0.03, 0.05), "mean": (0.5,), "std": (0.5,)}
+
+
+def image(channels=0, dtype=np.uint8, seed=0):
+    """H×W, or H×W×C."""
+    picture = smooth_images(1, 72, 64, max(channels, 1), seed)[0].permute(1, 2, 0).numpy()
+    picture = picture if channels else picture[..., 0]
+    return np.ascontiguousarray(picture if dtype == np.uint8 else (picture / 255).astype(dtype))
+
+
+def empty(dtype=np.uint8):
+    return np.zeros((72, 64), dtype)
+
+
+def expected(picture, seed, **settings):
+    """What AnatPasteTransform makes of H×W(×C) with the first number that a seed draws: pixels H×W×C and mask H×W."""
+    generator = torch.Generator().manual_seed(random.Random(seed).getrandbits(63))
+    images = torch.from_numpy(picture.reshape(72, 64, -1).transpose(2, 0, 1).copy())[None]
+    result = AnatPasteTransform(**settings).augment(images, generator=generator)
+    return result.image[0].permute(1, 2, 0).numpy().reshape(picture.shape), result.anomaly_mask[0, 0].numpy()
+
+
+def seeded(transform, seed=3):
+    transform.set_random_seed(seed)
+    return transform
+
+
+def raises(kind, *parts):
+    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_an_image_gets_the_pixels_of_the_transform_and_the_mask_tells_which(dtype, channels):
+    given, kept = image(channels, dtype), image(channels, dtype)
+    mask = empty()
+    result = seeded(AnatPaste())(image=given, mask=mask)
+    pixels, changed = expected(given, 3)
+    assert result["image"].dtype == dtype
+    assert np.array_equal(result["image"], pixels)
+    assert result["mask"].dtype == np.uint8
+    assert np.array_equal(result["mask"], changed)
+    assert np.array_equal(given, kept)
+    assert not mask.any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, bool])
+@pytest.mark.parametrize("shape", [(72, 64), (72, 64, 1)])
+def test_the_mask_comes_back_in_its_dtype_and_shape(shape, dtype):
+    result = seeded(AnatPaste())(image=image(), mask=np.zeros(shape, dtype))
+    assert result["mask"].dtype == dtype
+    assert np.array_equal(result["mask"], expected(image(), 3)[1].reshape(shape))
+
+
+def test_every_other_target_passes_through():
+    others = {
+        "masks": [np.ones((72, 64), np.uint8)],
+        "organ": np.full((72, 64), 7, np.uint8),
+        "bboxes": np.array([[0.1, 0.1, 0.5, 0.5]], np.float32),
+        "keypoints": np.array([[10.0, 20.0]], np.float32),
+        "label": object(),
+        "mask": None,
+    }
+    transform = AnatPaste()
+    transform.add_targets({"organ": "mask"})
+    result = transform(image=image(), **others)
+    assert all(result[name] is value for name, value in others.items())
+
+
+def test_boxes_and_keypoints_pass_through_a_compose():
+    """Tolerance: 1e-4 pixels, for albumentations' conversion to and from shares of the image."""
+    pipeline = A.Compose(
+        [AnatPaste(), A.HorizontalFlip(p=0)],  # without any transform for boxes, albumentations warns
+        bbox_params=A.BboxParams("pascal_voc", label_fields=["labels"]),
+        keypoint_params=A.KeypointParams("xy"),
+        strict=True,
+        seed=0,
+    )
+    result = pipeline(image=image(), mask=empty(), bboxes=[[5, 6, 20, 30]], labels=[1], keypoints=[(7, 8)])
+    np.testing.assert_allclose(result["bboxes"], [[5, 6, 20, 30]], rtol=0, atol=1e-4)
+    assert np.array_equal(result["keypoints"], [[7, 8]])
+    assert result["mask"].any()
+
+
+def test_another_target_can_take_the_anomaly_mask():
+    transform = AnatPaste(anomaly_target="anomaly")
+    pipeline = A.Compose([transform, A.HorizontalFlip(p=1)], additional_targets={"anomaly": "mask"}, seed=0)
+    organ = np.tile(np.arange(64, dtype=np.uint8), (72, 1))
+    result = pipeline(image=image(), mask=organ, anomaly=empty())
+    assert np.array_equal(result["mask"], organ[:, ::-1])
+    assert result["anomaly"].any()
+    assert not (result["image"] != image()[:, ::-1])[result["anomaly"] == 0].any()
+
+
+def test_further_images_share_numbers_and_lungs():
+    transform = AnatPaste(jitter=0)
+    pipeline = A.Compose([transform], additional_targets={"color": "image", "lungs": "mask"}, seed=0)
+    gray = image()
+    result = pipeline(image=gray, color=np.repeat(gray[..., None], 3, 2), mask=empty())
+    assert np.array_equal(result["color"], np.repeat(result["image"][..., None], 3, 2))
+    assert (result["image"] != gray).any()
+
+
+def test_a_lung_target_takes_the_place_of_the_segmenter():
+    def never(images):
+        raise AssertionError("called in spite of a mask")
+
+    lungs = LungSegmenter()(torch.from_numpy(image())[None, None])[0, 0].numpy()
+    for mask in (lungs, lungs.astype(np.uint8), lungs[..., None]):
+        transform = seeded(AnatPaste(lung_target="lungs", segmenter=never))
+        result = transform(image=image(), lungs=mask, mask=empty())
+        assert np.array_equal(result["image"], expected(image(), 3)[0])
+        assert result["lungs"] is mask
+
+
+def test_p_leaves_images_alone_with_their_mask():
+    transform = seeded(AnatPaste(p=0.4))
+    results = [transform(image=image(), mask=empty()) for _ in range(100)]
+    changed = [bool((result["image"] != image()).any()) for result in results]
+    assert changed == [bool(result["mask"].any()) for result in results]
+    assert 25 < sum(changed) < 55
+
+
+# randomness
+
+
+def test_a_seed_repeats_and_the_next_call_does_not():
+    one, two = (A.Compose([A.RandomBrightnessContrast(), AnatPaste()], seed=5) for _ in range(2))
+    first, second = (one(image=image())["image"] for _ in range(2))
+    assert not np.array_equal(first, second)
+    assert np.array_equal(two(image=image())["image"], first)
+    assert np.array_equal(two(image=image())["image"], second)
+
+
+def test_the_global_generators_are_left_alone():
+    before = torch.get_rng_state()
+    AnatPaste()(image=image())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Same(Dataset):
+    def __init__(self):
+        self.pipeline = A.Compose([AnatPaste()], seed=0)
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return self.pipeline(image=image())["image"]
+
+
+def reseed(worker):
+    torch.utils.data.get_worker_info().dataset.pipeline.set_random_seed(torch.initial_seed() % 2**32)
+
+
+def test_loader_workers_differ_once_they_are_seeded_as_the_docstring_says():
+    assert "set_random_seed(torch.initial_seed() % 2**32)" in AnatPaste.__doc__
+    loader = DataLoader(Same(), batch_size=2, num_workers=2, timeout=60, worker_init_fn=reseed)
+    images = torch.cat([images for _ in range(2) for images in loader])
+    assert len({picture.numpy().tobytes() for picture in images}) == 16
+
+
+# serialisation and replay
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_a_replay_repeats_bit_for_bit_and_can_be_stored():
+    pipeline = A.ReplayCompose([AnatPaste(p=0.9), A.HorizontalFlip()])
+    given = {"image": image(3), "mask": empty()}
+    for _ in range(5):
+        result = pipeline(**given)
+        stored = json.loads(json.dumps(result["replay"]))
+        again = A.ReplayCompose.replay(stored, **given)
+        assert np.array_equal(again["image"], result["image"])
+        assert np.array_equal(again["mask"], result["mask"])
+
+
+def test_a_replay_on_another_image_finds_its_lungs():
+    pipeline = A.ReplayCompose([AnatPaste(segmenter=LungSegmenter(min_size=100))])
+    replay = pipeline(image=image())["replay"]
+    other = image(seed=1)
+    lungs = LungSegmenter(min_size=100)(torch.from_numpy(other)[None, None])[0, 0].numpy()
+    result = A.ReplayCompose.replay(replay, image=other, mask=empty())
+    assert result["mask"].any()
+    assert not result["mask"][~lungs].any()
+
+
+def test_the_applied_parameters_are_recorded():
+    pipeline = A.Compose([AnatPaste()], save_applied_params=True, seed=0)
+    name, params = pipeline(image=image())["applied_transforms"][0]
+    assert name == "AnatPaste"
+    assert isinstance(params["seed"], int)
+
+
+@pytest.mark.parametrize("store", ["dict", "json", "yaml"])
+def test_a_pipeline_can_be_stored(store):
+    pipeline = A.Compose([AnatPaste(**SETTINGS)])
+    if store == "dict":
+        loaded = A.from_dict(A.to_dict(pipeline))
+    else:
+        file = io.StringIO()
+        A.save(pipeline, file, data_format=store)
+        file.seek(0)
+        loaded = A.load(file, data_format=store)
+    normalised = image(1, np.float32) * 2 - 1
+    assert loaded[0].transform.config.area in [(0.03, 0.05), [0.03, 0.05]]
+    assert (loaded[0].p, loaded[0].anomaly_target) == (0.75, "changed")
+    for _ in range(3):
+        assert np.array_equal(
+            seeded(loaded)(image=normalised, changed=empty())["changed"],
+            seeded(pipeline)(image=normalised, changed=empty())["changed"],
+        )
+
+
+def test_an_own_segmenter_can_not_be_stored():
+    with raises(NotImplementedError, "a segmenter of your own can't be serialised"):
+        A.to_dict(A.Compose([AnatPaste(segmenter=len)]))
+
+
+def test_repr_shows_the_settings():
+    shown = repr(AnatPaste(**SETTINGS))
+    assert shown.startswith("AnatPaste(p=0.75")
+    assert "area=(0.03, 0.05)" in shown
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda transform: pickle.loads(pickle.dumps(transform))])
+def test_a_copy_does_the_same(duplicate):
+    transform = seeded(AnatPaste())
+    twin = duplicate(transform)
+    assert np.array_equal(twin(image=image())["image"], transform(image=image())["image"])
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "parts"),
+    [
+        ({"image": torch.zeros(64, 64)}, TypeError, ("numpy.ndarray, got Tensor",)),
+        ({"image": np.zeros((3, 64, 64))}, ValueError, ("got (3, 64, 64)", "numpy.moveaxis")),
+        ({"image": np.zeros((2, 64, 64, 3))}, ValueError, ("(H, W) or (H, W, C)", "got (2, 64, 64, 3)")),
+        ({"image": np.zeros((64, 64), np.int16)}, TypeError, ("got int16", "scale other integers")),
+        ({"image": np.full((64, 64), 200.0)}, ValueError, ("outside value_range=(0, 1)", "mean= and std=")),
+        ({"images": np.zeros((2, 64, 64))}, ValueError, ("needs image=", "['images']", "one at a time")),
+        ({"image": image(), "mask": np.zeros((64, 64), bool)}, ValueError, ("'mask'", "(72, 64)", "got (64, 64)")),
+        ({"image": image(), "mask": [[0]]}, TypeError, ("'mask' must be a numpy.ndarray, got list",)),
+        ({"image": image(), "mask": empty() + 1}, ValueError, ("has marked pixels", 'anomaly_target="anomaly"')),
+    ],
+)
+def test_a_wrong_target(given, kind, parts):
+    with raises(kind, *parts):
+        AnatPaste()(**given)
+
+
+def test_a_wrong_lung_target():
+    for given, part in (({}, "needs the lung mask lungs="), ({"lungs": np.zeros((9, 9), bool)}, "got (9, 9)")):
+        with raises(ValueError, part):
+            AnatPaste(lung_target="lungs")(image=image(), **given)
+
+
+def test_an_unknown_setting():
+    with raises(TypeError, "unexpected keyword argument 'sigmas'"):
+        AnatPaste(sigmas=(0, 15))
+
+
+def test_a_missing_host_names_the_extra(import_without):
+    with raises(ImportError, 'pip install "anatpaste_aug[albumentations]"'):
+        import_without("albumentations", "albumentations")
+
+
+def test_docstring_examples():
+    failed, attempted = doctest.testmod(module)
+    assert attempted
+    assert not failed
+
+
+def test_the_example_runs(run_example):
+    lines = run_example("albumentations_pipeline").splitlines()
+    assert len(lines) == 6
+    assert all(line.endswith("replayed bit for bit: True") for line in lines)

@@ -1,0 +1,244 @@
+import doctest
+import re
+
+import pytest
+import torch
+from oracles import smooth_images
+from test_device import all_on_device, guarded, on_device  # noqa: F401 (a fixture among them)
+from torch.utils.data import DataLoader
+
+from anatpaste_aug import AnatPasteTransform, LungSegmenter
+
+pytest.importorskip("lightning", reason='needs host: pip install "anatpaste_aug[hosts]"')
+
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
+
+from anatpaste_aug.transforms import lightning as module
+from anatpaste_aug.transforms.lightning import AnatPasteMixin
+
+
+def images(count=4, channels=1):
+    return smooth_images(count, 72, 64, channels).float() / 255
+
+
+class Watching(LightningModule):
+    """Keeps what its steps are given, and trains on it."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Conv2d(1, 1, 3, padding=1)
+        self.seen = {"training": [], "validation": []}
+
+    def training_step(self, batch, batch_idx):
+        self.seen["training"].append(batch)
+        shown = batch["image"] if isinstance(batch, dict) else batch[0]
+        mask = batch["anomaly_mask"] if isinstance(batch, dict) else batch[-1]
+        return torch.nn.functional.binary_cross_entropy_with_logits(self.net(shown), mask.float())
+
+    def validation_step(self, batch, batch_idx):
+        self.seen["validation"].append(batch)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Module(AnatPasteMixin, Watching):
+    def __init__(self, **settings):
+        super().__init__()
+        self.anatpaste = AnatPasteTransform(**settings)
+
+
+class MixinLast(Watching, AnatPasteMixin):
+    def __init__(self):
+        super().__init__()
+        self.anatpaste = AnatPasteTransform()
+
+
+class Data(LightningDataModule):
+    def __init__(self, samples):
+        super().__init__()
+        self.samples = samples
+
+    def train_dataloader(self):
+        return DataLoader(self.samples, batch_size=4)
+
+    def val_dataloader(self):
+        return DataLoader(self.samples, batch_size=4)
+
+
+class AugmentingData(AnatPasteMixin, Data):
+    def __init__(self, samples):
+        super().__init__(samples)
+        self.anatpaste = AnatPasteTransform()
+
+
+def fit(model, data, **settings):
+    seed_everything(0)
+    trainer = Trainer(fast_dev_run=True, accelerator="cpu", enable_progress_bar=False, **settings)
+    trainer.fit(model, datamodule=data) if isinstance(data, LightningDataModule) else trainer.fit(model, *data)
+    return model.seen
+
+
+def loaders(samples):
+    return [DataLoader(samples, batch_size=4)] * 2
+
+
+def raises(kind, *parts):
+    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
+
+
+def called(batch, model=None, **settings):
+    model = model or Module(**settings)
+    torch.manual_seed(0)
+    return model.augment_batch(batch)
+
+
+def expected(**settings):
+    torch.manual_seed(0)
+    return AnatPasteTransform(**settings).augment(images())
+
+
+# a real training step
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", [Module, MixinLast])
+def test_only_training_batches_are_augmented(make):
+    model = make()
+    before = model.net.weight.clone()
+    seen = fit(model, loaders(list(images())))
+    (shown, mask), validation = seen["training"][0], seen["validation"][0]
+    assert torch.equal(validation, images())
+    assert ((shown != images()) <= mask).all()
+    assert mask.flatten(1).any(1).all()
+    assert not torch.equal(model.net.weight, before)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_data_module_augments_for_any_model():
+    samples = [{"image": picture, "label": i} for i, picture in enumerate(images())]
+    seen = fit(Watching(), AugmentingData(samples))
+    batch, validation = seen["training"][0], seen["validation"][0]
+    assert list(validation) == ["image", "label"]
+    assert list(batch) == ["image", "label", "anomaly_mask"]
+    assert ((batch["image"] != images()) <= batch["anomaly_mask"]).all()
+    assert batch["anomaly_mask"].any()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_module_augments_the_batches_of_a_plain_data_module():
+    seen = fit(Module(), Data(list(images())))
+    assert ((seen["training"][0][0] != images()) <= seen["training"][0][1]).all()
+    assert torch.equal(seen["validation"][0], images())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_seed_everything_repeats_a_fit():
+    first, second = (fit(Module(), loaders(list(images())))["training"][0][0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_transform_adds_nothing_to_a_checkpoint():
+    assert set(Module().state_dict()) == set(Watching().state_dict())
+
+
+# the kinds of batches
+
+
+@pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"segmentation": False}])
+def test_a_tensor_gets_the_pixels_of_the_transform(settings):
+    shown, mask = called(images(), **settings)
+    assert torch.equal(shown, expected(**settings).image)
+    assert torch.equal(mask, expected(**settings).anomaly_mask)
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_the_mask_comes_last(kind):
+    labels, names = torch.arange(4), ["a", "b", "c", "d"]
+    batch = kind([images(), labels, names])
+    result = called(batch)
+    assert type(result) is kind
+    assert len(result) == 4
+    assert len(batch) == 3
+    assert torch.equal(result[0], expected().image)
+    assert result[1] is labels
+    assert result[2] is names
+    assert torch.equal(result[3], expected().anomaly_mask)
+
+
+def test_a_dictionary_gets_a_key():
+    batch = {"image": images(), "label": torch.arange(4)}
+    result = called(batch)
+    assert list(batch) == ["image", "label"]
+    assert torch.equal(batch["image"], images())
+    assert torch.equal(result["image"], expected().image)
+    assert torch.equal(result["anomaly_mask"], expected().anomaly_mask)
+    assert result["label"] is batch["label"]
+
+
+def test_the_keys_of_a_dictionary_are_free():
+    class Renamed(Module):
+        image_key, anomaly_mask_key, lung_mask_key = "x", "y", "lungs"
+
+    def never(images):
+        raise AssertionError("called in spite of a mask")
+
+    result = called({"x": images(), "lungs": LungSegmenter()(images())}, Renamed(segmenter=never))
+    assert torch.equal(result["x"], expected().image)
+    assert torch.equal(result["y"], expected().anomaly_mask)
+
+
+@pytest.mark.usefixtures("guarded")
+def test_nothing_waits_for_an_accelerator():
+    result = Module().augment_batch({"image": on_device(), "lung_mask": on_device() > 0})
+    assert all_on_device([result, Module().augment_batch(on_device())])
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("batch", "kind", "parts"),
+    [
+        ("images", TypeError, ("a tensor of images, a tuple or list", "got str", "override augment_batch")),
+        ([], TypeError, ("got a list of nothing",)),
+        (("a", images()), TypeError, ("got a tuple of str, Tensor", "self.anatpaste.augment")),
+        ({"x": images()}, KeyError, ("no 'image' in a batch with the keys ['x']", "set image_key")),
+        ({"image": images(), "anomaly_mask": 0}, KeyError, ("already has 'anomaly_mask'", "set anomaly_mask_key")),
+        ({"image": "a"}, TypeError, ("images must be a torch.Tensor", "got str")),
+        ({"image": images(), "lung_mask": torch.zeros(4, 8, 8) > 0}, ValueError, ("lung_mask must have shape",)),
+        (images()[0], ValueError, ("got (1, 72, 64)", "unsqueeze")),
+        (images().permute(0, 2, 3, 1), ValueError, ("got (4, 72, 64, 1)", "permute")),
+        (images() * 4 - 2, ValueError, ("outside value_range=(0, 1)", "mean= and std=")),
+    ],
+)
+def test_a_wrong_batch(batch, kind, parts):
+    with raises(kind, *parts):
+        Module().augment_batch(batch)
+
+
+@pytest.mark.parametrize("base", [LightningModule, LightningDataModule])
+def test_a_forgotten_transform(base):
+    class Forgetful(AnatPasteMixin, base):
+        pass
+
+    with raises(TypeError, "Forgetful.anatpaste must be", "self.anatpaste = AnatPasteTransform() in __init__"):
+        Forgetful().augment_batch(images())
+
+
+def test_a_missing_host_names_the_extra(import_without):
+    with raises(ImportError, 'pip install "anatpaste_aug[lightning]"'):
+        import_without("lightning", "lightning")
+
+
+def test_docstring_examples():
+    failed, attempted = doctest.testmod(module)
+    assert attempted
+    assert not failed
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_example_trains(run_example):
+    line = run_example("lightning_module", count=8, epochs=1).splitlines()[-1]
+    assert re.fullmatch(r"1 steps: loss \d\.\d{3}, \d+\.\d% of the pixels anomalous", line)

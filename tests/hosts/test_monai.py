@@ -1,0 +1,295 @@
+import copy
+import doctest
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from oracles import smooth_images
+
+from anatpaste_aug import AnatPasteTransform, LungSegmenter
+
+monai = pytest.importorskip("monai", reason='needs host: pip install "anatpaste_aug[hosts]"')
+
+from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor  # noqa: E402
+from monai.transforms import Compose, Lambdad, RandAffined, Resized  # noqa: E402
+from monai.utils import set_determinism  # noqa: E402
+
+from anatpaste_aug.transforms import monai as module  # noqa: E402
+from anatpaste_aug.transforms.monai import (  # noqa: E402
+    RandAnatPaste,
+    RandAnatPasteD,
+    RandAnatPasted,
+    RandAnatPasteDict,
+)
+
+AFFINE = torch.diag(torch.tensor([2.0, 3.0, 1.0, 1.0]))
+KINDS = {
+    "array": lambda image: image.numpy(),
+    "tensor": lambda image: image,
+    "meta": lambda image: MetaTensor(image, affine=AFFINE, meta={"filename_or_obj": "chest.png"}),
+}
+
+
+def image(channels=1, dtype=torch.float32, seed=0):
+    """C×H×W."""
+    picture = smooth_images(1, 72, 64, channels, seed)[0]
+    return picture if dtype == torch.uint8 else (picture.float() / 255).to(dtype)
+
+
+@pytest.fixture(autouse=True)
+def keep_the_state():
+    state = torch.get_rng_state(), torch.backends.cudnn.deterministic
+    yield
+    set_determinism(None)
+    torch.set_rng_state(state[0])
+    torch.backends.cudnn.deterministic = state[1]
+
+
+def expected(picture, seed, **settings):
+    """What AnatPasteTransform makes of a C×H×W tensor with the numbers that MONAI's random state draws first."""
+    state = np.random.RandomState(seed)
+    state.rand()
+    generator = torch.Generator().manual_seed(int(state.randint(2**32, dtype=np.uint32)))
+    return AnatPasteTransform(**settings).augment(picture[None], generator=generator)
+
+
+def raises(kind, *parts):
+    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
+
+
+def same_kind(ours, given):
+    assert type(ours) is type(given)
+    if isinstance(given, MetaTensor):
+        assert torch.equal(ours.affine, given.affine)
+        assert ours.meta["filename_or_obj"] == "chest.png"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
+def test_an_image_comes_back_as_it_was_given_with_the_pixels_of_the_transform(dtype, channels, kind):
+    given = KINDS[kind](image(channels, dtype))
+    result = RandAnatPaste().set_random_state(4)(given)
+    same_kind(result, given)
+    assert result.dtype == given.dtype
+    assert torch.equal(torch.as_tensor(result), expected(image(channels, dtype), 4).image[0])
+    assert torch.equal(torch.as_tensor(given), image(channels, dtype))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_a_sample_gets_the_anomaly_mask_under_a_key_of_its_own(dtype, kind):
+    given = {"image": KINDS[kind](image(dtype=dtype)), "mask": object(), "label": 3}
+    result = RandAnatPasted(keys="image", anomaly_mask_key="changed").set_random_state(4)(given)
+    right = expected(image(dtype=dtype), 4)
+    assert list(result) == ["image", "mask", "label", "changed"]
+    assert list(given) == ["image", "mask", "label"]
+    assert result["mask"] is given["mask"]
+    assert result["label"] == 3
+    same_kind(result["image"], given["image"])
+    same_kind(result["changed"], given["image"])
+    assert torch.equal(torch.as_tensor(result["image"]), right.image[0])
+    assert torch.equal(torch.as_tensor(result["changed"]), right.anomaly_mask[0])
+    assert torch.equal(torch.as_tensor(given["image"]), image(dtype=dtype))
+
+
+def test_the_images_of_a_sample_share_numbers_and_lungs():
+    given = {"a": image(), "b": image(3, torch.uint8, seed=1).numpy(), "c": "no image"}
+    transform = RandAnatPasted(keys=("a", "b"), jitter=0).set_random_state(4)
+    result = transform(given)
+    first = expected(image(), 4, jitter=0)
+    second = AnatPasteTransform(jitter=0).augment(
+        image(3, torch.uint8, seed=1)[None], first.lung_mask, params=first.params
+    )
+    assert torch.equal(result["a"], first.image[0])
+    assert np.array_equal(result["b"], second.image[0].numpy())
+    assert isinstance(result["anomaly_mask"], torch.Tensor)
+
+
+@pytest.mark.parametrize("wrap", [*KINDS.values(), lambda mask: mask[0], lambda mask: mask.int()])
+def test_a_lung_mask_takes_the_place_of_the_segmenter(wrap):
+    def never(images):
+        raise AssertionError("called in spite of a mask")
+
+    lungs = wrap(LungSegmenter()(image()[None])[0])
+    result = RandAnatPasted(keys="image", lung_mask_key="lungs", segmenter=never).set_random_state(4)(
+        {"image": image(), "lungs": lungs}
+    )
+    assert torch.equal(result["image"], expected(image(), 4).image[0])
+    assert result["lungs"] is lungs
+    array = RandAnatPaste(segmenter=never).set_random_state(4)(image(), lungs)
+    assert torch.equal(array, result["image"])
+
+
+def test_prob_leaves_images_alone_with_an_empty_mask():
+    transform = RandAnatPasted(keys="image", prob=0.4).set_random_state(0)
+    results = [transform({"image": image()}) for _ in range(100)]
+    changed = [bool((result["image"] != image()).any()) for result in results]
+    assert changed == [bool(result["anomaly_mask"].any()) for result in results]
+    assert 25 < sum(changed) < 55
+    assert {(result["anomaly_mask"].shape, result["anomaly_mask"].dtype) for result in results} == {
+        ((1, 72, 64), torch.bool)
+    }
+    array = RandAnatPaste(prob=0)
+    assert array(image()).equal(image())
+
+
+def test_randomize_false_repeats_the_last_call():
+    transform = RandAnatPaste()
+    first = transform(image())
+    assert torch.equal(transform(image(), randomize=False), first)
+    assert not torch.equal(transform(image()), first)
+
+
+# determinism
+
+
+def test_a_random_state_repeats_and_the_next_call_does_not():
+    for transform in (RandAnatPasted(keys="image"), Compose([RandAnatPasted(keys="image")])):
+        first, second = (transform.set_random_state(7)({"image": image()})["image"] for _ in range(2))
+        assert torch.equal(first, second)
+        assert not torch.equal(transform({"image": image()})["image"], first)
+
+
+def test_set_determinism_repeats_a_pipeline():
+    def run():
+        set_determinism(3)
+        return Compose([RandAnatPasted(keys="image")])({"image": image()})["image"]
+
+    assert torch.equal(run(), run())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_loader_workers_and_epochs_differ_and_set_determinism_repeats_them(workers):
+    def epochs():
+        set_determinism(3)
+        dataset = Dataset([{"image": image()}] * 8, Compose([RandAnatPasted(keys="image")]))
+        loader = DataLoader(dataset, batch_size=2, num_workers=workers, timeout=60 if workers else 0)
+        return torch.cat([batch["image"] for _ in range(2) for batch in loader])
+
+    first = epochs()
+    assert len({picture.numpy().tobytes() for picture in first}) == 16
+    assert torch.equal(epochs(), first)
+
+
+def test_a_cache_holds_what_comes_before():
+    calls = []
+
+    def counted(images):
+        calls.append(1)
+        return images
+
+    dataset = CacheDataset([{"image": image()}], [Lambdad("image", counted), RandAnatPasted("image")], progress=False)
+    assert not torch.equal(dataset[0]["image"], dataset[0]["image"])
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda transform: pickle.loads(pickle.dumps(transform))])
+def test_a_copy_does_the_same(duplicate):
+    transform = RandAnatPasted(keys="image", prob=0.9).set_random_state(1)
+    transform({"image": image()})
+    twin = duplicate(transform)
+    assert torch.equal(twin({"image": image()})["image"], transform({"image": image()})["image"])
+
+
+# in a pipeline
+
+
+def test_the_mask_follows_the_image_through_spatial_transforms():
+    """Where the result differs from that of the same pipeline without AnatPaste, the mask says so, and nowhere else."""
+    keys = ["image", "anomaly_mask"]
+
+    def run(prob):
+        affine = RandAffined(keys, prob=1, rotate_range=0.5, mode="nearest", padding_mode="zeros")
+        pipeline = Compose([RandAnatPasted("image", prob), affine, Resized(keys, (40, 48), mode="nearest")])
+        return pipeline.set_random_state(2)({"image": MetaTensor(image(), affine=AFFINE)})
+
+    pasted, plain = run(prob=1), run(prob=0)
+    changed, mask = pasted["image"] != plain["image"], pasted["anomaly_mask"] != 0
+    assert mask.shape == (1, 40, 48)
+    assert not plain["anomaly_mask"].any()
+    assert not (changed & ~mask).any()
+    assert changed.sum() > 0.8 * mask.sum()  # a pasted pixel may happen to be equal
+
+
+def test_the_alias_names():
+    assert RandAnatPasteD is RandAnatPasteDict is RandAnatPasted
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "parts"),
+    [
+        ("chest.png", TypeError, ("numpy.ndarray, torch.Tensor or MetaTensor, got str",)),
+        (torch.zeros(64, 64), ValueError, ("channel-first", "got (64, 64)", "EnsureChannelFirst")),
+        (np.zeros((64, 64, 3)), ValueError, ("got (64, 64, 3)", "EnsureChannelFirst")),
+        (torch.zeros(1, 64, 64, 64), ValueError, ("got (1, 64, 64, 64)", "one slice at a time")),
+        (torch.zeros(1, 64, 64, dtype=torch.int16), TypeError, ("got torch.int16", "scale other integers")),
+        (torch.full((1, 64, 64), 200.0), ValueError, ("outside value_range=(0, 1)", "mean= and std=")),
+    ],
+)
+def test_a_wrong_image(given, kind, parts):
+    with raises(kind, *parts):
+        RandAnatPaste()(given)
+    with raises(kind, *parts):
+        RandAnatPasted(keys="image")({"image": given})
+
+
+@pytest.mark.parametrize(
+    ("sample", "kind", "parts"),
+    [
+        ({"picture": 3}, KeyError, ("image",)),
+        ({"image": image(), "anomaly_mask": 1}, KeyError, ("already has 'anomaly_mask'", "set anomaly_mask_key")),
+        ({"image": image()}, KeyError, ("no lung mask 'lungs'", "['image']")),
+        ({"image": image(), "lungs": torch.zeros(1, 64, 64) > 0}, ValueError, ("lung_mask", "got (1, 1, 64, 64)")),
+        ({"image": image(), "lungs": torch.zeros(1, 72, 64)}, TypeError, ("boolean or integer", "mask > 0.5")),
+    ],
+)
+def test_a_wrong_sample(sample, kind, parts):
+    with raises(kind, *parts):
+        RandAnatPasted(keys="image", lung_mask_key="lungs")(sample)
+
+
+def test_images_of_different_size():
+    with raises(ValueError, "must be of one size", "(1, 32, 64)"):
+        RandAnatPasted(keys=["a", "b"])({"a": image(), "b": torch.zeros(1, 32, 64)})
+
+
+def test_missing_keys_can_be_allowed():
+    transform = RandAnatPasted(keys=["image", "other"], lung_mask_key="lungs", allow_missing_keys=True)
+    assert "anomaly_mask" in transform({"image": image()})
+    assert transform({"label": 1}) == {"label": 1}
+
+
+def test_the_probability_is_called_prob():
+    for make in (RandAnatPaste, lambda **settings: RandAnatPasted("image", **settings)):
+        with raises(TypeError, "pass prob= instead of p="):
+            make(p=0.5)
+        with raises(TypeError, "unexpected keyword argument 'sigmas'"):
+            make(sigmas=(0, 15))
+
+
+def test_augment_before_any_number_is_drawn():
+    with raises(RuntimeError, "randomize()"):
+        RandAnatPaste().augment(image())
+
+
+def test_a_missing_host_names_the_extra(import_without):
+    with raises(ImportError, 'pip install "anatpaste_aug[monai]"'):
+        import_without("monai", "monai")
+
+
+def test_docstring_examples():
+    failed, attempted = doctest.testmod(module)
+    assert attempted
+    assert not failed
+
+
+def test_the_example_trains(run_example):
+    lines = run_example("monai_pipeline", count=4, epochs=2).splitlines()
+    assert len(lines) == 2
+    assert all(re.fullmatch(r"epoch \d: Dice loss 0\.\d+, \d+\.\d% anomalous", line) for line in lines)

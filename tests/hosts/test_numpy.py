@@ -1,0 +1,210 @@
+import copy
+import doctest
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from oracles import smooth_images
+from torch.utils.data import DataLoader, Dataset
+
+from anatpaste_aug import AnatPasteTransform, LungSegmenter
+from anatpaste_aug.transforms import numpy as module
+from anatpaste_aug.transforms.numpy import AnatPasteNumpy
+
+DTYPES = [np.uint8, np.float16, np.float32, np.float64]
+
+
+def batch(count=4, channels=1, dtype=np.uint8):
+    """N×H×W×C arrays."""
+    images = smooth_images(count, 72, 64, channels).permute(0, 2, 3, 1).numpy()
+    return images if dtype == np.uint8 else (images / 255).astype(dtype)
+
+
+def tensors(images):
+    return torch.from_numpy(np.moveaxis(images, -1, 1).copy())
+
+
+def expected(images, seed, **settings):
+    """What AnatPasteTransform makes of N×H×W×C arrays with the first number of the stream of ``seed``."""
+    number = int(np.random.default_rng(seed).integers(2**63))
+    result = AnatPasteTransform(**settings).augment(tensors(images), generator=torch.Generator().manual_seed(number))
+    return np.moveaxis(result.image.numpy(), 1, -1), np.moveaxis(result.anomaly_mask.numpy(), 1, -1)
+
+
+def raises(kind, *parts):
+    """One error whose message has all the parts, in their order."""
+    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_batch_gives_the_pixels_of_the_transform(dtype, channels):
+    images = batch(channels=channels, dtype=dtype)
+    augmented, mask = AnatPasteNumpy(rng=3)(images)
+    pixels, changed = expected(images, 3)
+    assert augmented.dtype == dtype
+    assert mask.dtype == bool
+    assert np.array_equal(augmented, pixels)
+    assert np.array_equal(mask, changed)
+    assert ((augmented != images) <= mask).all()
+    assert mask.any((1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("channels", [0, 1, 3])
+def test_one_image_comes_back_as_it_was_given(channels, dtype):
+    """0 channels stand for H×W."""
+    images = batch(1, max(channels, 1), dtype)
+    image = images[0] if channels else images[0, ..., 0]
+    augmented, mask = AnatPasteNumpy(rng=3)(image)
+    pixels, changed = expected(images, 3)
+    assert np.array_equal(augmented, pixels.reshape(image.shape))
+    assert mask.shape == (image.shape if not channels else (72, 64, 1))
+    assert np.array_equal(mask, changed.reshape(mask.shape))
+    assert np.array_equal(augmented[~np.broadcast_to(mask, image.shape)], image[~np.broadcast_to(mask, image.shape)])
+
+
+def test_the_input_is_neither_modified_nor_shared():
+    images = batch(dtype=np.float32)
+    kept = images.copy()
+    for p in (0.0, 1.0):
+        augmented, _ = AnatPasteNumpy(p, rng=0)(images)
+        assert not np.shares_memory(augmented, images)
+        augmented[:] = 0
+    assert np.array_equal(images, kept)
+
+
+@pytest.mark.parametrize("view", [lambda image: image[:, ::-1], lambda image: image[::2, ::2], np.asfortranarray])
+@pytest.mark.filterwarnings("error")
+def test_views_and_read_only_arrays_are_images_too(view):
+    image = view(np.repeat(np.repeat(batch(1)[0], 2, 0), 2, 1))
+    image.flags.writeable = False
+    assert np.array_equal(AnatPasteNumpy(rng=1)(image)[0], AnatPasteNumpy(rng=1)(image.copy())[0])
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
+@pytest.mark.parametrize("shape", [(4, 72, 64), (4, 72, 64, 1)])
+def test_a_lung_mask_takes_the_place_of_the_segmenter(shape, dtype):
+    def never(images):
+        raise AssertionError("called in spite of a mask")
+
+    images = batch()
+    lungs = LungSegmenter()(tensors(images)).numpy()
+    result = AnatPasteNumpy(rng=0, segmenter=never)(images, lungs.reshape(shape).astype(dtype))
+    for ours, theirs in zip(result, AnatPasteNumpy(rng=0)(images), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_seed_repeats_and_the_next_call_does_not():
+    images = batch(dtype=np.float32)
+    one, two = AnatPasteNumpy(rng=5), AnatPasteNumpy(rng=np.random.default_rng(5))
+    first, second = one(images)[0], one(images)[0]
+    assert not np.array_equal(first, second)
+    assert np.array_equal(two(images)[0], first)
+    assert np.array_equal(two(images)[0], second)
+
+
+def test_an_own_stream_leaves_the_global_generators_alone():
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    AnatPasteNumpy(rng=0)(batch())
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+def test_without_a_stream_the_global_generator_is_used():
+    images = batch()
+    torch.manual_seed(7)
+    augmented, _ = AnatPasteNumpy()(images)
+    torch.manual_seed(7)
+    assert np.array_equal(augmented, np.moveaxis(AnatPasteTransform().augment(tensors(images)).image.numpy(), 1, -1))
+
+
+class Same(Dataset):
+    """One image over and over: a pair of equal results would be a pair of equal random numbers."""
+
+    def __init__(self, rng):
+        self.image, self.paste = batch(1)[0], AnatPasteNumpy(rng=rng)
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return self.paste(self.image)[0]
+
+
+@pytest.mark.parametrize("rng", [0, None])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_loader_workers_and_epochs_differ_and_a_seed_repeats_them(persistent, rng):
+    def epochs():
+        torch.manual_seed(0)
+        loader = DataLoader(Same(rng), batch_size=2, num_workers=2, timeout=60, persistent_workers=persistent)
+        return torch.cat([images for _ in range(2) for images in loader])
+
+    first = epochs()
+    assert len({image.numpy().tobytes() for image in first}) == 16
+    assert torch.equal(epochs(), first)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda paste: pickle.loads(pickle.dumps(paste))])
+def test_a_copy_does_the_same(duplicate):
+    paste = AnatPasteNumpy(0.8, rng=2, sigma=(0, 5))
+    paste(batch())
+    twin = duplicate(paste)
+    assert repr(twin) == repr(paste)
+    assert "p=0.8" in repr(paste)
+    assert "sigma=(0, 5)" in repr(paste)
+    assert np.array_equal(twin(batch())[0], paste(batch())[0])
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "parts"),
+    [
+        (torch.zeros(64, 64), TypeError, ("got Tensor", "AnatPasteTransform takes tensors")),
+        ([[0.0] * 64] * 64, TypeError, ("got list", "numpy.asarray")),
+        (np.zeros(64), ValueError, ("(H, W), (H, W, C) or (N, H, W, C)", "got (64,)")),
+        (np.zeros((3, 64, 64)), ValueError, ("got (3, 64, 64)", "numpy.moveaxis(image, -3, -1)")),
+        (np.zeros((5, 1, 64, 64)), ValueError, ("got (5, 1, 64, 64)", "numpy.moveaxis(image, -3, -1)")),
+        (np.zeros((5, 64, 64)), ValueError, ("got (5, 64, 64)", "images[..., None]")),
+        (np.zeros((64, 64, 4)), ValueError, ("with 1 or 3 channels", "got (64, 64, 4)")),
+        (np.zeros((64, 64), np.int16), TypeError, ("got int16", "scale other integers")),
+        (np.zeros((16, 64)), ValueError, ("at least 32×32", "got 16×64")),
+        (np.full((64, 64), 200.0), ValueError, ("outside value_range=(0, 1)", "mean= and std=")),
+        (np.full((64, 64), np.nan), ValueError, ("NaN",)),
+    ],
+)
+def test_a_wrong_image(image, kind, parts):
+    with raises(kind, *parts):
+        AnatPasteNumpy()(image)
+
+
+@pytest.mark.parametrize(
+    ("mask", "kind", "parts"),
+    [
+        (torch.zeros(64, 64), TypeError, ("lung_mask must be a numpy.ndarray, got Tensor",)),
+        (np.zeros((32, 64), bool), ValueError, ("(64, 64) or (64, 64, 1)", "got (32, 64)")),
+        (np.zeros((64, 64)), TypeError, ("boolean or integer, got float64", "mask > 0.5")),
+    ],
+)
+def test_a_wrong_lung_mask(mask, kind, parts):
+    for image in (np.zeros((64, 64)), np.zeros((64, 64, 3))):
+        with raises(kind, *parts):
+            AnatPasteNumpy()(image, mask)
+
+
+def test_an_unknown_setting():
+    with raises(TypeError, "unexpected keyword argument 'sigmas'"):
+        AnatPasteNumpy(sigmas=(0, 15))
+
+
+def test_docstring_examples():
+    failed, attempted = doctest.testmod(module)
+    assert attempted
+    assert not failed
+
+
+def test_the_example_runs(run_example):
+    lines = run_example("numpy_dataset").splitlines()
+    assert len(lines) == 2
+    assert all("with an anomaly" in line for line in lines)

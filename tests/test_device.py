@@ -172,9 +172,12 @@ def test_a_mask_of_another_device_is_an_error():
 # compiled
 
 
-@pytest.fixture
-def compiled():
+@pytest.fixture(params=[False, True], ids=["torch code", "kernels"])
+def compiled(request, monkeypatch):
     """Compiles for one graph without a break, and counts the graphs; the backend runs them as they are."""
+    if request.param:
+        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", request.param)
     torch._dynamo.reset()
     counter = CompileCounter()
     yield lambda function: (torch.compile(function, fullgraph=True, backend=counter), counter)

@@ -75,7 +75,7 @@ def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
         whose labelling did not settle is empty.
     """
     if cpu.takes(mask):
-        return cpu.clear_border(mask), _all_true(mask)
+        return cpu.keep_components(mask, True, 1.0), _all_true(mask)
     labels, settled = label_components(mask)
     on_border = torch.zeros(mask.shape[1:], dtype=torch.bool, device=mask.device)
     on_border[0] = on_border[-1] = True
@@ -96,7 +96,7 @@ def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tens
         As [`clear_border`][anatpaste_aug.functional.clear_border].
     """
     if cpu.takes(mask):
-        return cpu.remove_small(mask, min_size), _all_true(mask)
+        return cpu.keep_components(mask, False, float(min_size)), _all_true(mask)
     labels, settled = label_components(mask)
     area = _sum_per_label(labels, mask.flatten(1))
     keep = mask & (area.gather(1, labels) >= min_size).view(mask.shape)

@@ -42,7 +42,8 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
         float32 B×1×H×W in [0, 1]; 0 for images that are not to be augmented.
     """
     if cpu.takes(params.sigma, lung_mask):
-        return cpu.soft_mask(params, height, width, lung_mask)
+        mask: Tensor = cpu.soft_mask(list(params), height, width, lung_mask)
+        return mask
     mask = blurred_shape(params, height, width)
     if lung_mask is not None:
         mask = mask * (lung_mask[:, 0] | params.anywhere.view(-1, 1, 1))
@@ -54,7 +55,8 @@ def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: In
     if intensities is None:
         intensities = Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
     if cpu.takes(images, mask):
-        return cpu.blend(images, mask, params, intensities)
+        blended: Tensor = cpu.blend(images, mask, list(params), *intensities)
+        return blended
     work = at_least_float32(images)
     pasted = intensities.from_unit(_patches(intensities.to_unit(work), params))
     out = torch.lerp(work, pasted, mask.to(work.dtype))

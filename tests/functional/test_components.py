@@ -95,7 +95,7 @@ def on_device_path(function, *arguments):
         return label_components(mask, label_rounds(*mask.shape[1:]))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(components.cpu, "takes", lambda *tensors: False)
+        patch.setattr(components.cpu, "HAS_NUMBA", False)
         patch.setattr(components, "label_components", label)
         return function(*arguments)
 
@@ -230,7 +230,7 @@ def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(functio
     point = np.zeros((64, 64), dtype=bool)
     point[20:24, 20:24] = True
     masks = torch.from_numpy(np.stack([inset(spiral(64)), point, inset(maze(64))]))
-    monkeypatch.setattr(components.cpu, "takes", lambda *tensors: False)
+    monkeypatch.setattr(components.cpu, "HAS_NUMBA", False)
     monkeypatch.setattr(components, "label_components", lambda mask: label_components(mask, 1))
     result, settled = function(masks)
     assert settled.tolist() == [False, True, False]

@@ -2,43 +2,36 @@
 
 The definitions are those of the torch code beside it, which every other device runs. Masks are the same bit for bit on
 uint8 images; soft masks and pasted values are the same up to the rounding of float32. Without Numba (the extra
-``fast``) the CPU runs the torch code too.
+``fast``) the CPU runs the torch code too. What is called from there are operators, so that ``torch.compile`` and fake
+tensors take them as they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
+from sys import modules
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.library import custom_op
 
 from ...params import AnatPasteParams
 from ..intensity import Intensities, at_least_float32
 from ..shape import blur_radius, half_gaussian
 
+HAS_NUMBA = modules.get("numba", True) is not None and find_spec("numba") is not None
 _CHUNKS = 4  # shares of a batch per thread, so that no thread waits long for the one with the larger shapes
 
 
 def takes(*tensors: Tensor | None) -> bool:
-    """Whether this path can take these tensors: on the CPU, no gradient wanted, nothing being compiled, Numba there."""
-    return (
-        not torch.compiler.is_compiling()
-        and all(t.device.type == "cpu" and not t.requires_grad for t in tensors if t is not None)
-        and _numba_is_there()
-    )
+    """Whether this path can take these tensors: on the CPU, no gradient wanted, Numba there."""
+    return HAS_NUMBA and all(t.device.type == "cpu" and not t.requires_grad for t in tensors if t is not None)
 
 
-@cache
-def _numba_is_there() -> bool:
-    try:
-        return find_spec("numba") is not None
-    except ValueError:  # what ``sys.modules["numba"] = None`` makes of it
-        return False
-
-
+@custom_op("anatpaste_aug::segment", mutates_args=(), device_types="cpu")
 def segment(gray: Tensor, smallest: float) -> Tensor:
     """Boolean B×1×H×W lungs of B×H×W grey images; components below ``smallest`` pixels are dropped."""
     from .lungs import segment as segment_some
@@ -46,64 +39,88 @@ def segment(gray: Tensor, smallest: float) -> Tensor:
     images = gray.contiguous().numpy()
     lungs = torch.empty(len(images), 1, *images.shape[1:], dtype=torch.bool)
     out = lungs.numpy()[:, 0]
-    _share(lambda begin, end: segment_some(images[begin:end], float(smallest), out[begin:end]), len(images))
+    _share(lambda begin, end: segment_some(images[begin:end], smallest, out[begin:end]), len(images))
     return lungs
 
 
-def clear_border(mask: Tensor) -> Tensor:
-    """B×H×W without the components that touch the border."""
-    return _kept(mask, True, 1.0)
+@segment.register_fake
+def _(gray: Tensor, smallest: float) -> Tensor:
+    return torch.empty_like(gray, dtype=torch.bool).unsqueeze(1)
 
 
-def remove_small(mask: Tensor, min_size: float) -> Tensor:
-    """B×H×W without the components of fewer than ``min_size`` pixels."""
-    return _kept(mask, False, float(min_size))
-
-
-def _kept(mask: Tensor, inside: bool, smallest: float) -> Tensor:
-    from .components import keep_components
+@custom_op("anatpaste_aug::keep_components", mutates_args=(), device_types="cpu")
+def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
+    """B×H×W without small components, and with ``inside`` without those at the border."""
+    from .components import keep_components as keep_some
 
     framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1))
     masks = framed.numpy()
 
     def keep(begin: int, end: int) -> None:
         for image in masks[begin:end]:
-            keep_components(image, inside, smallest)
+            keep_some(image, inside, smallest)
 
     _share(keep, len(masks))
     return framed[:, 1:-1, 1:-1].contiguous().view(torch.bool)
 
 
-def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tensor | None) -> Tensor:
+@keep_components.register_fake
+def _(mask: Tensor, inside: bool, smallest: float) -> Tensor:
+    return torch.empty_like(mask)
+
+
+@custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
+def soft_mask(params: Sequence[Tensor], height: int, width: int, lung_mask: Tensor | None) -> Tensor:
     """float32 B×1×H×W; see `paste.soft_mask`."""
     from .shape import soft_masks
 
-    out = torch.zeros(len(params.sigma), 1, height, width)
+    rows = AnatPasteParams(*params)
+    out = torch.zeros(len(rows.sigma), 1, height, width)
     lungs = torch.empty(0, 0, 0, dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
-    radius = blur_radius(params.sigma, max(height, width)).numpy()
-    half = half_gaussian(params.sigma, max(height, width)).numpy()
-    fixed = (_arrays(params), radius, half, lungs.view(torch.uint8).numpy(), out.numpy()[:, 0])
+    radius = blur_radius(rows.sigma, max(height, width)).numpy()
+    half = half_gaussian(rows.sigma, max(height, width)).numpy()
+    fixed = (_arrays(rows), radius, half, lungs.view(torch.uint8).numpy(), out.numpy()[:, 0])
     _share(lambda begin, end: soft_masks(*fixed, begin, end), len(out))
     return out
 
 
-def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: Intensities) -> Tensor:
-    """The blended images; see `paste.blend`."""
+@soft_mask.register_fake
+def _(params: Sequence[Tensor], height: int, width: int, lung_mask: Tensor | None) -> Tensor:
+    return torch.empty(params[0].shape[0], 1, height, width)
+
+
+@custom_op("anatpaste_aug::blend", mutates_args=(), device_types="cpu")
+def blend(
+    images: Tensor,
+    mask: Tensor,
+    params: Sequence[Tensor],
+    black: float,
+    white: float,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> Tensor:
+    """The blended images; see `paste.blend`, and `Intensities` for how values are read."""
     from .blending import blend as blend_some
 
+    rows = AnatPasteParams(*params)
     half = images.dtype in (torch.float16, torch.bfloat16)
-    given = images.float() if half else images
-    given = given.contiguous()
+    given = (images.float() if half else images).contiguous()
     out = given.clone()
+    intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
     channels = torch.zeros(images.shape[1], 1, 1, dtype=at_least_float32(given[:0]).dtype)
     offset = intensities.to_unit(channels).flatten()
     scale = intensities.to_unit(channels + 1).flatten() - offset
-    radius = blur_radius(params.sigma, max(images.shape[-2:])).numpy()
-    fixed = (mask[:, 0].contiguous().numpy(), _arrays(params), radius, scale.numpy(), offset.numpy())
+    radius = blur_radius(rows.sigma, max(images.shape[-2:])).numpy()
+    fixed = (mask[:, 0].contiguous().numpy(), _arrays(rows), radius, scale.numpy(), offset.numpy())
     whole = images.dtype == torch.uint8
     _share(lambda begin, end: blend_some(given.numpy(), *fixed, whole, out.numpy(), begin, end), len(out))
     # The way to float32 and back could change the bits of a NaN.
     return torch.where(mask > 0, out.to(images.dtype), images) if half else out
+
+
+@blend.register_fake
+def _(images: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(images, memory_format=torch.contiguous_format)
 
 
 def _arrays(params: AnatPasteParams) -> Any:

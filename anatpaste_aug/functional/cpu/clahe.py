@@ -76,7 +76,7 @@ def redistribute(hist, limit):
             room = 0
             for i in range(BINS):
                 room += 1 if hist[i] < limit else 0
-            for i in range(start, BINS, int(max(room // excess, 1))):
+            for i in range(start, BINS, room // excess if room > excess else 1):
                 if hist[i] < limit:
                     hist[i] += 1
                     excess -= 1

@@ -34,7 +34,8 @@ class KorniaAnatPaste(IntensityAugmentationBase2D):
         **settings: Every other setting of `AnatPasteTransform`.
 
     Attributes:
-        result: The `AnatPasteResult` of the last image call, its image detached; None before. It is not pickled.
+        result: The `AnatPasteResult` of the last image call, its image detached; None before and after a call that
+            failed. It is not pickled.
 
     Raises:
         TypeError, ValueError: An impossible setting, or an image or mask that doesn't fit; the message says what would.
@@ -70,8 +71,7 @@ class KorniaAnatPaste(IntensityAugmentationBase2D):
 
     def forward_parameters(self, batch_shape: tuple[int, ...], device: torch.device | None = None) -> dict[str, Tensor]:
         batch = batch_shape[0]
-        uniforms = draw_uniforms(1 if self.same_on_batch else batch, device=device or self.device)
-        uniforms = uniforms.expand(batch, -1).contiguous()
+        uniforms = draw_uniforms(1 if self.same_on_batch else batch, device=device or self.device).expand(batch, -1)
         return {
             "uniforms": uniforms,
             "batch_prob": (uniforms[:, 0] < self.p).to(uniforms.dtype),
@@ -85,7 +85,7 @@ class KorniaAnatPaste(IntensityAugmentationBase2D):
                 f"{type(self).__name__} takes floating-point image tensors in [0, 1], got {kind}; "
                 "divide uint8 by 255, and convert arrays with kornia.utils.image_to_tensor"
             )
-        self._unclaimed = None
+        self.result = self._unclaimed = None  # nothing of the call before outlives a call that fails
         if params is None:
             params = self.forward_parameters(self.transform_tensor(input).shape, input.device)
         output: Tensor = super().forward(input, params, **kwargs)

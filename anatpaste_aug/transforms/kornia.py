@@ -19,7 +19,8 @@ class KorniaAnatPaste(IntensityAugmentationBase2D):
           ``mean`` and ``std``. uint8 is an error, as everywhere in kornia: divide by 255 first
         * ``AugmentationSequential(..., data_keys=["input", "mask"])``: the mask of the call comes back as the anomaly
           mask, 0 and 1 in its own dtype and with its own channels, all 0 where an image was left alone. Whatever stood
-          in it is overwritten, so a call takes one mask, as a tensor, and together with its image
+          in it is overwritten, so a call takes one mask, as a tensor, and together with its image. Not for
+          ``PatchSequential``, which hands masks on untouched
         * ``params`` hold random numbers, not places: ``forward(x, params=aug._params)`` repeats a call bit for bit, and
           on other images each patch goes to the same share of their own lungs
         * random numbers are drawn on the image's device; in a container, which draws before it shows an image, where

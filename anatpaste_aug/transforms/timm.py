@@ -107,7 +107,8 @@ class _OnNormalizedBatches:
         return cls(**parse_config(config), **settings)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.transform.settings.items())})"
+        shown = self.transform.settings | {name: value for name, value in vars(self).items() if name != "transform"}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
 class AnatPasteErasing(_OnNormalizedBatches):

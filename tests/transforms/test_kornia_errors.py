@@ -9,8 +9,8 @@ from kornia import augmentation as K
 from anatpaste_aug.transforms.kornia import KorniaAnatPaste
 
 
-def images(count=6):
-    return batch(count, 1, torch.float32)
+def images(count=6, seed=0):
+    return batch(count, 1, torch.float32, seed=seed)
 
 
 def zeros():

@@ -222,7 +222,14 @@ def test_a_setting_that_is_given_twice():
         AnatPasteErasing.from_config("anatpaste-p0.5", p=1.0, **GRAY)
 
 
-# copies, devices
+# repr, copies, devices
+
+
+def test_repr_shows_every_setting():
+    shown = repr(AnatPasteErasing(0.25, num_splits=2, blur=False, **GRAY))
+    assert shown.startswith("AnatPasteErasing(p=0.25, area=(0.02, 0.15)")
+    assert all(part in shown for part in ("blur=False", "mean=(0.4,)", "num_splits=2"))
+    assert "pairs=True, one_hot=False" in repr(AnatPasteMixup(pairs=True, **GRAY))
 
 
 @pytest.mark.parametrize("adapter", [AnatPasteErasing(num_splits=2, **GRAY), AnatPasteMixup(pairs=True, **GRAY)])

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_DRAWS = 19  # uniform numbers per image, whatever the settings: the stream of a seed depends on the batch size alone
+DRAWS = 19
+"""Uniform numbers per image, whatever the settings: the stream of a seed depends on the batch size alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,29 @@ class AnatPasteParams(NamedTuple):
         return AnatPasteParams(*(field[index] for field in self))
 
 
+def draw_uniforms(
+    batch: int, *, device: torch.device | str = "cpu", generator: torch.Generator | None = None
+) -> Tensor:
+    """The random numbers of a batch, drawn before anything is known about its images.
+
+    Args:
+        batch: Number of images.
+        device: Where they live; the generator must live there too.
+        generator: Source of the random numbers; None uses the device's global one.
+
+    Returns:
+        B×19 in [0, 1), one row per image. `sample_params` makes parameters of them once the lungs are known.
+
+    Example:
+        >>> draw_uniforms(4).shape
+        torch.Size([4, 19])
+    """
+    # torch.compile takes no generator, not even None, where the batch size is symbolic.
+    if generator is None:
+        return torch.rand(batch, DRAWS, device=device)
+    return torch.rand(batch, DRAWS, device=device, generator=generator)
+
+
 def sample_params(
     config: AnatPasteConfig,
     batch: int,
@@ -120,6 +144,7 @@ def sample_params(
     skip_without_lungs: bool = False,
     device: torch.device | str = "cpu",
     generator: torch.Generator | None = None,
+    uniforms: Tensor | None = None,
 ) -> AnatPasteParams:
     """Draw the parameters of a batch.
 
@@ -132,6 +157,7 @@ def sample_params(
         skip_without_lungs: Leave an image without lung pixels alone, instead of pasting anywhere in it.
         device: Where the parameters live; the generator must live there too.
         generator: Source of the random numbers; None uses the device's global one.
+        uniforms: Random numbers that `draw_uniforms` made earlier on this device, instead of fresh ones.
 
     Returns:
         One row per image. Nothing waits for the device.
@@ -142,11 +168,7 @@ def sample_params(
         (torch.Size([4]), True)
     """
     scale = math.sqrt(height * width) / 256
-    # torch.compile takes no generator, not even None, where the batch size is symbolic.
-    if generator is None:
-        u = torch.rand(batch, _DRAWS, device=device)
-    else:
-        u = torch.rand(batch, _DRAWS, device=device, generator=generator)
+    u = draw_uniforms(batch, device=device, generator=generator) if uniforms is None else uniforms
     area = _uniform(u[:, 1], config.area) * (height * width)
     aspect = _uniform(u[:, 2], (math.log(config.aspect_ratio[0]), math.log(config.aspect_ratio[1]))).exp()
     patch_h = (area * aspect).sqrt().round().long().clamp(1, height)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .functional import Intensities
-from .params import AnatPasteParams
+from .params import DRAWS, AnatPasteParams
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SMALLEST = 32
@@ -128,6 +128,31 @@ def check_lung_mask(mask: object, images: Tensor, name: str = "lung_mask") -> Te
         )
     mask = mask if mask.dtype == torch.bool else mask != 0
     return mask.view(batch, 1, height, width) if mask.ndim == 4 else mask.unsqueeze(1)
+
+
+def check_apply(apply: object, images: Tensor) -> None:
+    """A choice of images: one boolean each."""
+    if not isinstance(apply, Tensor) or apply.dtype != torch.bool or tuple(apply.shape) != (len(images),):
+        raise ValueError(
+            f"apply must be a boolean tensor of shape ({len(images)},), True where an image may be augmented, "
+            f"got {_described(apply)}"
+        )
+    check_same_device("apply", apply.device, images)
+
+
+def check_uniforms(uniforms: object, images: Tensor) -> None:
+    """Random numbers that fit these images."""
+    shape = (len(images), DRAWS)
+    if not isinstance(uniforms, Tensor) or not uniforms.is_floating_point() or tuple(uniforms.shape) != shape:
+        raise ValueError(
+            f"uniforms must be floating point of shape {shape}, as draw_uniforms({len(images)}) makes them, "
+            f"got {_described(uniforms)}"
+        )
+    check_same_device("uniforms", uniforms.device, images)
+
+
+def _described(value: object) -> str:
+    return f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
 def check_generator(generator: object, images: Tensor) -> None:

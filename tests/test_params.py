@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
-from anatpaste_aug.params import _random_pixel
+from anatpaste_aug.params import _random_pixel, draw_uniforms
 
 COUNT = 6000
 P_VALUE = 1e-3  # the seeds are fixed: a test that passes once passes always
@@ -280,6 +280,16 @@ def test_without_a_generator_the_global_one_is_used():
 def test_a_generator_leaves_the_global_one_alone():
     before = torch.get_rng_state()
     drawn(8, 64, 64)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_random_numbers_can_be_drawn_before_the_lungs_are_known():
+    mask = torch.rand(8, 1, 64, 64, generator=torch.Generator().manual_seed(1)) < 0.5
+    uniforms = draw_uniforms(8, generator=torch.Generator().manual_seed(0))
+    assert uniforms.shape == (8, 19)
+    before = torch.get_rng_state()
+    later = sample_params(AnatPasteConfig(), 8, 64, 64, lung_mask=mask, uniforms=uniforms)
+    assert all(torch.equal(a, b) for a, b in zip(later, drawn(8, 64, 64, mask), strict=True))
     assert torch.equal(torch.get_rng_state(), before)
 
 

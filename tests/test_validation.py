@@ -8,7 +8,9 @@ import torch
 from oracles import plain_params
 
 from anatpaste_aug.functional import Intensities
+from anatpaste_aug.params import draw_uniforms
 from anatpaste_aug.validation import (
+    check_apply,
     check_finite,
     check_generator,
     check_images,
@@ -16,6 +18,7 @@ from anatpaste_aug.validation import (
     check_lung_mask,
     check_params,
     check_range,
+    check_uniforms,
 )
 
 IMAGES = torch.zeros(2, 1, 64, 48)
@@ -195,6 +198,30 @@ def test_a_generator_of_a_wrong_type():
 def test_a_generator_on_another_device():
     with raises(ValueError, "generator is on cpu and the images on meta", "create it on meta"):
         check_generator(torch.Generator(), IMAGES.to("meta"))
+
+
+@pytest.mark.parametrize("apply", [[True, False], torch.ones(2), torch.ones(3, dtype=torch.bool), torch.tensor(True)])
+def test_a_choice_of_images_that_is_no_boolean_for_each(apply):
+    with raises(ValueError, "apply must be a boolean tensor of shape (2,)", "got"):
+        check_apply(apply, IMAGES)
+
+
+@pytest.mark.parametrize("uniforms", [None, torch.zeros(2, 18), torch.zeros(3, 19), torch.zeros(2, 19).int()])
+def test_random_numbers_that_are_none(uniforms):
+    with raises(ValueError, "uniforms must be floating point of shape (2, 19), as draw_uniforms(2) makes them", "got"):
+        check_uniforms(uniforms, IMAGES)
+
+
+def test_choices_and_random_numbers_on_another_device():
+    with raises(ValueError, "apply is on meta and the images on cpu"):
+        check_apply(torch.ones(2, dtype=torch.bool, device="meta"), IMAGES)
+    with raises(ValueError, "uniforms is on meta and the images on cpu"):
+        check_uniforms(draw_uniforms(2, device="meta"), IMAGES)
+
+
+def test_choices_and_random_numbers_that_fit():
+    check_apply(torch.tensor([True, False]), IMAGES)
+    check_uniforms(draw_uniforms(2), IMAGES)
 
 
 # intensities

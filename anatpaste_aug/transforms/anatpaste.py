@@ -1,51 +1,31 @@
 """AnatPaste as a torchvision v2 transform, and on plain batches."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import PIL.Image
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as tvf
 
 from ..functional import Intensities, paste, soft_mask
 from ..functional.intensity import at_least_float32
 from ..params import AnatPasteConfig, AnatPasteParams, sample_params
 from ..segmentation import LungSegmenter, Segmenter
 from ..validation import (
+    check_apply,
     check_generator,
     check_images,
     check_intensities,
     check_lung_mask,
     check_params,
     check_range,
+    check_uniforms,
 )
+from .interface import AnatPasteResult, AnatPasteSettings
+from .sample import as_batch, is_image_tensor, like_input, read_sample
 from .tv_tensors import AnomalyMask, LungMask
-
-
-class AnatPasteResult(NamedTuple):
-    """What `AnatPasteTransform.augment` returns.
-
-    Attributes:
-        image: The augmented B×C×H×W images, of the input's dtype.
-        soft_mask: X_mask, float32 B×1×H×W in [0, 1]; 0 where an image was left alone.
-        lung_mask: Boolean B×1×H×W, or None without segmentation.
-        params: The parameters used, one row per image; ``params.fallback`` tells where no lung was found.
-        settled: Boolean B; False where a segmentation on an accelerator did not settle (its lung mask is empty).
-    """
-
-    image: Tensor
-    soft_mask: Tensor
-    lung_mask: Tensor | None
-    params: AnatPasteParams
-    settled: Tensor
-
-    @property
-    def anomaly_mask(self) -> Tensor:
-        """Boolean B×1×H×W: X_mask > 0. Outside it, ``image`` is the input bit for bit."""
-        return self.soft_mask > 0
 
 
 class AnatPasteTransform(v2.Transform):
@@ -60,7 +40,8 @@ class AnatPasteTransform(v2.Transform):
         * every image of a batch gets its own parameters; several images of one sample share them and the lung mask of
           the first, and must be of one size
         * a `LungMask` in the sample is read as the segmentation, an `AnomalyMask` is written; everything else passes
-          through as the identical object
+          through as the identical object. Of plain tensors the first with three or more dimensions is the image, and
+          none is where a PIL image, ``tv_tensors.Image`` or ``tv_tensors.Video`` stands in the sample
         * randomness: ``torch.manual_seed``, or the generator given to `augment`
 
     Args:
@@ -93,7 +74,7 @@ class AnatPasteTransform(v2.Transform):
         (torch.Size([4, 1, 64, 64]), torch.bool)
     """
 
-    _transformed_types = (PIL.Image.Image, tv_tensors.Image, v2._utils.is_pure_tensor, LungMask, AnomalyMask)
+    _transformed_types = (PIL.Image.Image, tv_tensors.Image, is_image_tensor, LungMask, AnomalyMask)
 
     def __init__(
         self,
@@ -139,6 +120,8 @@ class AnatPasteTransform(v2.Transform):
         lung_mask: Tensor | None = None,
         *,
         params: AnatPasteParams | None = None,
+        apply: Tensor | None = None,
+        uniforms: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> AnatPasteResult:
         """Augment a plain batch.
@@ -147,6 +130,10 @@ class AnatPasteTransform(v2.Transform):
             images: B×1×H×W or B×3×H×W, uint8 or floating point; not modified.
             lung_mask: Boolean (or integer) B×1×H×W or B×H×W; None calls the segmenter.
             params: The parameters of an earlier call on images of this size, to repeat it bit for bit.
+            apply: Boolean B: False leaves an image alone, whatever ``p`` says. ``labels == 0`` augments the normal
+                images of a mixed batch.
+            uniforms: Random numbers of `draw_uniforms` instead of fresh ones, for a host that draws before it shows
+                its images; the same numbers and images give the same result.
             generator: Source of the random numbers, on the images' device.
 
         Returns:
@@ -161,6 +148,10 @@ class AnatPasteTransform(v2.Transform):
             check_generator(generator, images)
         if params is not None:
             check_params(params, images)
+        if apply is not None:
+            check_apply(apply, images)
+        if uniforms is not None:
+            check_uniforms(uniforms, images)
         batch, _, height, width = images.shape
         mask, settled = self._lungs(images, lung_mask, intensities)
         if params is None:
@@ -173,7 +164,10 @@ class AnatPasteTransform(v2.Transform):
                 skip_without_lungs=self.skip_without_lungs,
                 device=images.device,
                 generator=generator,
+                uniforms=uniforms,
             )
+        if apply is not None:
+            params = params._replace(apply=params.apply & apply)
         image, soft = paste(images, params, mask, intensities)
         return AnatPasteResult(image, soft, mask, params, settled)
 
@@ -203,25 +197,10 @@ class AnatPasteTransform(v2.Transform):
     # torchvision's side: everything is drawn in make_params and applied, leaf by leaf, in transform.
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        images = [_as_batch(leaf) for leaf in flat_inputs if not isinstance(leaf, LungMask | AnomalyMask)]
-        if not images:
-            raise TypeError(
-                f"{type(self).__name__} found no image in the sample: no PIL image, tv_tensors.Image or plain tensor; "
-                "convert numpy arrays with torchvision.transforms.v2.functional.to_image"
-            )
-        sizes = [(image.shape[0], *image.shape[2:]) for image in images]
-        if any(size != sizes[0] for size in sizes):
-            raise ValueError(f"the images of one sample must be of one size, got (B, H, W) = {sizes}")
+        images, mask = read_sample(flat_inputs)
         for image in images:
             check_range(check_images(image), self._intensities(image))
         batch, _, height, width = images[0].shape
-        given = [leaf for leaf in flat_inputs if isinstance(leaf, LungMask)]
-        if len(given) > 1:
-            raise ValueError(f"a sample may hold one LungMask, got {len(given)}")
-        mask = _mask_batch(given[0], "LungMask", (batch, height, width)) if given else None
-        for leaf in flat_inputs:
-            if isinstance(leaf, AnomalyMask):
-                _mask_batch(leaf, "AnomalyMask", (batch, height, width))
         lungs, _ = self._lungs(images[0], mask, self._intensities(images[0]))
         params = sample_params(
             self.config,
@@ -242,40 +221,18 @@ class AnatPasteTransform(v2.Transform):
             soft = soft_mask(drawn, inpt.shape[-2], inpt.shape[-1], lungs).reshape(inpt.shape)
             written = soft if inpt.is_floating_point() else soft > 0
             return tv_tensors.wrap(written.to(inpt.dtype), like=inpt)
-        images = _as_batch(inpt)
+        images = as_batch(inpt)
         pasted, _ = paste(images, drawn, lungs, self._intensities(images))
-        if isinstance(inpt, PIL.Image.Image):
-            return tvf.to_pil_image(pasted[0])
-        pasted = pasted.reshape(inpt.shape)
-        return tv_tensors.wrap(pasted, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else pasted
+        return like_input(pasted, inpt)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting by its name: ``AnatPasteTransform(**transform.settings)`` is the same transform."""
+        own = {name: getattr(self, name) for name in AnatPasteSettings.__annotations__ if name in vars(self)}
+        return vars(self.config) | {"segmenter": self.segmenter} | own
 
     def extra_repr(self) -> str:
-        shown = {name: value for name, value in vars(self).items() if name in _SHOWN}
-        if not isinstance(self.segmenter, torch.nn.Module):
-            shown["segmenter"] = self.segmenter
-        return ", ".join(f"{name}={value!r}" for name, value in (vars(self.config) | shown).items())
-
-
-_SHOWN = ("segmentation", "skip_without_lungs", "value_range", "mean", "std")
-
-
-def _as_batch(image: Any) -> Tensor:
-    """B×C×H×W of a PIL image or of a tensor with any leading dimensions."""
-    if isinstance(image, PIL.Image.Image):
-        if image.mode not in ("L", "RGB"):
-            remedy = (
-                'image.convert("L")' if image.mode[0] not in "IF" else "a float tensor in [0, 1], scaled by its range"
-            )
-            raise ValueError(f"PIL images must be of mode L or RGB, got {image.mode}; use {remedy}")
-        return torch.as_tensor(tvf.pil_to_tensor(image)).unsqueeze(0)
-    tensor: Tensor = image.as_subclass(Tensor) if isinstance(image, tv_tensors.TVTensor) else image
-    if tensor.ndim < 3:
-        raise ValueError(f"an image tensor must have shape (..., C, H, W), got {tuple(tensor.shape)}")
-    return tensor.reshape(-1, *tensor.shape[-3:])
-
-
-def _mask_batch(mask: Tensor, kind: str, size: tuple[int, int, int]) -> Tensor:
-    """B×H×W of a mask whose leading dimensions are those of the images."""
-    if tuple(mask.shape[-2:]) != size[1:] or mask.numel() != size[0] * size[1] * size[2]:
-        raise ValueError(f"{kind} has shape {tuple(mask.shape)}, which does not fit images of (B, H, W) = {size}")
-    return mask.as_subclass(Tensor).reshape(size)
+        module = isinstance(self.segmenter, torch.nn.Module)  # shown as a child
+        return ", ".join(
+            f"{name}={value!r}" for name, value in self.settings.items() if not (module and name == "segmenter")
+        )

@@ -1,0 +1,158 @@
+"""AnatPaste as a kornia augmentation, with its anomaly mask in ``AugmentationSequential``."""
+
+from typing import Any, Unpack
+
+import torch
+from kornia.augmentation import IntensityAugmentationBase2D
+from torch import Tensor
+
+from ..params import AnatPasteConfig, draw_uniforms
+from .anatpaste import AnatPasteTransform
+from .interface import AnatPasteResult, AnatPasteSettings
+
+
+class KorniaAnatPaste(IntensityAugmentationBase2D):
+    """AnatPaste (Sato et al., arXiv 2205.04282) for kornia's pipelines, as an intensity augmentation.
+
+    Convention:
+        * in and out: floating-point H×W, C×H×W or B×C×H×W with C 1 or 3, in [0, 1]; after ``Normalize`` pass the same
+          ``mean`` and ``std``. uint8 is an error, as everywhere in kornia: divide by 255 first
+        * ``AugmentationSequential(..., data_keys=["input", "mask"])``: the mask of the call comes back as the anomaly
+          mask, 0 and 1 in its own dtype and with its own channels, all 0 where an image was left alone. Whatever stood
+          in it is overwritten, so a call takes one mask, as a tensor, and together with its image. Not for
+          ``PatchSequential``, which hands masks on untouched
+        * ``params`` hold random numbers, not places: ``forward(x, params=aug._params)`` repeats a call bit for bit, and
+          on other images each patch goes to the same share of their own lungs
+        * random numbers are drawn on the image's device; in a container, which draws before it shows an image, where
+          ``.to(device)`` put it. Nothing waits for the device
+        * ``torch.manual_seed`` gives a direct call, and a container that draws nothing else first, the same pixels as
+          `AnatPasteTransform.augment`
+
+    Args:
+        p: Probability that an image is augmented, drawn per image.
+        same_on_batch: Use the same random numbers for every image of a batch.
+        keepdim: Give C×H×W and H×W images back without a batch dimension.
+        **settings: Every other setting of `AnatPasteTransform`.
+
+    Attributes:
+        result: The `AnatPasteResult` of the last image call, its image detached; None before and after a call that
+            failed. It is not pickled.
+
+    Raises:
+        TypeError, ValueError: An impossible setting, or an image or mask that doesn't fit; the message says what would.
+
+    Example:
+        >>> from kornia.augmentation import AugmentationSequential, RandomHorizontalFlip
+        >>> pipeline = AugmentationSequential(RandomHorizontalFlip(), KorniaAnatPaste(), data_keys=["input", "mask"])
+        >>> image, mask = pipeline(torch.rand(4, 1, 64, 64), torch.zeros(4, 1, 64, 64))
+        >>> mask.shape, mask.unique().tolist()
+        (torch.Size([4, 1, 64, 64]), [0.0, 1.0])
+
+        Lungs that are known already are handed to a direct call:
+
+        >>> aug, images = KorniaAnatPaste(p=0.5), torch.rand(4, 1, 64, 64)
+        >>> image = aug(images, lung_mask=aug.transform.segmenter(images))
+        >>> torch.equal(aug.result.params.apply, aug.result.anomaly_mask.flatten(1).any(1))
+        True
+    """
+
+    def __init__(
+        self,
+        p: float = 1.0,
+        same_on_batch: bool = False,
+        keepdim: bool = False,
+        **settings: Unpack[AnatPasteSettings],
+    ) -> None:
+        super().__init__(p=AnatPasteConfig(p=p).p, same_on_batch=same_on_batch, keepdim=keepdim)
+        self.transform = AnatPasteTransform(**settings)  # its p stays 1: kornia's gate decides
+        self.result: AnatPasteResult | None = None
+        # The mask handler sees no image, and params can't carry a mask, because kornia hands copies of them around. So
+        # the handler takes the last result, once, and only for the very params object of that image call.
+        self._unclaimed: dict[str, Tensor] | None = None
+
+    def forward_parameters(self, batch_shape: tuple[int, ...], device: torch.device | None = None) -> dict[str, Tensor]:
+        batch = batch_shape[0]
+        uniforms = draw_uniforms(1 if self.same_on_batch else batch, device=device or self.device).expand(batch, -1)
+        return {
+            "uniforms": uniforms,
+            "batch_prob": (uniforms[:, 0] < self.p).to(uniforms.dtype),
+            "forward_input_shape": torch.tensor(batch_shape),
+        }
+
+    def forward(self, input: Tensor, params: dict[str, Tensor] | None = None, **kwargs: Any) -> Tensor:
+        if not isinstance(input, Tensor) or not input.is_floating_point():
+            kind = input.dtype if isinstance(input, Tensor) else type(input).__name__
+            raise TypeError(
+                f"{type(self).__name__} takes floating-point image tensors in [0, 1], got {kind}; "
+                "divide uint8 by 255, and convert arrays with kornia.utils.image_to_tensor"
+            )
+        self.result = self._unclaimed = None  # nothing of the call before outlives a call that fails
+        if params is None:
+            params = self.forward_parameters(self.transform_tensor(input).shape, input.device)
+        output: Tensor = super().forward(input, params, **kwargs)
+        self._unclaimed = params
+        return output
+
+    def apply_transform(
+        self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any], transform: Tensor | None = None
+    ) -> Tensor:
+        if "uniforms" not in params:
+            raise ValueError(
+                f"params hold no 'uniforms', only {sorted(params)}; pass the _params of {type(self).__name__}"
+            )
+        if len(params["uniforms"]) != len(input):
+            raise ValueError(
+                f"params hold {len(params['uniforms'])} rows for {len(input)} images; replay as many images"
+            )
+        result = self.transform.augment(
+            input,
+            params.get("lung_mask"),
+            apply=_to(params["batch_prob"], input.device) > 0.5,
+            uniforms=_to(params["uniforms"], input.device),
+        )
+        self.result = result._replace(image=result.image.detach())
+        return result.image
+
+    def transform_masks(
+        self,
+        input: Tensor,
+        params: dict[str, Tensor],
+        flags: dict[str, Any],
+        transform: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        if params is not self._unclaimed:
+            raise ValueError(
+                f"the mask of {type(self).__name__} depends on the image: pass one mask tensor along with its image, "
+                'as in AugmentationSequential(..., data_keys=["input", "mask"])(image, mask), no list, no second mask '
+                "and no replay of the mask alone"
+            )
+        self._unclaimed = None
+        return super().transform_masks(input, params, flags, transform, **kwargs)
+
+    def apply_transform_mask(
+        self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any], transform: Tensor | None = None
+    ) -> Tensor:
+        assert self.result is not None  # transform_masks has seen to it
+        mask = self.result.anomaly_mask
+        if (len(input), *input.shape[2:]) != (len(mask), *mask.shape[2:]):
+            raise ValueError(
+                f"the mask has shape {tuple(input.shape)}, but the images need (B, C, H, W) = "
+                f"({len(mask)}, any, {mask.shape[2]}, {mask.shape[3]}); resize or repeat it"
+            )
+        return mask.to(input.dtype).repeat(1, input.shape[1], 1, 1)
+
+    apply_non_transform_mask = apply_transform_mask  # empty already where an image was left alone
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "result": None, "_unclaimed": None}
+
+    def __repr__(self) -> str:
+        shown = {"p": self.p, "same_on_batch": self.same_on_batch, "keepdim": self.keepdim}
+        settings = {name: value for name, value in self.transform.settings.items() if name != "p"}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in (shown | settings).items())})"
+
+
+def _to(params: Tensor, device: torch.device) -> Tensor:
+    """Parameters for images that are elsewhere, without waiting; Inductor (torch 2.14) would compile that wrongly."""
+    return params.to(device, non_blocking=device.type == "cuda" and not torch.compiler.is_compiling())

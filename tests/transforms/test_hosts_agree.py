@@ -1,0 +1,118 @@
+"""Every host gives the same pixels and masks for the same random numbers.
+
+A host is one function and one row of `HOSTS`. It gets float32 B×C×H×W images in [0, 1] and settings of
+`AnatPasteTransform`, right after ``torch.manual_seed``. A host with random numbers of its own returns the parameters
+that it used, and is compared with `augment` on those.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+from batches import augmented, batch, called
+from kornia.augmentation import AugmentationSequential
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from anatpaste_aug import AnatPasteParams, AnatPasteTransform, AnomalyMask, LungSegmenter
+from anatpaste_aug.transforms.kornia import KorniaAnatPaste
+from anatpaste_aug.transforms.timm import AnatPasteErasing, AnatPasteMixup
+
+
+class Outcome(NamedTuple):
+    image: Tensor  # float B×C×H×W in [0, 1]
+    mask: Tensor | None = None  # boolean B×1×H×W, where the host tells it
+    params: AnatPasteParams | None = None  # where the host draws them in its own way
+
+
+def numbers(images):
+    return {"mean": (0.4,) * images.shape[1], "std": (0.2,) * images.shape[1]}
+
+
+def torchvision_sample(images, **settings):
+    sample = {"mask": AnomalyMask(torch.zeros_like(images[:, :1])), "image": tv_tensors.Image(images)}
+    result = AnatPasteTransform(**settings)(sample)
+    return Outcome(result["image"].as_subclass(Tensor), result["mask"].as_subclass(Tensor) > 0)
+
+
+def torchvision_normalized(images, **settings):
+    pipeline = v2.Compose([v2.Normalize(**numbers(images)), AnatPasteTransform(**settings, **numbers(images))])
+    return Outcome(pipeline(images) * 0.2 + 0.4)
+
+
+def kornia_call(images, **settings):
+    aug = KorniaAnatPaste(**settings)
+    return Outcome(aug(images), aug.result.anomaly_mask, aug.result.params)
+
+
+def kornia_sequence(images, **settings):
+    pipeline = AugmentationSequential(KorniaAnatPaste(**settings), data_keys=["input", "mask"])
+    return Outcome(*pipeline(images, torch.zeros_like(images[:, :1], dtype=torch.bool)))
+
+
+def timm_erasing(images, **settings):
+    erasing = AnatPasteErasing(**{"p": 1.0, **settings}, **numbers(images))
+    return Outcome(erasing((images - 0.4) / 0.2) * 0.2 + 0.4)
+
+
+def timm_mixup(images, **settings):
+    mixup_fn = AnatPasteMixup(**{"p": 1.0, **settings}, **numbers(images))
+    target = torch.zeros(len(images), dtype=torch.int64)
+    return Outcome(mixup_fn((images - 0.4) / 0.2, target)[0] * 0.2 + 0.4)
+
+
+class Host(NamedTuple):
+    call: Callable[..., Outcome]
+    atol: float = 0.0  # what the host's own arithmetic costs, such as a normalisation or 8 bits
+
+
+HOSTS = {
+    "torchvision": Host(torchvision_sample),
+    "torchvision, normalised": Host(torchvision_normalized, 1e-5),
+    "kornia": Host(kornia_call),
+    "kornia, sequence": Host(kornia_sequence),
+    "timm, erasing": Host(timm_erasing, 1e-5),
+    "timm, mixup": Host(timm_mixup, 1e-5),
+}
+every_host = pytest.mark.parametrize("name", HOSTS)
+
+
+def check(name, images, **settings):
+    """Tolerance: the host's ``atol`` on images, none on masks."""
+    host = HOSTS[name]
+    outcome = called(lambda: host.call(images, **settings))
+    if outcome.params is None:
+        expected = augmented(images, **settings)
+    else:
+        expected = AnatPasteTransform(**settings).augment(images, params=outcome.params)
+    assert expected.anomaly_mask.any()
+    torch.testing.assert_close(outcome.image, expected.image, rtol=0, atol=host.atol)
+    if outcome.mask is not None:
+        assert torch.equal(outcome.mask, expected.anomaly_mask)
+
+
+@every_host
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(96, 80), (64, 64)])
+def test_the_pixels_are_those_of_augment(name, size, channels):
+    check(name, batch(4, channels, torch.float32, size))
+
+
+@every_host
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"p": 0.5},
+        {"segmentation": False},
+        {"blur": False},
+        {"skip_without_lungs": True},
+        {"segmenter": LungSegmenter(min_size=1000)},
+        {"area": (0.1, 0.1), "aspect_ratio": (1, 1), "jitter": 0.3, "margin": 2, "opacity": (1, 1), "sigma": (1, 2)},
+    ],
+)
+def test_every_setting_means_the_same(name, settings):
+    images = batch(6, 1, torch.float32)
+    images[0] = torch.linspace(0, 1, 80)  # a ramp, which has no lungs
+    check(name, images, **settings)

@@ -1,0 +1,108 @@
+"""Wrong use of `KorniaAnatPaste`, in a direct call and in a container: the error says what to write instead."""
+
+import numpy as np
+import pytest
+import torch
+from batches import batch, raises
+from kornia import augmentation as K
+
+from anatpaste_aug.transforms.kornia import KorniaAnatPaste
+
+
+def images(count=6, seed=0):
+    return batch(count, 1, torch.float32, seed=seed)
+
+
+def zeros():
+    return torch.zeros(6, 1, 96, 80)
+
+
+def sequence(*modules, keys=("input", "mask")):
+    return K.AugmentationSequential(*modules, data_keys=keys)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"), [(batch(), "got torch.uint8"), (np.zeros((1, 1, 64, 64)), "got ndarray"), (None, "got NoneType")]
+)
+def test_what_is_no_floating_point_image(wrong, got):
+    with raises(TypeError, "KorniaAnatPaste takes floating-point image tensors in [0, 1]", got, "divide uint8 by 255"):
+        KorniaAnatPaste()(wrong)
+
+
+def test_uint8_in_a_sequence():
+    with raises(TypeError, "got torch.uint8", "divide uint8 by 255"):
+        sequence(KorniaAnatPaste())(batch(), zeros())
+
+
+def test_normalised_images_without_mean_and_std():
+    with raises(ValueError, "outside value_range=(0, 1)", "mean= and std="):
+        KorniaAnatPaste()(images() * 4 - 2)
+
+
+def test_a_mask_of_another_size():
+    aug = KorniaAnatPaste()
+    aug(images())
+    with raises(ValueError, "mask has shape (6, 1, 48, 40)", "(6, any, 96, 80)", "resize"):
+        aug.transform_masks(torch.zeros(6, 1, 48, 40), aug._params, aug.flags)
+
+
+def test_a_mask_without_its_image():
+    pipeline = sequence(KorniaAnatPaste())
+    pipeline(images(), zeros())
+    with raises(ValueError, "depends on the image", 'data_keys=["input", "mask"]', "no replay of the mask alone"):
+        pipeline(zeros(), params=pipeline._params, data_keys=["mask"])
+
+
+def test_a_mask_with_parameters_of_another_image():
+    pipeline = sequence(KorniaAnatPaste())
+    pipeline(images(), zeros())
+    params = pipeline._params
+    pipeline[0](images(seed=1))
+    with raises(ValueError, "depends on the image"):
+        pipeline(zeros(), params=params, data_keys=["mask"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "masks"), [(("input", "mask", "mask"), (zeros(), zeros())), (("input", "mask"), ([*zeros()],))]
+)
+def test_a_second_mask_and_a_list_of_masks(keys, masks):
+    with raises(ValueError, "one mask tensor", "no list, no second mask"):
+        sequence(KorniaAnatPaste(), keys=keys)(images(), *masks)
+
+
+def test_a_call_that_failed_leaves_no_mask_behind():
+    pipeline = sequence(KorniaAnatPaste())
+    pipeline(images(), data_keys=["input"])
+    params = pipeline._params
+    with pytest.raises(ValueError, match="outside value_range"):
+        pipeline(images() * 9, zeros(), params=params)
+    assert pipeline[0].result is None
+    with raises(ValueError, "depends on the image"):
+        pipeline(zeros(), params=params, data_keys=["mask"])
+
+
+def test_parameters_of_another_augmentation():
+    other = K.RandomGaussianNoise(p=1.0)
+    other(images())
+    with raises(ValueError, "params hold no 'uniforms'", "gaussian_noise", "_params of KorniaAnatPaste"):
+        KorniaAnatPaste()(images(), params=other._params)
+
+
+def test_parameters_of_another_batch_size():
+    aug = KorniaAnatPaste()
+    aug(images())
+    with raises(ValueError, "params hold 6 rows for 2 images"):
+        aug(images(2), params=aug._params)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "message"),
+    [
+        ({"p": 1.5}, ValueError, "p must be a number in [0, 1], got 1.5"),
+        ({"sigma": 3}, ValueError, "sigma must be (low, high)"),
+        ({"p_batch": 1.0}, TypeError, "unexpected keyword argument 'p_batch'"),
+    ],
+)
+def test_impossible_settings(settings, kind, message):
+    with raises(kind, message):
+        KorniaAnatPaste(**settings)

@@ -1,0 +1,154 @@
+import copy
+import inspect
+import pickle
+import re
+
+import pytest
+import torch
+from batches import augmented, batch, called, raises
+
+from anatpaste_aug import AnatPasteTransform, LungSegmenter
+from anatpaste_aug.transforms.interface import AnatPasteSettings
+
+# repr, copies
+
+
+SETTINGS = {
+    "p": 0.25,
+    "segmentation": False,
+    "blur": False,
+    "skip_without_lungs": True,
+    "value_range": (-1.0, 1.0),
+    "mean": (0.5,),
+    "std": (0.25,),
+    "area": (0.03, 0.04),
+    "aspect_ratio": (0.5, 2.0),
+    "jitter": 0.2,
+    "margin": 5.0,
+    "opacity": (0.7, 0.8),
+    "sigma": (1.0, 2.0),
+}
+
+
+def test_repr_shows_every_setting():
+    assert {*SETTINGS, "segmenter"} == set(inspect.signature(AnatPasteTransform).parameters)
+    shown = repr(AnatPasteTransform(**SETTINGS))
+    for name, value in SETTINGS.items():
+        assert re.search(rf"\b{name}={re.escape(repr(value))}", shown)
+    assert "(segmenter): LungSegmenter(min_size=400.0)" in shown
+
+
+def test_the_settings_build_the_same_transform():
+    segmenter = LungSegmenter(min_size=100)
+    transform = AnatPasteTransform(**SETTINGS, segmenter=segmenter)
+    assert transform.settings == SETTINGS | {"segmenter": segmenter}
+    assert repr(AnatPasteTransform(**transform.settings)) == repr(transform)
+
+
+def test_the_settings_that_adapters_pass_on_are_all_but_p():
+    assert {*AnatPasteSettings.__annotations__, "p"} == set(inspect.signature(AnatPasteTransform).parameters)
+
+
+def test_repr_shows_a_segmenter_that_is_a_function():
+    assert f"segmenter={len!r}" in repr(AnatPasteTransform(segmenter=len))
+
+
+@pytest.mark.parametrize("call_first", [False, True])
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda transform: pickle.loads(pickle.dumps(transform))])
+def test_a_copy_does_the_same_before_and_after_a_call(duplicate, call_first):
+    transform, images = AnatPasteTransform(p=0.8, sigma=(0, 5)), batch()
+    if call_first:
+        transform(images)
+    twin = duplicate(transform)
+    assert repr(twin) == repr(transform)
+    assert torch.equal(called(twin, images), called(transform, images))
+
+
+def test_parameters_and_results_can_be_pickled():
+    result = augmented(batch())
+    twin = pickle.loads(pickle.dumps(result))
+    assert torch.equal(twin.image, result.image)
+    assert torch.equal(twin.soft_mask, result.soft_mask)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(twin.params, result.params, strict=True))
+
+
+def test_results_do_not_refer_to_one_another():
+    transform, images = AnatPasteTransform(), batch()
+    first = transform.augment(images)
+    kept = first.image.clone()
+    transform.augment(images).image.zero_()
+    assert torch.equal(first.image, kept)
+
+
+def test_mode_and_state_of_a_module_do_not_matter():
+    transform, images = AnatPasteTransform(), batch()
+    assert not transform.state_dict()
+    assert torch.equal(called(transform.eval(), images), called(transform.train(), images))
+
+
+# errors
+
+
+@pytest.mark.parametrize("call", [AnatPasteTransform.__call__, AnatPasteTransform.augment])
+def test_values_outside_the_range(call):
+    with raises(ValueError, "images have values in [0, 200], outside value_range=(0, 1)", "mean= and std="):
+        call(AnatPasteTransform(), torch.arange(0, 201.0).view(1, 1, 1, 201).expand(1, 1, 64, -1))
+
+
+@pytest.mark.parametrize("call", [AnatPasteTransform.__call__, AnatPasteTransform.augment])
+def test_normalised_images_of_a_wrong_kind(call):
+    with raises(TypeError, "mean and std are set", "got torch.uint8"):
+        call(AnatPasteTransform(mean=[0.5], std=[0.5]), batch())
+    with raises(ValueError, "mean has 3 values for images of 1 channels"):
+        call(AnatPasteTransform(mean=[0.5] * 3, std=[0.5] * 3), batch(dtype=torch.float32))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"generator": 3}, TypeError, "generator must be a torch.Generator, got int"),
+        ({"params": 3}, TypeError, "params must be the AnatPasteParams of an earlier result, got int"),
+        ({"apply": [True] * 6}, ValueError, "apply must be a boolean tensor of shape (6,)"),
+        ({"apply": torch.ones(6)}, ValueError, "apply must be a boolean tensor of shape (6,)"),
+        ({"apply": torch.ones(5, dtype=torch.bool)}, ValueError, "got torch.bool of shape (5,)"),
+        ({"uniforms": 3}, ValueError, "as draw_uniforms(6) makes them, got int"),
+        ({"uniforms": torch.zeros(6, 18)}, ValueError, "shape (6, 19), as draw_uniforms(6) makes them"),
+        ({"uniforms": torch.zeros(6, 19, dtype=torch.int64)}, ValueError, "got torch.int64 of shape (6, 19)"),
+        ({"lung_mask": 3}, TypeError, "lung_mask must be a torch.Tensor, got int"),
+        ({"lung_mask": torch.zeros(6, 96, 80)}, TypeError, "lung_mask must be boolean or integer, got torch.float32"),
+    ],
+)
+def test_wrong_arguments_of_augment(arguments, kind, message):
+    with raises(kind, message):
+        AnatPasteTransform().augment(batch(), **arguments)
+
+
+def test_parameters_of_another_call():
+    with raises(ValueError, "params hold 6 rows for 2 images"):
+        AnatPasteTransform().augment(batch(2), params=augmented(batch()).params)
+    with raises(ValueError, "params were drawn for larger images than 32×32"):
+        AnatPasteTransform().augment(batch(6, size=(32, 32)), params=augmented(batch()).params)
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "message"),
+    [
+        (torch.zeros(6, 1, 96, 80), TypeError, "the segmenter's result must be boolean or integer"),
+        (torch.zeros(6, 1, 9, 9) > 0, ValueError, "the segmenter's result must have shape (6, 1, 96, 80)"),
+        (None, TypeError, "the segmenter's result must be a torch.Tensor, got NoneType"),
+    ],
+)
+def test_a_segmenter_with_a_wrong_result(result, kind, message):
+    with raises(kind, message):
+        AnatPasteTransform(segmenter=lambda images: result).augment(batch())
+
+
+def test_impossible_settings():
+    with raises(TypeError, "segmenter must be callable or None", "pass a finished mask to augment"):
+        AnatPasteTransform(segmenter=torch.zeros(1, 1, 64, 64))
+    with raises(ValueError, "p must be a number in [0, 1], got 2"):
+        AnatPasteTransform(p=2)
+    with raises(ValueError, "value_range must be (black, white) with black < white, got (1, 0)"):
+        AnatPasteTransform(value_range=(1, 0))
+    with raises(TypeError, "unexpected keyword argument 'sigmas'"):
+        AnatPasteTransform(sigmas=(0, 15))

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
-from torchvision.transforms.v2 import functional as tvf
 
 from ..functional import Intensities, paste, soft_mask
 from ..functional.intensity import at_least_float32
@@ -21,7 +20,9 @@ from ..validation import (
     check_lung_mask,
     check_params,
     check_range,
+    intensities_for,
 )
+from .leaves import as_batch, image_like, images_of_sample, mask_batch, mask_like
 from .tv_tensors import AnomalyMask, LungMask
 
 
@@ -192,36 +193,19 @@ class AnatPasteTransform(v2.Transform):
             return check_lung_mask(self.segmenter(seen), images, "the segmenter's result"), settled
 
     def _intensities(self, images: Tensor) -> Intensities:
-        integer = images.dtype == torch.uint8
-        if self.mean is not None and integer:
-            raise TypeError("mean and std are set, so the images must be normalised floats, got torch.uint8")
-        if self.mean is not None and len(self.mean) != images.shape[1]:
-            raise ValueError(f"mean has {len(self.mean)} values for images of {images.shape[1]} channels")
-        black, white = self.value_range or ((0.0, 255.0) if integer else (0.0, 1.0))
-        return Intensities(black, white, self.mean, self.std)
+        return intensities_for(images, self.value_range, self.mean, self.std)
 
     # torchvision's side: everything is drawn in make_params and applied, leaf by leaf, in transform.
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        images = [_as_batch(leaf) for leaf in flat_inputs if not isinstance(leaf, LungMask | AnomalyMask)]
-        if not images:
-            raise TypeError(
-                f"{type(self).__name__} found no image in the sample: no PIL image, tv_tensors.Image or plain tensor; "
-                "convert numpy arrays with torchvision.transforms.v2.functional.to_image"
-            )
-        sizes = [(image.shape[0], *image.shape[2:]) for image in images]
-        if any(size != sizes[0] for size in sizes):
-            raise ValueError(f"the images of one sample must be of one size, got (B, H, W) = {sizes}")
+        images = images_of_sample(flat_inputs, type(self).__name__)
         for image in images:
             check_range(check_images(image), self._intensities(image))
         batch, _, height, width = images[0].shape
         given = [leaf for leaf in flat_inputs if isinstance(leaf, LungMask)]
         if len(given) > 1:
             raise ValueError(f"a sample may hold one LungMask, got {len(given)}")
-        mask = _mask_batch(given[0], "LungMask", (batch, height, width)) if given else None
-        for leaf in flat_inputs:
-            if isinstance(leaf, AnomalyMask):
-                _mask_batch(leaf, "AnomalyMask", (batch, height, width))
+        mask = mask_batch(given[0], "LungMask", (batch, height, width)) if given else None
         lungs, _ = self._lungs(images[0], mask, self._intensities(images[0]))
         params = sample_params(
             self.config,
@@ -239,15 +223,10 @@ class AnatPasteTransform(v2.Transform):
         if isinstance(inpt, LungMask):
             return inpt
         if isinstance(inpt, AnomalyMask):
-            soft = soft_mask(drawn, inpt.shape[-2], inpt.shape[-1], lungs).reshape(inpt.shape)
-            written = soft if inpt.is_floating_point() else soft > 0
-            return tv_tensors.wrap(written.to(inpt.dtype), like=inpt)
-        images = _as_batch(inpt)
+            return mask_like(soft_mask(drawn, inpt.shape[-2], inpt.shape[-1], lungs), inpt)
+        images = as_batch(inpt)
         pasted, _ = paste(images, drawn, lungs, self._intensities(images))
-        if isinstance(inpt, PIL.Image.Image):
-            return tvf.to_pil_image(pasted[0])
-        pasted = pasted.reshape(inpt.shape)
-        return tv_tensors.wrap(pasted, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else pasted
+        return image_like(pasted, inpt)
 
     def extra_repr(self) -> str:
         shown = {name: value for name, value in vars(self).items() if name in _SHOWN}
@@ -257,25 +236,3 @@ class AnatPasteTransform(v2.Transform):
 
 
 _SHOWN = ("segmentation", "skip_without_lungs", "value_range", "mean", "std")
-
-
-def _as_batch(image: Any) -> Tensor:
-    """B×C×H×W of a PIL image or of a tensor with any leading dimensions."""
-    if isinstance(image, PIL.Image.Image):
-        if image.mode not in ("L", "RGB"):
-            remedy = (
-                'image.convert("L")' if image.mode[0] not in "IF" else "a float tensor in [0, 1], scaled by its range"
-            )
-            raise ValueError(f"PIL images must be of mode L or RGB, got {image.mode}; use {remedy}")
-        return torch.as_tensor(tvf.pil_to_tensor(image)).unsqueeze(0)
-    tensor: Tensor = image.as_subclass(Tensor) if isinstance(image, tv_tensors.TVTensor) else image
-    if tensor.ndim < 3:
-        raise ValueError(f"an image tensor must have shape (..., C, H, W), got {tuple(tensor.shape)}")
-    return tensor.reshape(-1, *tensor.shape[-3:])
-
-
-def _mask_batch(mask: Tensor, kind: str, size: tuple[int, int, int]) -> Tensor:
-    """B×H×W of a mask whose leading dimensions are those of the images."""
-    if tuple(mask.shape[-2:]) != size[1:] or mask.numel() != size[0] * size[1] * size[2]:
-        raise ValueError(f"{kind} has shape {tuple(mask.shape)}, which does not fit images of (B, H, W) = {size}")
-    return mask.as_subclass(Tensor).reshape(size)

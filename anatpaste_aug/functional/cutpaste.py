@@ -92,16 +92,16 @@ def _one_by_one(images: Tensor, params: CutPasteParams, intensities: Intensities
         top, left, high, wide = boxes[index]
         # All of the bounding box, unless it is larger than the image.
         rows, columns = slice(max(top, 0), min(top + high, height)), slice(max(left, 0), min(left + wide, width))
-        window, place = images[index, :, rows, columns], (index, slice(None), rows, columns)
-        y, x = torch.arange(rows.start - top, rows.stop - top), torch.arange(columns.start - left, columns.stop - left)
+        place = (index, slice(None), rows, columns)
         if angles[index] == 0:
-            out[place] = patch[:, y[0] : y[-1] + 1, x[0] : x[-1] + 1]
+            out[place] = patch[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
             mask[place] = True
             continue
+        y, x = torch.arange(rows.start - top, rows.stop - top), torch.arange(columns.start - left, columns.stop - left)
         row, column = _turn(rotations[index], y.unsqueeze(1), x)
         near_row, near_column = row.clamp(0, patch.shape[1] - 1), column.clamp(0, patch.shape[2] - 1)
         inside = (row == near_row) & (column == near_column)
-        out[place] = torch.where(inside, patch[:, near_row, near_column], window)
+        out[place] = torch.where(inside, patch[:, near_row, near_column], images[place])
         mask[place] = inside
     return out, mask
 

@@ -106,6 +106,17 @@ def test_it_stands_in_for_anatpaste_where_lungs_are_handed_over():
     assert equal(result, augmented(images))
 
 
+def test_the_detector_trains_with_it():
+    detection = pytest.importorskip("anatpaste_aug.detection", exc_type=ImportError)
+    config = detection.TrainConfig(image_size=32, batch_size=4, updates=2, updates_per_epoch=2)
+    images = smooth_images(8, 32, 32)
+    labels = torch.arange(8) % 2
+    masks = torch.ones(8, 1, 32, 32, dtype=torch.bool)
+    augment = CutPasteTransform(variant="scar").augment
+    result = detection.train(config, images, images, labels, augment, lung_masks=masks)
+    assert [progress.update for progress in result.history] == [2]
+
+
 def test_another_range_gives_the_same_image_in_that_range():
     """Tolerance: 1e-5 of the range."""
     images = batch(channels=3, dtype=torch.float32)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from .cutpaste_params import CutPasteParams
 from .functional import Intensities
 from .params import DRAWS, AnatPasteParams
 
@@ -74,6 +75,22 @@ def check_intensities(
     return limits, means, stds
 
 
+def intensities_for(
+    images: Tensor,
+    value_range: tuple[float, ...] | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> Intensities:
+    """How to read these images, from the settings as `check_intensities` gives them, or what does not fit."""
+    integer = images.dtype == torch.uint8
+    if mean is not None and integer:
+        raise TypeError("mean and std are set, so the images must be normalised floats, got torch.uint8")
+    if mean is not None and len(mean) != images.shape[1]:
+        raise ValueError(f"mean has {len(mean)} values for images of {images.shape[1]} channels")
+    black, white = value_range or ((0.0, 255.0) if integer else (0.0, 1.0))
+    return Intensities(black, white, mean, std)
+
+
 def _numbers(name: str, values: Iterable[float]) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
@@ -100,6 +117,17 @@ def check_params(params: object, images: Tensor) -> None:
     """Parameters of an earlier call that fit these images (their sizes are looked at on the CPU only)."""
     if not isinstance(params, AnatPasteParams):
         raise TypeError(f"params must be the AnatPasteParams of an earlier result, got {type(params).__name__}")
+    _check_rows(params, images, params.center_y, params.center_x)
+
+
+def check_cutpaste_params(params: object, images: Tensor) -> None:
+    """The same for CutPaste."""
+    if not isinstance(params, CutPasteParams):
+        raise TypeError(f"params must be the CutPasteParams of an earlier result, got {type(params).__name__}")
+    _check_rows(params, images, params.target_top, params.target_left)
+
+
+def _check_rows(params: AnatPasteParams | CutPasteParams, images: Tensor, row: Tensor, column: Tensor) -> None:
     check_same_device("params", params.apply.device, images)
     batch, _, height, width = images.shape
     if len(params.apply) != batch:
@@ -107,8 +135,7 @@ def check_params(params: object, images: Tensor) -> None:
     if images.device.type != "cpu" or torch.compiler.is_compiling():
         return
     fits = (params.source_top + params.height <= height) & (params.source_left + params.width <= width)
-    fits &= (params.center_y < height) & (params.center_x < width)
-    if not bool(fits.all()):
+    if not bool((fits & (row < height) & (column < width)).all()):
         raise ValueError(f"params were drawn for larger images than {height}×{width}; replay them at their own size")
 
 

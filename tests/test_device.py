@@ -2,38 +2,13 @@
 
 import pytest
 import torch
+from guards import DeviceGuard, all_on_device
 from oracles import smooth_images
 from torch._dynamo.testing import CompileCounter
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from anatpaste_aug import AnatPasteConfig, AnatPasteTransform, sample_params
 from anatpaste_aug.functional import clear_border, paste, remove_small_components, segment_lungs, soft_mask
-
-WAITING = {"histc", "multinomial", "bincount"}
-COPIES = {"_to_copy", "copy_"}
-
-
-class DeviceGuard(TorchDispatchMode):
-    """Rejects what FakeTensorMode lets pass although it waits for the device.
-
-    That is any operation that spans two devices, assignment through a boolean mask, and a few by their names. A
-    zero-dimensional CPU tensor is a Python number in disguise and may meet any device, unless it is copied there.
-    """
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        if name in WAITING:
-            raise AssertionError(f"{name} is not for an accelerator")
-        if name.startswith("index_put") and any(index is not None and index.dtype == torch.bool for index in args[1]):
-            raise AssertionError("assignment through a boolean mask")
-        result = func(*args, **(kwargs or {}))
-        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
-        devices = {t.device.type for t in tensors if t.ndim > 0 or t.device.type != "cpu" or name in COPIES}
-        if len(devices) > 1:
-            raise AssertionError(f"{func} spans {sorted(devices)}")
-        return result
 
 
 @pytest.fixture
@@ -44,11 +19,6 @@ def guarded():
 
 def on_device(channels=1, dtype=torch.float32, size=(96, 80)):
     return torch.zeros(4, channels, *size, dtype=dtype, device="cuda")
-
-
-def all_on_device(result):
-    tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-    return bool(tensors) and all(tensor.device.type == "cuda" for tensor in tensors)
 
 
 # the guard itself

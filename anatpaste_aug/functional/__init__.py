@@ -2,6 +2,7 @@
 
 from .clahe import clahe
 from .components import clear_border, label_components, remove_small_components
+from .cutpaste import cutpaste, cutpaste_mask
 from .intensity import Intensities, to_gray
 from .jitter import color_jitter
 from .morphology import dilate, erode, opening
@@ -15,6 +16,8 @@ __all__ = [
     "clahe",
     "clear_border",
     "color_jitter",
+    "cutpaste",
+    "cutpaste_mask",
     "dilate",
     "erode",
     "label_components",

@@ -22,9 +22,10 @@ from ..validation import (
     check_params,
     check_range,
     check_uniforms,
+    intensities_for,
 )
 from .interface import AnatPasteResult, AnatPasteSettings
-from .sample import as_batch, is_image_tensor, like_input, read_sample
+from .sample import as_batch, is_image_tensor, like_input, like_mask, read_sample
 from .tv_tensors import AnomalyMask, LungMask
 
 
@@ -186,13 +187,7 @@ class AnatPasteTransform(v2.Transform):
             return check_lung_mask(self.segmenter(seen), images, "the segmenter's result"), settled
 
     def _intensities(self, images: Tensor) -> Intensities:
-        integer = images.dtype == torch.uint8
-        if self.mean is not None and integer:
-            raise TypeError("mean and std are set, so the images must be normalised floats, got torch.uint8")
-        if self.mean is not None and len(self.mean) != images.shape[1]:
-            raise ValueError(f"mean has {len(self.mean)} values for images of {images.shape[1]} channels")
-        black, white = self.value_range or ((0.0, 255.0) if integer else (0.0, 1.0))
-        return Intensities(black, white, self.mean, self.std)
+        return intensities_for(images, self.value_range, self.mean, self.std)
 
     # torchvision's side: everything is drawn in make_params and applied, leaf by leaf, in transform.
 
@@ -218,9 +213,7 @@ class AnatPasteTransform(v2.Transform):
         if isinstance(inpt, LungMask):
             return inpt
         if isinstance(inpt, AnomalyMask):
-            soft = soft_mask(drawn, inpt.shape[-2], inpt.shape[-1], lungs).reshape(inpt.shape)
-            written = soft if inpt.is_floating_point() else soft > 0
-            return tv_tensors.wrap(written.to(inpt.dtype), like=inpt)
+            return like_mask(soft_mask(drawn, inpt.shape[-2], inpt.shape[-1], lungs), inpt)
         images = as_batch(inpt)
         pasted, _ = paste(images, drawn, lungs, self._intensities(images))
         return like_input(pasted, inpt)

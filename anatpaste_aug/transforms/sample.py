@@ -72,6 +72,12 @@ def like_input(images: Tensor, given: Any) -> Any:
     return tv_tensors.wrap(images, like=given) if isinstance(given, tv_tensors.TVTensor) else images
 
 
+def like_mask(soft: Tensor, given: AnomalyMask) -> Any:
+    """B×1×H×W of X_mask as the dtype and shape of the anomaly mask that it is written to."""
+    written = soft if given.is_floating_point() else soft > 0
+    return tv_tensors.wrap(written.reshape(given.shape).to(given.dtype), like=given)
+
+
 def _as_mask_batch(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
     """B×H×W of a mask whose leading dimensions are those of the images."""
     if tuple(mask.shape[-2:]) != size[1:] or mask.numel() != size[0] * size[1] * size[2]:

@@ -1,0 +1,221 @@
+"""Normal images beside their augmentations, with labels and pixel masks: what one-class training classifies."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import PIL.Image
+import torch
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as tvf
+
+from .tv_tensors import AnomalyMask, LungMask
+
+
+class OneClassSample(NamedTuple):
+    """One image and its augmentations, as `OneClassPairs` returns them; n is their number + 1.
+
+    Attributes:
+        images: The normal image, then one image per augmentation.
+        masks: n boolean 1×H×W anomaly masks; that of the normal image is empty.
+        labels: int64 n: 0 for the normal image, k for what the k-th augmentation changed, and 0 where it left the image
+            alone (p < 1): such an image is a normal one.
+    """
+
+    images: tuple[Any, ...]
+    masks: tuple[AnomalyMask, ...]
+    labels: Tensor
+
+
+class OneClassBatch(NamedTuple):
+    """B normal images followed by their augmentations, from `one_class_batch` or `collate_one_class`.
+
+    The images of one kind stand together: all normal ones, all of the first augmentation, and so on. With one
+    augmentation the cross entropy over ``labels`` is equation 2 of Sato et al. (arXiv 2205.04282); with the two of
+    CutPaste, "normal" and "scar", it is the 3-way classification of Li et al. (arXiv 2104.04015).
+
+    Attributes:
+        images: nB×C×H×W.
+        masks: Boolean nB×1×H×W anomaly masks; empty for normal images.
+        labels: int64 nB: 0 for a normal image, k for what the k-th augmentation changed, and 0 where it left an image
+            alone (p < 1, or ``skip_without_lungs``): such an image is a normal one.
+    """
+
+    images: Tensor
+    masks: Tensor
+    labels: Tensor
+
+
+class Augmented(Protocol):
+    """What `Augmentation.augment` returns."""
+
+    @property
+    def image(self) -> Tensor: ...
+    @property
+    def anomaly_mask(self) -> Tensor: ...
+
+
+class Augmentation(Protocol):
+    """A batched augmentation: `AnatPasteTransform`, `CutPasteTransform`, or anything with such a method."""
+
+    def augment(
+        self, images: Tensor, *, lung_mask: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Augmented: ...
+
+
+class OneClassPairs(nn.Module):
+    """Turn one normal image into itself and its augmentations, with masks and labels.
+
+    It stands where CutPaste-style code puts a transform that returns ``(normal, augmented)``: ``.images`` is that
+    tuple. torchvision v2 transforms that follow treat all images and masks of the sample alike. `collate_one_class`
+    makes batches of the samples. Where whole batches are at hand, `one_class_batch` is faster.
+
+    Convention:
+        * image: PIL (L, RGB), ``tv_tensors.Image`` or a plain C×H×W tensor. A plain tensor comes back as a
+          ``tv_tensors.Image``, because v2 transforms touch no more than one plain tensor of a sample.
+        * randomness: ``torch.manual_seed``
+
+    Args:
+        *augmentations: v2 transforms that write an `AnomalyMask`: `AnatPasteTransform`, `CutPasteTransform`, or a
+            choice of them by v2's ``RandomChoice`` or ``RandomApply``. Two give three images (3-way).
+
+    Raises:
+        ValueError: No augmentation was given.
+        TypeError: One of them is no module.
+
+    Example:
+        >>> from anatpaste_aug import AnatPasteTransform
+        >>> pairs = OneClassPairs(AnatPasteTransform())
+        >>> sample = pairs(torch.rand(1, 64, 64))
+        >>> normal, augmented = sample.images
+        >>> normal.shape, sample.labels
+        (torch.Size([1, 64, 64]), tensor([0, 1]))
+    """
+
+    def __init__(self, *augmentations: nn.Module) -> None:
+        super().__init__()
+        _check_augmentations(augmentations, "forward")
+        self.augmentations = nn.ModuleList(augmentations)
+
+    def forward(self, image: Any, lung_mask: Tensor | None = None) -> OneClassSample:
+        """The sample of one image.
+
+        Args:
+            image: The normal image; not modified.
+            lung_mask: Its lungs, H×W or 1×H×W, boolean or integer, for augmentations that read a `LungMask`; None lets
+                them find the lungs.
+
+        Raises:
+            TypeError, ValueError: ``image`` is no single image.
+        """
+        if not isinstance(image, PIL.Image.Image | Tensor) or isinstance(image, tv_tensors.Mask):
+            raise TypeError(f"image must be a PIL image or a C×H×W tensor, got {type(image).__name__}")
+        if isinstance(image, Tensor) and image.ndim != 3:
+            raise ValueError(
+                f"image must be one C×H×W image, got shape {tuple(image.shape)}; for batches use one_class_batch"
+            )
+        if isinstance(image, Tensor) and not isinstance(image, tv_tensors.Image):
+            image = tv_tensors.Image(image)
+        height, width = tvf.get_size(image)
+        device = image.device if isinstance(image, Tensor) else None
+        empty = AnomalyMask(torch.zeros(1, height, width, dtype=torch.bool, device=device))
+        lungs = () if lung_mask is None else (LungMask(lung_mask),)
+        images, masks = [image], [empty]
+        for augmentation in self.augmentations:
+            augmented, mask, *_ = augmentation(image, empty, *lungs)
+            images.append(augmented)
+            masks.append(mask)
+        return OneClassSample(tuple(images), tuple(masks), _labels(masks).flatten())
+
+
+def collate_one_class(samples: Sequence[OneClassSample]) -> OneClassBatch:
+    """Collate samples of `OneClassPairs`: the ``collate_fn`` of a ``DataLoader``.
+
+    Args:
+        samples: Of equally many images each, which by now are tensors of one shape and dtype.
+
+    Returns:
+        The batch, all normal images first, as `one_class_batch` has it.
+
+    Raises:
+        TypeError: A sample is something else, or its images are still PIL images.
+        ValueError: There is no sample.
+
+    Example:
+        >>> from anatpaste_aug import AnatPasteTransform
+        >>> pairs = OneClassPairs(AnatPasteTransform())
+        >>> batch = collate_one_class([pairs(image) for image in torch.rand(4, 1, 64, 64)])
+        >>> batch.images.shape, batch.labels
+        (torch.Size([8, 1, 64, 64]), tensor([0, 0, 0, 0, 1, 1, 1, 1]))
+    """
+    if not samples:
+        raise ValueError("there are no samples to collate")
+    for sample in samples:
+        if not isinstance(sample, OneClassSample):
+            raise TypeError(
+                f"collate_one_class takes the samples of OneClassPairs, got {type(sample).__name__}; where a dataset "
+                "returns more than that, collate the rest apart"
+            )
+        if not all(isinstance(image, Tensor) for image in sample.images):
+            kind = type(sample.images[0]).__name__
+            raise TypeError(f"images must be tensors to be collated, got {kind}; add v2.ToImage() after OneClassPairs")
+    images = torch.stack([torch.stack(sample.images) for sample in samples], 1)
+    masks = torch.stack([torch.stack(sample.masks) for sample in samples], 1)
+    labels = torch.stack([sample.labels for sample in samples], 1)
+    return OneClassBatch(*(field.flatten(0, 1).as_subclass(Tensor) for field in (images, masks, labels)))
+
+
+def one_class_batch(
+    images: Tensor,
+    *augmentations: Augmentation,
+    lung_mask: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> OneClassBatch:
+    """The batch of one-class training, made of a batch of normal images on the device where they are.
+
+    Args:
+        images: B×C×H×W normal images as the augmentations take them; not modified.
+        *augmentations: `AnatPasteTransform`, `CutPasteTransform`, or other objects with such an ``augment``. Two give a
+            batch three times as large (3-way).
+        lung_mask: Boolean B×1×H×W, handed to every augmentation; None lets them find the lungs.
+        generator: Source of the random numbers, on the images' device; None uses the global one.
+
+    Returns:
+        The images and their augmentations, masks and labels. Nothing waits for the device.
+
+    Raises:
+        ValueError: No augmentation was given.
+        TypeError, ValueError: What the augmentations say about their input.
+
+    Example:
+        >>> from anatpaste_aug import AnatPasteTransform
+        >>> batch = one_class_batch(torch.rand(4, 1, 64, 64), AnatPasteTransform())
+        >>> batch.images.shape, batch.labels
+        (torch.Size([8, 1, 64, 64]), tensor([0, 0, 0, 0, 1, 1, 1, 1]))
+    """
+    _check_augmentations(augmentations, "augment")
+    results = [augmentation.augment(images, lung_mask=lung_mask, generator=generator) for augmentation in augmentations]
+    masks = [result.anomaly_mask for result in results]
+    masks.insert(0, torch.zeros_like(masks[0]))
+    return OneClassBatch(
+        torch.cat([images, *(result.image for result in results)]), torch.cat(masks), _labels(masks).flatten()
+    )
+
+
+def _labels(masks: Sequence[Tensor]) -> Tensor:
+    """int64 n×B of n batches of masks: the number of the batch, or 0 where a mask is empty.
+
+    The mask tells, and not p, because an image can be left alone for other reasons as well.
+    """
+    changed = torch.stack([mask.as_subclass(Tensor).flatten(1).any(1) for mask in masks])
+    return changed * torch.arange(len(masks), device=changed.device).unsqueeze(1)
+
+
+def _check_augmentations(augmentations: Sequence[Any], method: str) -> None:
+    if not augmentations:
+        raise ValueError("give at least one augmentation, such as AnatPasteTransform()")
+    for augmentation in augmentations:
+        if not hasattr(augmentation, method):
+            raise TypeError(
+                f"an augmentation must have the method {method}, as AnatPasteTransform() does, got {augmentation!r}"
+            )

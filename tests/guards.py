@@ -1,0 +1,35 @@
+"""What shows without an accelerator that code never waits for one."""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+WAITING = {"histc", "multinomial", "bincount"}
+COPIES = {"_to_copy", "copy_"}
+
+
+class DeviceGuard(TorchDispatchMode):
+    """Rejects what FakeTensorMode lets pass although it waits for the device.
+
+    That is any operation that spans two devices, assignment through a boolean mask, and a few by their names. A
+    zero-dimensional CPU tensor is a Python number in disguise and may meet any device, unless it is copied there.
+    """
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in WAITING:
+            raise AssertionError(f"{name} is not for an accelerator")
+        if name.startswith("index_put") and any(index is not None and index.dtype == torch.bool for index in args[1]):
+            raise AssertionError("assignment through a boolean mask")
+        result = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
+        devices = {t.device.type for t in tensors if t.ndim > 0 or t.device.type != "cpu" or name in COPIES}
+        if len(devices) > 1:
+            raise AssertionError(f"{func} spans {sorted(devices)}")
+        return result
+
+
+def all_on_device(result):
+    """Whether there are tensors, and all of them are on the accelerator."""
+    tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+    return bool(tensors) and all(tensor.device.type == "cuda" for tensor in tensors)

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as tvf
 from ..functional import Intensities, paste, soft_mask
 from ..functional.intensity import at_least_float32
 from ..params import AnatPasteConfig, AnatPasteParams, sample_params
-from ..segmentation import LungSegmenter, Segmenter
+from ..segmentation import LungSegmenter, Segmenter, segment_with
 from ..validation import (
     check_generator,
     check_images,
@@ -187,9 +187,7 @@ class AnatPasteTransform(v2.Transform):
             return check_lung_mask(lung_mask, images), settled
         with torch.no_grad():
             seen = images if intensities.mean is None else intensities.to_unit(at_least_float32(images))
-            if isinstance(self.segmenter, LungSegmenter):
-                return self.segmenter.segment(seen)
-            return check_lung_mask(self.segmenter(seen), images, "the segmenter's result"), settled
+            return segment_with(self.segmenter, seen)
 
     def _intensities(self, images: Tensor) -> Intensities:
         integer = images.dtype == torch.uint8

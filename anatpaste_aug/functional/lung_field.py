@@ -78,7 +78,7 @@ def _fold(mask: Tensor, spine: Tensor) -> Tensor:
     """Boolean 2B×H×U of B×H×W: left and right half of each image, column u at distance u from the spine."""
     batch, height, width = mask.shape
     u = torch.arange(math.ceil(_SPINE_COLUMNS[1] * width) + 1, device=mask.device)
-    columns = torch.stack([spine[:, None] - u, spine[:, None] + u], 1).view(2 * batch, 1, -1)
+    columns = torch.stack([spine[:, None] - u, spine[:, None] + u], 1).view(2 * batch, 1, len(u))
     index = columns.clamp(0, width - 1).expand(-1, height, -1)
     return mask.repeat_interleave(2, 0).gather(2, index) & (columns >= 0) & (columns < width)
 

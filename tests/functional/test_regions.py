@@ -115,7 +115,9 @@ def test_empty_batches_views_and_inputs(path, function):
 
 
 @pytest.mark.parametrize(
-    "function", [fill_holes, keep_largest, lambda mask: remove_large_components(mask, 999)], ids=["fill", "keep", "drop"]
+    "function",
+    [fill_holes, keep_largest, lambda mask: remove_large_components(mask, 999)],
+    ids=["fill", "keep", "drop"],
 )
 def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(function, monkeypatch):
     snake = torch.zeros(64, 64, dtype=torch.bool)

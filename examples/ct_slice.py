@@ -69,7 +69,7 @@ def main() -> None:
 
     images = draw_slice()[0] if arguments.slice is None else read_slice(arguments.slice)
     torch.manual_seed(arguments.seed)
-    # The range in which the patch's brightness is jittered, and whose lower end is the black around the patch.
+    # The jitter works on this range, and its lower end is the black that surrounds the patch.
     transform = AnatPasteTransform(segmenter=CTLungSegmenter(), value_range=(-1024, 3071))
     result = transform.augment(images)
     if not result.lung_mask.any():
@@ -83,7 +83,7 @@ def main() -> None:
     }
     figure = Figure(figsize=(10, 2.8), layout="constrained")
     for axes, (title, (panel, low, high)) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        axes.imshow(panel[0, 0], cmap="gray", vmin=low, vmax=high)
+        axes.imshow(panel[0, 0].numpy(), cmap="gray", vmin=low, vmax=high)
         axes.set_title(title, fontsize=10)
         axes.axis("off")
     figure.savefig(arguments.out, dpi=100)

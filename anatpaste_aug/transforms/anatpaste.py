@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from ..functional import Intensities, paste, soft_mask
 from ..functional.intensity import at_least_float32
 from ..params import AnatPasteConfig, AnatPasteParams, sample_params
-from ..segmentation import LungSegmenter, Segmenter
+from ..segmentation import LungSegmenter, Segmenter, segment_with
 from ..validation import (
     check_apply,
     check_generator,
@@ -47,8 +47,9 @@ class AnatPasteTransform(v2.Transform):
 
     Args:
         p: Probability that an image is augmented, drawn per image.
-        segmenter: Callable from B×C×H×W images to boolean B×1×H×W lung masks; None takes `LungSegmenter`, the paper's
-            Algorithm 1. It sees the images as they are, but in [0, 1] where ``mean`` and ``std`` are set.
+        segmenter: Callable from B×C×H×W images to boolean B×1×H×W masks of the lungs, or of another organ
+            (`anatpaste_aug.segmentation`); None takes `LungSegmenter`, the paper's Algorithm 1. It sees the images as
+            they are, but in [0, 1] where ``mean`` and ``std`` are set.
         segmentation: False is the ablation "without segmentation": centres anywhere, no multiplication with the lungs,
             and lung masks that are given are not looked at.
         blur: False is the ablation "without blur": the shape stays hard.
@@ -182,9 +183,7 @@ class AnatPasteTransform(v2.Transform):
             return check_lung_mask(lung_mask, images), settled
         with torch.no_grad():
             seen = images if intensities.mean is None else intensities.to_unit(at_least_float32(images))
-            if isinstance(self.segmenter, LungSegmenter):
-                return self.segmenter.segment(seen)
-            return check_lung_mask(self.segmenter(seen), images, "the segmenter's result"), settled
+            return segment_with(self.segmenter, seen)
 
     def _intensities(self, images: Tensor) -> Intensities:
         return intensities_for(images, self.value_range, self.mean, self.std)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from oracles import smooth_images
 
-from anatpaste_aug import LungSegmenter
-from anatpaste_aug.functional import segment_lungs
+from anatpaste_aug import AnatPasteTransform, LungSegmenter
+from anatpaste_aug.functional import segment_lung_field, segment_lungs
+from anatpaste_aug.segmentation import LungFieldSegmenter
 
 
 def test_the_segmenter_is_the_function():
@@ -62,3 +63,19 @@ def test_values_that_are_no_intensities_are_named_with_their_image(value):
 def test_a_wrong_batch_is_named():
     with pytest.raises(ValueError, match=r"images must have shape \(B, 1, H, W\) or \(B, 3, H, W\), got \(64, 64\)"):
         LungSegmenter()(torch.zeros(64, 64))
+
+
+def test_the_lung_field_is_the_function_and_serves_the_transform():
+    images = smooth_images(4, 96, 80)
+    mask, settled = segment_lung_field(images)
+    assert mask.any()
+    found, found_settled = LungFieldSegmenter().segment(images)
+    assert torch.equal(found, mask)
+    assert torch.equal(found_settled, settled)
+    assert torch.equal(AnatPasteTransform(segmenter=LungFieldSegmenter()).augment(images).lung_mask, mask)
+    assert repr(LungFieldSegmenter()) == "LungFieldSegmenter()"
+
+
+def test_a_wrong_batch_for_the_lung_field_is_named():
+    with pytest.raises(ValueError, match="images must be at least 32×32"):
+        LungFieldSegmenter()(torch.zeros(1, 1, 16, 64))

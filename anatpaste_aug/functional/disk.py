@@ -1,0 +1,76 @@
+"""Binary morphology with a disc of any radius, on boolean batches."""
+
+import math
+
+from torch import Tensor
+
+
+def dilate_disk(mask: Tensor, radius: float) -> Tensor:
+    """Binary dilation with the disc x² + y² ≤ radius²; outside the image counts as False.
+
+    For whole radii the disc is ``skimage.morphology.disk(radius)``.
+
+    Args:
+        mask: Boolean …×H×W.
+        radius: In pixels, at least 0; below 1 the disc is one pixel and the mask stays as it is.
+
+    Returns:
+        A new boolean tensor of the same shape.
+
+    Example:
+        >>> import torch
+        >>> mask = torch.zeros(5, 5, dtype=torch.bool)
+        >>> mask[2, 2] = True
+        >>> dilate_disk(mask, 2).sum(1).tolist()
+        [1, 3, 5, 3, 1]
+    """
+    height, width = mask.shape[-2:]
+    out, run, reach = mask.clone(), mask.clone(), 0
+    # A disc is a stack of horizontal runs: the run grows from the disc's ends to its middle, and shifts up and down.
+    for shift in range(min(math.floor(radius), height - 1), -1, -1):
+        while reach < min(math.isqrt(math.floor(radius**2 - shift**2)), width - 1):
+            wider = run.clone()
+            wider[..., 1:].logical_or_(run[..., :-1])
+            wider[..., :-1].logical_or_(run[..., 1:])
+            run, reach = wider, reach + 1
+        out[..., shift:, :].logical_or_(run[..., : height - shift, :])
+        out[..., : height - shift, :].logical_or_(run[..., shift:, :])
+    return out
+
+
+def erode_disk(mask: Tensor, radius: float) -> Tensor:
+    """Binary erosion with the disc of `dilate_disk`; outside the image is ignored (``skimage.morphology.erosion``)."""
+    return ~dilate_disk(~mask, radius)
+
+
+def close_disk(mask: Tensor, radius: float) -> Tensor:
+    """Dilation, then erosion, with a disc: fills gaps narrower than it (``skimage.morphology.closing``).
+
+    Args:
+        mask: Boolean …×H×W.
+        radius: In pixels, at least 0.
+
+    Returns:
+        A new boolean tensor that contains the mask.
+
+    Example:
+        >>> import torch
+        >>> mask = torch.ones(9, 9, dtype=torch.bool)
+        >>> mask[:, 4] = False  # a rib
+        >>> close_disk(mask, 1).all().item()
+        True
+    """
+    return erode_disk(dilate_disk(mask, radius), radius)
+
+
+def open_disk(mask: Tensor, radius: float) -> Tensor:
+    """Erosion, then dilation, with a disc: drops what is narrower than it (``skimage.morphology.opening``).
+
+    Args:
+        mask: Boolean …×H×W.
+        radius: In pixels, at least 0.
+
+    Returns:
+        A new boolean tensor that is contained in the mask.
+    """
+    return dilate_disk(erode_disk(mask, radius), radius)

@@ -1,0 +1,95 @@
+"""What a segmenter is, and how one is asked."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ..validation import check_finite, check_images, check_lung_mask
+
+Segmenter = Callable[[Tensor], Tensor]
+"""B×C×H×W images → boolean B×1×H×W masks on the same device."""
+
+Step = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Boolean B×H×W → the same and a boolean B: whether it settled, as `anatpaste_aug.functional.fill_holes` answers."""
+
+
+class SegmenterModule(nn.Module):
+    """Base of the built-in segmenters, and of yours where a mask may fail to settle on an accelerator.
+
+    A subclass implements `find`; `forward` and `segment` check the images first and record no gradient. A plain
+    callable is a segmenter as well: it needs no base class.
+
+    Convention:
+        * in: B×1×H×W or B×3×H×W, uint8 or floating point, finite, H and W at least 32
+        * out: boolean B×1×H×W on the same device; never differentiable
+
+    Example:
+        >>> class Brightest(SegmenterModule):
+        ...     def find(self, images):
+        ...         mask = images[:, :1] >= 200
+        ...         return mask, torch.ones(len(images), dtype=torch.bool, device=images.device)
+        >>> Brightest()(torch.full((2, 1, 64, 64), 220, dtype=torch.uint8)).all().item()
+        True
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Boolean B×1×H×W masks of B×C×H×W images."""
+        return self.segment(images)[0]
+
+    @torch.no_grad()
+    def segment(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The masks, and a boolean B: whether the labelling of the components settled.
+
+        It always does on the CPU. An accelerator runs a fixed number of rounds; an image for which they did not suffice
+        has an empty mask.
+
+        Raises:
+            TypeError, ValueError: Images of a wrong type, shape, dtype or device, or (on the CPU) that are not finite.
+        """
+        check_finite(check_images(images))
+        return self.find(images)
+
+    def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What `segment` returns, for images that have been checked."""
+        raise NotImplementedError(f"{type(self).__name__} must implement find(images) -> (mask, settled)")
+
+
+@torch.no_grad()
+def segment_with(segmenter: Segmenter, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The masks that any segmenter finds, and a boolean B: whether they settled (a plain callable's always have).
+
+    Args:
+        segmenter: A `SegmenterModule`, or any callable from images to boolean masks.
+        images: B×C×H×W.
+
+    Returns:
+        The boolean B×1×H×W masks and the boolean B.
+
+    Raises:
+        TypeError, ValueError: The result is no mask of these images.
+
+    Example:
+        >>> mask, settled = segment_with(lambda images: images[:, :1] > 0.5, torch.ones(2, 3, 64, 64))
+        >>> mask.shape, settled.tolist()
+        (torch.Size([2, 1, 64, 64]), [True, True])
+    """
+    if isinstance(segmenter, SegmenterModule):
+        mask, settled = segmenter.segment(images)
+    else:
+        mask, settled = segmenter(images), all_settled(images)
+    return check_lung_mask(mask, images, "the segmenter's result"), settled
+
+
+def all_settled(images: Tensor) -> Tensor:
+    """Boolean B on the images' device: True for each image."""
+    return torch.ones(images.shape[0], dtype=torch.bool, device=images.device)
+
+
+def in_steps(mask: Tensor, *steps: Step) -> tuple[Tensor, Tensor]:
+    """What a segmenter returns: a boolean B×H×W mask after some steps, empty where one of them did not settle."""
+    settled = all_settled(mask)
+    for step in steps:
+        mask, settled_here = step(mask)
+        settled = settled & settled_here
+    return (mask & settled.view(-1, 1, 1)).unsqueeze(1), settled

@@ -1,0 +1,74 @@
+"""Lungs of chest radiographs: what the paper segments, and the whole lung field."""
+
+from torch import Tensor
+
+from ..functional import segment_lung_field, segment_lungs
+from .base import SegmenterModule
+
+
+class LungSegmenter(SegmenterModule):
+    """Lungs of frontal chest radiographs, by the paper's Algorithm 1 (Sato et al., arXiv 2205.04282).
+
+    Grey values → CLAHE → Otsu's threshold, the dark side is lung → opening 3×3 → border-touching components cleared →
+    dilation 3×3 → small components dropped. Nothing is learned and nothing is random.
+
+    Convention:
+        * in: B×1×H×W or B×3×H×W, uint8 or floating point in any intensity range, H and W at least 32
+        * out: boolean B×1×H×W on the same device; never differentiable
+        * bones must be brighter than air: invert MONOCHROME1 images first
+
+    Args:
+        min_size: The smallest component that stays, in pixels at 256×256; scales with the image's area.
+
+    Example:
+        >>> import torch
+        >>> segmenter = LungSegmenter()
+        >>> segmenter(torch.zeros(2, 1, 64, 64)).shape
+        torch.Size([2, 1, 64, 64])
+    """
+
+    def __init__(self, *, min_size: float = 400.0) -> None:
+        super().__init__()
+        if not min_size >= 0:
+            raise ValueError(f"min_size must be at least 0, got {min_size}")
+        self.min_size = min_size
+
+    def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return segment_lungs(images, min_size=self.min_size)
+
+    def extra_repr(self) -> str:
+        return f"min_size={self.min_size}"
+
+
+class LungFieldSegmenter(SegmenterModule):
+    """The whole lung fields of frontal chest radiographs: with the ribs, and with the lung behind the heart.
+
+    Algorithm 1 of the paper leaves out what is bright: ribs, vessels, the lung behind the heart, consolidations. Here
+    its mask is completed by geometry (`segment_lung_field`). Nothing is learned and nothing is random.
+
+    Against human outlines of 150 paediatric radiographs at 256×256 (Kermany et al., outlines by V7 Labs), mean over the
+    images. In order of their file names, the 75 at places 0, 2, 4, … chose the constants; one of these, the radius of
+    the opening, was raised from 4 to 5 after the others had been measured once:
+
+    | precision / recall / Dice | the 75 others | all 150 |
+    |---|---|---|
+    | `LungSegmenter` | 0.922 / 0.518 / 0.648 | 0.921 / 0.526 / 0.657 |
+    | `LungFieldSegmenter` | 0.929 / 0.844 / 0.875 | 0.933 / 0.855 / 0.885 |
+
+    A lung that is wholly opaque is drawn as the mirror image of the other one. An image that is rotated by far, or cut
+    off at the side, is beyond it.
+
+    Convention:
+        * in: B×1×H×W or B×3×H×W, uint8 or floating point in any intensity range, H and W at least 32
+        * out: boolean B×1×H×W on the same device; never differentiable
+        * upright, bones brighter than air, the spine in the middle third of the image
+
+    Example:
+        >>> from anatpaste_aug.datasets import phantom_batch
+        >>> images = phantom_batch(1, size=128).images
+        >>> bool(LungFieldSegmenter()(images).sum() > LungSegmenter()(images).sum())
+        True
+    """
+
+    def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return segment_lung_field(images)

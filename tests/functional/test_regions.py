@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from anatpaste_aug.functional import (
+    components,
+    fill_holes,
+    keep_largest,
+    label_components,
+    regions,
+    remove_large_components,
+)
+from anatpaste_aug.functional.components import label_rounds
+
+SQUARE = np.ones((3, 3), dtype=bool)
+
+
+def largest(mask, count):
+    """By SciPy, whose labels are in reading order."""
+    labels, number = ndimage.label(mask, structure=SQUARE)
+    area = np.bincount(labels.ravel(), minlength=number + 1)[1:]
+    return np.isin(labels, 1 + np.argsort(-area, kind="stable")[:count])
+
+
+def not_large(mask, limit):
+    labels, _ = ndimage.label(mask, structure=SQUARE)
+    return mask & (np.bincount(labels.ravel()) <= limit)[labels]
+
+
+def on_device_path(function, *arguments):
+    """The answer of the algorithm for accelerators, with its fixed number of rounds, computed here."""
+
+    def label(mask):
+        return label_components(mask, label_rounds(*mask.shape[1:]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(components, "_on_host", lambda mask: False)
+        patch.setattr(components, "label_components", label)
+        patch.setattr(regions, "label_components", label)
+        return function(*arguments)
+
+
+def on_host_path(function, *arguments):
+    return function(*arguments)
+
+
+paths = pytest.mark.parametrize("path", [on_host_path, on_device_path])
+
+
+@st.composite
+def mask_batches(draw):
+    """Random masks of several grains, and their outlines: many holes, some closed by a diagonal step alone."""
+    height, width = draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    batch = []
+    for _ in range(draw(st.integers(1, 3))):
+        grain = draw(st.integers(1, 5))
+        coarse = rng.random((-(-height // grain), -(-width // grain))) < draw(st.floats(0, 1))
+        mask = np.kron(coarse, np.ones((grain, grain), dtype=bool))[:height, :width]
+        batch.append(mask ^ ndimage.binary_erosion(mask, SQUARE) if draw(st.booleans()) else mask)
+    return np.stack(batch)
+
+
+@paths
+@given(masks=mask_batches())
+@settings(max_examples=150, deadline=None)
+def test_holes_are_those_of_scipy(path, masks):
+    filled, settled = path(fill_holes, torch.from_numpy(masks))
+    assert settled.all()
+    assert np.array_equal(filled.numpy(), np.stack([ndimage.binary_fill_holes(mask) for mask in masks]))
+
+
+@paths
+@given(masks=mask_batches(), count=st.integers(1, 4))
+@settings(max_examples=150, deadline=None)
+def test_the_largest_are_those_of_scipy(path, masks, count):
+    kept, settled = path(keep_largest, torch.from_numpy(masks), count)
+    assert settled.all()
+    assert np.array_equal(kept.numpy(), np.stack([largest(mask, count) for mask in masks]))
+
+
+@paths
+@given(masks=mask_batches(), limit=st.floats(0, 60))
+@settings(max_examples=150, deadline=None)
+def test_the_large_ones_are_those_of_scipy(path, masks, limit):
+    kept, settled = path(remove_large_components, torch.from_numpy(masks), limit)
+    assert settled.all()
+    assert np.array_equal(kept.numpy(), np.stack([not_large(mask, limit) for mask in masks]))
+
+
+@paths
+def test_a_diagonal_step_closes_a_ring(path):
+    ring = torch.zeros(1, 5, 5, dtype=torch.bool)
+    ring[0, 1, 2] = ring[0, 2, 1] = ring[0, 2, 3] = ring[0, 3, 2] = True
+    filled, _ = path(fill_holes, ring)
+    assert (filled ^ ring).nonzero().tolist() == [[0, 2, 2]]
+
+
+@paths
+@pytest.mark.parametrize(
+    "function", [fill_holes, keep_largest, lambda mask: remove_large_components(mask, 5)], ids=["fill", "keep", "drop"]
+)
+def test_empty_batches_views_and_inputs(path, function):
+    empty, settled = path(function, torch.zeros(0, 32, 40, dtype=torch.bool))
+    assert empty.shape == (0, 32, 40)
+    assert settled.shape == (0,)
+    mask = torch.rand(3, 32, 40, generator=torch.Generator().manual_seed(0)) < 0.4
+    before = mask.clone()
+    result, _ = path(function, mask.transpose(1, 2))
+    assert torch.equal(result, path(function, mask.transpose(1, 2).contiguous())[0])
+    assert torch.equal(mask, before)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [fill_holes, keep_largest, lambda mask: remove_large_components(mask, 999)],
+    ids=["fill", "keep", "drop"],
+)
+def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(function, monkeypatch):
+    snake = torch.zeros(64, 64, dtype=torch.bool)
+    snake[2:-2:2, 2:-2] = True
+    snake[3:-2:4, -3] = snake[5:-2:4, 2] = True
+    point = torch.zeros(64, 64, dtype=torch.bool)
+    point[20:24, 20:24] = True
+    masks = torch.stack([snake, point])
+    if function is fill_holes:
+        masks = ~masks  # it labels the background
+    monkeypatch.setattr(components, "_on_host", lambda mask: False)
+    for module in (components, regions):
+        monkeypatch.setattr(module, "label_components", lambda mask: label_components(mask, 1))
+    result, settled = function(masks)
+    assert settled.tolist() == [False, True]
+    assert not result[0].any()
+    assert result[1].any()

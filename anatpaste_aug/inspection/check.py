@@ -12,17 +12,17 @@ from torch import Tensor
 
 from anatpaste_aug.datasets.images import read_gray
 from anatpaste_aug.datasets.records import DatasetError
-from anatpaste_aug.functional import Intensities, to_gray
-from anatpaste_aug.functional.intensity import at_least_float32
+from anatpaste_aug.functional import to_gray
 from anatpaste_aug.inspection.folder import SUFFIXES, batches, list_images, progress_bar
 from anatpaste_aug.inspection.heuristics import appearance
 from anatpaste_aug.inspection.report import VISIBLE_LEVELS, VISIBLE_SHARE, CheckReport, ImageCheck
+from anatpaste_aug.inspection.units import unit_images
 from anatpaste_aug.transforms import AnatPasteTransform
 from anatpaste_aug.validation import check_images
 
 __all__ = ["check", "check_folder"]
 
-_BATCH = 32  # images in memory at a time
+_PIXELS = 32 * 256**2  # in memory at a time
 
 
 def check(
@@ -63,9 +63,9 @@ def check(
     names = [str(i) for i in range(len(images))] if names is None else names
     generator = torch.Generator(images.device).manual_seed(seed)
     rows: list[ImageCheck] = []
-    for part in images.split(_BATCH):
-        some = names[len(rows) : len(rows) + len(part)]
-        rows += _rows(part, some, len(rows), transform, augmentations, generator)
+    for start in range(0, len(images), portion := _portion(*images.shape[2:])):
+        part, some = images[start : start + portion], names[start : start + portion]
+        rows += _rows(part, some, start, transform, augmentations, generator)
     return CheckReport(tuple(rows), augmentations)
 
 
@@ -79,7 +79,7 @@ def check_folder(
     seed: int = 0,
     progress: bool = True,
 ) -> CheckReport:
-    """Check all images in a folder and the folders below it, 32 in memory at a time.
+    """Check all images in a folder and the folders below it, 32 (at 256×256) in memory at a time.
 
     Args:
         folder: Where they lie.
@@ -117,7 +117,7 @@ def check_folder(
             return str(error)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool, progress_bar(len(paths), progress) as advance:
-        for chunk in batches(paths, _BATCH):
+        for chunk in batches(paths, _portion(size, size)):
             answers = list(zip(chunk, pool.map(read, chunk), strict=True))
             unreadable += [(name, answer) for name, answer in answers if isinstance(answer, str)]
             found = [(name, answer) for name, answer in answers if isinstance(answer, Tensor)]
@@ -126,6 +126,10 @@ def check_folder(
                 rows += _rows(images, [name for name, _ in found], len(rows), transform, augmentations, generator)
             advance(len(chunk))
     return CheckReport(tuple(rows), augmentations, tuple(unreadable), tuple(others))
+
+
+def _portion(height: int, width: int) -> int:
+    return max(1, _PIXELS // (height * width))
 
 
 def _checked(transform: AnatPasteTransform | None, augmentations: int) -> AnatPasteTransform:
@@ -146,23 +150,25 @@ def _rows(
     augmentations: int,
     generator: torch.Generator,
 ) -> list[ImageCheck]:
-    results = [transform.augment(images, generator=generator)]
-    lungs = results[0].lung_mask
+    gray = to_gray(unit_images(images, transform))
+    lungs: Tensor | None = None
+    tried, hidden = torch.zeros_like(gray[:, 0, 0]), torch.zeros_like(gray[:, 0, 0])
+    for _ in range(augmentations):
+        result = transform.augment(images, lungs, generator=generator)
+        lungs = result.lung_mask  # found once
+        change = (to_gray(unit_images(result.image, transform)) - gray).abs()
+        # Half a level of slack: eight-bit levels divided by 255 don't subtract exactly.
+        visible = (change > (VISIBLE_LEVELS - 0.5) / 255).float().mean((1, 2))
+        tried += result.params.apply
+        hidden += result.params.apply & (visible < VISIBLE_SHARE)
     assert lungs is not None  # segmentation is on
-    results += [transform.augment(images, lungs, generator=generator) for _ in range(augmentations - 1)]
-    gray = _unit_gray(images, transform)
-    tried = torch.stack([result.params.apply for result in results])
-    changed = torch.stack([(_unit_gray(result.image, transform) - gray).abs() for result in results])
-    # Half a level of slack: eight-bit levels divided by 255 don't subtract exactly.
-    visible = (changed > (VISIBLE_LEVELS - 0.5) / 255).float().mean((2, 3))
-    hidden = (tried & (visible < VISIBLE_SHARE)).sum(0) / tried.sum(0).clamp_min(1)
     left = lungs[..., : lungs.shape[-1] // 2].sum((1, 2, 3))
     area = lungs.sum((1, 2, 3))
     columns = (
         area / lungs[0].numel(),
         torch.minimum(left, area - left) / area.clamp_min(1),
-        results[0].params.fallback,
-        hidden,
+        result.params.fallback,
+        hidden / tried.clamp_min(1),
         *appearance(gray),
     )
     components = _components(lungs[:, 0])
@@ -188,10 +194,3 @@ def _components(mask: Tensor) -> list[int]:
     """The number of 8-connected components of each of boolean B×H×W masks."""
     lungs = mask.cpu().numpy().astype(np.uint8)
     return [connected_components(one[..., None], connectivity=8)[0] - 1 for one in lungs]
-
-
-def _unit_gray(images: Tensor, transform: AnatPasteTransform) -> Tensor:
-    """B×H×W grey in [0, 1], whatever range the images have."""
-    black, white = transform.value_range or ((0.0, 255.0) if images.dtype == torch.uint8 else (0.0, 1.0))
-    intensities = Intensities(black, white, transform.mean, transform.std)
-    return to_gray(intensities.to_unit(at_least_float32(images)))

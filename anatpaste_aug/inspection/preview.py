@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from anatpaste_aug.datasets.images import read_gray
-from anatpaste_aug.functional import Intensities, soft_mask, to_gray
-from anatpaste_aug.functional.intensity import at_least_float32
+from anatpaste_aug.functional import soft_mask, to_gray
 from anatpaste_aug.inspection.drawing import LUNG, TEXT, new_figure, show, tint
+from anatpaste_aug.inspection.units import unit_images
 from anatpaste_aug.transforms import AnatPasteResult, AnatPasteTransform
 from anatpaste_aug.validation import check_images
 
@@ -83,14 +83,14 @@ def preview(
             line = grid[i * len(seeds) + j]
             drawn.append(_line(line, image.unsqueeze(0), result, transform, with_input=j == 0))
             line[2].set_ylabel(f"seed {seed}", fontsize=9, **TEXT)
-        grid[i * len(seeds)][0].set_xlabel(_wrapped(names[i]), fontsize=8, labelpad=3, **TEXT)
+        grid[i * len(seeds)][0].set_xlabel(_shorten(names[i]), fontsize=8, labelpad=3, **TEXT)
     _share_scale(figure, grid, drawn)
     return figure
 
 
 def _line(line: Any, image: Tensor, result: AnatPasteResult, transform: AnatPasteTransform, with_input: bool) -> Any:
     """One line of panels; returns the picture of the difference, whose scale all lines share."""
-    before, after = _unit(image, transform)[0], _unit(result.image, transform)[0]
+    before, after = (unit_images(each, transform)[0].clamp(0, 1) for each in (image, result.image))
     params = result.params
     if with_input:
         show(line[0], before)
@@ -100,7 +100,7 @@ def _line(line: Any, image: Tensor, result: AnatPasteResult, transform: AnatPast
         else:
             tint(line[1], result.lung_mask[0, 0], LUNG)
             share = result.lung_mask.float().mean().item()
-            line[1].set_xlabel("none found: pasted anywhere" if params.fallback else f"{share:.1%} of image", **_MUTED)
+            line[1].set_xlabel("none found" if params.fallback else f"{share:.1%} of image", **_MUTED)
     else:
         line[0].set_axis_off()
         line[1].set_axis_off()
@@ -136,15 +136,9 @@ def _read(images: Any, size: int) -> tuple[Tensor, list[str]]:
     return torch.stack(arrays) if arrays else torch.empty(0), [os.path.basename(path) for path in paths]
 
 
-def _unit(images: Tensor, transform: AnatPasteTransform) -> Tensor:
-    black, white = transform.value_range or ((0.0, 255.0) if images.dtype == torch.uint8 else (0.0, 1.0))
-    intensities = Intensities(black, white, transform.mean, transform.std)
-    return intensities.to_unit(at_least_float32(images)).clamp(0, 1)
-
-
 def _gray(image: Tensor) -> Tensor:
     return to_gray(image.unsqueeze(0))[0]
 
 
-def _wrapped(name: str, length: int = 26) -> str:
+def _shorten(name: str, length: int = 26) -> str:
     return name if len(name) <= length else f"…{name[1 - length :]}"

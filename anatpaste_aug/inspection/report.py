@@ -92,7 +92,7 @@ class ImageCheck:
             and f"possibly lateral or no chest: likeness to a frontal radiograph {self.frontal:.2f}",
             "one-sided": not self.fallback
             and self.smaller_side < _ONE_SIDED
-            and "lungs on one side only: possibly a lateral view, turned, or one lung opaque",
+            and "lungs found on one side only: one opaque, turned, or possibly a lateral view",
             "large lungs": self.lung_fraction > _LARGE and f"lungs cover {self.lung_fraction:.0%}",
             "small lungs": not self.fallback
             and self.lung_fraction < _SMALL

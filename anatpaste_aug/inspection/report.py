@@ -182,7 +182,7 @@ class CheckReport:
             lines.append(f"{len(self.unreadable):,} could not be read")
             lines += [f"  {reason}" for _, reason in self.unreadable]
         if self.not_images:
-            lines.append(f"{len(self.not_images):,} files are no images: {_some(self.not_images)}")
+            lines.append(f"not images: {_some(self.not_images)}")
         return "\n".join(lines)
 
     def _figures(self) -> list[str]:

@@ -109,7 +109,7 @@ def test_check_in_a_process_of_its_own(tmp_path, folder):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("4 images checked\n")
     assert "1 × inverted" in done.stdout
-    assert "1 files are no images: labels.csv" in done.stdout
+    assert "not images: labels.csv" in done.stdout
     assert "4/4" in done.stderr
     with Image.open(tmp_path / "sheet.png") as picture:
         assert picture.width > 1000

@@ -81,7 +81,7 @@ def test_it_prints_figures_remedies_and_what_was_left_out():
         "      0.png, 1.png, 2.png, 3.png, 4.png, … (2 more)",
         "1 could not be read",
         "  /x/cut.png is damaged",
-        "2 files are no images: labels.csv, notes.txt",
+        "not images: labels.csv, notes.txt",
     ):
         assert line in text.splitlines()
 

@@ -1,8 +1,9 @@
 """What an image looks like: inverted, frontal, framed?
 
-Rates, at 256×256, on frontal radiographs on which no constant was chosen: 500 of children (Zhang Lab, 200 normal and
-300 pneumonia, patients apart from the 1,733 images for the constants) and 246 of adults (NIH ChestX-ray14, AP and PA,
-with and without findings; another 246 images for the constants).
+Rates, at 256×256, on frontal radiographs that are not in the mean radiograph below: 500 of children (Zhang Lab, 200
+normal and 300 pneumonia, patients apart from the 1,733 images in the mean) and 246 of adults (NIH ChestX-ray14, AP and
+PA, with and without findings; another 246 images are in the mean; parted by image). The thresholds were set with all
+of these images in view, so expect somewhat worse on others.
 
 | suspicion | found | of the originals, children and adults |
 |---|---|---|

@@ -1,0 +1,45 @@
+"""Draw what the augmentation does to images, step by step.
+
+Input, lung mask, soft shape, anomaly mask, result and difference, one line per seed.
+
+    python -m anatpaste_aug preview chest.png -o grid.png
+    python -m anatpaste_aug preview a.dcm b.jpeg --seeds 4 7 --area 0.05 0.2 --no-blur
+"""
+
+import argparse
+from pathlib import Path
+
+from anatpaste_aug.commands.settings import add_settings, transform_from
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG, PNG, DICOM, ...")
+    parser.add_argument("-o", "--out", type=Path, default=Path("preview.png"), help="picture to write (preview.png)")
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=[3],
+        metavar="N",
+        help="one number: so many seeds from 0 up; several: these seeds (3)",
+    )
+    parser.add_argument("--size", type=int, default=256, help="side of the square that images are resized to (256)")
+    add_settings(parser)
+    parser.add_argument("--no-segmentation", action="store_true", help="paste anywhere, without lungs (ablation)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from anatpaste_aug.commands.output import check_picture_path, save_figure
+    from anatpaste_aug.inspection import preview
+
+    check_picture_path(arguments.out)
+    seeds = arguments.seeds
+    figure = preview(
+        arguments.images,
+        seeds=range(seeds[0]) if len(seeds) == 1 else seeds,
+        transform=transform_from(arguments, segmentation=not arguments.no_segmentation),
+        size=arguments.size,
+    )
+    save_figure(figure, arguments.out)
+    print(f"wrote {arguments.out}")
+    return 0

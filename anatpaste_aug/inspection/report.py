@@ -1,0 +1,212 @@
+"""What a check found: one row per image, the suspicions with their remedies, and a summary that prints well."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["CheckReport", "ImageCheck", "Suspicion"]
+
+VISIBLE_LEVELS = 8
+"""A pixel has visibly changed from this many grey levels (of 255) on."""
+VISIBLE_SHARE = 0.001
+"""An augmentation is hardly visible if fewer than this share of the image's pixels has visibly changed."""
+
+_INVERTED, _UNLIKE = -0.15, 0.15  # see heuristics.py for the rates
+_BAND, _BRIGHT_SIDES = 0.15, 2
+_SMALL, _LARGE, _ONE_SIDED = 0.03, 0.40, 0.05
+_HIDDEN = 0.5
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Something that is probably wrong with an image.
+
+    Attributes:
+        kind: One of the keys of `REMEDIES`.
+        reason: What was seen, with the figure.
+        remedy: What to do about it.
+    """
+
+    kind: str
+    reason: str
+    remedy: str
+
+
+REMEDIES = {
+    "inverted": "invert it (255 − image); read_gray does so for DICOM that says MONOCHROME1",
+    "bright border": "crop it to the exposed field: a bright frame keeps the dark background from being told from lung",
+    "no lungs": "look at it; give a lung_mask of your own, or skip_without_lungs=True",
+    "not frontal": "leave it out if it is a lateral view or no chest",
+    "one-sided": "leave it out if it is a lateral view; else give a lung_mask of your own",
+    "large lungs": "look at the lung mask: crop the background, or give a lung_mask of your own",
+    "small lungs": "look at the lung mask; give one of your own if it misses the lungs",
+    "border": "crop the flat bands, so that sizes and places are those of the radiograph",
+    "hardly visible": "raise opacity or area, lower sigma, or leave it out",
+}
+"""Kind of suspicion → remedy; the gravest first."""
+
+
+@dataclass(frozen=True)
+class ImageCheck:
+    """What was measured in one image.
+
+    Attributes:
+        index: Its place in the batch, or in the sorted list of the folder's images.
+        name: File name relative to the folder, or its place in the batch.
+        lung_fraction: Share of the image that the lung mask covers.
+        components: 8-connected components of the lung mask.
+        smaller_side: Share of the lung mask in that half of the image (left or right) that has less of it, 0 to 0.5.
+        fallback: No lung was found, so that the augmentation pastes anywhere.
+        hidden: Share of the augmentations tried that are hardly visible: fewer than 0.1 % of the pixels changed by 8
+            grey levels of 255.
+        frontal: Likeness to a frontal chest radiograph, −1 (inverted) to 1.
+        band: Share of the area taken by flat bands along the edges.
+        bright_sides: How many of the top, left and right edges are bright.
+    """
+
+    index: int
+    name: str
+    lung_fraction: float
+    components: int
+    smaller_side: float
+    fallback: bool
+    hidden: float
+    frontal: float
+    band: float
+    bright_sides: int
+
+    @property
+    def suspicions(self) -> tuple[Suspicion, ...]:
+        """What is probably wrong, the gravest first; of an inverted image only that, since the rest follows from it."""
+        if self.frontal < _INVERTED:
+            reason = f"likely inverted (MONOCHROME1): likeness to a frontal radiograph {self.frontal:.2f}"
+            return (Suspicion("inverted", reason, REMEDIES["inverted"]),)
+        seen = {
+            "bright border": self.bright_sides >= _BRIGHT_SIDES
+            and f"bright border: {self.bright_sides} of top, left, right",
+            "no lungs": self.fallback and "no lungs found (fallback)",
+            "not frontal": self.frontal < _UNLIKE
+            and f"possibly lateral or no chest: likeness to a frontal radiograph {self.frontal:.2f}",
+            "one-sided": not self.fallback
+            and self.smaller_side < _ONE_SIDED
+            and "lungs found on one side only: one opaque, turned, or possibly a lateral view",
+            "large lungs": self.lung_fraction > _LARGE and f"lungs cover {self.lung_fraction:.0%}",
+            "small lungs": not self.fallback
+            and self.lung_fraction < _SMALL
+            and f"lungs cover only {self.lung_fraction:.1%}",
+            "border": self.band > _BAND and f"flat bands (collimation, padding) on {self.band:.0%} of the area",
+            "hardly visible": self.hidden >= _HIDDEN and f"{self.hidden:.0%} of augmentations hardly visible",
+        }
+        return tuple(Suspicion(kind, reason, REMEDIES[kind]) for kind, reason in seen.items() if reason)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The rows of a check and, for a folder, what was not checked.
+
+    ``len(report)`` and iterating are over the rows; ``print(report)`` shows the summary.
+
+    Attributes:
+        images: One row per image.
+        augmentations: How many augmentations of each image were tried.
+        unreadable: (file, reason) of images that could not be read.
+        not_images: Files that are no images.
+
+    Example:
+        >>> row = ImageCheck(0, "a.png", 0.2, 2, 0.4, False, 0.0, -0.8, 0.0, 0)
+        >>> [(suspicion.kind, suspicion.remedy[:9]) for suspicion in row.suspicions]
+        [('inverted', 'invert it')]
+        >>> print(CheckReport((row,), 4))  # doctest: +ELLIPSIS
+        1 image checked
+          lungs           20.0 % of the image (median)...
+    """
+
+    images: tuple[ImageCheck, ...]
+    augmentations: int
+    unreadable: tuple[tuple[str, str], ...] = ()
+    not_images: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> Iterator[ImageCheck]:
+        return iter(self.images)
+
+    @property
+    def empty_share(self) -> float:
+        """Share of the images in which no lung was found, 0 to 1."""
+        return sum(row.fallback for row in self.images) / max(len(self.images), 1)
+
+    @property
+    def hidden_share(self) -> float:
+        """Share of the augmentations that are hardly visible, 0 to 1."""
+        return sum(row.hidden for row in self.images) / max(len(self.images), 1)
+
+    @property
+    def suspicious(self) -> tuple[ImageCheck, ...]:
+        """The images with at least one suspicion, the gravest first."""
+        kinds = list(REMEDIES)
+        found = [row for row in self.images if row.suspicions]
+        found.sort(key=lambda row: (kinds.index(row.suspicions[0].kind), -len(row.suspicions), row.index))
+        return tuple(found)
+
+    def most_suspicious(self, count: int = 16) -> tuple[ImageCheck, ...]:
+        """The first ``count`` of `suspicious`; where there are fewer, those with the most unusual lung fraction too."""
+        chosen = self.suspicious[:count]
+        usual = float(np.median([row.lung_fraction for row in self.images])) if self.images else 0.0
+        others = sorted(
+            (row for row in self.images if not row.suspicions), key=lambda row: -abs(row.lung_fraction - usual)
+        )
+        return chosen + tuple(others[: max(count - len(chosen), 0)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain lists, numbers and texts, for ``json.dumps``."""
+        rows = [asdict(row) | {"suspicions": [asdict(each) for each in row.suspicions]} for row in self.images]
+        return {
+            "checked": len(self),
+            "augmentations_per_image": self.augmentations,
+            "empty_share": self.empty_share,
+            "hidden_share": self.hidden_share,
+            "suspicious": len(self.suspicious),
+            "images": rows,
+            "unreadable": [{"name": name, "reason": reason} for name, reason in self.unreadable],
+            "not_images": list(self.not_images),
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{len(self):,} image{'' if len(self) == 1 else 's'} checked", *self._figures(), *self._suspected()]
+        if self.unreadable:
+            lines.append(f"{len(self.unreadable):,} could not be read")
+            lines += [f"  {reason}" for _, reason in self.unreadable]
+        if self.not_images:
+            lines.append(f"not images: {_some(self.not_images)}")
+        return "\n".join(lines)
+
+    def _figures(self) -> list[str]:
+        if not self.images:
+            return []
+        low, median, high = np.percentile([row.lung_fraction for row in self.images], (2, 50, 98)) * 100
+        counts = sorted(Counter(row.components for row in self.images).items())
+        empty = sum(row.fallback for row in self.images)
+        return [
+            f"  lungs           {median:.1f} % of the image (median), {low:.1f} to {high:.1f} (2nd to 98th percentile)",
+            f"  components      {', '.join(f'{count} in {images:,}' for count, images in counts)}",
+            f"  no lungs found  {empty:,} ({self.empty_share:.1%}): augmentation pastes anywhere (fallback)",
+            f"  hardly visible  {self.hidden_share:.1%} of {self.augmentations * len(self):,} augmentations",
+            f"  suspicious      {len(self.suspicious):,} ({len(self.suspicious) / len(self):.1%})",
+        ]
+
+    def _suspected(self) -> list[str]:
+        lines = []
+        for kind, remedy in REMEDIES.items():
+            names = [row.name for row in self.images if any(each.kind == kind for each in row.suspicions)]
+            if names:
+                lines += [f"    {len(names):,} × {kind}: {remedy}", f"      {_some(names)}"]
+        return lines
+
+
+def _some(names: tuple[str, ...] | list[str], shown: int = 5) -> str:
+    return ", ".join(names[:shown]) + (f", … ({len(names) - shown:,} more)" if len(names) > shown else "")

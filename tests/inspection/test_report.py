@@ -1,0 +1,104 @@
+"""The rules behind the suspicions, their order, and how a report prints."""
+
+import doctest
+import json
+from dataclasses import replace
+
+import pytest
+
+from anatpaste_aug.inspection import CheckReport, ImageCheck, report
+
+FINE = ImageCheck(0, "fine.png", 0.2, 2, 0.45, False, 0.0, 0.8, 0.0, 0)
+
+
+def kinds(row):
+    return [each.kind for each in row.suspicions]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "reason"),
+    [
+        ({}, [], None),
+        ({"frontal": -0.16}, ["inverted"], "MONOCHROME1"),
+        ({"frontal": -0.9, "fallback": True, "bright_sides": 3, "band": 0.5}, ["inverted"], "-0.90"),
+        ({"frontal": -0.15}, ["not frontal"], "possibly lateral or no chest"),
+        ({"frontal": 0.14}, ["not frontal"], "0.14"),
+        ({"frontal": 0.15}, [], None),
+        ({"bright_sides": 1}, [], None),
+        ({"bright_sides": 2}, ["bright border"], "2 of top, left, right"),
+        ({"band": 0.15}, [], None),
+        ({"band": 0.16}, ["border"], "16%"),
+        ({"fallback": True, "lung_fraction": 0.0, "smaller_side": 0.0, "components": 0}, ["no lungs"], "fallback"),
+        ({"lung_fraction": 0.029}, ["small lungs"], "2.9%"),
+        ({"lung_fraction": 0.41}, ["large lungs"], "41%"),
+        ({"smaller_side": 0.04}, ["one-sided"], "possibly a lateral view"),
+        ({"hidden": 0.25}, [], None),
+        ({"hidden": 0.5}, ["hardly visible"], "50%"),
+        ({"hidden": 1.0, "band": 0.2, "bright_sides": 3}, ["bright border", "border", "hardly visible"], "3 of"),
+    ],
+)
+def test_suspicions_follow_from_the_figures(changes, expected, reason):
+    row = replace(FINE, **changes)
+    assert kinds(row) == expected
+    assert [each.remedy for each in row.suspicions] == [report.REMEDIES[kind] for kind in expected]
+    if reason is not None:
+        assert reason in row.suspicions[0].reason
+
+
+def rows(*changes):
+    return tuple(replace(FINE, index=i, name=f"{i}.png", **change) for i, change in enumerate(changes))
+
+
+def test_the_gravest_come_first_and_the_most_unusual_fill_up():
+    images = rows({"hidden": 1.0}, {"lung_fraction": 0.3}, {"band": 0.2, "hidden": 1.0}, {"frontal": -0.5}, {}, {})
+    found = CheckReport(images, 4)
+    assert [row.index for row in found.suspicious] == [3, 2, 0]
+    assert [row.index for row in found.most_suspicious(2)] == [3, 2]
+    assert [row.index for row in found.most_suspicious(5)] == [3, 2, 0, 1, 4]
+    assert len(found.most_suspicious()) == 6
+
+
+def test_shares():
+    found = CheckReport(rows({"fallback": True}, {"hidden": 0.5}, {}, {"hidden": 0.25}), 4)
+    assert found.empty_share == 0.25
+    assert found.hidden_share == 0.1875
+    assert CheckReport((), 4).hidden_share == 0
+
+
+def test_it_prints_figures_remedies_and_what_was_left_out():
+    images = rows(
+        *[{"frontal": -0.5}] * 7, {"fallback": True, "components": 0, "lung_fraction": 0.0}, {}, {"hidden": 1}
+    )
+    text = str(CheckReport(images, 4, (("cut.png", "/x/cut.png is damaged"),), ("labels.csv", "notes.txt")))
+    assert text.startswith("10 images checked\n")
+    for line in (
+        "  lungs           20.0 % of the image (median), 3.6 to 20.0 (2nd to 98th percentile)",
+        "  components      0 in 1, 2 in 9",
+        "  no lungs found  1 (10.0%): augmentation pastes anywhere (fallback)",
+        "  hardly visible  10.0% of 40 augmentations",
+        "  suspicious      9 (90.0%)",
+        f"    7 × inverted: {report.REMEDIES['inverted']}",
+        "      0.png, 1.png, 2.png, 3.png, 4.png, … (2 more)",
+        "1 could not be read",
+        "  /x/cut.png is damaged",
+        "not images: labels.csv, notes.txt",
+    ):
+        assert line in text.splitlines()
+
+
+def test_it_becomes_json():
+    found = CheckReport(rows({}, {"frontal": -0.5}), 4, (("cut.png", "is damaged"),), ("labels.csv",))
+    read = json.loads(json.dumps(found.to_dict()))
+    assert read["checked"] == 2
+    assert read["suspicious"] == 1
+    assert read["images"][0]["lung_fraction"] == 0.2
+    assert read["images"][0]["suspicions"] == []
+    assert read["images"][1]["suspicions"][0]["kind"] == "inverted"
+    assert read["unreadable"] == [{"name": "cut.png", "reason": "is damaged"}]
+    assert read["not_images"] == ["labels.csv"]
+
+
+def test_docstring_examples():
+    failed, tried = doctest.testmod(report)
+    assert tried
+    assert not failed

@@ -5,9 +5,10 @@
 >>> phantom_task(64, train=4, val=2, test=2).train.images.shape
 torch.Size([4, 1, 64, 64])
 
-Reading image files needs Pillow and tqdm: ``pip install "anatpaste_aug[datasets]"``.
+Reading image files needs Pillow and tqdm, and pydicom for DICOM: ``pip install "anatpaste_aug[datasets]"``.
 """
 
+from anatpaste_aug.datasets.dicom import read_dicom_gray
 from anatpaste_aug.datasets.images import load_images, read_gray
 from anatpaste_aug.datasets.phantom import FINDINGS, Phantom, PhantomBatch, phantom_batch, phantom_radiograph
 from anatpaste_aug.datasets.records import DatasetError, Record
@@ -30,6 +31,7 @@ __all__ = [
     "phantom_batch",
     "phantom_radiograph",
     "phantom_task",
+    "read_dicom_gray",
     "read_gray",
     "split_zhanglab",
     "zhanglab_task",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from anatpaste_aug.datasets.dicom import is_dicom, read_dicom_gray
 from anatpaste_aug.datasets.records import DatasetError, Record
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def read_gray(path: str | os.PathLike[str], size: int | None = None) -> npt.NDAr
     Colour becomes grey as Pillow's "L" does it (ITU-R 601 luma). Of an image with transparency, what shows on black.
     16 bits become 8 by scaling: 65535 is white, or 4095 where no pixel is brighter, since 12-bit radiographs are
     commonly stored so. The EXIF orientation is applied. The file itself is never changed.
+    DICOM, told by its content or the suffix ``.dcm``, is read as :func:`read_dicom_gray` says.
 
     Args:
-        path: any format that Pillow reads; the first frame of several.
+        path: DICOM, or any format that Pillow reads; the first frame of several.
         size: side of the square that the image is resized to, the aspect ratio not being kept (as in the paper);
             bilinear and antialiased, which is Pillow's ``BILINEAR``. None leaves the size as it is.
 
@@ -36,7 +38,7 @@ def read_gray(path: str | os.PathLike[str], size: int | None = None) -> npt.NDAr
     Raises:
         DatasetError: the file is missing, empty, truncated or no image; the message names it and says why.
         ValueError: ``size`` below 1.
-        ImportError: without Pillow.
+        ImportError: without Pillow, or without pydicom for DICOM.
     """
     if size is not None and size < 1:
         raise ValueError(f"size={size}: expected a side of at least 1 pixel")
@@ -45,9 +47,12 @@ def read_gray(path: str | os.PathLike[str], size: int | None = None) -> npt.NDAr
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
-            gray = _to_gray(ImageOps.exif_transpose(image))
-    except (MemoryError, ImportError):
+        if is_dicom(path):
+            gray = Image.fromarray(read_dicom_gray(path))
+        else:
+            with Image.open(path) as image:
+                gray = _to_gray(ImageOps.exif_transpose(image))
+    except (MemoryError, ImportError, DatasetError):
         raise
     except Exception as error:  # what decoders raise on a damaged file is not limited to OSError
         raise DatasetError(f"{path} {_reason(path, error)}") from error

@@ -1,0 +1,131 @@
+"""DICOM radiographs to 8-bit grey, as a viewer shows them: decompressed, rescaled, windowed, bones bright."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from anatpaste_aug.datasets.records import DatasetError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+__all__ = ["is_dicom", "read_dicom_gray"]
+
+_PERCENTILES = (0.5, 99.5)  # without a window: neither hot pixels nor a lead marker should set the scale
+
+
+def is_dicom(path: str | os.PathLike[str]) -> bool:
+    """Whether a file says that it is DICOM: ``DICM`` at byte 128, or the suffix ``.dcm`` or ``.dicom``."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(132)
+    except OSError:
+        return False
+    return head[128:] == b"DICM" or (bool(head) and Path(path).suffix.lower() in (".dcm", ".dicom"))
+
+
+def read_dicom_gray(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """Read a DICOM image as 8-bit grey.
+
+    The steps are those of the DICOM standard (PS3.3, C.11), each computed by pydicom: modality LUT or rescale slope
+    and intercept, then the first VOI LUT or window, whose ends become black and white. Without either, 8 bits stay as
+    they are, and more bits are stretched from the 0.5th to the 99.5th percentile, padding pixels not counted.
+    MONOCHROME1 is inverted, so that bones are bright. Colour (RGB, YBR, palette) becomes grey as Pillow's "L".
+
+    Args:
+        path: a DICOM file. Uncompressed, deflated, RLE, JPEG baseline and JPEG 2000 need pydicom and Pillow alone;
+            JPEG Lossless and JPEG-LS need a decoder for pydicom, such as ``pip install python-gdcm``. Of several
+            frames the first is read.
+
+    Returns:
+        H×W uint8 array, 0 black to 255 white.
+
+    Raises:
+        DatasetError: the file cannot be read, is not DICOM, holds no image, is damaged, or is compressed in a way for
+            which no decoder is installed; the message names it and says why.
+        ImportError: without pydicom.
+    """
+    try:
+        import pydicom
+    except ImportError as error:
+        raise ImportError('reading DICOM needs pydicom: pip install "anatpaste_aug[datasets]"') from error
+    try:
+        dataset = pydicom.dcmread(path)
+    except pydicom.errors.InvalidDicomError as error:
+        raise DatasetError(f"{path} is not DICOM: no DICM at byte 128; restore the file, or rename it") from error
+    except Exception as error:  # what a parser raises on a damaged file is not limited to OSError
+        raise DatasetError(f"{path} cannot be read as DICOM: {error}") from error
+    if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        kind = getattr(dataset.get("SOPClassUID"), "name", "of an unknown kind")
+        raise DatasetError(f"{path} holds no image: it is DICOM without pixel data ({kind}); leave it out")
+    try:
+        unit = _unit(dataset)
+    except (MemoryError, ImportError):
+        raise
+    except Exception as error:
+        raise DatasetError(f"{path} {_reason(dataset, error)}") from error
+    gray: npt.NDArray[np.uint8] = np.rint(unit * 255).astype(np.uint8)
+    return gray
+
+
+def _unit(dataset: "Dataset") -> npt.NDArray[Any]:
+    """H×W in [0, 1] of the first frame."""
+    from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+
+    stored = pixel_array(dataset, index=0)
+    if stored.ndim == 3:
+        return _luma(stored)
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        return _luma(apply_color_lut(stored, dataset))
+    values = apply_modality_lut(stored, dataset)
+    shown, black, white = _window(values, dataset)
+    if black == white:
+        black, white = _limits(shown, stored, dataset)
+    unit = np.clip((shown - black) / ((white - black) or 1), 0, 1)
+    return 1 - unit if dataset.PhotometricInterpretation == "MONOCHROME1" else unit
+
+
+def _window(values: npt.NDArray[Any], dataset: "Dataset") -> tuple[npt.NDArray[Any], float, float]:
+    """The values after the VOI LUT or window, and what it shows as black and white; (0, 0) where there is neither."""
+    from pydicom.pixels import apply_voi, apply_windowing
+
+    if table := dataset.get("VOILUTSequence"):
+        entries, first, _ = table[0].LUTDescriptor
+        # pydicom indexes in the type of the LUT's values: 4096 entries of 8 bits would wrap around.
+        table[0].LUTDescriptor = [entries, first, 16]
+        curve = apply_voi(first + np.arange(entries or 2**16), dataset)
+        return apply_voi(np.rint(values).astype(np.int64), dataset), float(curve.min()), float(curve.max())
+    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
+        return values, 0, 0
+    with np.errstate(over="ignore"):
+        black, white = apply_windowing(np.array([-1e9, 1e9]), dataset).tolist()
+        return apply_windowing(values, dataset), black, white
+
+
+def _limits(values: npt.NDArray[Any], stored: npt.NDArray[Any], dataset: "Dataset") -> tuple[float, float]:
+    """Black and white of an image without a window."""
+    if dataset.get("BitsStored") == 8 and values.min() >= 0 and values.max() <= 255:
+        return 0, 255
+    padding = dataset.get("PixelPaddingValue")
+    counted = values if padding is None else values[stored != padding]
+    low, high = np.percentile(counted if counted.size else values, _PERCENTILES)
+    return float(low), float(high)
+
+
+def _luma(colour: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """H×W in [0, 1] of H×W×3, the grey levels being Pillow's."""
+    from PIL import Image
+
+    if colour.dtype != np.uint8:
+        colour = np.rint(colour * (255 / np.iinfo(colour.dtype).max)).astype(np.uint8)
+    return np.asarray(Image.fromarray(colour[..., :3]).convert("L")) / 255
+
+
+def _reason(dataset: "Dataset", error: Exception) -> str:
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if isinstance(error, RuntimeError | NotImplementedError) and "missing dependencies" in str(error):
+        return f"is compressed as {syntax.name}, for which pydicom has no decoder here: pip install python-gdcm"
+    return f"is damaged or of a kind that cannot be read ({getattr(syntax, 'name', 'no transfer syntax')}): {error}"

@@ -43,7 +43,7 @@ class ChexpertIndex:
     """The frontal images of one download that are normal or abnormal, of every view.
 
     ``root`` is the folder that holds ``train.csv``; ``records`` are relative to it and sorted by path. ``rows`` counts
-    the rows of both files, and ``contradictory`` the images with No Finding and a disease, which are neither.
+    all images that both files list, and ``contradictory`` those with No Finding and a disease, which are neither.
     Iterating, or ``len``, is over the records.
     """
 
@@ -88,14 +88,17 @@ def index_chexpert(root: str | os.PathLike[str]) -> ChexpertIndex:
         table = folder / f"{source}.csv"
         rows[source] = 0
         for line, values in read_rows(table, (*_ABOUT, *_LABELS)):
-            rows[source] += 1
             path, side, view, sex, age = values[: len(_ABOUT)]
             match = _PATH.fullmatch(path)
             if match is None or match[2] != source:
                 raise DatasetError(f"{table}, line {line}: Path={path!r}, expected {source}/patient00001/study1/...")
             path = match[1]
-            if (first := seen.setdefault(path, hash(values))) != hash(values):
-                raise DatasetError(f"{table}, line {line}: a second row about {path}, with other values")
+            if path in seen:
+                if seen[path] != hash(values):
+                    raise DatasetError(f"{table}, line {line}: a second row about {path}, with other values")
+                continue
+            seen[path] = hash(values)
+            rows[source] += 1
             if (labels := values[len(_ABOUT) :]) not in known:
                 known[labels] = _classify(labels, f"{table}, line {line}")
             if side not in ("Frontal", "Lateral"):
@@ -103,7 +106,8 @@ def index_chexpert(root: str | os.PathLike[str]) -> ChexpertIndex:
             label, findings = known[labels]
             contradictory += label is None and "No Finding" in findings
             if label is not None and side == "Frontal":
-                records.append(Record(path, label, match[3], source, view or None, sex or None, parse_age(age), findings))
+                about = (view or None, sex or None, parse_age(age))
+                records.append(Record(path, label, match[3], source, *about, findings))
     return ChexpertIndex(folder, tuple(sorted(records, key=lambda record: record.path)), rows, contradictory)
 
 
@@ -176,11 +180,12 @@ def split_chexpert(
     short = len(test_normal) < count or (len(test_ill) < count if overall else min(positives.values()) < count)
     kind = "reduced" if short else "own" if count != 300 or views != "PA" or exclude_support_devices else "paper"
     asked = f" ({count} normal + {count} {'abnormal' if overall else 'of each disease'} asked for)" if short else ""
-    devices = " without support devices" if exclude_support_devices else ""
+    devices = ", normals without support devices" if exclude_support_devices else ""
+    diseases = ", ".join(f"{disease} {n}" for disease, n in positives.items())
     text = (
-        f"{kind} protocol{asked}: {len(train)} normal {views} images of train{devices} train (the paper: {PAPER_TRAIN}), "
-        f"{_said(test)} of other patients of train test ({', '.join(f'{k} {n}' for k, n in positives.items())}), "
-        f"{_said(val)} of valid validate; normal + abnormal, by patient"
+        f"{kind} protocol{asked}, by patient, {views} views{devices}; normal + abnormal: training {len(train)} + 0 of "
+        f"train.csv (the paper: {PAPER_TRAIN} + 0), test {_said(test)} of other patients of train.csv ({diseases}), "
+        f"validation {_said(val)} of valid.csv"
     )
     return Split("chexpert", text, int(seed), tuple(train), tuple(val), tuple(test))
 

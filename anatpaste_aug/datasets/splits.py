@@ -5,11 +5,11 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from anatpaste_aug.datasets.parallel import on_all, some_of
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.files import atomic_path
 
@@ -99,10 +99,10 @@ class Split:
         except DatasetError as error:
             raise DatasetError(f"split file {path}: {error}. Make the split again") from error
 
-    def verify(self, root: str | os.PathLike[str]) -> None:
+    def verify(self, root: str | os.PathLike[str], *, progress: bool = False) -> None:
         """Check that every image of the split lies under ``root``, the folder its paths are relative to.
 
-        The content of an image whose record tells its SHA-256 is checked too.
+        The content of an image whose record tells its SHA-256 is checked too; ``progress`` shows a bar meanwhile.
 
         Raises:
             DatasetError: ``root`` or images are missing, or images are not the same; says how many, and the first ones.
@@ -112,28 +112,29 @@ class Split:
         records = self.records()
         if missing := [record.path for record in records if not (root / record.path).is_file()]:
             raise DatasetError(
-                f"{len(missing)} of the split's {len(records)} images are missing in {root}: {_first(missing)}. "
+                f"{len(missing)} of the split's {len(records)} images are missing in {root}: {some_of(missing)}. "
                 "Complete the download, or give the folder that the paths are relative to"
             )
         known = [record for record in records if record.sha256]
-        hashes = _hashes(root, known)
+        hashes = _hashes(root, known, progress)
         if other := [r.path for r, found in zip(known, hashes, strict=True) if found != r.sha256]:
             raise DatasetError(
                 f"{len(other)} of the split's {len(records)} images in {root} are not the ones it was made with (their "
-                f"SHA-256 differs): {_first(other)}. Download them again, or make a split of your own"
+                f"SHA-256 differs): {some_of(other)}. Download them again, or make a split of your own"
             )
 
-    def hashed(self, root: str | os.PathLike[str]) -> "Split":
+    def hashed(self, root: str | os.PathLike[str], *, progress: bool = False) -> "Split":
         """The same split with the SHA-256 of every file, so that :meth:`verify` finds other images elsewhere.
 
         Raises:
             DatasetError: as :meth:`verify`.
         """
-        self.verify(root)
-        parts = {part: getattr(self, part) for part in _PARTS}
-        hashes = iter(_hashes(Path(root), self.records()))
-        hashed = {part: tuple(replace(r, sha256=next(hashes)) for r in records) for part, records in parts.items()}
-        return replace(self, **hashed)
+        self.verify(root, progress=progress)  # what is known is right then
+        unknown = [record for record in self.records() if record.sha256 is None]
+        hashes = _hashes(Path(root), unknown, progress)
+        new = {r.path: replace(r, sha256=found) for r, found in zip(unknown, hashes, strict=True)}
+        train, val, test = (tuple([new.get(r.path, r) for r in part]) for part in (self.train, self.val, self.test))
+        return replace(self, train=train, val=val, test=test)
 
 
 def _parse(cls: type[Split], content: Any) -> Split:
@@ -165,17 +166,15 @@ def _parse_records(part: str, rows: Any) -> tuple[Record, ...]:
     return tuple(records)
 
 
-def _hashes(root: Path, records: Sequence[Record]) -> list[str]:
+def _hashes(root: Path, records: Sequence[Record], progress: bool) -> list[str]:
     def sha256(record: Record) -> str:
-        with (root / record.path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with (root / record.path).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DatasetError(f"{root / record.path}: {error.strerror or error}") from error
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
-        return list(pool.map(sha256, records))
-
-
-def _first(paths: Sequence[str]) -> str:
-    return ", ".join(paths[:5]) + (", ..." if len(paths) > 5 else "")
+    return on_all(sha256, records, noun="files", progress=progress)
 
 
 def by_patient(records: Sequence[Record], seed: int) -> list[list[Record]]:

@@ -13,7 +13,8 @@ from anatpaste_aug.datasets import Split
 from anatpaste_aug.detection import load_checkpoint
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-ZHANGLAB = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data")) / "zhanglab"
+DATA = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data"))
+ZHANGLAB = DATA / "zhanglab"
 TINY = {"image_size": 32, "batch_size": 4, "updates": 2, "updates_per_epoch": 1}
 WRITTEN = {
     "checkpoint.pt",
@@ -72,10 +73,36 @@ def test_run_on_real_radiographs_writes_a_split_that_reads_back(tmp_path, monkey
     assert "development figures" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no real radiographs at {DATA}; set ANATPASTE_DATA")
+@pytest.mark.parametrize(
+    ("arguments", "group"),
+    [
+        (["chexpert", "--exclude-support-devices"], "Pleural Effusion: AUROC"),
+        (["rsna", "--views", "all"], "PA: AUROC"),
+    ],
+)
+def test_a_run_on_a_raw_layout_is_repeated_from_its_split(arguments, group, tmp_path, monkeypatch, capsys):
+    common = ["--dataset", *arguments, "--root", DATA, "--cache", tmp_path / "cache", "--name", "NIH images, stand-in"]
+    run_paper(monkeypatch, *common, "--out", tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert "NIH images, stand-in (development split): reduced protocol" in printed
+    assert group in printed
+    groups = json.loads((tmp_path / "run" / "metrics.json").read_text())["groups"]["best"]
+    assert all((found["auroc"] is None) == (min(found["normal"], found["abnormal"]) < 10) for found in groups.values())
+    again = ["--split", tmp_path / "run" / "split.json", "--split-seed", "5", "--out", tmp_path / "again"]
+    run_paper(monkeypatch, *common, *again)
+    splits = [(tmp_path / run / "split.json").read_text() for run in ("run", "again")]
+    assert splits[0] == splits[1]
+    scores = [(tmp_path / run / "scores.csv").read_text() for run in ("run", "again")]
+    assert scores[0] == scores[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--dataset", "zhanglab"], "needs --root"),
+        (["--views", "all"], "--views needs --dataset chexpert or rsna"),
+        (["--dataset", "rsna", "--root", "x", "--download"], "--download needs --dataset zhanglab"),
         (["--root", "somewhere"], "needs --dataset zhanglab"),
         (["--dataset", "chestxray"], "invalid choice"),
     ],

@@ -1,5 +1,6 @@
 """Unpacking a zip archive that somebody else made."""
 
+import errno
 import shutil
 import stat
 import zipfile
@@ -21,14 +22,17 @@ def unzip(archive: Path, folder: Path, *, progress: bool = True) -> None:
     more than 50,000 files or 8 GiB, nothing that is packed more than 200 times.
 
     Raises:
-        DatasetError: the archive is damaged, not in order, or needs more than is free on the disk.
+        DatasetError: the archive is damaged or not in order.
+        OSError: it needs more than is free on the disk.
     """
     try:
         with zipfile.ZipFile(archive) as packed:
             members = _checked(packed)
             folder.mkdir(parents=True)
             if (free := shutil.disk_usage(folder).free) < (needed := sum(member.file_size for member in members)):
-                raise DatasetError(f"unpacking needs {needed:,} bytes, and {folder} has {free:,} free: make room")
+                raise OSError(
+                    errno.ENOSPC, f"unpacking needs {needed:,} bytes, {free:,} are free: make room", str(folder)
+                )
             for member in progress_bar(members, len(members), "unpacking", "files", progress):
                 target = folder.joinpath(*PurePosixPath(member.filename).parts)
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -59,9 +59,10 @@ class ChexpertIndex:
         return len(self.records)
 
     @property
-    def is_complete(self) -> bool:
-        """Whether both files have as many rows as the published ones."""
-        return self.rows == PUBLISHED_ROWS
+    def missing(self) -> str:
+        """How the set differs from the published one, in words; empty for the complete one."""
+        rows = PUBLISHED_ROWS.items()
+        return ", ".join(f"{self.rows[s]:,} of {n:,} images in {s}.csv" for s, n in rows if self.rows[s] != n)
 
 
 def index_chexpert(root: str | os.PathLike[str]) -> ChexpertIndex:
@@ -192,9 +193,10 @@ def split_chexpert(
 
 def _classify(labels: Sequence[str], where: str) -> tuple[int | None, tuple[str, ...]]:
     """Label (None: neither) and the findings that are present."""
-    if strange := [value for value in labels if value not in _VALUES]:
-        raise DatasetError(f"{where}: label {strange[0]!r}, expected 1, 0, -1 or blank")
-    findings = tuple(name for name, value in zip(_LABELS, labels, strict=True) if _VALUES[value] == 1)
+    values = [_VALUES.get(text) for text in labels]
+    if None in values:
+        raise DatasetError(f"{where}: label {labels[values.index(None)]!r}, expected 1, 0, -1 or blank")
+    findings = tuple([name for name, value in zip(_LABELS, values, strict=True) if value == 1])
     ill = not set(DISEASES).isdisjoint(findings)
     if "No Finding" in findings:
         return (None, findings) if ill else (0, findings[1:])

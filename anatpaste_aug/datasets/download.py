@@ -46,8 +46,9 @@ def download_zhanglab(root: str | os.PathLike[str], *, url: str = ZHANGLAB_URL, 
         The folder that holds ``train`` and ``test``, as `zhanglab_task` takes it.
 
     Raises:
-        DatasetError: the server doesn't answer or sends something else, the disk is too small, or the archive is
-            damaged, dangerous or not complete; the message says what to do.
+        DatasetError: the server doesn't answer or sends something else, the disk is too small for the archive, or that
+            is damaged, dangerous or not complete; the message says what to do.
+        OSError: the archive cannot be unpacked for lack of room; it stays.
         ImportError: without tqdm where ``progress`` is asked for.
     """
     return _fetch(Path(root), url, PUBLISHED_COUNTS, progress)
@@ -109,6 +110,7 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
     path = Path(path)
     part = path.with_name(path.name + ".part")
     failures = 0
+    most = part.stat().st_size if part.exists() else 0
     with _bar(path.name, progress) as show:
         while True:
             before = part.stat().st_size if part.exists() else 0
@@ -126,8 +128,9 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
                     raise DatasetError(f"cannot download {url}: {reason}. Is the address right?") from error
             except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
                 reason = str(getattr(error, "reason", error))
-            came = part.exists() and part.stat().st_size > before
-            failures = 0 if came else failures + 1
+            came = part.stat().st_size if part.exists() else 0
+            failures = 0 if came > most else failures + 1  # a server without ranges may never get further
+            most = max(most, came)
             if failures >= tries:
                 raise DatasetError(f"cannot download {url}: {reason}. Call again to go on where it stopped")
             time.sleep(_PAUSE * 2**failures)

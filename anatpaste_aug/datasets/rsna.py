@@ -51,9 +51,10 @@ class RsnaIndex:
         return len(self.records)
 
     @property
-    def is_complete(self) -> bool:
-        """Whether every class has as many images as published."""
-        return Counter(record.findings[0] if record.label else "Normal" for record in self.records) == PUBLISHED_COUNTS
+    def missing(self) -> str:
+        """How the set differs from the published one, in words; empty for the complete one."""
+        found = Counter(record.findings[0] if record.label else "Normal" for record in self.records)
+        return ", ".join(f"{found[c]:,} of {n:,} {c}" for c, n in PUBLISHED_COUNTS.items() if found[c] != n)
 
 
 def index_rsna(

@@ -2,20 +2,19 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from anatpaste_aug.datasets.cache import cached_images
-from anatpaste_aug.datasets.chexpert import DISEASES, index_chexpert, split_chexpert
+from anatpaste_aug.datasets.chexpert import DISEASES, ChexpertIndex, index_chexpert, split_chexpert
 from anatpaste_aug.datasets.images import load_images
 from anatpaste_aug.datasets.phantom import FINDINGS, phantom_batch
 from anatpaste_aug.datasets.records import DatasetError
-from anatpaste_aug.datasets.rsna import ABNORMAL, index_rsna, split_rsna
+from anatpaste_aug.datasets.rsna import ABNORMAL, RsnaIndex, index_rsna, split_rsna
 from anatpaste_aug.datasets.splits import Split
-from anatpaste_aug.datasets.zhanglab import index_zhanglab, split_zhanglab
+from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab, split_zhanglab
 
 __all__ = ["DetectionTask", "Subset", "chexpert_task", "phantom_task", "rsna_task", "zhanglab_task"]
 
@@ -160,7 +159,7 @@ def zhanglab_task(
     """
     index = index_zhanglab(root)
     split = _same(split, "zhanglab") or split_zhanglab(index, seed)
-    return _task(index.root, split, size, name, index.is_complete, ("bacteria", "virus"), cache, progress)
+    return _task(index, split, size, name, ("bacteria", "virus"), cache, progress)
 
 
 def chexpert_task(
@@ -197,7 +196,7 @@ def chexpert_task(
     split = _same(split, "chexpert") or split_chexpert(
         index, seed, protocol=protocol, views=views, exclude_support_devices=exclude_support_devices
     )
-    return _task(index.root, split, size, name, index.is_complete, DISEASES, cache, progress)
+    return _task(index, split, size, name, DISEASES, cache, progress)
 
 
 def rsna_task(
@@ -228,7 +227,7 @@ def rsna_task(
     """
     index = index_rsna(root, cache=cache, progress=progress)
     split = _same(split, "rsna") or split_rsna(index, seed, views=views)
-    return _task(index.root, split, size, name, index.is_complete, ABNORMAL, cache, progress)
+    return _task(index, split, size, name, ABNORMAL, cache, progress)
 
 
 def _same(split: Split | None, dataset: str) -> Split | None:
@@ -240,24 +239,27 @@ def _same(split: Split | None, dataset: str) -> Split | None:
 
 
 def _task(
-    root: Path,
+    index: ZhanglabIndex | ChexpertIndex | RsnaIndex,
     split: Split,
     size: int,
     name: str,
-    is_complete: bool,
     findings: tuple[str, ...],
     cache: _Path | None,
     progress: bool,
 ) -> DetectionTask:
+    root = index.root
     split = split.hashed(root, progress=progress)
     if cache is None:
         images = load_images(root, split.records(), size, progress=progress)
     else:
         images = cached_images(cache, split.dataset, root, split.records(), size, progress=progress)
     kind, note = "", ""
-    if not is_complete:
+    if index.missing:
         kind = " (development split)"
-        note = "Not the complete published set: development figures, not to be compared with published ones."
+        note = (
+            f"Not the complete published set ({index.missing}): development figures, not to be compared with published "
+            "ones."
+        )
     elif not split.protocol.startswith("paper protocol"):
         kind = " (own protocol)"
         note = "Not the paper's protocol: figures are not to be compared with published ones."

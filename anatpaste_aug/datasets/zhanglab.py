@@ -58,7 +58,13 @@ class ZhanglabIndex:
     @property
     def is_complete(self) -> bool:
         """Whether every set has as many images as the published one."""
-        return count_zhanglab(self.records) == PUBLISHED_COUNTS
+        return not self.missing
+
+    @property
+    def missing(self) -> str:
+        """How the set differs from the published one, in words; empty for the complete one."""
+        sizes = count_zhanglab(self.records)
+        return "" if sizes == PUBLISHED_COUNTS else f"{_said(sizes)} instead of {_said(PUBLISHED_COUNTS)} images"
 
 
 def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:

@@ -80,7 +80,7 @@ def test_a_size_that_lies_is_not_written_beyond(tmp_path):
 
 def test_no_room(tmp_path, monkeypatch):
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda folder: type("usage", (), {"free": 4}))
-    with pytest.raises(DatasetError, match=r"unpacking needs 5 bytes, and .* has 4 free: make room"):
+    with pytest.raises(OSError, match="unpacking needs 5 bytes, 4 are free: make room"):
         unzip(pack(tmp_path / "a.zip", [("a", b"12345")]), tmp_path / "out", progress=False)
 
 

@@ -139,6 +139,13 @@ def test_a_server_that_sends_nothing_is_given_up(tmp_path, server):
     get(tmp_path, server)
 
 
+def test_a_server_without_ranges_that_always_cuts_is_given_up(tmp_path, server):
+    server.ranges, server.cut = False, 5000
+    with pytest.raises(DatasetError, match="the connection was cut"):
+        get(tmp_path, server)
+    assert len(server.asked) == 6
+
+
 @pytest.mark.parametrize(("status", "times", "message"), [(404, 1, "404 Not Found. Is"), (503, 5, "answers 503")])
 def test_errors_of_the_server(tmp_path, server, status, times, message):
     server.status = status

@@ -67,7 +67,8 @@ PATIENTS = [("a", NORMAL, "PA", "051Y"), ("b", OPACITY, "AP", "73"), ("c", OTHER
 def test_index(tmp_path, end):
     index = index_rsna(make(tmp_path / "rsna", PATIENTS, end).parent, progress=False)
     assert index.root == tmp_path / "rsna"
-    assert not index.is_complete
+    missing = "2 of 8,851 Normal, 1 of 11,821 No Lung Opacity / Not Normal, 1 of 6,012 Lung Opacity"
+    assert index.missing == missing
     where = "stage_2_train_images"
     assert list(index) == [
         Record(f"{where}/a.dcm", 0, "a", "train", view="PA", sex="F", age=51),
@@ -176,6 +177,13 @@ def test_a_damaged_cache_is_made_again(tmp_path, content):
     index = index_rsna(tmp_path, cache=tmp_path, progress=False)
     assert [record.view for record in index] == ["PA", "AP", "PA", None]
     assert len(json.loads((tmp_path / "rsna-headers.json").read_text())) == 4
+
+
+def test_the_complete_set_misses_nothing():
+    classes = [(NORMAL, 0, 8851), (OTHER, 1, 11821), (OPACITY, 1, 6012)]
+    made = tuple(Record("a", label, "a", "train", findings=(name,)) for name, label, n in classes for _ in range(n))
+    assert rsna.RsnaIndex(ROOT, made).missing == ""
+    assert rsna.RsnaIndex(ROOT, made[1:]).missing == "8,850 of 8,851 Normal"
 
 
 # the split

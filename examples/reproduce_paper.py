@@ -1,7 +1,7 @@
 """AnatPaste's detection pipeline from radiographs to an AUROC (Sato et al., arXiv 2205.04282).
 
     python examples/reproduce_paper.py                                      # phantom radiographs, a few minutes
-    python examples/reproduce_paper.py --dataset zhanglab --root DOWNLOAD   # real ones
+    python examples/reproduce_paper.py --dataset zhanglab --root DOWNLOAD   # real ones; also chexpert, rsna
 
 A ResNet-18 learns to tell normal radiographs from their AnatPaste augmentations; a kernel density estimate over its
 features of the normal training images then scores the test images. Everything goes into a run folder; open its
@@ -21,7 +21,15 @@ import torch
 from tqdm import tqdm
 
 from anatpaste_aug import AnatPasteTransform
-from anatpaste_aug.datasets import DetectionTask, phantom_task, zhanglab_task
+from anatpaste_aug.datasets import (
+    DetectionTask,
+    Split,
+    chexpert_task,
+    download_zhanglab,
+    phantom_task,
+    rsna_task,
+    zhanglab_task,
+)
 from anatpaste_aug.detection import (
     GaussianKDE,
     Progress,
@@ -29,6 +37,7 @@ from anatpaste_aug.detection import (
     ScoreScaler,
     TrainConfig,
     TrainResult,
+    auroc,
     best_f1_threshold,
     environment,
     evaluate,
@@ -56,11 +65,31 @@ PRESETS = {
     "smoke": {"image_size": 64, "batch_size": 16, "updates": 30, "updates_per_epoch": 15},
 }
 
+REAL = ("zhanglab", "chexpert", "rsna")
+# Which datasets an option is for.
+OPTIONS = {
+    "root": REAL,
+    "cache": REAL,
+    "split": REAL,
+    "name": REAL,
+    "download": ("zhanglab",),
+    "views": ("chexpert", "rsna"),
+    "per_disease": ("chexpert",),
+    "exclude_support_devices": ("chexpert",),
+}
+
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", choices=("phantom", "zhanglab"), default="phantom")
+    parser.add_argument("--dataset", choices=("phantom", *REAL), default="phantom")
     parser.add_argument("--root", type=Path, help="folder of the raw download; not needed for phantoms")
+    parser.add_argument("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
+    parser.add_argument("--cache", type=Path, help="folder that keeps decoded images for the next run")
+    parser.add_argument("--views", choices=("PA", "all"), help="chexpert, rsna: default PA, as in the paper")
+    parser.add_argument("--per-disease", action="store_true", help="chexpert: test on 300 images of each disease")
+    parser.add_argument("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
+    parser.add_argument("--name", help="how results name the data, where it is not the published set")
+    parser.add_argument("--split", type=Path, help="split.json of another run, to repeat its split")
     parser.add_argument("--preset", choices=PRESETS, help="default: demo for phantoms, cpu for a dataset")
     parser.add_argument("--backbone", default="resnet18", help="any timm model name")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the augmentations")
@@ -68,8 +97,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
     arguments = parser.parse_args()
-    if (arguments.dataset == "phantom") != (arguments.root is None):
-        parser.error("--dataset zhanglab needs --root DIR, and --root needs --dataset zhanglab")
+    if arguments.dataset != "phantom" and arguments.root is None:
+        parser.error(f"--dataset {arguments.dataset} needs --root DIR")
+    for option, datasets in OPTIONS.items():
+        if getattr(arguments, option) and arguments.dataset not in datasets:
+            parser.error(f"--{option.replace('_', '-')} needs --dataset {' or '.join(datasets)}")
     arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "cpu")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     arguments.out = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.preset}-{stamp}"
@@ -81,7 +113,25 @@ def parse_arguments() -> argparse.Namespace:
 def load_task(arguments: argparse.Namespace, size: int) -> DetectionTask:
     if arguments.dataset == "phantom":
         return phantom_task(size, seed=arguments.split_seed)
-    return zhanglab_task(arguments.root, size, seed=arguments.split_seed)
+    options = {"seed": arguments.split_seed, "cache": arguments.cache}
+    if arguments.split:
+        options["split"] = Split.load(arguments.split)
+    if arguments.name:
+        options["name"] = arguments.name
+    if arguments.dataset == "zhanglab":
+        if arguments.download:
+            download_zhanglab(arguments.root)
+        return zhanglab_task(arguments.root, size, **options)
+    options["views"] = arguments.views or "PA"
+    if arguments.dataset == "rsna":
+        return rsna_task(arguments.root, size, **options)
+    return chexpert_task(
+        arguments.root,
+        size,
+        protocol="diseases" if arguments.per_disease else "overall",
+        exclude_support_devices=arguments.exclude_support_devices,
+        **options,
+    )
 
 
 def train_with_bar(config: TrainConfig, task: DetectionTask, transform: AnatPasteTransform) -> TrainResult:
@@ -114,6 +164,18 @@ def score(result: TrainResult, weights: str, task: DetectionTask) -> tuple[torch
     return tuple(kde.score(extract_features(model, part.images)).cpu() for part in (task.val, task.test))
 
 
+def score_groups(task: DetectionTask, scores: torch.Tensor) -> dict[str, dict[str, float | int | None]]:
+    """Each finding against all normals, and each view; fewer than 10 images of a class give no AUROC."""
+    table = {}
+    for name, mask in task.groups().items():
+        labels = task.test.labels[mask]
+        abnormal = int(labels.sum())
+        normal = len(labels) - abnormal
+        value = auroc(labels, scores[mask]) if min(normal, abnormal) >= 10 else None
+        table[name] = {"normal": normal, "abnormal": abnormal, "auroc": value}
+    return table
+
+
 def main() -> None:
     start = time.perf_counter()
     arguments = parse_arguments()
@@ -134,12 +196,13 @@ def main() -> None:
     transform = AnatPasteTransform()
     result = train_with_bar(config, task, transform)
 
-    rows, columns, extra = [], {}, {}
+    rows, columns, extra, groups = [], {}, {}, {}
     for weights in ("best", "last"):
         val_scores, test_scores = score(result, weights, task)
         threshold = best_f1_threshold(task.val.labels, val_scores)
         scaler = ScoreScaler.fit(val_scores)
         columns[weights] = test_scores
+        groups[weights] = score_groups(task, test_scores)
         columns[f"{weights}_scaled"] = scaler.transform(test_scores)
         scaled_threshold = float(scaler.transform([threshold])[0])
         extra[weights] = {"threshold": threshold, "scaled_threshold": scaled_threshold, **dataclasses.asdict(scaler)}
@@ -153,6 +216,7 @@ def main() -> None:
     about = {
         "protocol": task.protocol,
         "note": task.note,
+        "groups": groups,
         "seconds": seconds,
         "environment": environment(config.device),
     }
@@ -188,6 +252,9 @@ def main() -> None:
         seconds=seconds,
     )
     print(results_table(rows))
+    for name, group in groups["best"].items():
+        value = "too few for an AUROC" if group["auroc"] is None else f"AUROC {group['auroc']:.3f}"
+        print(f"{name}: {value} (best weights, {group['normal']} normal + {group['abnormal']} abnormal)")
     if task.note:
         print(task.note)
     print(f"report: {report}")

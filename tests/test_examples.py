@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from anatpaste_aug.datasets import Split
+from anatpaste_aug.datasets.chexpert import DISEASES
 from anatpaste_aug.detection import load_checkpoint
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-ZHANGLAB = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data")) / "zhanglab"
+DATA = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data"))
+ZHANGLAB = DATA / "zhanglab"
 TINY = {"image_size": 32, "batch_size": 4, "updates": 2, "updates_per_epoch": 1}
 WRITTEN = {
     "checkpoint.pt",
@@ -72,10 +74,45 @@ def test_run_on_real_radiographs_writes_a_split_that_reads_back(tmp_path, monkey
     assert "development figures" in capsys.readouterr().out
 
 
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real radiographs at {DATA}; set ANATPASTE_DATA")
+
+
+def groups_of(run):
+    groups = json.loads((run / "metrics.json").read_text())["groups"]["best"]
+    assert all((found["auroc"] is None) == (min(found["normal"], found["abnormal"]) < 10) for found in groups.values())
+    return set(groups)
+
+
+@needs_data
+def test_a_run_on_the_chexpert_layout_is_repeated_from_its_split(tmp_path, monkeypatch, capsys):
+    arguments = ["--dataset", "chexpert", "--root", DATA, "--cache", tmp_path / "cache", "--exclude-support-devices"]
+    arguments += ["--name", "NIH images in CheXpert layout"]
+    run_paper(monkeypatch, *arguments, "--out", tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert "NIH images in CheXpert layout (development split): reduced protocol" in printed
+    assert "Pleural Effusion: AUROC 0." in printed
+    assert "Edema: too few for an AUROC" in printed
+    assert groups_of(tmp_path / "run") == {*DISEASES}
+    again = ["--split", tmp_path / "run" / "split.json", "--split-seed", "5", "--out", tmp_path / "again"]
+    run_paper(monkeypatch, *arguments, *again)
+    for name in ("split.json", "scores.csv"):
+        assert (tmp_path / "run" / name).read_text() == (tmp_path / "again" / name).read_text()
+
+
+@needs_data
+def test_a_run_on_the_rsna_layout_reports_views(tmp_path, monkeypatch, capsys):
+    arguments = ["--dataset", "rsna", "--root", DATA, "--views", "all", "--name", "NIH images in RSNA layout"]
+    run_paper(monkeypatch, *arguments, "--out", tmp_path / "run")
+    assert "PA: AUROC 0." in capsys.readouterr().out
+    assert groups_of(tmp_path / "run") == {"AP", "PA", "Lung Opacity", "No Lung Opacity / Not Normal"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--dataset", "zhanglab"], "needs --root"),
+        (["--views", "all"], "--views needs --dataset chexpert or rsna"),
+        (["--dataset", "rsna", "--root", "x", "--download"], "--download needs --dataset zhanglab"),
         (["--root", "somewhere"], "needs --dataset zhanglab"),
         (["--dataset", "chestxray"], "invalid choice"),
     ],

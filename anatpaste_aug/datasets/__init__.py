@@ -8,24 +8,42 @@ torch.Size([4, 1, 64, 64])
 Reading image files needs Pillow and tqdm, and pydicom for DICOM: ``pip install "anatpaste_aug[datasets]"``.
 """
 
+from anatpaste_aug.datasets.cache import cached_images
+from anatpaste_aug.datasets.chexpert import ChexpertIndex, index_chexpert, split_chexpert
 from anatpaste_aug.datasets.dicom import read_dicom_gray
+from anatpaste_aug.datasets.download import download_zhanglab
 from anatpaste_aug.datasets.images import load_images, read_gray
 from anatpaste_aug.datasets.phantom import FINDINGS, Phantom, PhantomBatch, phantom_batch, phantom_radiograph
 from anatpaste_aug.datasets.records import DatasetError, Record
+from anatpaste_aug.datasets.rsna import RsnaIndex, index_rsna, split_rsna
 from anatpaste_aug.datasets.splits import Split
-from anatpaste_aug.datasets.tasks import DetectionTask, Subset, phantom_task, zhanglab_task
+from anatpaste_aug.datasets.tasks import (
+    DetectionTask,
+    Subset,
+    chexpert_task,
+    phantom_task,
+    rsna_task,
+    zhanglab_task,
+)
 from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab, split_zhanglab
 
 __all__ = [
     "FINDINGS",
+    "ChexpertIndex",
     "DatasetError",
     "DetectionTask",
     "Phantom",
     "PhantomBatch",
     "Record",
+    "RsnaIndex",
     "Split",
     "Subset",
     "ZhanglabIndex",
+    "cached_images",
+    "chexpert_task",
+    "download_zhanglab",
+    "index_chexpert",
+    "index_rsna",
     "index_zhanglab",
     "load_images",
     "phantom_batch",
@@ -33,6 +51,9 @@ __all__ = [
     "phantom_task",
     "read_dicom_gray",
     "read_gray",
+    "rsna_task",
+    "split_chexpert",
+    "split_rsna",
     "split_zhanglab",
     "zhanglab_task",
 ]

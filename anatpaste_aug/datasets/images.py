@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from anatpaste_aug.datasets.dicom import is_dicom, read_dicom_gray
+from anatpaste_aug.datasets.parallel import on_all
 from anatpaste_aug.datasets.records import DatasetError, Record
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def load_images(
     *,
     workers: int | None = None,
     progress: bool = True,
+    out: npt.NDArray[np.uint8] | None = None,
 ) -> torch.Tensor:
     """Read all images of the records into one tensor, in the records' order.
 
@@ -80,13 +81,14 @@ def load_images(
         size: side of the square that each image is resized to, see :func:`read_gray`.
         workers: threads (Pillow decodes outside of Python's lock); by default one per processor, 16 at most.
         progress: show a progress bar.
+        out: N×1×size×size uint8 array to read into, such as a memory-mapped file; the result shares its memory.
 
     Returns:
         N×1×size×size uint8 tensor on the CPU, 0 black to 255 white.
 
     Raises:
         DatasetError: files are missing or unreadable; says how many, and names the first ones with the reason.
-        ValueError: ``size`` or ``workers`` below 1.
+        ValueError: ``size`` or ``workers`` below 1, or an ``out`` of another shape or type.
         ImportError: without Pillow, or without tqdm where ``progress`` is asked for.
 
     >>> load_images(".", [], size=64, progress=False).shape
@@ -98,29 +100,16 @@ def load_images(
     _need_pillow()
     root = Path(root)
     records = list(records)
-    images = torch.empty(len(records), 1, size, size, dtype=torch.uint8)
-    pixels = images.numpy()
+    shape = (len(records), 1, size, size)
+    pixels = np.empty(shape, np.uint8) if out is None else out
+    if pixels.shape != shape or pixels.dtype != np.uint8:
+        raise ValueError(f"out is {pixels.dtype} {pixels.shape}: expected uint8 {shape}")
 
-    def read(index: int) -> str | None:
-        try:
-            pixels[index, 0] = read_gray(root / records[index].path, size)
-        except DatasetError as error:
-            return str(error)
-        return None
+    def read(index: int) -> None:
+        pixels[index, 0] = read_gray(root / records[index].path, size)
 
-    with ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16)) as pool:
-        try:
-            answers = pool.map(read, range(len(records)))
-            failures = [answer for answer in _bar(answers, len(records), progress) if answer is not None]
-        except BaseException:  # Ctrl-C shouldn't wait for the files that are left
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    if failures:
-        shown = "\n  ".join(failures[:5]) + ("\n  ..." if len(failures) > 5 else "")
-        raise DatasetError(
-            f"{len(failures)} of {len(records)} images cannot be read; download or unpack them again:\n  {shown}"
-        )
-    return images
+    on_all(read, range(len(records)), noun="images", progress=progress, workers=workers)
+    return torch.from_numpy(pixels)
 
 
 def _to_gray(image: "Image.Image") -> "Image.Image":
@@ -163,14 +152,3 @@ def _need_pillow() -> None:
         import PIL.Image  # noqa: F401
     except ImportError as error:
         raise ImportError('reading image files needs Pillow: pip install "anatpaste_aug[datasets]"') from error
-
-
-def _bar(answers: Iterable[str | None], total: int, progress: bool) -> Iterable[str | None]:
-    if not progress:
-        return answers
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError('the progress bar needs tqdm: pip install "anatpaste_aug[datasets]"') from error
-    bar: Iterable[str | None] = tqdm(answers, total=total, desc="reading images", unit="image")
-    return bar

@@ -1,8 +1,11 @@
 """One record type for the images of every dataset, and the error for a download that is not as it should be."""
 
+import re
 from dataclasses import dataclass
 
 __all__ = ["DatasetError", "Record"]
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class DatasetError(ValueError):
@@ -22,6 +25,7 @@ class Record:
         sex: as the dataset writes it, such as ``"F"`` or ``"M"``.
         age: in years.
         findings: names of what was found, such as ``("bacteria",)``; empty where nothing is named.
+        sha256: of the file, 64 hexadecimal digits, where a split was saved with it.
 
     Raises:
         DatasetError: for a path that is empty, absolute or leaves the root, another label, an empty patient or
@@ -40,6 +44,7 @@ class Record:
     sex: str | None = None
     age: int | None = None
     findings: tuple[str, ...] = ()
+    sha256: str | None = None
 
     def __post_init__(self) -> None:
         # Records come back from files that people edit and send around: what is checked here holds everywhere.
@@ -58,3 +63,5 @@ class Record:
                 raise DatasetError(f"{name}={value!r} of {path}: expected {kind.__name__} or None")
         if type(self.findings) is not tuple or not all(isinstance(finding, str) for finding in self.findings):
             raise DatasetError(f"findings={self.findings!r} of {path}: expected a tuple of texts")
+        if self.sha256 is not None and not (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)):
+            raise DatasetError(f"sha256={self.sha256!r} of {path}: expected 64 hexadecimal digits or None")

@@ -5,10 +5,11 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from anatpaste_aug.datasets.parallel import on_all, some_of
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.files import atomic_path
 
@@ -40,7 +41,7 @@ class Split:
     def __post_init__(self) -> None:
         if abnormal := [record.path for record in self.train if record.label]:
             raise DatasetError(f"train holds {len(abnormal)} abnormal image(s), such as {abnormal[0]}: normals only")
-        paths = Counter(record.path for part in _PARTS for record in getattr(self, part))
+        paths = Counter(record.path for record in self.records())
         if twice := [path for path, count in paths.items() if count > 1]:
             raise DatasetError(f"{len(twice)} image(s) listed more than once, such as {twice[0]}")
         homes: dict[str, str] = {}
@@ -48,6 +49,10 @@ class Split:
             for record in getattr(self, part):
                 if homes.setdefault(record.patient, part) != part:
                     raise DatasetError(f"patient {record.patient} is both in {homes[record.patient]} and in {part}")
+
+    def records(self) -> tuple[Record, ...]:
+        """All images: those of train, then of val, then of test."""
+        return self.train + self.val + self.test
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Images per set and class.
@@ -94,21 +99,42 @@ class Split:
         except DatasetError as error:
             raise DatasetError(f"split file {path}: {error}. Make the split again") from error
 
-    def verify(self, root: str | os.PathLike[str]) -> None:
+    def verify(self, root: str | os.PathLike[str], *, progress: bool = False) -> None:
         """Check that every image of the split lies under ``root``, the folder its paths are relative to.
 
+        The content of an image whose record tells its SHA-256 is checked too; ``progress`` shows a bar meanwhile.
+
         Raises:
-            DatasetError: ``root`` or images are missing; says how many, and the first ones.
+            DatasetError: ``root`` or images are missing, or images are not the same; says how many, and the first ones.
         """
         if not (root := Path(root)).is_dir():
             raise DatasetError(f"{root} is not a folder: give the folder that the split's paths are relative to")
-        records = [record for part in _PARTS for record in getattr(self, part)]
+        records = self.records()
         if missing := [record.path for record in records if not (root / record.path).is_file()]:
-            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise DatasetError(
-                f"{len(missing)} of the split's {len(records)} images are missing in {root}: {shown}. "
+                f"{len(missing)} of the split's {len(records)} images are missing in {root}: {some_of(missing)}. "
                 "Complete the download, or give the folder that the paths are relative to"
             )
+        known = [record for record in records if record.sha256]
+        hashes = _hashes(root, known, progress)
+        if other := [r.path for r, found in zip(known, hashes, strict=True) if found != r.sha256]:
+            raise DatasetError(
+                f"{len(other)} of the split's {len(records)} images in {root} are not the ones it was made with (their "
+                f"SHA-256 differs): {some_of(other)}. Download them again, or make a split of your own"
+            )
+
+    def hashed(self, root: str | os.PathLike[str], *, progress: bool = False) -> "Split":
+        """The same split with the SHA-256 of every file, so that :meth:`verify` finds other images elsewhere.
+
+        Raises:
+            DatasetError: as :meth:`verify`.
+        """
+        self.verify(root, progress=progress)  # what is known is right then
+        unknown = [record for record in self.records() if record.sha256 is None]
+        hashes = _hashes(Path(root), unknown, progress)
+        new = {r.path: replace(r, sha256=found) for r, found in zip(unknown, hashes, strict=True)}
+        train, val, test = (tuple([new.get(r.path, r) for r in part]) for part in (self.train, self.val, self.test))
+        return replace(self, train=train, val=val, test=test)
 
 
 def _parse(cls: type[Split], content: Any) -> Split:
@@ -133,10 +159,22 @@ def _parse_records(part: str, rows: Any) -> tuple[Record, ...]:
         raise DatasetError(f"{part} is no list")
     records = []
     for row in rows:
-        if not isinstance(row, dict) or row.keys() != _FIELDS or not isinstance(row["findings"], list):
+        # Files of the first release have no hashes.
+        if not isinstance(row, dict) or row.keys() | {"sha256"} != _FIELDS or not isinstance(row["findings"], list):
             raise DatasetError(f"{part} holds an entry that is no record: {str(row)[:200]}")
         records.append(Record(**{**row, "findings": tuple(row["findings"])}))
     return tuple(records)
+
+
+def _hashes(root: Path, records: Sequence[Record], progress: bool) -> list[str]:
+    def sha256(record: Record) -> str:
+        try:
+            with (root / record.path).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DatasetError(f"{root / record.path}: {error.strerror or error}") from error
+
+    return on_all(sha256, records, noun="files", progress=progress)
 
 
 def by_patient(records: Sequence[Record], seed: int) -> list[list[Record]]:

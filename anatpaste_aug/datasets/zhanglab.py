@@ -17,7 +17,7 @@ from pathlib import Path
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.datasets.splits import Split, by_patient, draw
 
-__all__ = ["PUBLISHED_COUNTS", "ZhanglabIndex", "index_zhanglab", "split_zhanglab"]
+__all__ = ["PUBLISHED_COUNTS", "ZhanglabIndex", "count_zhanglab", "index_zhanglab", "split_zhanglab"]
 
 PUBLISHED_COUNTS = {"train": (1349, 3883), "test": (234, 390)}
 """(normal, pneumonia) images of the published set, with Kaggle's ``val`` counted to train."""
@@ -58,7 +58,13 @@ class ZhanglabIndex:
     @property
     def is_complete(self) -> bool:
         """Whether every set has as many images as the published one."""
-        return _sizes(self.records) == PUBLISHED_COUNTS
+        return not self.missing
+
+    @property
+    def missing(self) -> str:
+        """How the set differs from the published one, in words; empty for the complete one."""
+        sizes = count_zhanglab(self.records)
+        return "" if sizes == PUBLISHED_COUNTS else f"{_said(sizes)} instead of {_said(PUBLISHED_COUNTS)} images"
 
 
 def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:
@@ -153,7 +159,7 @@ def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 1
         raise DatasetError(f"source {', '.join(sorted(unknown))} of some records: expected train, val or test")
     test = [record for record in records if record.source == "test"]
     normal, abnormal = ([r for r in records if r.source != "test" and r.label == label] for label in (0, 1))
-    sizes = _sizes(records)
+    sizes = count_zhanglab(records)
     if len(normal) < 4 or len(abnormal) < 2 or not all(sizes["test"]):
         raise DatasetError(
             f"cannot split {_said(sizes)}: at least 4 normal + 2 pneumonia images in train and 1 + 1 in test are "
@@ -188,7 +194,7 @@ def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 1
     return Split("zhanglab", protocol, int(seed), tuple(train), tuple(val), tuple(test))
 
 
-def _sizes(records: Iterable[Record]) -> dict[str, tuple[int, int]]:
+def count_zhanglab(records: Iterable[Record]) -> dict[str, tuple[int, int]]:
     """Normal and abnormal images of the training side (val/ included) and of test."""
     count = Counter((record.source == "test", record.label) for record in records)
     return {"train": (count[False, 0], count[False, 1]), "test": (count[True, 0], count[True, 1])}

@@ -175,6 +175,17 @@ def test_load_refuses_arguments(tmp_path):
         load_images(tmp_path, [], 32, workers=0)
 
 
+def test_load_into_memory_that_is_given(tmp_path):
+    save(tmp_path / "a.png", RAMP)
+    out = np.zeros((1, 1, 8, 8), np.uint8)
+    images = load_images(tmp_path, [Record("a.png", 0, "a", "train")], 8, progress=False, out=out)
+    np.testing.assert_array_equal(out[0, 0], read_gray(tmp_path / "a.png", 8))
+    assert images.data_ptr() == out.ctypes.data
+    for wrong in (out[0], out.astype(np.int16)):
+        with pytest.raises(ValueError, match=r"out is .*expected uint8 \(1, 1, 8, 8\)"):
+            load_images(tmp_path, [Record("a.png", 0, "a", "train")], 8, progress=False, out=wrong)
+
+
 def test_progress_bar_on_standard_error(tmp_path, capsys):
     save(tmp_path / "a.png", RAMP)
     load_images(tmp_path, [Record("a.png", 0, "a", "train")], 32)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from anatpaste_aug.datasets import DatasetError, Record, images, records, splits, zhanglab
+from anatpaste_aug.datasets import DatasetError, Record, images, parallel, records, splits, tables, tasks, zhanglab
 
 GOOD = {"path": "train/NORMAL/IM-0115-0001.jpeg", "label": 0, "patient": "train/IM-0115", "source": "train"}
 
@@ -39,6 +39,8 @@ def test_defaults_and_immutability():
         ("age", "45"),
         ("findings", ["Edema"]),
         ("findings", (1,)),
+        ("sha256", "abc"),
+        ("sha256", 3),
     ],
 )
 def test_refuses_and_names_the_value(field, value):
@@ -51,7 +53,7 @@ def test_two_dots_inside_a_name_are_fine():
     assert Record(**{**GOOD, "path": "a..b/c.png"}).path == "a..b/c.png"
 
 
-@pytest.mark.parametrize("module", [records, images, splits, zhanglab])
+@pytest.mark.parametrize("module", [records, images, parallel, splits, tables, tasks, zhanglab])
 def test_docstring_examples(module):
     assert doctest.testmod(module).failed == 0
 

@@ -1,5 +1,6 @@
 """Split: its invariants, and its file."""
 
+import hashlib
 import json
 import os
 
@@ -59,6 +60,7 @@ records = st.builds(
     sex=st.none() | texts,
     age=st.none() | st.integers(0, 120),
     findings=st.lists(texts, max_size=3).map(tuple),
+    sha256=st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex),
 )
 
 
@@ -173,6 +175,36 @@ def test_verify(tmp_path):
     split.verify(tmp_path)
     with pytest.raises(DatasetError, match="is not a folder"):
         split.verify(tmp_path / "nowhere")
+
+
+def test_hashes_tell_other_images_apart(tmp_path):
+    for name in "abcde":
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    plain = Split("mine", "by hand", 0, (record("a"), record("b")), (record("c", 1),), (record("d"), record("e", 1)))
+    split = plain.hashed(tmp_path)
+    assert [r.sha256 for r in split.records()] == [hashlib.sha256(name.encode()).hexdigest() for name in "abcde"]
+    split.save(tmp_path / "split.json")
+    loaded = Split.load(tmp_path / "split.json")
+    assert loaded == split == loaded.hashed(tmp_path)
+    loaded.verify(tmp_path)
+    (tmp_path / "d.png").write_bytes(b"x")
+    for check in (loaded.verify, loaded.hashed):
+        with pytest.raises(DatasetError, match=r"1 of the split's 5 images .* not the ones .*: d\.png\. Download"):
+            check(tmp_path)
+    plain.verify(tmp_path)
+    (tmp_path / "d.png").unlink()
+    with pytest.raises(DatasetError, match="1 of the split's 5 images are missing"):
+        plain.hashed(tmp_path)
+
+
+def test_a_file_without_hashes_is_read(tmp_path):
+    example().save(tmp_path / "split.json")
+    content = json.loads((tmp_path / "split.json").read_text())
+    for part in ("train", "val", "test"):
+        for row in content[part]:
+            del row["sha256"]
+    (tmp_path / "split.json").write_text(json.dumps(content))
+    assert Split.load(tmp_path / "split.json") == example()
 
 
 # drawing

@@ -1,6 +1,7 @@
 """Opening the file of a mask cache, and creating it whole or not at all."""
 
 import errno
+import glob
 import os
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -42,6 +43,10 @@ def open_file(path: Path, wanted: Layout, stale: Stale) -> FileStorage:
 
 
 def _create(path: Path, layout: Layout) -> None:
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        leftover.unlink(
+            missing_ok=True
+        )  # of a process that was killed here; nobody else creates while we hold the lock
     try:
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             _take_space(file, layout.nbytes)

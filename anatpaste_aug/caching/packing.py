@@ -23,10 +23,7 @@ def pack_masks(masks: Tensor) -> Tensor:
     flat = masks.flatten(1)
     if flat.device.type == "cpu":
         return torch.from_numpy(np.packbits(flat.numpy(), axis=1))
-    padded = F.pad(flat.view(torch.uint8), (0, -flat.shape[1] % 8))
-    # No two bits of a byte meet, so their sum is their union.
-    bits: Tensor = padded.unflatten(1, (-1, 8)) << _places(flat)
-    return bits.sum(2, dtype=torch.uint8)
+    return _pack(flat)
 
 
 def unpack_masks(packed: Tensor, size: tuple[int, int]) -> Tensor:
@@ -58,8 +55,19 @@ def unpack_masks(packed: Tensor, size: tuple[int, int]) -> Tensor:
         # With its count argument, unpackbits is many times slower than with a slice afterwards.
         bits = torch.from_numpy(np.unpackbits(packed.numpy(), axis=1).view(np.bool_))
     else:
-        bits = ((packed.unsqueeze(2) >> _places(packed)) & 1).bool().flatten(1)
+        bits = _unpack(packed)
     return bits[:, : height * width].reshape(-1, 1, height, width)
+
+
+def _pack(flat: Tensor) -> Tensor:
+    padded = F.pad(flat.view(torch.uint8), (0, -flat.shape[1] % 8))
+    # No two bits of a byte meet, so their sum is their union.
+    bits: Tensor = padded.unflatten(1, (-1, 8)) << _places(flat)
+    return bits.sum(2, dtype=torch.uint8)
+
+
+def _unpack(packed: Tensor) -> Tensor:
+    return ((packed.unsqueeze(2) >> _places(packed)) & 1).bool().flatten(1)
 
 
 def _places(like: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from .locking import exclusive, lock_path
 Bytes = npt.NDArray[np.uint8]
 Slots = npt.NDArray[np.int64]
 
-_COMMITTED = 1 << 32
+_COMMITTED = 1 << 32  # in the last byte that is written: half a word is none
 _WORD = struct.Struct("<Q")
 _CHUNK = 1024  # slots that are checked at once
 _SEEKING = threading.Lock()
@@ -69,7 +69,7 @@ class Storage:
         keys, masks = self._keys[slots], self._masks[slots]
         rows = zip(slots.tolist(), keys, masks, words.tolist(), strict=True)
         whole = np.fromiter((_word(*row) == word for *row, word in rows), np.bool_, len(slots))
-        return Rows(masks, keys, words != 0, whole)
+        return Rows(masks, keys, words >= _COMMITTED, whole)
 
     def write(self, slots: Slots, keys: Bytes, masks: Bytes) -> None:
         """Fill these slots; the commit words come last."""
@@ -82,8 +82,8 @@ class Storage:
 
     def missing(self) -> Slots:
         """The slots that are empty or damaged; every mask is looked at."""
-        committed = np.flatnonzero(self._words)
-        lost = self._words[:] == 0
+        committed = self.committed()
+        lost = np.ones(self.layout.count, np.bool_)
         for start in range(0, len(committed), _CHUNK):
             slots = committed[start : start + _CHUNK]
             lost[slots] = ~self.read(slots).whole
@@ -91,7 +91,7 @@ class Storage:
 
     def committed(self) -> Slots:
         """The slots that are not empty."""
-        return np.flatnonzero(self._words)
+        return np.flatnonzero(self._words >= _COMMITTED)
 
     def keys(self, slots: Slots) -> Bytes:
         """The keys of these slots, unchecked."""
@@ -128,7 +128,7 @@ class FileStorage(Storage):
         self._file, self._refusal = _open(path)
         self._close = weakref.finalize(self, os.close, self._file)
         try:
-            found = Layout.decode(os.read(self._file, PAGE))
+            found = Layout.decode(_header(self._file))
             if differences := found.differences(wanted):
                 raise StaleMaskCacheError(f"has {', '.join(differences)}")
             if (size := os.fstat(self._file).st_size) != found.nbytes:
@@ -221,4 +221,11 @@ def _open(path: Path) -> tuple[int, str | None]:
         try:
             return os.open(path, os.O_RDONLY | binary), str(refused.strerror)
         except OSError as error:
-            raise MaskCacheError(f"{path} cannot be read: {error.strerror}; pass the path of a file") from error
+            raise MaskCacheError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _header(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, PAGE)
+    except OSError as error:  # it is a folder, or the disk fails
+        raise MaskCacheError(f"cannot be read: {error.strerror}") from error

@@ -1,5 +1,8 @@
 """Filling a mask cache from a dataset: read, segment, write; in worker processes if there are any."""
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -65,6 +68,7 @@ def fill(
         batch_size=None,
         sampler=batches,
         num_workers=workers,
+        worker_init_fn=_end_with_parent,
         generator=torch.Generator(),  # or the loader draws from the user's stream of random numbers
     )
     bar = tqdm(total=len(indices), initial=len(indices) - len(todo), desc="lung masks", unit="image") if tqdm else None
@@ -95,6 +99,16 @@ class _Filler:
         slots, packed = np.array(indices, dtype=np.int64), pack_masks(masks).cpu().numpy()
         self._cache.storage.write(slots, image_keys(images.cpu(), self._cache.size), packed)
         return len(indices)
+
+
+def _end_with_parent(worker: int) -> None:
+    """A worker notices by itself if its parent is killed, but not while it starts: it would wait for work forever."""
+    threading.Thread(target=_exit_after, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _exit_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _compare(cache: "MaskCache", dataset: Images, finished: Sequence[int]) -> None:

@@ -1,13 +1,16 @@
 """Writers that are killed at any moment, and processes that work on one file at once."""
 
+import multiprocessing
 import os
 import random
+import select
 import signal
 import time
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data._utils.worker import ManagerWatchdog
 
 from anatpaste_aug.caching import CachedSegmenter, MaskCache, MaskCacheError, pack_masks
 
@@ -124,6 +127,26 @@ def test_a_filling_that_is_killed_at_random_loses_nothing(opened, many, fork, wo
     assert kills >= 4
     cache.fill(many, progress=False)
     assert torch.equal(cache[:], many > 127)
+
+
+def test_workers_end_with_a_parent_that_is_killed(opened, many, fork, monkeypatch):
+    """Here while they start, before torch watches the parent. A pipe closes with its last user."""
+    begin = ManagerWatchdog.__init__
+
+    def after_the_end(watchdog):
+        parent = multiprocessing.parent_process()
+        os.kill(parent.pid, signal.SIGKILL)
+        while os.getppid() == parent.pid:
+            time.sleep(0.001)
+        begin(watchdog)
+
+    monkeypatch.setattr(ManagerWatchdog, "__init__", after_the_end)
+    cache = opened(count=MANY)
+    end, held = os.pipe()
+    assert died(fork, lambda: cache.fill(many, workers=1, progress=False))
+    os.close(held)
+    assert select.select([end], [], [], 30)[0], "a worker still lives"
+    os.close(end)
 
 
 def test_readers_see_whole_masks_while_others_fill(opened, many, fork):

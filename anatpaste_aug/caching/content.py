@@ -30,10 +30,12 @@ class ContentTable:
             first = {key.tobytes(): row for row, key in reversed(list(enumerate(keys)))}  # each image once
             rows = np.array(sorted(first.values()), dtype=np.int64)
             slots = self._slots_of(keys[rows])
-            # What is known was written by another process meanwhile, or is damaged and gets the same slot.
-            known = slots >= 0
-            free = np.flatnonzero(~self._known)[: int((~known).sum())]
-            slots[np.flatnonzero(~known)[: len(free)]] = free
+            # What another process has stored meanwhile stays as it is; what is damaged gets its slot again.
+            todo = (slots < 0) | ~self._storage.read(slots.clip(0)).whole
+            rows, slots = rows[todo], slots[todo]
+            new = np.flatnonzero(slots < 0)
+            free = np.flatnonzero(~self._known)[: len(new)]
+            slots[new[: len(free)]] = free
             fits = slots >= 0
             self._storage.write(slots[fits], keys[rows[fits]], masks[rows[fits]])
         return bool(fits.all())

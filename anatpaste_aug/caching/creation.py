@@ -44,9 +44,7 @@ def open_file(path: Path, wanted: Layout, stale: Stale) -> FileStorage:
 
 def _create(path: Path, layout: Layout) -> None:
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        leftover.unlink(
-            missing_ok=True
-        )  # of a process that was killed here; nobody else creates while we hold the lock
+        leftover.unlink(missing_ok=True)  # of a process that was killed here: we hold the lock, so nobody is creating
     try:
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             _take_space(file, layout.nbytes)

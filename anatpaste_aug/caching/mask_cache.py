@@ -30,8 +30,8 @@ class MaskCache:
     `fill`, and read with ``cache[indices]``.
 
     Convention:
-        * ``key="index"``: slot i belongs to image i of the dataset. ``key="content"``: slots belong to images in the
-          order in which `CachedSegmenter` sees them, ``count`` of them at most.
+        * ``key="index"``: slot i belongs to image i of the dataset that filled it. ``key="content"``: slots belong to
+          images in the order in which `CachedSegmenter` sees them, ``count`` of them at most.
         * many processes may read and fill at once, also on one file. A process that is killed loses the masks that it
           was about to write, and no others; the next `fill` goes on from there. Power may fail after `fill` or `close`
           has returned; before that, masks of the last minute or so may be missing afterwards.

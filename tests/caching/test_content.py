@@ -54,6 +54,16 @@ def test_what_another_has_added_is_found_and_kept(storage):
         assert np.array_equal(masks_found, masks)
 
 
+def test_what_is_whole_is_not_written_again(table, storage, monkeypatch):
+    """Whoever is killed while writing loses no mask that was there before."""
+    keys, masks = rows(3)
+    table.add(keys[:2], masks[:2])
+    written = []
+    monkeypatch.setattr(storage, "write", lambda slots, *_: written.extend(slots.tolist()))
+    table.add(keys, masks)
+    assert written == [2]
+
+
 def test_a_full_table_keeps_what_fits(table, storage):
     keys, masks = rows(10)
     assert table.add(keys[:6], masks[:6])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from anatpaste_aug.caching import MaskCache, MaskCacheError, StaleMaskCacheError
+from anatpaste_aug.caching.locking import exclusive, lock_path
 
 POSIX = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs a POSIX system")
 
@@ -83,6 +84,22 @@ def test_what_a_killed_creation_left_is_removed(opened, path):
     (path.parent / ".lungs.masks2.123.tmp").write_bytes(b"of another")
     opened()
     assert files(path.parent) == [".lungs.masks2.123.tmp", "lungs.masks"]
+
+
+def test_too_little_shared_memory_is_an_error(monkeypatch):
+    def refuse(tensor):
+        raise RuntimeError("unable to allocate shared memory(shm)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", refuse)
+    with pytest.raises(MaskCacheError, match=r"cannot take 0.0 MB of shared memory; use MaskCache.open"):
+        MaskCache.in_memory(count=4, size=(33, 35))
+
+
+def test_a_lock_that_another_holds_for_long_is_an_error(opened, path, monkeypatch):
+    monkeypatch.setattr("anatpaste_aug.caching.locking._PATIENCE", 0.1)
+    with exclusive(lock_path(path)), pytest.raises(MaskCacheError, match=r"another process has held .* for 0.1 s"):
+        opened()
+    opened()
 
 
 def test_a_missing_folder_is_named(opened, path):

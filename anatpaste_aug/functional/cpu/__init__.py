@@ -69,6 +69,29 @@ def _(mask: Tensor, inside: bool, smallest: float) -> Tensor:
     return torch.empty_like(mask)
 
 
+@custom_op("anatpaste_aug::label_components", mutates_args=(), device_types="cpu")
+def label_components(mask: Tensor) -> Tensor:
+    """int64 B×(H·W) labels of B×H×W masks; see `components.label_components`."""
+    from .components import label_components as label_some
+
+    batch, height, width = mask.shape
+    framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1)).numpy()
+    labels = torch.full((batch, height, width), height * width)
+    out = labels.numpy()
+
+    def label(begin: int, end: int) -> None:
+        for image, named in zip(framed[begin:end], out[begin:end], strict=True):
+            label_some(image, named)
+
+    _share(label, batch)
+    return labels.flatten(1)
+
+
+@label_components.register_fake
+def _(mask: Tensor) -> Tensor:
+    return torch.empty_like(mask, dtype=torch.int64).flatten(1)
+
+
 @custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
 def soft_mask(params: Sequence[Tensor], height: int, width: int, lung_mask: Tensor | None) -> Tensor:
     """float32 B×1×H×W; see `paste.soft_mask`."""

@@ -98,7 +98,7 @@ def soft_mask(params: Sequence[Tensor], height: int, width: int, lung_mask: Tens
     from .shape import soft_masks
 
     rows = AnatPasteParams(*params)
-    out = torch.zeros(len(rows.sigma), 1, height, width)
+    out = torch.empty(len(rows.sigma), 1, height, width)  # filled in the threads, each with its own images
     lungs = torch.empty(0, 0, 0, dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
     radius = blur_radius(rows.sigma, max(height, width)).numpy()
     half = half_gaussian(rows.sigma, max(height, width)).numpy()
@@ -128,7 +128,7 @@ def blend(
     rows = AnatPasteParams(*params)
     half = images.dtype in (torch.float16, torch.bfloat16)
     given = (images.float() if half else images).contiguous()
-    out = given.clone()
+    out = torch.empty_like(given)
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
     channels = torch.zeros(images.shape[1], 1, 1, dtype=at_least_float32(given[:0]).dtype)
     offset = intensities.to_unit(channels).flatten()

@@ -65,12 +65,15 @@ def _large_images(result: Result) -> Found | None:
 
 
 def _added(size: int) -> Callable[[Result], Found | None]:
+    """The larger of two measures: the difference of whole steps, and the clock around the augmentation in them."""
+
     def find(result: Result) -> Found | None:
         for case in result.get("training", []):
             if (case["size"], case["batch"]) == (size, 64) and "ours" in case["methods"]:
-                added, own = (case["methods"]["ours"][name] for name in ("added_percent", "waited_percent"))
-                note = f"augmentation alone {own['median']:.2f} %"
-                return Found(added["median"], added["low"], added["high"], note)
+                steps, alone = (case["methods"]["ours"][name] for name in ("added_percent", "waited_percent"))
+                larger = max(steps, alone, key=lambda spread: spread["median"])
+                note = f"steps differ by {steps['median']:.2f} %, augmentation alone {alone['median']:.2f} %"
+                return Found(larger["median"], larger["low"], larger["high"], note)
         return None
 
     return find

@@ -54,8 +54,6 @@ from throughput_methods import (
 )
 from throughput_report import case_lines, save
 from training_report import training_lines
-from training_step import TARGET_SIZES
-from training_step import measure as measure_training
 from workers import Workers
 
 from anatpaste_aug import AnatPasteTransform
@@ -82,6 +80,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.targets and (args.batch or args.size or args.channels or args.methods):
         parser.error("--targets has its own cases and methods: leave out --batch, --size, --channels and --methods")
+    if cv2 is None and "s2" in (args.methods or []):
+        parser.error("--methods s2 needs OpenCV: pip install opencv-python-headless")
     apply_shared(parser, args)
     return args
 
@@ -174,9 +174,12 @@ def main(argv: list[str] | None = None) -> None:
     for case in cases(args):
         result["cases"].append(measure(case, args))
         report(case_lines(result, result["cases"][-1]))
-    for size in TARGET_SIZES if args.targets else []:
-        result["training"].append(measure_training(size, args, methods=["ours"], seconds=90))
-        report(training_lines(result["training"][-1]))
+    if args.targets:
+        import training_step  # with the detector, which every worker process above would import too
+
+        for size in training_step.TARGET_SIZES:
+            result["training"].append(training_step.measure(size, args, methods=["ours"], seconds=90))
+            report(training_lines(result["training"][-1]))
     print("\n".join(target_lines(result)), end="")
 
 

@@ -39,6 +39,7 @@ from anatpaste_aug import LungSegmenter
 from anatpaste_aug.detection import PretextNet, TrainConfig, prepare_inputs
 from anatpaste_aug.detection.model import to_layout
 
+# Rows beside "none".
 METHODS = ("ours", "ours_masks", "loader", "loader_masks")
 SIZES, TARGET_SIZES = (64, 128, 256), (64, 128)
 SECONDS = {"quick": 40.0, "full": 120.0}

@@ -142,15 +142,17 @@ def test_targets_are_derived_from_the_cases(benchmarks):
     pairs = {("ours", "per_image"): 9.5, ("ours_segment", "opencv_segment"): 0.5, ("ours_masks", "per_image_masks"): 20}
     ratios = [{"ours": ours, "against": other} | figures(ratio) for (ours, other), ratio in pairs.items()]
     standard = {"batch": 64, "size": 256, "channels": 1, "ratios": ratios, "scaling": None, "other_work": 0.0}
-    spread = {"median": 2.0, "low": -1.0, "high": 4.0}
-    step = {"size": 64, "batch": 64, "methods": {"ours": {"added_percent": spread, "waited_percent": spread}}}
+    steps, alone = {"median": 2.0, "low": -1.0, "high": 4.0}, {"median": 0.7, "low": 0.6, "high": 0.9}
+    longer = {"size": 64, "batch": 64, "methods": {"ours": {"added_percent": steps, "waited_percent": alone}}}
+    noisy = {"added_percent": steps | {"median": -0.5}, "waited_percent": alone}
+    no_longer = {"size": 128, "batch": 64, "methods": {"ours": noisy}}
     result = {
         "cases": [
             standard,
             standard | {"batch": 512, "ratios": [], "scaling": figures(0.95)},
             standard | {"size": 1024, "ratios": [], "scaling": figures(1 / 16 / 1.2)},
         ],
-        "training": [step | {"other_work": None}],
+        "training": [case | {"other_work": None} for case in (longer, no_longer)],
     }
     rows = module.targets(result)
     found = [(round(row["value"], 6), row["needed"], row["reached"], row["divided"]) for row in rows]
@@ -159,6 +161,7 @@ def test_targets_are_derived_from_the_cases(benchmarks):
         (0.5, 0.7, None, False),
         (20, 6, "aim", False),
         (2.0, 3, "needed", True),
+        (0.7, 3, "aim", False),
         (0.95, 0.9, "needed", True),
         (1.2, 1.3, "needed", True),
     ]

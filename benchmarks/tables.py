@@ -24,11 +24,12 @@ def environment_lines(result: dict[str, Any]) -> list[str]:
     found, settings = result["environment"], result["settings"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     variables = "".join(f", {name}={value}" for name, value in found["thread_variables"].items())
+    rounds = f", {many(settings['repeats'], 'round')}" if "repeats" in settings else ""
     return [
         f"- {found['date']}, commit {found['commit'] or 'unknown'}",
         f"- {found['cpu']}, {many(found['cores'], 'core')}, load before {found['load_before']}, "
         f"{found['platform']}; device {found['device']}",
-        f"- {many(settings['threads'], 'thread')}, {many(settings['processes'], 'process')}{variables}; "
+        f"- {many(settings['threads'], 'thread')}, {many(settings['processes'], 'process')}{rounds}{variables}; "
         f"CPU kernels: {found['cpu_kernels']}",
         f"- {versions}",
     ]

@@ -19,12 +19,12 @@ HEAVY += ("albumentations", "anomalib", "lightning", "monai")
 HOSTS = ("albumentations", "lightning", "monai")  # needed to import their own adapters; documented in tests/hosts
 DOCUMENTED = [
     "anatpaste_aug",
+    "anatpaste_aug.cutpaste_params",
     "anatpaste_aug.params",
-    "anatpaste_aug.segmentation",
     "anatpaste_aug.validation",
     *(
         f"anatpaste_aug.{package}.{module.name}"
-        for package in ("functional", "transforms")
+        for package in ("caching", "functional", "inspection", "segmentation", "transforms")
         for module in pkgutil.iter_modules([str(ROOT / "anatpaste_aug" / package)])
         if module.name not in HOSTS
     ),
@@ -60,7 +60,13 @@ def test_the_package_says_that_it_is_typed():
     assert (ROOT / "anatpaste_aug" / "py.typed").is_file()
 
 
-@pytest.mark.parametrize("package", ["anatpaste_aug", "anatpaste_aug.functional", "anatpaste_aug.transforms"])
+PUBLIC = [
+    "anatpaste_aug",
+    *(f"anatpaste_aug.{name}" for name in ("caching", "functional", "segmentation", "transforms")),
+]
+
+
+@pytest.mark.parametrize("package", PUBLIC)
 def test_public_names_exist_and_are_documented(package):
     module = importlib.import_module(package)
     assert sorted(module.__all__) == module.__all__

@@ -69,13 +69,36 @@ def _(mask: Tensor, inside: bool, smallest: float) -> Tensor:
     return torch.empty_like(mask)
 
 
+@custom_op("anatpaste_aug::label_components", mutates_args=(), device_types="cpu")
+def label_components(mask: Tensor) -> Tensor:
+    """int64 B×(H·W) labels of B×H×W masks; see `components.label_components`."""
+    from .components import label_components as label_some
+
+    batch, height, width = mask.shape
+    framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1)).numpy()
+    labels = torch.full((batch, height, width), height * width)
+    out = labels.numpy()
+
+    def label(begin: int, end: int) -> None:
+        for image, named in zip(framed[begin:end], out[begin:end], strict=True):
+            label_some(image, named)
+
+    _share(label, batch)
+    return labels.flatten(1)
+
+
+@label_components.register_fake
+def _(mask: Tensor) -> Tensor:
+    return torch.empty_like(mask, dtype=torch.int64).flatten(1)
+
+
 @custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
 def soft_mask(params: Sequence[Tensor], height: int, width: int, lung_mask: Tensor | None) -> Tensor:
     """float32 B×1×H×W; see `paste.soft_mask`."""
     from .shape import soft_masks
 
     rows = AnatPasteParams(*params)
-    out = torch.zeros(len(rows.sigma), 1, height, width)
+    out = torch.empty(len(rows.sigma), 1, height, width)  # filled in the threads, each with its own images
     lungs = torch.empty(0, 0, 0, dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
     radius = blur_radius(rows.sigma, max(height, width)).numpy()
     half = half_gaussian(rows.sigma, max(height, width)).numpy()
@@ -105,7 +128,7 @@ def blend(
     rows = AnatPasteParams(*params)
     half = images.dtype in (torch.float16, torch.bfloat16)
     given = (images.float() if half else images).contiguous()
-    out = given.clone()
+    out = torch.empty_like(given)
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
     channels = torch.zeros(images.shape[1], 1, 1, dtype=at_least_float32(given[:0]).dtype)
     offset = intensities.to_unit(channels).flatten()

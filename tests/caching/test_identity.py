@@ -1,0 +1,122 @@
+import functools
+import hashlib
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from oracles import lungs_of_batch
+
+from anatpaste_aug import LungSegmenter
+from anatpaste_aug.caching import pack_masks
+from anatpaste_aug.caching.identity import ALGORITHM, fingerprint_of, image_keys
+
+
+@dataclass
+class Threshold:
+    level: float = 0.5
+
+    def __call__(self, images):
+        return images > self.level
+
+    def above(self, images):
+        return images > self.level
+
+
+@dataclass
+class Table:
+    values: torch.Tensor
+
+
+class Silent:
+    def __call__(self, images):
+        return images > 0
+
+
+class Subclass(LungSegmenter):
+    pass
+
+
+def test_the_default_segmenter_tells_its_settings_and_its_version():
+    assert fingerprint_of(LungSegmenter()) == f"LungSegmenter(min_size=400.0), algorithm {ALGORITHM}"
+    assert fingerprint_of(LungSegmenter(min_size=400)) == fingerprint_of(LungSegmenter())
+    assert fingerprint_of(LungSegmenter(min_size=300)) != fingerprint_of(LungSegmenter())
+
+
+def test_the_version_belongs_to_these_masks():
+    """If this fails because masks have changed on purpose, raise ALGORITHM: masks that users hold are out of date."""
+    y, x, k = torch.meshgrid(torch.arange(128), torch.arange(128), torch.arange(6), indexing="ij")
+    fields = (((y - 64) // 4) ** 2 + (((x - 64).abs() - 30 + k) // 2) ** 2 < 90 + 6 * k) * 90
+    images = (160 + (y * 7 + x * x * (k + 3)) % 61 - fields).permute(2, 0, 1).unsqueeze(1).to(torch.uint8)
+    masks = LungSegmenter()(images)
+    assert torch.equal(masks, lungs_of_batch(images))
+    digest = hashlib.sha256(pack_masks(masks).numpy().tobytes()).hexdigest()
+    assert (ALGORITHM, digest[:16]) == (1, "2270ae7eb46f4b24")
+
+
+def test_a_dataclass_tells_its_settings():
+    assert fingerprint_of(Threshold()).endswith("test_identity.Threshold: Threshold(level=0.5)")
+    assert fingerprint_of(Threshold(0.25)) != fingerprint_of(Threshold())
+    assert "level=0.5" in fingerprint_of(Threshold().above)
+
+
+@pytest.mark.parametrize(
+    ("segmenter", "name"),
+    [
+        (lambda images: images > 0, "<lambda>"),
+        (functools.partial(lambda images, level: images > level, level=3), "partial"),
+        (Silent(), "Silent"),
+        (Silent().__call__, "__call__"),
+        (Subclass(), "Subclass"),
+        (torch.nn.Conv2d(1, 1, 3), "Conv2d"),
+        (Table(torch.zeros(5000)), "Table"),
+    ],
+)
+def test_what_does_not_tell_all_needs_a_fingerprint(segmenter, name):
+    with pytest.raises(ValueError, match=re.escape(f'fingerprint="{name}, threshold 0.5')):
+        fingerprint_of(segmenter)
+
+
+# images
+
+
+def random(shape, dtype=torch.uint8, seed=0):
+    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 255).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_key_is_a_hash_of_the_bytes_that_each_image_has(dtype, channels):
+    images = random((5, channels, 33, 35), dtype)
+    keys = image_keys(images, (33, 35))
+    kind = f"{dtype} ({channels}, 33, 35)".encode()
+    for image, key in zip(images, keys, strict=True):
+        raw = bytes(image.contiguous().view(torch.uint8).flatten().tolist())
+        assert hashlib.blake2b(raw, digest_size=16, key=kind).digest() == key.tobytes()
+    assert len(np.unique(keys, axis=0)) == 5
+
+
+def test_one_bit_another_dtype_or_shape_is_another_image():
+    image = random((1, 1, 64, 32))
+    others = [image.clone(), image.view(1, 1, 32, 64), image.float(), image.half(), image.expand(-1, 3, -1, -1)]
+    others[0][0, 0, 5, 5] ^= 1
+    keys = {image_keys(other, other.shape[2:]).tobytes() for other in [image, *others]}
+    assert len(keys) == 6
+
+
+def test_the_layout_in_memory_does_not_matter():
+    images = random((4, 3, 40, 36), torch.float32)
+    for same in (images.contiguous(memory_format=torch.channels_last), images.clone().requires_grad_()):
+        assert np.array_equal(image_keys(same, (40, 36)), image_keys(images, (40, 36)))
+    assert image_keys(images[:0], (40, 36)).shape == (0, 16)
+
+
+def test_images_of_another_kind_are_an_error():
+    with pytest.raises(ValueError, match="images are of 33×35 pixels and the cache of 35×33"):
+        image_keys(random((2, 1, 33, 35)), (35, 33))
+    with pytest.raises(TypeError, match=re.escape("images must be a torch.Tensor")):
+        image_keys(np.zeros((2, 1, 33, 35)), (33, 35))
+    on_device = torch.zeros(2, 1, 33, 35, device="meta")
+    with pytest.raises(ValueError, match=r"on the CPU, got images on meta; use indices: .*cache.masks\(indices"):
+        image_keys(on_device, (33, 35))

@@ -1,0 +1,38 @@
+"""The benchmark of the mask cache: what it prints on a tiny run."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("skimage", reason='needs scikit-image: pip install "anatpaste_aug[tests]"')
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    threads = torch.get_num_threads()
+    yield importlib.import_module("mask_cache")
+    torch.set_num_threads(threads)
+
+
+def test_a_tiny_run_prints_its_figures(benchmark, tmp_path, capsys):
+    least = "--count 4 --batch 2 --size 64 --threads 1 --workers 1 --repeats 1 --round-seconds 0 --phantoms --folder"
+    benchmark.main([*least.split(), str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert "4 images of 64 px, phantoms (synthetic), batches of 2" in shown
+    assert re.search(r"commit \S+", shown)
+    rows = re.findall(r"^\| ([a-e])  .* \| (\d+) \[(\d+)–(\d+)\] \| ([\d.]+)× \|$", shown, re.MULTILINE)
+    assert [row[0] for row in rows] == list("abcde")
+    assert all(0 < int(low) <= int(middle) <= int(high) for _, middle, low, high, _ in rows)
+    assert "2.6 kB of disk an image" in shown  # two pages and 4 · 512 bytes, for 4 images
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wish", [["--count", "0"], ["--size", "31"]])
+def test_impossible_wishes_are_named(benchmark, capsys, wish):
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.parse(wish)
+    assert f"{' '.join(wish)}: must be at least" in capsys.readouterr().err

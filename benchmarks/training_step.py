@@ -4,7 +4,8 @@
     python benchmarks/training_step.py --out runs/training  # 64, 128 and 256 px, and the loader with masks given
 
 A step is that of `anatpaste_aug.detection`: ResNet-18 (`PretextNet`), 64 normal images and as many augmented ones,
-cross entropy, SGD with momentum. Each row is a step whose second half comes from somewhere else:
+cross entropy, SGD with momentum; the jitter of the normal images is left out. Each row is a step whose second half
+comes from somewhere else:
 
 none          the normal images once more: the network's work without any augmentation
 ours          `AnatPasteTransform().augment` in the training process

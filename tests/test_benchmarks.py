@@ -102,6 +102,24 @@ def test_training_step_writes_its_figures(tmp_path):
     assert "loader worker" in (tmp_path / "training_step.md").read_text(encoding="utf-8")
 
 
+def test_what_a_slow_loader_made_ahead_is_used_up_first(benchmarks):
+    pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
+    module, taken = benchmarks("training_step"), []
+
+    def step(source):
+        taken.append(source.key)
+        return 1.0, 0.25
+
+    def source(key, batch_s):
+        return module.Source(key, key, lambda: None, ahead=3, batch_s=batch_s)
+
+    sources = [source("none", 0.0), source("quick", 0.9), source("slow", 1.1)]
+    module._interleave(step, sources, rounds=2, seconds=0)
+    assert taken[:2] == ["none", "none"]  # the network's warm-up
+    assert taken[2:] == ["none", "quick", *["slow"] * 4, "quick", *["slow"] * 4, "none"]
+    assert all(source.step_s == [1.0, 1.0] and source.wait_s == [0.25, 0.25] for source in sources)
+
+
 @pytest.mark.parametrize(
     ("wish", "named"),
     [

@@ -10,12 +10,14 @@ import torch
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
+_SURE = 2**24  # bytes, beside which what else the process takes and frees is nothing
+
 
 def peak_bytes(run: Callable[[], object], device: torch.device) -> int | None:
     """Peak bytes above what was there before, in untimed runs; scratch memory and the result are included.
 
     On a device, what torch's allocator held at most. On the CPU, how far the resident memory of the process rose, in
-    pages, the median of three runs (Linux with glibc; elsewhere None).
+    pages, and the median of three runs where that is little (Linux with glibc; elsewhere None).
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -25,7 +27,8 @@ def peak_bytes(run: Callable[[], object], device: torch.device) -> int | None:
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
     try:
-        return int(statistics.median(_resident_rise(run) for _ in range(3)))
+        first = _resident_rise(run)
+        return first if first > _SURE else int(statistics.median([first, _resident_rise(run), _resident_rise(run)]))
     except (OSError, AttributeError):  # no such files, or no malloc_trim
         return None
 

@@ -43,7 +43,7 @@ def auroc(labels: Any, scores: Any) -> float:
         >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
         0.75
     """
-    truth, values = _check(labels, scores)
+    truth, values = check_scored(labels, scores)
     return float(roc_auc_score(truth, values))
 
 
@@ -58,7 +58,7 @@ def best_f1_threshold(labels: Any, scores: Any) -> float:
         >>> best_f1_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8])
         0.6
     """
-    truth, values = _check(labels, scores)
+    truth, values = check_scored(labels, scores)
     _, false_positives, false_negatives, true_positives, thresholds = confusion_matrix_at_thresholds(truth, values)
     # From counts: equal F1 values are then equal floats, which makes ties exact.
     f1 = 2 * true_positives / (2 * true_positives + false_positives + false_negatives)
@@ -80,7 +80,7 @@ def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
         >>> evaluate([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8], threshold=0.7).sensitivity
         0.5
     """
-    truth, values = _check(labels, scores)
+    truth, values = check_scored(labels, scores)
     if not math.isfinite(threshold):
         raise ValueError(f"threshold must be finite, got {threshold}")
     predicted = values >= threshold
@@ -143,7 +143,8 @@ def _scores(scores: Any) -> NDArray[np.float64]:
     return values
 
 
-def _check(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def check_scored(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and scores as int64 and float64 vectors, or the errors of :func:`auroc`."""
     values = _scores(scores)
     truth = _array(labels)
     if truth.shape != values.shape:

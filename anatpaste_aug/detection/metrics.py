@@ -119,12 +119,12 @@ class ScoreScaler:
     @classmethod
     def fit(cls, scores: Any) -> ScoreScaler:
         """A scaler from validation scores (a non-empty vector of finite values, else ValueError)."""
-        values = _scores(scores)
+        values = check_scores(scores)
         return cls(low=float(values.min()), high=float(values.max()))
 
     def transform(self, scores: Any) -> NDArray[np.float64]:
         """Scores scaled to [0, 1] as float64; a vector of finite values, else ValueError."""
-        values = _scores(scores)
+        values = check_scores(scores)
         if self.low == self.high:
             return (values > self.high).astype(np.float64)
         return np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
@@ -134,7 +134,8 @@ def _array(values: Any) -> NDArray[Any]:
     return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
 
 
-def _scores(scores: Any) -> NDArray[np.float64]:
+def check_scores(scores: Any) -> NDArray[np.float64]:
+    """Scores as a non-empty float64 vector of finite values, else ValueError."""
     values = _array(scores).astype(np.float64)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"scores must be a non-empty vector, got shape {values.shape}")
@@ -145,7 +146,7 @@ def _scores(scores: Any) -> NDArray[np.float64]:
 
 def check_scored(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Labels and scores as int64 and float64 vectors, or the errors of :func:`auroc`."""
-    values = _scores(scores)
+    values = check_scores(scores)
     truth = _array(labels)
     if truth.shape != values.shape:
         raise ValueError(f"one label per score is needed, got shapes {truth.shape} and {values.shape}")

@@ -1,6 +1,5 @@
 """Intervals against resampling by hand and known populations, DeLong's variance against its definition."""
 
-import doctest
 import itertools
 import math
 
@@ -179,7 +178,3 @@ def test_impossible_inputs(labels, options, message):
 def test_no_method():
     with pytest.raises(ValueError, match="one method or more"):
         delong_covariance([0, 0, 1, 1])
-
-
-def test_docstring_examples():
-    assert not doctest.testmod(intervals).failed

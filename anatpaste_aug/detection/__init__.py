@@ -14,6 +14,7 @@ try:
     from anatpaste_aug.detection.cam import grad_cam
     from anatpaste_aug.detection.checkpoint import load_checkpoint, save_checkpoint
     from anatpaste_aug.detection.detector import WARNING, Detector, Scored
+    from anatpaste_aug.detection.explanations import augmentations_figure, cam_figure
     from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
     from anatpaste_aug.detection.intervals import (
         Comparison,
@@ -35,6 +36,15 @@ try:
         write_report,
         write_scores_csv,
     )
+    from anatpaste_aug.detection.tables import (
+        Auroc,
+        MethodRow,
+        Table,
+        ablation_table,
+        groups_table,
+        methods_table,
+        over_seeds,
+    )
     from anatpaste_aug.detection.training import (
         Augment,
         Progress,
@@ -55,10 +65,12 @@ except ModuleNotFoundError as error:
 __all__ = [
     "WARNING",
     "Augment",
+    "Auroc",
     "Comparison",
     "Detector",
     "GaussianKDE",
     "Interval",
+    "MethodRow",
     "MethodScores",
     "Metrics",
     "PretextNet",
@@ -66,12 +78,16 @@ __all__ = [
     "ResultRow",
     "ScoreScaler",
     "Scored",
+    "Table",
     "TrainConfig",
     "TrainResult",
+    "ablation_table",
+    "augmentations_figure",
     "auroc",
     "best_f1_threshold",
     "bootstrap_auroc",
     "bootstrap_difference",
+    "cam_figure",
     "delong_covariance",
     "delong_test",
     "ensemble",
@@ -81,14 +97,17 @@ __all__ = [
     "extremes_figure",
     "gallery_figure",
     "grad_cam",
+    "groups_table",
     "half_cosine",
     "history_figure",
     "image_statistics",
     "jitter_images",
     "judge",
     "load_checkpoint",
+    "methods_table",
     "one_number_methods",
     "original_sizes",
+    "over_seeds",
     "prepare_inputs",
     "pretrained_net",
     "results_table",

@@ -15,6 +15,7 @@ from torch import Tensor
 from anatpaste_aug.detection.canvas import ABNORMAL, TEXT, new_figure, save, shorten, show, to_numpy
 
 _INSET = 0.46  # side of a magnified inset, as a share of the image's
+_FRAME = (1 / 6, 0.3)  # smallest and largest side of what it shows: magnified at least 1.5 times
 
 
 def augmentations_figure(
@@ -26,8 +27,9 @@ def augmentations_figure(
 ) -> Path:
     """Originals beside their augmentations, each with a magnified inset of the place that changed (Figure 1).
 
-    One row per image: the original, then each augmentation. The frame marks the anomaly's surroundings; the inset in
-    the corner away from it shows them larger. An image that nothing was pasted into has neither.
+    One row per image: the original, then each augmentation. The frame marks the anomaly, or the far end of a large one;
+    the inset in the corner away from it shows the frame at least 1.5 times larger. An image without an anomaly
+    has neither.
 
     Args:
         path: the PNG to write.
@@ -102,7 +104,7 @@ def cam_figure(
         heated.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.7 * heat, interpolation="nearest")
         if titles is not None:
             plain.set_title(titles[i], fontsize=9, loc="left", **TEXT)
-        heated.set_title("Grad-CAM", fontsize=9, loc="right", **TEXT)
+        heated.set_title("Grad-CAM" if heat.any() else "Grad-CAM: empty", fontsize=9, loc="right", **TEXT)
         if names is not None:
             plain.set_xlabel(shorten(names[i]), fontsize=7, **TEXT)
     return save(figure, path)
@@ -113,13 +115,15 @@ def _magnify(axes: Axes, image: Tensor, mask: Tensor) -> None:
     if not found.any():
         return
     height, width = found.shape
-    rows, columns = (np.flatnonzero(found.any(axis)) for axis in (1, 0))
-    middle_row, middle_column = (int(rows[0]) + int(rows[-1])) / 2, (int(columns[0]) + int(columns[-1])) / 2
-    # Square, a tenth wider than the anomaly, at least a sixth of the image, and within it.
-    extent = max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)
-    side = min(max(round(1.1 * int(extent)), min(height, width) // 6), height, width)
-    top = round(min(max(middle_row - side / 2, 0), height - side))
-    left = round(min(max(middle_column - side / 2, 0), width - side))
+    pixels = np.argwhere(found)
+    first, last = pixels.min(0), pixels.max(0)
+    middle, wanted = (first + last) / 2, round(1.1 * int((last - first).max() + 1))
+    smallest, largest = (round(share * min(height, width)) for share in _FRAME)
+    if wanted > largest:  # too large to be magnified as a whole: then its far end, where a seam would show
+        middle = pixels[np.square(pixels - pixels.mean(0)).sum(1).argmax()]
+    side = min(max(wanted, smallest), largest)
+    middle_row, middle_column = middle.tolist()
+    top, left = (round(min(max(at - side / 2, 0), end - side)) for at, end in zip(middle, (height, width), strict=True))
     frame: dict[str, Any] = {"edgecolor": ABNORMAL, "linewidth": 1.3}
     axes.add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, **frame))
     corner = (0.0 if middle_column > width / 2 else 1 - _INSET, 0.0 if middle_row < height / 2 else 1 - _INSET)

@@ -36,6 +36,7 @@ try:
         write_report,
         write_scores_csv,
     )
+    from anatpaste_aug.detection.robustness import common_sharpness, fixed_changes, match_sharpness, robustness_row
     from anatpaste_aug.detection.tables import (
         Auroc,
         MethodRow,
@@ -88,6 +89,7 @@ __all__ = [
     "bootstrap_auroc",
     "bootstrap_difference",
     "cam_figure",
+    "common_sharpness",
     "delong_covariance",
     "delong_test",
     "ensemble",
@@ -95,6 +97,7 @@ __all__ = [
     "evaluate",
     "extract_features",
     "extremes_figure",
+    "fixed_changes",
     "gallery_figure",
     "grad_cam",
     "groups_table",
@@ -104,6 +107,7 @@ __all__ = [
     "jitter_images",
     "judge",
     "load_checkpoint",
+    "match_sharpness",
     "methods_table",
     "one_number_methods",
     "original_sizes",
@@ -111,6 +115,7 @@ __all__ = [
     "prepare_inputs",
     "pretrained_net",
     "results_table",
+    "robustness_row",
     "roc_figure",
     "save_checkpoint",
     "score_images",

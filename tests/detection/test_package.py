@@ -9,7 +9,7 @@ import pytest
 import anatpaste_aug.detection
 
 MODULES = ["baselines", "cam", "detector", "intervals", "kde", "methods", "metrics", "model"]
-MODULES += ["training", "report", "figures", "explanations", "tables"]
+MODULES += ["training", "report", "figures", "explanations", "robustness", "tables"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -72,7 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
             )
             print(f"{path}: {_told(rows[-1])}")
         if not arguments.no_cam:
-            maps = grad_cam(detector.model, images)
+            try:
+                maps = grad_cam(detector.model, images)
+            except ValueError as error:
+                raise ValueError(f"no Grad-CAM for this network ({error}); score without pictures: --no-cam") from error
             for i, (path, row) in enumerate(zip(portion, rows[-len(portion) :], strict=True)):
                 one = slice(i, i + 1)
                 cam_figure(

@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from torch import Tensor
 
+from anatpaste_aug.detection.metrics import to_numpy
 from anatpaste_aug.files import atomic_path
 
 NORMAL, ABNORMAL, THIRD, MUTED = "#2a78b5", "#c8442e", "#2f8f6b", "#8a939c"
@@ -61,10 +61,6 @@ def tint(axes: Axes, mask: Tensor, colour: str) -> None:
 
 def shorten(name: str, length: int = 26) -> str:
     return name if len(name) <= length else f"…{name[1 - length :]}"
-
-
-def to_numpy(values: Any) -> NDArray[Any]:
-    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:

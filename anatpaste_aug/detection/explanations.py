@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from scipy.ndimage import uniform_filter
 from torch import Tensor
 
-from anatpaste_aug.detection.canvas import ABNORMAL, TEXT, new_figure, save, shorten, show, to_numpy
+from anatpaste_aug.detection.canvas import ABNORMAL, TEXT, new_figure, save, shorten, show
+from anatpaste_aug.detection.metrics import to_numpy
 
 _INSET = 0.46  # side of a magnified inset, as a share of the image's
 _FRAME = (1 / 6, 0.3)  # smallest and largest side of what it shows: magnified at least 1.5 times
@@ -27,9 +29,9 @@ def augmentations_figure(
 ) -> Path:
     """Originals beside their augmentations, each with a magnified inset of the place that changed (Figure 1).
 
-    One row per image: the original, then each augmentation. The frame marks the anomaly, or the far end of a large one;
-    the inset in the corner away from it shows the frame at least 1.5 times larger. An image without an anomaly
-    has neither.
+    One row per image: the original, then each augmentation. The frame marks the anomaly, or the sharpest seams of a
+    large one; the inset in the corner away from it shows the frame at least 1.5 times larger. An image without an
+    anomaly has neither.
 
     Args:
         path: the PNG to write.
@@ -54,7 +56,7 @@ def augmentations_figure(
         show(line[0], images[row, 0])
         for axes, (results, masks) in zip(line[1:], augmented.values(), strict=True):
             show(axes, results[row, 0])
-            _magnify(axes, results[row, 0], masks[row, 0])
+            _magnify(axes, images[row, 0], results[row, 0], masks[row, 0])
     return save(figure, path)
 
 
@@ -110,7 +112,7 @@ def cam_figure(
     return save(figure, path)
 
 
-def _magnify(axes: Axes, image: Tensor, mask: Tensor) -> None:
+def _magnify(axes: Axes, original: Tensor, image: Tensor, mask: Tensor) -> None:
     found = to_numpy(mask) > 0
     if not found.any():
         return
@@ -119,9 +121,11 @@ def _magnify(axes: Axes, image: Tensor, mask: Tensor) -> None:
     first, last = pixels.min(0), pixels.max(0)
     middle, wanted = (first + last) / 2, round(1.1 * int((last - first).max() + 1))
     smallest, largest = (round(share * min(height, width)) for share in _FRAME)
-    if wanted > largest:  # too large to be magnified as a whole: then its far end, where a seam would show
-        middle = pixels[np.square(pixels - pixels.mean(0)).sum(1).argmax()]
     side = min(max(wanted, smallest), largest)
+    if wanted > largest:  # too large to be magnified as a whole: then where its seams show most
+        change = to_numpy(image).astype(float) - to_numpy(original)
+        seams = uniform_filter(np.hypot(*np.gradient(change)), side, mode="constant")
+        middle = np.array(np.unravel_index(seams.argmax(), seams.shape))
     middle_row, middle_column = middle.tolist()
     top, left = (round(min(max(at - side / 2, 0), end - side)) for at, end in zip(middle, (height, width), strict=True))
     frame: dict[str, Any] = {"edgecolor": ABNORMAL, "linewidth": 1.3}

@@ -28,10 +28,9 @@ from anatpaste_aug.detection.canvas import (
     shorten,
     show,
     tint,
-    to_numpy,
 )
 from anatpaste_aug.detection.intervals import Interval
-from anatpaste_aug.detection.metrics import auroc
+from anatpaste_aug.detection.metrics import auroc, to_numpy
 from anatpaste_aug.detection.training import Progress
 
 

@@ -130,13 +130,14 @@ class ScoreScaler:
         return np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
 
 
-def _array(values: Any) -> NDArray[Any]:
+def to_numpy(values: Any) -> NDArray[Any]:
+    """A tensor of any device, an array or a sequence as an array."""
     return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
 
 
 def check_scores(scores: Any) -> NDArray[np.float64]:
     """Scores as a non-empty float64 vector of finite values, else ValueError."""
-    values = _array(scores).astype(np.float64)
+    values = to_numpy(scores).astype(np.float64)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"scores must be a non-empty vector, got shape {values.shape}")
     if not np.isfinite(values).all():
@@ -147,7 +148,7 @@ def check_scores(scores: Any) -> NDArray[np.float64]:
 def check_scored(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Labels and scores as int64 and float64 vectors, or the errors of :func:`auroc`."""
     values = check_scores(scores)
-    truth = _array(labels)
+    truth = to_numpy(labels)
     if truth.shape != values.shape:
         raise ValueError(f"one label per score is needed, got shapes {truth.shape} and {values.shape}")
     if not np.isin(truth, (0, 1)).all():

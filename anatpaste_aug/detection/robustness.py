@@ -124,7 +124,7 @@ def _blur_to(images: Tensor, sharper: Tensor, target: float) -> Tensor:
         return images
     chosen = images[sharper]
     largest = _LARGEST_SIGMA * (chosen.shape[-1] * chosen.shape[-2]) ** 0.5 / 256
-    low, high = torch.zeros(len(chosen)), torch.full((len(chosen),), largest)
+    low, high = (chosen.new_full((len(chosen),), sigma) for sigma in (0.0, largest))
     if bool((image_statistics(_blur(chosen, high))["mean gradient"] > target).any()):
         raise ValueError(f"a blur of {largest:.1f} pixels does not reach the mean gradient {target}; raise the target")
     for _ in range(_STEPS):

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from anatpaste_aug.detection.intervals import Interval, bootstrap_auroc
+from anatpaste_aug.detection.metrics import to_numpy
 
 FEWEST = 10
 """Images of a class below which no AUROC is shown."""
@@ -157,10 +156,10 @@ def groups_table(
         >>> table.rows
         (('edema', '2', '2', 'too few'),)
     """
-    truth, values = np.asarray(labels), np.asarray(scores)
+    truth, values = to_numpy(labels), to_numpy(scores)
     rows = []
     for name, mask in groups.items():
-        chosen = np.asarray(mask, dtype=bool)
+        chosen = to_numpy(mask).astype(bool)
         if not len(chosen) == len(truth) == len(values):
             raise ValueError(f"{name} has {len(chosen)} marks for {len(truth)} labels and {len(values)} scores")
         abnormal = int(truth[chosen].sum())

@@ -9,8 +9,6 @@ from torch import nn
 
 from anatpaste_aug.detection import PretextNet, grad_cam, prepare_inputs
 
-pytest.importorskip("pytorch_grad_cam", reason="needs anatpaste_aug[examples]")
-
 IMAGES = torch.randint(0, 256, (5, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 

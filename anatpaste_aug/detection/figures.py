@@ -20,7 +20,7 @@ from sklearn.metrics import roc_curve
 from torch import Tensor
 
 from anatpaste_aug.detection.metrics import auroc
-from anatpaste_aug.detection.training import Progress
+from anatpaste_aug.detection.progress import Progress
 from anatpaste_aug.files import atomic_path
 
 _NORMAL, _ABNORMAL, _THIRD, _MUTED = "#2a78b5", "#c8442e", "#2f8f6b", "#8a939c"

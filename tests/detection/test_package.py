@@ -2,14 +2,17 @@
 
 import doctest
 import importlib
+import pkgutil
 import sys
 
 import pytest
 
 import anatpaste_aug.detection
 
+MODULES = [module.name for module in pkgutil.iter_modules(anatpaste_aug.detection.__path__)]
 
-@pytest.mark.parametrize("name", ["kde", "metrics", "model", "training", "report", "figures"])
+
+@pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
     failed, _ = doctest.testmod(importlib.import_module(f"anatpaste_aug.detection.{name}"))
     assert not failed

@@ -2,6 +2,8 @@
 
     python examples/reproduce_paper.py                                      # phantom radiographs, a few minutes
     python examples/reproduce_paper.py --dataset zhanglab --root DOWNLOAD   # real ones; also chexpert, rsna
+    python examples/reproduce_paper.py --out RUN --resume                   # go on after an interruption
+    torchrun --nproc-per-node 4 examples/reproduce_paper.py --out RUN ...   # one process per GPU
 
 A ResNet-18 learns to tell normal radiographs from their AnatPaste augmentations; a kernel density estimate over its
 features of the normal training images then scores the test images. Everything goes into a run folder; open its
@@ -11,9 +13,11 @@ report.html.
 import argparse
 import dataclasses
 import json
+import os
 import shlex
 import sys
 import time
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +39,7 @@ from anatpaste_aug.detection import (
     Progress,
     ResultRow,
     ScoreScaler,
+    TensorBoardLog,
     TrainConfig,
     TrainResult,
     auroc,
@@ -45,6 +50,8 @@ from anatpaste_aug.detection import (
     extremes_figure,
     gallery_figure,
     history_figure,
+    main_first,
+    process_group,
     results_table,
     roc_figure,
     save_checkpoint,
@@ -53,6 +60,7 @@ from anatpaste_aug.detection import (
     write_report,
     write_scores_csv,
 )
+from anatpaste_aug.files import atomic_path
 
 PRESETS = {
     # The paper's setting, for a GPU: 256 epochs of 256 updates of 64 normal and 64 augmented images.
@@ -95,18 +103,33 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the augmentations")
     parser.add_argument("--split-seed", type=int, default=0, help="of the validation split")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--amp", action="store_true", help="mixed precision in training: faster on most GPUs")
+    parser.add_argument("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
+    parser.add_argument("--tensorboard", action="store_true", help="log to OUT/tensorboard")
+    parser.add_argument("--checkpoint-every", type=int, metavar="UPDATES", help="default: at each validation")
     parser.add_argument("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
+    parser.set_defaults(command=shlex.join(["python", *sys.argv]))
     arguments = parser.parse_args()
+    if arguments.resume:
+        begun = arguments.out and arguments.out / "config.json"
+        if not begun or not begun.is_file() or (arguments.out / "report.html").exists():
+            parser.error("--resume needs --out RUN, the folder of a run that has begun and is not complete")
+        parser.set_defaults(**json.loads(begun.read_text()))
+        arguments = parser.parse_args()
     if arguments.dataset != "phantom" and arguments.root is None:
         parser.error(f"--dataset {arguments.dataset} needs --root DIR")
     for option, datasets in OPTIONS.items():
         if getattr(arguments, option) and arguments.dataset not in datasets:
             parser.error(f"--{option.replace('_', '-')} needs --dataset {' or '.join(datasets)}")
     arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "cpu")
+    if "RANK" in os.environ and arguments.out is None:
+        parser.error("torchrun needs --out, so that all processes have the same folder")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     arguments.out = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.preset}-{stamp}"
-    if arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
-        parser.error(f"--out {arguments.out} exists and is not an empty folder; name a new one")
+    fresh = not arguments.resume and os.environ.get("RANK", "0") == "0"  # process 0 creates it, the others may find it
+    if fresh and arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
+        parser.error(f"--out {arguments.out} exists and is not an empty folder; name a new one, or --resume")
     return arguments
 
 
@@ -134,14 +157,36 @@ def load_task(arguments: argparse.Namespace, size: int) -> DetectionTask:
     )
 
 
-def train_with_bar(config: TrainConfig, task: DetectionTask, transform: AnatPasteTransform) -> TrainResult:
+def begin_run(arguments: argparse.Namespace, config: TrainConfig, task: DetectionTask) -> None:
+    """The run folder, with all that it takes to repeat the run or to go on with it."""
+    print(f"{task.name}: {task.protocol}")
+    if task.note:
+        print(task.note)
+    if arguments.resume:
+        return
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if task.split is not None:
+        task.split.save(arguments.out / "split.json")
+    settings = {name: value for name, value in vars(arguments).items() if name not in ("out", "resume")}
+    settings |= dataclasses.asdict(config) | {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
+    with atomic_path(arguments.out / "config.json") as file:
+        file.write_text(json.dumps(settings, indent=2, default=str) + "\n")
+
+
+def train_with_bar(
+    arguments: argparse.Namespace, config: TrainConfig, task: DetectionTask, transform: AnatPasteTransform, main: bool
+) -> TrainResult:
+    """In every process of torchrun; the main one shows how far it is."""
     # The lungs of an image never change: they are found once and handed to every call.
     lungs = transform.segmenter(task.train.images)
-    if missing := int((~lungs.flatten(1).any(1)).sum()):
+    if main and (missing := int((~lungs.flatten(1).any(1)).sum())):
         print(f"no lungs found in {missing} of {len(lungs)} training images: patches go anywhere in those")
-    with tqdm(total=config.updates, desc="training", unit="update") as bar:
+    log = TensorBoardLog(arguments.out / "tensorboard") if arguments.tensorboard and main else None
+    with tqdm(total=config.updates, desc="training", unit="update", disable=not main) as bar, log or nullcontext():
 
         def show(progress: Progress) -> None:
+            if log is not None:
+                log(progress)
             auroc = "–" if progress.val_auroc is None else f"{progress.val_auroc:.3f}"
             bar.set_postfix_str(f"loss {progress.loss:.3f}, validation AUROC {auroc}", refresh=False)
             bar.update(progress.update - bar.n)
@@ -154,6 +199,9 @@ def train_with_bar(config: TrainConfig, task: DetectionTask, transform: AnatPast
             transform.augment,
             lung_masks=lungs,
             callback=show,
+            checkpoint=arguments.out / "training.pt",
+            checkpoint_every=arguments.checkpoint_every,
+            resume=arguments.resume,
         )
 
 
@@ -176,26 +224,10 @@ def score_groups(task: DetectionTask, scores: torch.Tensor) -> dict[str, dict[st
     return table
 
 
-def main() -> None:
-    start = time.perf_counter()
-    arguments = parse_arguments()
-    config = TrainConfig(
-        **PRESETS[arguments.preset], backbone=arguments.backbone, seed=arguments.seed, device=arguments.device
-    )
-    task = load_task(arguments, config.image_size)
-    print(f"{task.name}: {task.protocol}")
-    if task.note:
-        print(task.note)
-    run = arguments.out
-    run.mkdir(parents=True, exist_ok=True)
-    settings = {"dataset": arguments.dataset, "preset": arguments.preset, "split_seed": arguments.split_seed}
-    (run / "config.json").write_text(json.dumps(settings | dataclasses.asdict(config), indent=2) + "\n")
-    if task.split is not None:
-        task.split.save(run / "split.json")
-
-    transform = AnatPasteTransform()
-    result = train_with_bar(config, task, transform)
-
+def write_results(
+    run: Path, task: DetectionTask, transform: AnatPasteTransform, result: TrainResult, start: float, command: str
+) -> None:
+    config = result.config
     rows, columns, extra, groups = [], {}, {}, {}
     for weights in ("best", "last"):
         val_scores, test_scores = score(result, weights, task)
@@ -226,7 +258,7 @@ def main() -> None:
     roc_figure(run / "roc.png", {f"{w} weights": (labels, columns[w]) for w in ("best", "last")}, note=task.note)
     history_figure(run / "history.png", result.history, best_update=result.best_update, note=task.note)
     shown = task.train.images[:6]
-    torch.manual_seed(arguments.seed)
+    torch.manual_seed(config.seed)
     example = transform.augment(shown)
     gallery_figure(run / "gallery.png", shown, example.lung_mask, example.soft_mask, example.image, note=task.note)
     extremes_figure(
@@ -248,7 +280,7 @@ def main() -> None:
         environment=about["environment"],
         protocol=task.protocol,
         data_note=task.note,
-        command=shlex.join(["python", *sys.argv]),
+        command=command,
         seconds=seconds,
     )
     print(results_table(rows))
@@ -258,6 +290,26 @@ def main() -> None:
     if task.note:
         print(task.note)
     print(f"report: {report}")
+
+
+def main() -> None:
+    start = time.perf_counter()
+    arguments = parse_arguments()
+    options = {name: getattr(arguments, name) for name in ("backbone", "seed", "device", "amp", "sync_bn")}
+    config = TrainConfig(**PRESETS[arguments.preset], **options)
+    transform = AnatPasteTransform()
+    with process_group(config.device) as main_process:
+        with main_first():
+            task = load_task(arguments, config.image_size)
+            if main_process:
+                begin_run(arguments, config, task)
+        loaded = time.perf_counter()
+        result = train_with_bar(arguments, config, task, transform, main_process)
+    if main_process:
+        # The time before an interruption counts too.
+        start += time.perf_counter() - loaded - result.history[-1].seconds
+        write_results(arguments.out, task, transform, result, start, arguments.command)
+        (arguments.out / "training.pt").unlink()  # nothing is left to resume
 
 
 if __name__ == "__main__":

@@ -28,6 +28,12 @@ def fingerprint(config: TrainConfig, processes: int, **data: Tensor | None) -> d
     return {**dataclasses.asdict(config), "processes": processes, **{name: _digest(x) for name, x in data.items()}}
 
 
+def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """The entries that differ, in words; empty if none does."""
+    names = [name for name in {**here, **there} if there.get(name) != here.get(name)]
+    return "; ".join(f"{name} is {there.get(name)} there and {here.get(name)} here" for name in names)
+
+
 @dataclasses.dataclass(frozen=True)
 class RunFile:
     """A checkpoint of a run in progress, for this run alone.
@@ -61,12 +67,12 @@ class RunFile:
         content = read_content(self.path, _FORMAT, "restore a copy, or delete it to start the run again")
         if missing := {"fingerprint", "environment", "state"} - content.keys():
             raise ValueError(f"{self.path} lacks parts of a run: {', '.join(sorted(missing))}")
-        if differing := _differences(content["fingerprint"], self.fingerprint):
+        if differing := differences(content["fingerprint"], self.fingerprint):
             raise ValueError(
                 f"{self.path} is of another run ({differing}): resume with its settings and data, "
                 "or start a run of its own in another folder"
             )
-        if differing := _differences(content["environment"], self.environment):
+        if differing := differences(content["environment"], self.environment):
             warnings.warn(
                 f"{self.path} was written elsewhere ({differing}): the run goes on, but may not end bit for bit as it "
                 "would have there",
@@ -104,8 +110,3 @@ def _digest(data: Tensor | None) -> str | None:
     found = hashlib.sha256(f"{content.dtype} {tuple(content.shape)}".encode())
     found.update(content.flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()[:12]
-
-
-def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    names = [name for name in {**here, **there} if there.get(name) != here.get(name)]
-    return "; ".join(f"{name} is {there.get(name)} there and {here.get(name)} here" for name in names)

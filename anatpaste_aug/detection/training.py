@@ -79,12 +79,13 @@ def train(
     workers = Workers.current()
     workers.part(config.batch_size)  # an uneven share is found here
     run_file, state = None, None
-    if checkpoint is not None:
+    if checkpoint is not None or workers.count > 1:
         data = {"train_images": train_images, "val_images": val_images, "val_labels": torch.as_tensor(val_labels)}
         found = fingerprint(config, workers.count, **data, lung_masks=lung_masks)
-        run_file = RunFile(Path(checkpoint), found, environment(config.device))
-        state = run_file.read(resume=resume)
-        workers.agree("settings, data or checkpoint", {**found, "update": state and state["update"]})
+        if checkpoint is not None:
+            run_file = RunFile(Path(checkpoint), found, environment(config.device))
+            state = run_file.read(resume=resume)
+        workers.agree({**found, "checkpoint's update": state and state["update"]})
 
     device = torch.device(config.device)
     # Only the generators in use are put back afterwards.

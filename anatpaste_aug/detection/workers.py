@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from anatpaste_aug.detection.model import PretextNet, extract_features
+from anatpaste_aug.detection.resume import differences
 
 # One process may read and decode a whole dataset while the others wait.
 _PATIENCE = timedelta(hours=6)
@@ -123,11 +125,12 @@ class Workers:
         dist.all_gather(parts, own)
         return torch.cat(parts)[: len(images)]
 
-    def agree(self, what: str, value: object) -> None:
-        """Waits for all processes; a ValueError in each of them if their values differ."""
+    def agree(self, run: dict[str, Any]) -> None:
+        """Waits for all processes; a ValueError in each of them if what they are about to do differs."""
         if self.count == 1:
             return
-        found: list[object] = [None] * self.count
-        dist.all_gather_object(found, value)
-        if any(other != found[0] for other in found):
-            raise ValueError(f"the processes differ in {what}: {', '.join(map(str, found))}")
+        found: list[dict[str, Any]] = [{}] * self.count
+        dist.all_gather_object(found, run)
+        for rank, other in enumerate(found):
+            if differing := differences(found[0], other):
+                raise ValueError(f"process {rank} has another run than process 0: {differing}; start all alike")

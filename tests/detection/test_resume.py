@@ -57,9 +57,9 @@ def test_a_run_killed_at_a_random_moment_ends_as_if_undisturbed(tenth, undisturb
 
 def test_a_run_killed_again_and_again_ends_as_if_undisturbed(undisturbed, calls, tmp_path):
     path, chance, kills = tmp_path / "training.pt", random.Random(0), 0
-    while kill_at_call(chance.randrange(calls // 2), lambda: run(path)):
+    while kill_at_call(chance.randint(calls // 4, calls // 2), lambda: run(path)):
         kills += 1
-    assert kills >= 3
+    assert kills >= 2
     check_same(run(path), undisturbed)
 
 

@@ -154,7 +154,7 @@ def test_float16_scales_the_loss_and_skips_an_update_that_overflows(monkeypatch)
     for one in (half, exact):
         torch.manual_seed(0)
         one.advance()
-    # Scaled back before the step, the gradient is that of float32 but for float16's rounding; else it'd be 256 times it.
+    # Scaled back before the step, the gradient is that of float32 but for float16's rounding; unscaled, 256 times it.
     for found, expected in zip(half.net.parameters(), exact.net.parameters(), strict=True):
         assert (found.grad - expected.grad).norm() <= 0.2 * expected.grad.norm() + 1e-4
     assert not any(map(torch.equal, half.net.parameters(), before))

@@ -24,16 +24,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from anatpaste_aug import AnatPasteTransform
-from anatpaste_aug.datasets import (
-    DetectionTask,
-    Split,
-    chexpert_task,
-    download_zhanglab,
-    phantom_task,
-    rsna_task,
-    zhanglab_task,
-)
+from anatpaste_aug import AnatPasteTransform, datasets
 from anatpaste_aug.detection import (
     GaussianKDE,
     Progress,
@@ -42,13 +33,13 @@ from anatpaste_aug.detection import (
     TensorBoardLog,
     TrainConfig,
     TrainResult,
-    auroc,
     best_f1_threshold,
     environment,
     evaluate,
     extract_features,
     extremes_figure,
     gallery_figure,
+    group_aurocs,
     history_figure,
     main_first,
     process_group,
@@ -103,10 +94,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the augmentations")
     parser.add_argument("--split-seed", type=int, default=0, help="of the validation split")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--amp", action="store_true", help="mixed precision in training: faster on most GPUs")
+    parser.add_argument("--amp", action="store_true", help="mixed precision in training, for GPUs")
     parser.add_argument("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
     parser.add_argument("--tensorboard", action="store_true", help="log to OUT/tensorboard")
-    parser.add_argument("--checkpoint-every", type=int, metavar="UPDATES", help="default: at each validation")
+    parser.add_argument("--checkpoint-every", type=int, metavar="N", help="updates; default: only at validations")
     parser.add_argument("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
     parser.set_defaults(command=shlex.join(["python", *sys.argv]))
@@ -119,9 +110,9 @@ def parse_arguments() -> argparse.Namespace:
         arguments = parser.parse_args()
     if arguments.dataset != "phantom" and arguments.root is None:
         parser.error(f"--dataset {arguments.dataset} needs --root DIR")
-    for option, datasets in OPTIONS.items():
-        if getattr(arguments, option) and arguments.dataset not in datasets:
-            parser.error(f"--{option.replace('_', '-')} needs --dataset {' or '.join(datasets)}")
+    for option, owners in OPTIONS.items():
+        if getattr(arguments, option) and arguments.dataset not in owners:
+            parser.error(f"--{option.replace('_', '-')} needs --dataset {' or '.join(owners)}")
     arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "cpu")
     if "RANK" in os.environ and arguments.out is None:
         parser.error("torchrun needs --out, so that all processes have the same folder")
@@ -133,22 +124,22 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def load_task(arguments: argparse.Namespace, size: int) -> DetectionTask:
+def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTask:
     if arguments.dataset == "phantom":
-        return phantom_task(size, seed=arguments.split_seed)
+        return datasets.phantom_task(size, seed=arguments.split_seed)
     options = {"seed": arguments.split_seed, "cache": arguments.cache}
     if arguments.split:
-        options["split"] = Split.load(arguments.split)
+        options["split"] = datasets.Split.load(arguments.split)
     if arguments.name:
         options["name"] = arguments.name
     if arguments.dataset == "zhanglab":
         if arguments.download:
-            download_zhanglab(arguments.root)
-        return zhanglab_task(arguments.root, size, **options)
+            datasets.download_zhanglab(arguments.root)
+        return datasets.zhanglab_task(arguments.root, size, **options)
     options["views"] = arguments.views or "PA"
     if arguments.dataset == "rsna":
-        return rsna_task(arguments.root, size, **options)
-    return chexpert_task(
+        return datasets.rsna_task(arguments.root, size, **options)
+    return datasets.chexpert_task(
         arguments.root,
         size,
         protocol="diseases" if arguments.per_disease else "overall",
@@ -157,7 +148,7 @@ def load_task(arguments: argparse.Namespace, size: int) -> DetectionTask:
     )
 
 
-def begin_run(arguments: argparse.Namespace, config: TrainConfig, task: DetectionTask) -> None:
+def begin_run(arguments: argparse.Namespace, config: TrainConfig, task: datasets.DetectionTask) -> None:
     """The run folder, with all that it takes to repeat the run or to go on with it."""
     print(f"{task.name}: {task.protocol}")
     if task.note:
@@ -174,7 +165,11 @@ def begin_run(arguments: argparse.Namespace, config: TrainConfig, task: Detectio
 
 
 def train_with_bar(
-    arguments: argparse.Namespace, config: TrainConfig, task: DetectionTask, transform: AnatPasteTransform, main: bool
+    arguments: argparse.Namespace,
+    config: TrainConfig,
+    task: datasets.DetectionTask,
+    transform: AnatPasteTransform,
+    main: bool,
 ) -> TrainResult:
     """In every process of torchrun; the main one shows how far it is."""
     # The lungs of an image never change: they are found once and handed to every call.
@@ -205,27 +200,20 @@ def train_with_bar(
         )
 
 
-def score(result: TrainResult, weights: str, task: DetectionTask) -> tuple[torch.Tensor, torch.Tensor]:
+def score(result: TrainResult, weights: str, task: datasets.DetectionTask) -> tuple[torch.Tensor, torch.Tensor]:
     """Anomaly scores of the validation and the test images: minus the log density among the normal ones."""
     model = result.model(weights)
     kde = GaussianKDE(extract_features(model, task.train.images), result.config.bandwidth)
     return tuple(kde.score(extract_features(model, part.images)).cpu() for part in (task.val, task.test))
 
 
-def score_groups(task: DetectionTask, scores: torch.Tensor) -> dict[str, dict[str, float | int | None]]:
-    """Each finding against all normals, and each view; fewer than 10 images of a class give no AUROC."""
-    table = {}
-    for name, mask in task.groups().items():
-        labels = task.test.labels[mask]
-        abnormal = int(labels.sum())
-        normal = len(labels) - abnormal
-        value = auroc(labels, scores[mask]) if min(normal, abnormal) >= 10 else None
-        table[name] = {"normal": normal, "abnormal": abnormal, "auroc": value}
-    return table
-
-
 def write_results(
-    run: Path, task: DetectionTask, transform: AnatPasteTransform, result: TrainResult, start: float, command: str
+    run: Path,
+    task: datasets.DetectionTask,
+    transform: AnatPasteTransform,
+    result: TrainResult,
+    start: float,
+    command: str,
 ) -> None:
     config = result.config
     rows, columns, extra, groups = [], {}, {}, {}
@@ -234,7 +222,7 @@ def write_results(
         threshold = best_f1_threshold(task.val.labels, val_scores)
         scaler = ScoreScaler.fit(val_scores)
         columns[weights] = test_scores
-        groups[weights] = score_groups(task, test_scores)
+        groups[weights] = group_aurocs(task.test.labels, test_scores, task.groups())
         columns[f"{weights}_scaled"] = scaler.transform(test_scores)
         scaled_threshold = float(scaler.transform([threshold])[0])
         extra[weights] = {"threshold": threshold, "scaled_threshold": scaled_threshold, **dataclasses.asdict(scaler)}
@@ -245,13 +233,8 @@ def write_results(
     save_checkpoint(run / "checkpoint.pt", result, extra)
     write_scores_csv(run / "scores.csv", task.test.names, task.test.labels, columns)
     seconds = time.perf_counter() - start
-    about = {
-        "protocol": task.protocol,
-        "note": task.note,
-        "groups": groups,
-        "seconds": seconds,
-        "environment": environment(config.device),
-    }
+    about = {"protocol": task.protocol, "note": task.note, "groups": groups, "seconds": seconds}
+    about["environment"] = environment(config.device)
     write_metrics_json(run / "metrics.json", rows, about)
 
     labels = task.test.labels

@@ -9,7 +9,7 @@ try:
     from anatpaste_aug.detection.config import TrainConfig, half_cosine
     from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
     from anatpaste_aug.detection.kde import GaussianKDE
-    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate
+    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate, group_aurocs
     from anatpaste_aug.detection.model import PretextNet, extract_features, prepare_inputs
     from anatpaste_aug.detection.progress import Progress, TrainResult
     from anatpaste_aug.detection.report import (
@@ -50,6 +50,7 @@ __all__ = [
     "extract_features",
     "extremes_figure",
     "gallery_figure",
+    "group_aurocs",
     "half_cosine",
     "history_figure",
     "jitter_images",

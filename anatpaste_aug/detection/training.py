@@ -52,7 +52,7 @@ def train(
         val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
         augment: see :class:`Augment`.
         lung_masks: N×1×S×S boolean masks of the training images, handed to ``augment``; None lets it find them.
-        callback: called with a :class:`Progress` every few updates and after each validation.
+        callback: called with a :class:`Progress` every few updates and after each validation, in every process.
         checkpoint: file to go on from after an interruption, written at the start and after each validation.
         checkpoint_every: updates between further checkpoints; None writes no others.
         resume: go on from ``checkpoint``, or start if there is none yet.

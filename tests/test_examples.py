@@ -4,10 +4,12 @@ import csv
 import importlib.util
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+from forks import finish, kill_self, start, torchrun
 
 from anatpaste_aug.datasets import Split
 from anatpaste_aug.datasets.chexpert import DISEASES
@@ -37,12 +39,11 @@ def load_example(name):
     return module
 
 
-def run_paper(monkeypatch, *arguments):
+def run_paper(monkeypatch, *arguments, argv=None):
     example = load_example("reproduce_paper")
     monkeypatch.setitem(example.PRESETS, "smoke", TINY)
-    monkeypatch.setattr(
-        sys, "argv", ["reproduce_paper.py", "--preset", "smoke", "--device", "cpu", *map(str, arguments)]
-    )
+    argv = argv or ["reproduce_paper.py", "--preset", "smoke", "--device", "cpu", *map(str, arguments)]
+    monkeypatch.setattr(sys, "argv", argv)
     example.main()
 
 
@@ -62,6 +63,34 @@ def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
     assert result.config.image_size == 32
     assert extra["best"]["threshold"] == results[0]["threshold"]
     assert "Synthetic phantom" in (run / "report.html").read_text()
+
+
+def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_path, monkeypatch):
+    run, again = tmp_path / "run", tmp_path / "again"
+    arguments = ["--seed", "3", "--backbone", "test_resnet", "--checkpoint-every", "1"]
+    run_paper(monkeypatch, *arguments, "--out", run)
+
+    def killed():
+        monkeypatch.setattr("anatpaste_aug.detection.trainer.Trainer._validate", lambda *args: kill_self())
+        run_paper(monkeypatch, *arguments, "--tensorboard", "--out", again)
+
+    assert finish(start(killed)) == -signal.SIGKILL
+    assert {path.name for path in again.iterdir()} == {"config.json", "training.pt"}
+    resume = ["reproduce_paper.py", "--out", str(again), "--resume"]
+    run_paper(monkeypatch, argv=resume)
+    assert {path.name for path in again.iterdir()} == WRITTEN | {"tensorboard"}
+    assert (run / "scores.csv").read_text() == (again / "scores.csv").read_text()
+    assert "--seed 3" in (again / "report.html").read_text()
+    with pytest.raises(SystemExit):
+        run_paper(monkeypatch, argv=resume)
+
+
+def test_two_processes_fill_one_run_folder(tmp_path, monkeypatch, capfd):
+    arguments = ["--backbone", "test_resnet", "--out", tmp_path / "run"]
+    assert torchrun(2, lambda: run_paper(monkeypatch, *arguments)) == [0, 0]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == WRITTEN
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["processes"] == 2
+    assert capfd.readouterr().out.count("report: ") == 1
 
 
 @pytest.mark.skipif(not ZHANGLAB.is_dir(), reason=f"no real radiographs at {ZHANGLAB}; set ANATPASTE_DATA")
@@ -115,6 +144,7 @@ def test_a_run_on_the_rsna_layout_reports_views(tmp_path, monkeypatch, capsys):
         (["--dataset", "rsna", "--root", "x", "--download"], "--download needs --dataset zhanglab"),
         (["--root", "somewhere"], "needs --dataset zhanglab"),
         (["--dataset", "chestxray"], "invalid choice"),
+        (["--resume"], "--resume needs --out RUN"),
     ],
 )
 def test_wrong_arguments_end_with_one_clear_error(arguments, message, monkeypatch, capsys):

@@ -11,8 +11,10 @@ try:
         pretrained_net,
         untrained_net,
     )
+    from anatpaste_aug.detection.batches import jitter_images
     from anatpaste_aug.detection.cam import grad_cam
     from anatpaste_aug.detection.checkpoint import load_checkpoint, save_checkpoint
+    from anatpaste_aug.detection.config import TrainConfig, half_cosine
     from anatpaste_aug.detection.detector import WARNING, Detector, Scored
     from anatpaste_aug.detection.explanations import augmentations_figure, cam_figure
     from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
@@ -26,8 +28,9 @@ try:
     )
     from anatpaste_aug.detection.kde import GaussianKDE
     from anatpaste_aug.detection.methods import MethodScores, ensemble, judge
-    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate
+    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate, group_aurocs
     from anatpaste_aug.detection.model import PretextNet, extract_features, prepare_inputs
+    from anatpaste_aug.detection.progress import Progress, TrainResult
     from anatpaste_aug.detection.report import (
         ResultRow,
         environment,
@@ -37,6 +40,7 @@ try:
         write_scores_csv,
     )
     from anatpaste_aug.detection.robustness import common_sharpness, fixed_changes, match_sharpness, robustness_row
+    from anatpaste_aug.detection.scoring import score_images
     from anatpaste_aug.detection.tables import (
         Auroc,
         MethodRow,
@@ -46,16 +50,10 @@ try:
         methods_table,
         over_seeds,
     )
-    from anatpaste_aug.detection.training import (
-        Augment,
-        Progress,
-        TrainConfig,
-        TrainResult,
-        half_cosine,
-        jitter_images,
-        score_images,
-        train,
-    )
+    from anatpaste_aug.detection.tensorboard import TensorBoardLog
+    from anatpaste_aug.detection.trainer import Augment
+    from anatpaste_aug.detection.training import train
+    from anatpaste_aug.detection.workers import main_first, process_group
 except ModuleNotFoundError as error:
     if error.name is None or error.name.split(".")[0] not in ("jinja2", "matplotlib", "scipy", "sklearn"):
         raise
@@ -80,6 +78,7 @@ __all__ = [
     "ScoreScaler",
     "Scored",
     "Table",
+    "TensorBoardLog",
     "TrainConfig",
     "TrainResult",
     "ablation_table",
@@ -100,6 +99,7 @@ __all__ = [
     "fixed_changes",
     "gallery_figure",
     "grad_cam",
+    "group_aurocs",
     "groups_table",
     "half_cosine",
     "history_figure",
@@ -107,6 +107,7 @@ __all__ = [
     "jitter_images",
     "judge",
     "load_checkpoint",
+    "main_first",
     "match_sharpness",
     "methods_table",
     "one_number_methods",
@@ -114,6 +115,7 @@ __all__ = [
     "over_seeds",
     "prepare_inputs",
     "pretrained_net",
+    "process_group",
     "results_table",
     "robustness_row",
     "roc_figure",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from anatpaste_aug.detection.training import Progress, TrainConfig, TrainResult
-from anatpaste_aug.files import atomic_path
+from anatpaste_aug.detection.config import TrainConfig
+from anatpaste_aug.detection.progress import Progress, TrainResult
+from anatpaste_aug.detection.storage import read_content, write_content
 
 _FORMAT = "anatpaste_aug.detection.checkpoint/1"
 
@@ -23,9 +21,11 @@ def save_checkpoint(path: str | os.PathLike[str], result: TrainResult, extra: Ma
         path: the file.
         result: what :func:`train` returned.
         extra: more to keep, such as thresholds: numbers, strings, tensors, lists and dicts of them.
+
+    Raises:
+        OSError: it could not be written; the old file is as it was.
     """
     content = {
-        "format": _FORMAT,
         "config": dataclasses.asdict(result.config),
         "best_state": result.best_state,
         "last_state": result.last_state,
@@ -34,8 +34,7 @@ def save_checkpoint(path: str | os.PathLike[str], result: TrainResult, extra: Ma
         "history": [dataclasses.asdict(progress) for progress in result.history],
         "extra": dict(extra or {}),
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    write_content(path, _FORMAT, content)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> tuple[TrainResult, dict[str, Any]]:
@@ -45,24 +44,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[TrainResult, dict[str
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or something else than such a checkpoint.
     """
-    try:
-        # torch.load does not compare checksums, and would read damaged weights as if nothing were wrong.
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        content = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise ValueError(
-            f"{os.fspath(path)} is not a readable checkpoint (damaged, or another kind of file)"
-        ) from error
-    if damaged:
-        raise ValueError(f"{os.fspath(path)} is damaged: {damaged} fails its checksum; train again or restore a copy")
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(
-            f"{os.fspath(path)} is not a checkpoint of this version: expected {_FORMAT!r}, found {found!r}"
-        )
+    content = read_content(path, _FORMAT, "train again or restore a copy")
     try:
         result = TrainResult(
             config=TrainConfig(**content["config"]),

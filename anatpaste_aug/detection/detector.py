@@ -14,7 +14,7 @@ from anatpaste_aug.detection.checkpoint import load_checkpoint
 from anatpaste_aug.detection.kde import GaussianKDE
 from anatpaste_aug.detection.metrics import ScoreScaler, best_f1_threshold
 from anatpaste_aug.detection.model import PretextNet, extract_features
-from anatpaste_aug.detection.training import TrainResult
+from anatpaste_aug.detection.progress import TrainResult
 
 WARNING = "Research software, not a medical device: no diagnosis, and nothing to base the care of a patient on."
 """What goes with every score that is shown to somebody."""

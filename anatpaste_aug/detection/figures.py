@@ -31,7 +31,7 @@ from anatpaste_aug.detection.canvas import (
 )
 from anatpaste_aug.detection.intervals import Interval
 from anatpaste_aug.detection.metrics import auroc, to_numpy
-from anatpaste_aug.detection.training import Progress
+from anatpaste_aug.detection.progress import Progress
 
 
 def roc_figure(

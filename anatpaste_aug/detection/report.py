@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from anatpaste_aug import __version__
+from anatpaste_aug.detection.config import TrainConfig
 from anatpaste_aug.detection.intervals import Interval
 from anatpaste_aug.detection.metrics import Metrics
-from anatpaste_aug.detection.training import TrainConfig
 from anatpaste_aug.files import atomic_path
 
 # Heading and caption of the pictures of a run, in the order of the page.

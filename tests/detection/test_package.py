@@ -2,14 +2,14 @@
 
 import doctest
 import importlib
+import pkgutil
 import sys
 
 import pytest
 
 import anatpaste_aug.detection
 
-MODULES = ["baselines", "cam", "detector", "intervals", "kde", "methods", "metrics", "model"]
-MODULES += ["training", "report", "figures", "explanations", "robustness", "tables"]
+MODULES = [module.name for module in pkgutil.iter_modules(anatpaste_aug.detection.__path__)]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,4 +1,4 @@
-"""The training loop on a tiny task, and the checkpoint file."""
+"""The training loop on a tiny task."""
 
 import dataclasses
 import itertools
@@ -7,57 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torchvision.transforms import v2
+from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
-from anatpaste_aug.detection import (
-    GaussianKDE,
-    Progress,
-    TrainConfig,
-    TrainResult,
-    auroc,
-    extract_features,
-    half_cosine,
-    jitter_images,
-    load_checkpoint,
-    save_checkpoint,
-    score_images,
-    train,
-    training,
-)
-
-CONFIG = TrainConfig(image_size=32, batch_size=8, updates=12, updates_per_epoch=4, backbone="test_resnet", seed=3)
-
-
-def blobs(count, seed, bright=False):
-    """Noise images; the bright ones have a white square where chance puts it."""
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(40, 120, (count, 1, 32, 32), dtype=torch.uint8, generator=generator)
-    for image in images if bright else ():
-        top, left = torch.randint(0, 20, (2,), generator=generator).tolist()
-        image[:, top : top + 12, left : left + 12] = 250
-    return images
-
-
-def squares(images, *, lung_mask=None):
-    """An augmentation: a white square, placed by torch's global generator as AnatPaste's are."""
-    images = images.clone()
-    for image in images:
-        top, left = torch.randint(0, 20, (2,)).tolist()
-        image[:, top : top + 12, left : left + 12] = 0.98
-    return SimpleNamespace(image=images)
-
-
-TRAIN = blobs(20, seed=0)
-VAL = torch.cat([blobs(10, seed=1), blobs(10, seed=2, bright=True)])
-VAL_LABELS = torch.tensor([0] * 10 + [1] * 10)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # images this small gain nothing from more
-    yield
-    torch.set_num_threads(threads)
+from anatpaste_aug.detection import Progress, auroc, half_cosine, score_images, train, trainer, workers
+from anatpaste_aug.detection.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +56,7 @@ def test_best_is_the_earliest_highest_validation_and_last_is_the_end(run):
 
 def test_best_weights_are_kept_when_later_ones_are_worse(monkeypatch):
     areas = iter([0.7, 0.9, 0.9, 0.8])
-    monkeypatch.setattr(training, "_validate", lambda *args: next(areas))
+    monkeypatch.setattr(Trainer, "_validate", lambda *args: next(areas))
     config = dataclasses.replace(CONFIG, updates=4, updates_per_epoch=1)
     result = train(config, TRAIN, VAL, VAL_LABELS, squares)
     assert (result.best_update, result.best_auroc) == (2, 0.9)
@@ -142,48 +95,6 @@ def test_fewer_images_than_a_batch_masks_in_step_and_three_channels():
     assert result.model().in_chans == 3
 
 
-def test_batches_are_shuffled_passes_without_remainders():
-    def draw(count, size, updates):
-        return list(training._batches(count, size, updates, torch.Generator().manual_seed(0)))
-
-    first = torch.cat(draw(10, 4, 6)).reshape(3, 8)
-    assert all(len(set(row.tolist())) == 8 for row in first)
-    assert not torch.equal(first[0], first[1])
-    assert sorted(draw(4, 4, 1)[0].tolist()) == [0, 1, 2, 3]
-    small = draw(3, 8, 2)
-    assert [len(batch) for batch in small] == [8, 8]
-    assert sorted(small[0][:6].tolist()) == [0, 0, 1, 1, 2, 2]
-
-
-def test_half_cosine():
-    assert half_cosine(0, 8, 0.03) == 0.03
-    assert half_cosine(2, 8, 0.03) == pytest.approx(0.015 * (1 + math.sqrt(0.5)))
-    assert half_cosine(4, 8, 0.03) == pytest.approx(0.015)
-    assert half_cosine(8, 8, 0.03) == 0
-
-
-def test_jitter_is_torchvisions_with_factors_and_order_per_image():
-    images = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    found = jitter_images(images, 0.5, torch.Generator().manual_seed(0))
-    uniform = torch.rand(3, 64, 1, 1, 1, generator=torch.Generator().manual_seed(0)).reshape(3, 64)
-    for image, result, (brightness, contrast, order) in zip(images, found, uniform.T.tolist(), strict=True):
-        steps = [
-            lambda x, f=0.5 + contrast: v2.functional.adjust_contrast(x, f),
-            lambda x, f=0.5 + brightness: v2.functional.adjust_brightness(x, f),
-        ]
-        for step in steps if order < 0.5 else reversed(steps):
-            image = step(image)
-        torch.testing.assert_close(result, image, rtol=0, atol=1e-6)
-    assert 10 < (uniform[2] < 0.5).sum() < 54
-    torch.testing.assert_close(jitter_images(images, 0.0), images, rtol=0, atol=1e-6)
-
-
-def test_score_is_the_kde_of_the_features(run):
-    net = run[0].model("last")
-    expected = GaussianKDE(extract_features(net, TRAIN), 0.5).score(extract_features(net, VAL))
-    assert torch.equal(score_images(net, TRAIN, VAL, bandwidth=0.5), expected)
-
-
 @pytest.mark.parametrize("when", ["every update", "validation"])
 def test_divergence_stops_with_a_remedy(when, monkeypatch):
     def bad(images, *, lung_mask=None):
@@ -191,7 +102,7 @@ def test_divergence_stops_with_a_remedy(when, monkeypatch):
 
     augment, what = (bad, "loss") if when == "every update" else (squares, "features")
     if when == "validation":
-        monkeypatch.setattr(training, "extract_features", lambda *args, **kwargs: torch.full((2, 2), float("nan")))
+        monkeypatch.setattr(workers, "extract_features", lambda *args, **kwargs: torch.full((2, 2), float("nan")))
     with pytest.raises(FloatingPointError, match=rf"{what}.* by update 1 .*lower learning_rate"):
         train(dataclasses.replace(CONFIG, updates_per_epoch=1), TRAIN, VAL, VAL_LABELS, augment)
 
@@ -214,67 +125,36 @@ def test_impossible_inputs(changes, error, message):
         train(CONFIG, **inputs)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        *({"image_size": 16}, {"batch_size": 0}, {"updates": 0}, {"learning_rate": float("nan")}, {"momentum": 1.0}),
-        *({"jitter": 1.5}, {"in_chans": 2}, {"bandwidth": 0.0}, {"weight_decay": -1.0}, {"seed": -1}),
-    ],
-)
-def test_impossible_settings(change):
-    (name,) = change
-    with pytest.raises(ValueError, match=f"{name} must be"):
-        TrainConfig(**change)
+def test_mixed_precision_learns_too_and_keeps_float32_weights(run):
+    result = train(dataclasses.replace(CONFIG, amp=True), TRAIN, VAL, VAL_LABELS, squares)
+    assert result.history[-1].loss == pytest.approx(run[0].history[-1].loss, abs=0.05)
+    assert result.history[-1].loss != run[0].history[-1].loss
+    assert result.best_auroc > 0.9
+    assert {value.dtype for value in result.last_state.values()} == {torch.float32, torch.int64}
 
 
-def test_checkpoint_round_trip(run, tmp_path):
-    result, _ = run
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, result, {"threshold": 0.5, "reference": torch.ones(2)})
-    loaded, extra = load_checkpoint(path)
-    assert isinstance(loaded, TrainResult)
-    assert (loaded.config, loaded.history) == (result.config, result.history)
-    assert (loaded.best_update, loaded.best_auroc) == (result.best_update, result.best_auroc)
-    for name in ("best_state", "last_state"):
-        found, expected = getattr(loaded, name), getattr(result, name)
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[key], expected[key]) for key in expected)
-    assert extra["threshold"] == 0.5
-    assert torch.equal(extra["reference"], torch.ones(2))
-    scores = (score_images(one.model(), TRAIN, VAL) for one in (loaded, result))
-    assert torch.equal(*scores)
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
+def trainer_of(config, scale=None):
+    torch.manual_seed(0)
+    found = Trainer(config, TRAIN, None, squares, workers.Workers())
+    if scale is not None:
+        found.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    return found
 
 
-def test_failed_save_leaves_the_old_file(tmp_path):
-    result = TrainResult(CONFIG, {}, {}, 1, 0.5, [])
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, result)
-    before = path.read_bytes()
-    with pytest.raises(Exception, match="pickle"):
-        save_checkpoint(path, result, {"bad": lambda: None})
-    assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
-
-
-def test_damaged_and_foreign_files(tmp_path):
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, TrainResult(CONFIG, {"w": torch.arange(5000.0)}, {}, 1, 0.5, []))
-    good = path.read_bytes()
-    flipped = bytearray(good)
-    flipped[len(good) // 2] ^= 0xFF
-    for content in (good[: len(good) // 2], b"", b"not a checkpoint", bytes(flipped)):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"checkpoint\.pt is (not a readable checkpoint|damaged)"):
-            load_checkpoint(path)
-    torch.save({"weight": torch.ones(2)}, path)
-    with pytest.raises(ValueError, match="is not a checkpoint of this version"):
-        load_checkpoint(path)
-    torch.save(SimpleNamespace(a=1), path)  # a pickle that would run code is refused, not run
-    with pytest.raises(ValueError, match="not a readable checkpoint"):
-        load_checkpoint(path)
-    torch.save({"format": "anatpaste_aug.detection.checkpoint/1", "config": {"colour": 1}}, path)
-    with pytest.raises(ValueError, match="lacks or adds"):
-        load_checkpoint(path)
-    with pytest.raises(FileNotFoundError):
-        load_checkpoint(tmp_path / "missing.pt")
+def test_float16_scales_the_loss_and_skips_an_update_that_overflows(monkeypatch):
+    monkeypatch.setattr(trainer, "half_precision", lambda device: torch.float16)
+    config = dataclasses.replace(CONFIG, amp=True, updates=3)
+    assert trainer_of(config).scaler.is_enabled()
+    half, exact = trainer_of(config, scale=2.0**40), trainer_of(dataclasses.replace(config, amp=False))
+    before = [value.clone() for value in half.net.parameters()]
+    half.advance()  # no float16 gradient survives that scale
+    assert all(map(torch.equal, half.net.parameters(), before))
+    assert half.scaler.get_scale() == 2.0**39
+    half = trainer_of(config, scale=2.0**8)
+    for one in (half, exact):
+        torch.manual_seed(0)
+        one.advance()
+    # Scaled back before the step, the gradient is that of float32 but for float16's rounding; unscaled, 256 times it.
+    for found, expected in zip(half.net.parameters(), exact.net.parameters(), strict=True):
+        assert (found.grad - expected.grad).norm() <= 0.2 * expected.grad.norm() + 1e-4
+    assert not any(map(torch.equal, half.net.parameters(), before))

@@ -1,0 +1,81 @@
+"""Functions in processes of their own, without the seconds that importing torch takes."""
+
+import os
+import signal
+import socket
+import sys
+import traceback
+
+
+def start(function, *arguments):
+    """Calls the function in a forked process; the number of the process."""
+    process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        function(*arguments)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def finish(process):
+    """Waits for the process: 0 if the function returned, 1 if it failed, minus the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def kill_self():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def count_calls(function):
+    """How many calls and returns of functions, Python's and C's, the function makes."""
+    count = 0
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += 1
+
+    sys.setprofile(profile)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def kill_at_call(number, function):
+    """Calls the function in a process that is killed at a certain call or return; as `finish`."""
+
+    def run():
+        left = number
+
+        def profile(frame, event, argument):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                kill_self()
+
+        sys.setprofile(profile)
+        function()
+        sys.setprofile(None)
+
+    return finish(start(run))
+
+
+def torchrun(count, function, *arguments):
+    """Calls the function in processes that torchrun would start; the exit codes as of `finish`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def run(rank):
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        function(*arguments)
+
+    return [finish(process) for process in [start(run, rank) for rank in range(count)]]

@@ -1,0 +1,33 @@
+"""A detection task that trains in a second: white squares on noise."""
+
+from types import SimpleNamespace
+
+import torch
+
+from anatpaste_aug.detection import TrainConfig
+
+CONFIG = TrainConfig(image_size=32, batch_size=8, updates=12, updates_per_epoch=4, backbone="test_resnet", seed=3)
+
+
+def blobs(count, seed, bright=False):
+    """Noise images; the bright ones have a white square where chance puts it."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(40, 120, (count, 1, 32, 32), dtype=torch.uint8, generator=generator)
+    for image in images if bright else ():
+        top, left = torch.randint(0, 20, (2,), generator=generator).tolist()
+        image[:, top : top + 12, left : left + 12] = 250
+    return images
+
+
+def squares(images, *, lung_mask=None):
+    """An augmentation: a white square, placed by torch's global generator as AnatPaste's are."""
+    images = images.clone()
+    for image in images:
+        top, left = torch.randint(0, 20, (2,)).tolist()
+        image[:, top : top + 12, left : left + 12] = 0.98
+    return SimpleNamespace(image=images)
+
+
+TRAIN = blobs(20, seed=0)
+VAL = torch.cat([blobs(10, seed=1), blobs(10, seed=2, bright=True)])
+VAL_LABELS = torch.tensor([0] * 10 + [1] * 10)

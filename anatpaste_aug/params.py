@@ -228,9 +228,10 @@ def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _count_per_row(mask: Tensor) -> Tensor:
-    """int32 B×H numbers of True pixels. Adding bytes to bytes is far quicker than adding them to integers."""
-    counts, most = mask.view(torch.uint8), 1
-    while counts.shape[2] % 2 == 0 and 2 * most <= 255:
-        left, right = counts.chunk(2, 2)
-        counts, most = left + right, 2 * most
-    return counts.sum(2, dtype=torch.int32)
+    """int32 B×H numbers of True pixels."""
+    width = mask.shape[2]
+    whole_words = width % 8 == 0 and width <= 8 * 255 and not torch.compiler.is_compiling()
+    if not (whole_words and mask.is_contiguous() and mask.storage_offset() % 8 == 0):
+        return mask.view(torch.uint8).sum(2, dtype=torch.int32)
+    # Eight pixels in one addition: a byte of the sum holds the count of every eighth column.
+    return mask.view(torch.int64).sum(2).unsqueeze(2).view(torch.uint8).sum(2, dtype=torch.int32)

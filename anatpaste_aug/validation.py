@@ -46,8 +46,8 @@ def check_range(images: Tensor, intensities: Intensities) -> None:
         return
     if images.dtype == torch.uint8 and (intensities.black, intensities.white) == (0, 255):
         return
-    check_finite(images)
-    low, high = (float(v) for v in torch.aminmax(intensities.to_unit(images.detach().float())))
+    extremes = _extremes(images)
+    low, high = (float(v) for v in torch.aminmax(intensities.to_unit(extremes.unsqueeze(2).unsqueeze(3))))
     if low < -_TOLERANCE or high > 1 + _TOLERANCE:
         low, high = (intensities.black + v * (intensities.white - intensities.black) for v in (low, high))
         given = f"({intensities.black:g}, {intensities.white:g})"
@@ -108,10 +108,17 @@ def check_finite(images: Tensor) -> None:
         return
     if torch.compiler.is_compiling():
         return
-    low, high = (float(v) for v in torch.aminmax(images.detach()))
-    if not (math.isfinite(low) and math.isfinite(high)):
+    _extremes(images)
+
+
+def _extremes(images: Tensor) -> Tensor:
+    """float32 2×C: the lowest and highest value of each channel, in one pass; they are finite, or that is the error."""
+    pairs = [torch.stack(torch.aminmax(channel)) for channel in images.detach().unbind(1)]
+    extremes = torch.stack(pairs, 1).float()
+    if not bool(extremes.isfinite().all()):
         bad = [i for i, image in enumerate(images) if not bool(torch.isfinite(image).all())]
         raise ValueError(f"images {bad[:10]} of the batch contain NaN or infinity; repair or drop them")
+    return extremes
 
 
 def check_params(params: object, images: Tensor) -> None:

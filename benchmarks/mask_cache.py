@@ -21,8 +21,8 @@ from pathlib import Path
 
 import torch
 from measuring import Method, OtherWork, cores, environment, interleave, say
-from throughput import find_images, load
-from throughput_report import environment_lines
+from options import find_images, load
+from tables import environment_lines
 
 from anatpaste_aug import LungSegmenter
 from anatpaste_aug.caching import CachedSegmenter, MaskCache
@@ -84,7 +84,7 @@ def methods(images: torch.Tensor, folder: Path, args: argparse.Namespace) -> lis
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     torch.set_num_threads(args.threads)
-    images, data = load(args.files, args.count, args.size, 1)
+    images, data = load(args.files, args.count, args.size)
     settings = {"threads": args.threads, "processes": args.workers, "repeats": args.repeats}
     lines = environment_lines({"environment": environment(torch.device("cpu")), "settings": settings})
     lines.append(f"- {len(images)} images of {args.size} px, {data['kind']}, batches of {args.batch}")

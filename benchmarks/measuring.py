@@ -18,14 +18,12 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import anatpaste_aug
+from anatpaste_aug.functional import cpu
 
-_PACKAGES = ("torch", "torchvision", "kornia", "kornia_rs", "numpy", "pillow", "scikit-image", "scipy")
-_PACKAGES += ("opencv-python-headless", "opencv-python")
+_PACKAGES = ("torch", "torchvision", "kornia", "kornia_rs", "numpy", "numba", "pillow", "scikit-image", "scipy")
+_PACKAGES += ("timm", "opencv-python-headless", "opencv-python")
 
 
 @dataclass
@@ -36,14 +34,16 @@ class Method:
     label: str
     images: int  # that one run handles
     run: Callable[[], object]
+    batch: int = 1  # images in one call
     loops: int = 1
     rates: list[float] = field(default_factory=list)  # images/s, one per round
-    peak_bytes: int | None = None
+    peak_bytes: int | None = None  # of one call
 
     def summary(self) -> dict[str, Any]:
         middle = statistics.median(self.rates)
         return {
             "label": self.label,
+            "batch": self.batch,
             "images_per_run": self.images,
             "runs_per_round": self.loops,
             "images_per_s": {"median": middle, "min": min(self.rates), "max": max(self.rates), "rounds": self.rates},
@@ -84,46 +84,6 @@ def _seconds(method: Method) -> float:
     for _ in range(method.loops):
         method.run()
     return time.perf_counter() - start
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of tensors that live at once, without those of ``known``; scratch inside operations is unseen.
-
-    Attributes:
-        peak: The most there were.
-    """
-
-    def __init__(self, *known: torch.Tensor) -> None:
-        super().__init__()
-        self._known = {tensor.untyped_storage()._cdata for tensor in known}
-        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
-        self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        self._live = {key: entry for key, entry in self._live.items() if not entry[0].expired()}
-        for leaf in tree_leaves(out):
-            if isinstance(leaf, torch.Tensor):
-                storage = leaf.untyped_storage()
-                if storage._cdata not in self._known:
-                    self._live[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
-        self.peak = max(self.peak, sum(size for _, size in self._live.values()))
-        return out
-
-
-def peak_bytes(run: Callable[[], object], *known: torch.Tensor) -> int:
-    """Peak bytes of tensors above ``known`` in one more, untimed run."""
-    device = known[0].device
-    if device.type != "cuda":
-        with LiveBytes(*known) as live:
-            run()
-        return live.peak
-    synchronize(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
-    run()
-    synchronize(device)
-    return torch.cuda.max_memory_allocated(device) - before
 
 
 # Where a function of the package is called from, and the stage that its time counts to.
@@ -232,10 +192,18 @@ def environment(device: torch.device) -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu_model(),
         "cores": cores(),
+        "cpu_kernels": _kernels(),
         "thread_variables": {k: v for k, v in sorted(os.environ.items()) if k.endswith("_NUM_THREADS")},
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
     }
+
+
+def _kernels() -> str:
+    """What our methods run on the CPU."""
+    if not cpu.takes(torch.zeros(1)):
+        return "torch operations (Numba is not installed)"
+    return f"compiled by Numba {importlib.metadata.version('numba')}"
 
 
 def _cpu_model() -> str:

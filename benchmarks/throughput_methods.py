@@ -2,101 +2,154 @@
 
 import argparse
 import math
+import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import kornia_parts
 import numpy as np
 import torch
-from measuring import Method, peak_bytes, synchronize
-from per_image import cv2, to_pil
+from measuring import Method, synchronize
+from memory import peak_bytes
 from workers import Workers
 
 from anatpaste_aug import AnatPasteTransform
 
+KEYS = {
+    "a": "per_image",
+    "b": "per_image_masks",
+    "c": "ours",
+    "d": "ours_masks",
+    "e": "ours_pil",
+    "f": "ours_pil_workers",
+    "g": "per_image_single",
+    "h": "ours_compiled",
+    "k1": "kornia",
+    "k2": "kornia_exact",
+    "s1": "per_image_segment",
+    "s2": "opencv_segment",
+    "s3": "ours_segment",
+}
+# What takes long, in compiling or in running: measured in the standard case unless asked for.
+SLOW = {"h", "k1", "k2"}
+
 # Like for like: ours, and what it is to be held against.
 PAIRS = [
     ("ours", "per_image"),
+    ("ours", "kornia"),
+    ("ours", "kornia_exact"),
     ("ours_masks", "per_image_masks"),
-    ("ours_pil", "per_image"),
     ("ours_pil", "per_image_single"),
     ("ours_pil_workers", "per_image"),
     ("ours_compiled", "per_image"),
+    ("ours_compiled", "ours"),
     ("ours_segment", "per_image_segment"),
     ("ours_segment", "opencv_segment"),
 ]
+# The same method on other batches: no comparison that can be lost.
+SCALING = ("ours", "ours_standard")
+
+_KORNIA_IMAGES = 8  # per call, at most: its labelling takes a tenth of a second an image
 
 
-def per_image_methods(workers: Workers, images: torch.Tensor) -> list[Method]:
+def worker_methods(workers: Workers, letters: set[str]) -> list[Method]:
     """What handles one image at a time."""
-    count, processes = workers.count, f"{workers.processes} process" + "es" * (workers.processes > 1)
-    transform, pictures = AnatPasteTransform(), [to_pil(pixels) for pixels in images.numpy()]
-
-    def pooled(key: str, label: str) -> Method:
-        return Method(key, f"{label}, {processes}", count, lambda: workers.run(key))
-
-    methods = [
-        pooled("per_image", "a  per-image pipeline"),
-        pooled("per_image_masks", "b  per-image pipeline, masks given"),
-        Method("ours_pil", "e  ours, one PIL image at a time", count, lambda: [transform(p) for p in pictures]),
-        pooled("ours_pil_workers", "f  ours, one PIL image at a time"),
+    many = f"{workers.processes} process" + "es" * (workers.processes > 1)
+    pooled = {
+        "a": ("a  per-image pipeline", "per_image", False),
+        "b": ("b  per-image pipeline, masks given", "per_image_masks", False),
+        "e": ("e  ours, one PIL image at a time", "ours_pil", True),
+        "f": ("f  ours, one PIL image at a time", "ours_pil", False),
+        "g": ("g  per-image pipeline", "per_image", True),
+        "s1": ("s1 per-image segmentation", "per_image_segment", False),
+        "s2": ("s2 OpenCV segmentation", "opencv_segment", False),
+    }
+    return [
         Method(
-            "per_image_single",
-            "g  per-image pipeline, 1 process",
-            count,
-            lambda: workers.run("per_image", single=True),
-        ),
-        pooled("per_image_segment", "s1 per-image segmentation"),
+            KEYS[letter],
+            f"{label}, {'1 process' if single else many}",
+            workers.count,
+            partial(workers.run, name, single=single),
+        )
+        for letter, (label, name, single) in pooled.items()
+        if letter in letters
     ]
-    return methods + ([pooled("opencv_segment", "s2 OpenCV segmentation")] if cv2 else [])
 
 
-def batched_methods(images: torch.Tensor, batch: int, args: argparse.Namespace) -> tuple[list[Method], dict[str, str]]:
-    """What handles batches, on the device; and what could not be made to run, with the reason."""
+def batched_methods(
+    images: torch.Tensor, batch: int, letters: set[str], args: argparse.Namespace
+) -> tuple[list[Method], dict[str, str]]:
+    """What handles batches, on the device, warm; and what could not be made to run, with the reason."""
     device = torch.device(args.device)
-    runs = math.ceil(len(images) / batch)
-    index = torch.arange(runs * batch) % len(images)
-    batches = list(images[index].to(device).split(batch))
     transform = AnatPasteTransform()
-    masks = [transform.segmenter(part) for part in batches]
     threads = f"{args.threads} thread{'s' * (args.threads > 1)}" if device.type == "cpu" else device.type
+    batches = in_batches(images, batch, device)
+    masks = [transform.segmenter(part) for part in batches] if "d" in letters else []
 
-    def method(key: str, label: str, call: Callable[..., object], *columns: list[torch.Tensor]) -> Method:
-        def run() -> None:
-            for row in zip(*columns, strict=True):
-                call(*row)
-            synchronize(device)
+    def method(letter: str, label: str, call: Callable[..., object], *columns: list[torch.Tensor]) -> Method:
+        return batched(KEYS[letter], f"{letter:2} {label}, {threads}", call, *columns)
 
-        built = Method(key, f"{label}, {threads}", runs * batch, run)
-        run()  # what is made once and kept does not count
-        if key != "ours_compiled":
-            one = [column[0] for column in columns]
-            built.peak_bytes = peak_bytes(lambda: call(*one), *one)
-        return built
-
-    methods = [
-        method("ours", "c  ours", transform.augment, batches),
-        method("ours_masks", "d  ours, masks given", transform.augment, batches, masks),
-        method("ours_segment", "s3 our segmentation", transform.segmenter, batches),
-    ]
+    methods = []
+    if "c" in letters:
+        methods.append(method("c", "ours", transform.augment, batches))
+    if "d" in letters:
+        methods.append(method("d", "ours, masks given", transform.augment, batches, masks))
+    if "s3" in letters:
+        methods.append(method("s3", "our segmentation", transform.segmenter, batches))
+    for letter, which in (("k1", "components not exact"), ("k2", "exact components")):
+        if letter in letters:
+            few = min(batch, _KORNIA_IMAGES)
+            call = partial(kornia_parts.augment, labeller=kornia_parts.LABELLERS[KEYS[letter]])
+            methods.append(
+                method(letter, f"kornia's parts, {which}, batch {few}", call, [batches[0][:few].contiguous()])
+            )
     failed = {}
-    if args.compile:
+    if "h" in letters:
+        # Compilers that stay in the background would count as other programs' work.
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         try:
-            methods.append(method("ours_compiled", "h  ours, compiled", torch.compile(transform.augment), batches))
+            methods.append(method("h", "ours, compiled", torch.compile(transform.augment), batches))
         except Exception as error:  # compilers raise anything; the other methods are still worth measuring
-            failed["ours_compiled"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            failed[KEYS["h"]] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
     return methods, failed
 
 
-def compare_masks(images: torch.Tensor, workers: Workers) -> dict[str, float]:
+def batched(key: str, label: str, call: Callable[..., object], *columns: list[torch.Tensor]) -> Method:
+    """``call`` on batches, one column per argument; it has run on all of them when this returns."""
+    first = [column[0] for column in columns]
+    device = first[0].device
+
+    def run() -> None:
+        for row in zip(*columns, strict=True):
+            call(*row)
+        synchronize(device)
+
+    run()  # what is compiled or made once and kept does not count
+    peak = peak_bytes(lambda: call(*first), device)
+    return Method(key, label, sum(len(part) for part in columns[0]), run, len(first[0]), peak_bytes=peak)
+
+
+def in_batches(images: torch.Tensor, batch: int, device: torch.device) -> list[torch.Tensor]:
+    """Full batches that hold every image at least once."""
+    runs = math.ceil(len(images) / batch)
+    return list(images[torch.arange(runs * batch) % len(images)].to(device).split(batch))
+
+
+def compare_masks(images: torch.Tensor, workers: Workers, letters: set[str]) -> dict[str, float]:
     """Intersection over union of our masks with those of the other segmentations, per image; two empty masks are 1."""
     ours = AnatPasteTransform().segmenter(images)[:, 0].numpy()
+    others = {"per_image": workers.masks.array.view(np.bool_)}
+    if "s2" in letters:
+        others["opencv"] = workers.rough_masks.array.view(np.bool_)
+    for letter in letters & {"k1", "k2"}:
+        labeller = kornia_parts.LABELLERS[KEYS[letter]]
+        others[KEYS[letter]] = kornia_parts.segment(images[:_KORNIA_IMAGES], labeller)[:, 0].numpy()
     result = {}
-    for name, shared in {"per_image": workers.masks, "opencv": workers.rough_masks}.items():
-        if name == "opencv" and cv2 is None:
-            continue
-        theirs = shared.array.view(np.bool_)
-        union = (ours | theirs).sum((1, 2))
-        iou = np.where(union > 0, (ours & theirs).sum((1, 2)) / np.maximum(union, 1), 1)
+    for name, theirs in others.items():
+        mine = ours[: len(theirs)]
+        union = (mine | theirs).sum((1, 2))
+        iou = np.where(union > 0, (mine & theirs).sum((1, 2)) / np.maximum(union, 1), 1)
         result |= {f"{name}_iou_mean": float(iou.mean()), f"{name}_iou_min": float(iou.min())}
     return result
 

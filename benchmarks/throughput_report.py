@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from measuring import say
+from tables import aligned, environment_lines, many, other_work_lines
+from targets import target_lines
+from training_report import training_lines
 
 Result = dict[str, Any]
+
+_DRAWN = ("per_image", "per_image_masks", "kornia", "kornia_exact", "ours", "ours_masks", "ours_pil", "ours_compiled")
 
 
 def case_lines(result: Result, case: Result) -> list[str]:
@@ -19,6 +24,7 @@ def case_lines(result: Result, case: Result) -> list[str]:
         *_table(case),
         "",
         *_stages(case),
+        *_growth(case),
         "",
         *_agreement(case),
         *(f"- FAILED: {key}: {reason}" for key, reason in case["failed"].items()),
@@ -33,8 +39,8 @@ def title(case: Result) -> str:
 
 def _claims(result: Result, case: Result) -> list[str]:
     settings = result["settings"]
-    where = settings["device"] if settings["device"] != "cpu" else f"{_many(settings['threads'], 'thread')}"
-    processes = _many(settings["processes"], "process")
+    where = settings["device"] if settings["device"] != "cpu" else f"{many(settings['threads'], 'thread')}"
+    processes = many(settings["processes"], "process")
     head = f"batch {case['batch']}, {case['size']} px, {where}"
     texts = {
         ("ours", "per_image"): f"transform alone, {head}: {{}} the images/s of the per-image pipeline in {processes}",
@@ -49,65 +55,78 @@ def _claims(result: Result, case: Result) -> list[str]:
     return lines
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
-
-
 def _table(case: Result) -> list[str]:
     methods = case["methods"]
-    base = methods["per_image"]["images_per_s"]["median"]
-    rows = [("method", "images/s [min–max]", "ms/image", "against a", "like for like", "peak bytes/pixel")]
+    base = methods["per_image"]["images_per_s"]["median"] if "per_image" in methods else None
+    rounds = len(next(iter(methods.values()))["images_per_s"]["rounds"])
+    rows = [
+        (
+            "method",
+            f"images/s, median of {rounds} [min–max]",
+            "ms/image",
+            "against a",
+            "like for like",
+            "peak bytes/pixel",
+        )
+    ]
     for key, method in sorted(methods.items(), key=lambda item: item[1]["label"]):
         rate = method["images_per_s"]
         others = [r for r in case["ratios"] if r["ours"] == key and r["against"] != "per_image"]
         alike = ", ".join(f"{r['ratio']:.2f}× {methods[r['against']]['label'].split()[0]}" for r in others)
-        whole = "segment" not in key
+        compared = base is not None and "segment" not in key and key != "ours_standard"
         peak = method["peak_bytes"]
         rows.append(
             (
                 method["label"],
                 f"{_number(rate['median'])} [{_number(rate['min'])}–{_number(rate['max'])}]",
                 f"{method['ms_per_image']:.3g}",
-                f"{rate['median'] / base:.2f}×" if whole else "",
+                f"{rate['median'] / base:.2f}×" if compared else "",
                 alike,
-                "" if peak is None else f"{peak / (case['batch'] * case['size'] ** 2):.1f}",
+                "" if peak is None else f"{peak / (method['batch'] * case['size'] ** 2):.1f}",
             )
         )
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
-
-
 def _stages(case: Result) -> list[str]:
+    if not case["stages"]:
+        return []
     per_image = case["methods"]["ours"]["ms_per_image"]
     rows = [("stage of c", "share", "ms/image")]
     rows += [(name, f"{100 * share:.1f} %", f"{share * per_image:.3f}") for name, share in case["stages"].items()]
-    return _aligned(rows)
+    return aligned(rows)
+
+
+def _growth(case: Result) -> list[str]:
+    grown = case["scaling"]
+    if not grown:
+        return []
+    times = f"{grown['ratio']:.2f} times (rounds {grown['min']:.2f}–{grown['max']:.2f})"
+    return ["", f"- c runs at {times} the images/s of c'."]
 
 
 def _agreement(case: Result) -> list[str]:
     found, data = case["agreement"], case["data"]
     lines = [
-        f"Data: {_many(data['files'], 'image')}, {data['kind']}" + (f" ({data['folder']})" if data["folder"] else ""),
-        f"Our masks against the per-image pipeline's: IoU mean {found['per_image_iou_mean']:.5f}, "
-        f"least {found['per_image_iou_min']:.5f}",
+        f"Data: {many(data['files'], 'image')}, {data['kind']}" + (f" ({data['folder']})" if data["folder"] else "")
     ]
-    if "opencv_iou_mean" in found:
-        lines.append(f"Against OpenCV's parts (another CLAHE): IoU mean {found['opencv_iou_mean']:.3f}")
-    if case["other_work"] is not None:
-        busy = " — TOO BUSY: these figures are not worth quoting" if case["other_work"] > 0.05 else ""
-        lines.append(f"Other work took {100 * case['other_work']:.0f} % of the machine's processor time{busy}")
-    return [f"- {line}" for line in lines]
+    if "per_image_iou_mean" in found:
+        lines.append(
+            f"Our masks against the per-image pipeline's: IoU mean {found['per_image_iou_mean']:.5f}, "
+            f"least {found['per_image_iou_min']:.5f}"
+        )
+    for key, name in (
+        ("opencv", "OpenCV's parts (another CLAHE)"),
+        ("kornia", "kornia's parts (another CLAHE, components not exact)"),
+        ("kornia_exact", "kornia's parts with exact components (another CLAHE)"),
+    ):
+        if f"{key}_iou_mean" in found:
+            lines.append(f"Against {name}: IoU mean {found[f'{key}_iou_mean']:.3f}")
+    return [f"- {line}" for line in lines] + other_work_lines(case)
 
 
 def _losses(case: Result) -> list[str]:
@@ -117,7 +136,7 @@ def _losses(case: Result) -> list[str]:
         for r in case["ratios"]
         if r["ratio"] < 1
     ]
-    return lost or ["- Nothing of ours is slower than what it is compared with."]
+    return lost or ["- Nothing of ours is slower than what it is compared with."] * bool(case["ratios"])
 
 
 def save(result: Result, folder: Path) -> None:
@@ -127,27 +146,15 @@ def save(result: Result, folder: Path) -> None:
     lines = ["# Throughput", "", *environment_lines(result), ""]
     for case in result["cases"]:
         lines += case_lines(result, case)
+    for case in result["training"]:
+        lines += training_lines(case)
+    lines += target_lines(result)
     (folder / "throughput.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     try:
         _draw(result, folder / "throughput.png")
     except ImportError:
         say("no picture: it needs matplotlib (pip install matplotlib)")
     say(f"written: {folder}")
-
-
-def environment_lines(result: Result) -> list[str]:
-    """What the figures depend on."""
-    found, settings = result["environment"], result["settings"]
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    variables = "".join(f", {name}={value}" for name, value in found["thread_variables"].items())
-    return [
-        f"- {found['date']}, commit {found['commit'] or 'unknown'}",
-        f"- {found['cpu']}, {_many(found['cores'], 'core')}, load before {found['load_before']}, "
-        f"{found['platform']}; device {found['device']}",
-        f"- {_many(settings['threads'], 'thread')}, {_many(settings['processes'], 'process')}, "
-        f"{_many(settings['repeats'], 'round')}{variables}",
-        f"- {versions}",
-    ]
 
 
 def _draw(result: Result, path: Path) -> None:
@@ -176,11 +183,12 @@ def _along(cases: list[Result], base: Result, axis: str) -> list[Result]:
 
 
 def _lines(panel: Any, cases: list[Result], axis: str) -> None:
-    for key in ("per_image", "per_image_masks", "ours", "ours_masks", "ours_pil", "ours_compiled"):
-        if all(key in case["methods"] for case in cases):
-            rates = [case["methods"][key]["images_per_s"] for case in cases]
-            x, y = [case[axis] for case in cases], [rate["median"] for rate in rates]
-            panel.plot(x, y, marker="o", label=cases[0]["methods"][key]["label"])
+    for key in _DRAWN:
+        found = [case for case in cases if key in case["methods"]]  # what takes long is a point in one case
+        if found:
+            rates = [case["methods"][key]["images_per_s"] for case in found]
+            x, y = [case[axis] for case in found], [rate["median"] for rate in rates]
+            panel.plot(x, y, marker="o", label=found[0]["methods"][key]["label"])
             panel.fill_between(x, [rate["min"] for rate in rates], [rate["max"] for rate in rates], alpha=0.2)
     panel.set(xscale="log", yscale="log", xlabel={"batch": "batch", "size": "side in px"}[axis], ylabel="images/s")
     panel.set_xticks([case[axis] for case in cases], [str(case[axis]) for case in cases])

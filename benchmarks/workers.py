@@ -56,7 +56,7 @@ class _Worker:
     def opencv_segment(self, index: int) -> None:
         self.rough[index] = segment_opencv(self.images[index])
 
-    def ours_pil_workers(self, index: int) -> None:
+    def ours_pil(self, index: int) -> None:
         self.results[index] = self.transform(self.images[index])
 
 
@@ -84,7 +84,8 @@ def _run(method: str, indices: range) -> None:
 class Workers:
     """A warm pool of processes that hold ``images``, uint8 N×C×H×W with N ≥ 2, and run the methods of `_Worker`."""
 
-    def __init__(self, images: Pixels, processes: int, methods: list[str]) -> None:
+    def __init__(self, images: Pixels, processes: int, *, opencv: bool) -> None:
+        methods = ["per_image_segment", "per_image", "per_image_masks", "ours_pil"] + ["opencv_segment"] * opencv
         context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads, and a CUDA context
         count, channels, *sides = images.shape
         self.processes, self.count = processes, count

@@ -38,7 +38,7 @@ def main() -> None:
     }
     figure = Figure(figsize=(10, 2.8), layout="constrained")
     for axes, (title, panel) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        axes.imshow(panel[0, 0], cmap="gray", vmin=0, vmax=255 if panel.dtype == torch.uint8 else 1)
+        axes.imshow(panel[0, 0].numpy(), cmap="gray", vmin=0, vmax=255 if panel.dtype == torch.uint8 else 1)
         axes.set_title(title, fontsize=10)
         axes.axis("off")
     figure.savefig(arguments.out, dpi=100)

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `import oracles`, whatever pytest's import mode is
+
+from guards import DeviceGuard
 
 DATA = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = DATA.parent / "golden"
@@ -59,3 +62,10 @@ def recordings():
     by_name = dict(zip(segmentation["names"].tolist(), masks, strict=True))
     records = json.loads((GOLDEN / "paste.json").read_text())
     return Recordings(by_name, records, np.load(GOLDEN / "paste.npz")["augmented"])
+
+
+@pytest.fixture
+def guarded():
+    """Tensors of ``device="cuda"`` without a device; whatever would wait for one is an error."""
+    with FakeTensorMode(), DeviceGuard():
+        yield

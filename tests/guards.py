@@ -33,3 +33,8 @@ def all_on_device(result):
     """Whether there are tensors, and all of them are on the accelerator."""
     tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
     return bool(tensors) and all(tensor.device.type == "cuda" for tensor in tensors)
+
+
+def on_device(channels=1, dtype=torch.float32, size=(96, 80)):
+    """Four black images, inside `guarded`."""
+    return torch.zeros(4, channels, *size, dtype=dtype, device="cuda")

@@ -2,24 +2,12 @@
 
 import pytest
 import torch
-from guards import DeviceGuard, all_on_device
+from guards import all_on_device, on_device
 from oracles import smooth_images
 from torch._dynamo.testing import CompileCounter
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anatpaste_aug import AnatPasteConfig, AnatPasteTransform, sample_params
 from anatpaste_aug.functional import clear_border, paste, remove_small_components, segment_lungs, soft_mask
-
-
-@pytest.fixture
-def guarded():
-    with FakeTensorMode(), DeviceGuard():
-        yield
-
-
-def on_device(channels=1, dtype=torch.float32, size=(96, 80)):
-    return torch.zeros(4, channels, *size, dtype=dtype, device="cuda")
-
 
 # the guard itself
 

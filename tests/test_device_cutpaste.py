@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from guards import DeviceGuard, all_on_device
+from guards import all_on_device
 from oracles import smooth_images
 from torch._dynamo.testing import CompileCounter
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, sample_cutpaste_params
@@ -14,12 +13,6 @@ from anatpaste_aug.transforms.cutpaste import CutPasteTransform
 from anatpaste_aug.transforms.pairs import one_class_batch
 
 VARIANTS = ("normal", "scar", "union")
-
-
-@pytest.fixture
-def guarded():
-    with FakeTensorMode(), DeviceGuard():
-        yield
 
 
 def on_device(channels=1, dtype=torch.float32):

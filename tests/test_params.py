@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
-from anatpaste_aug.params import _random_pixel, draw_uniforms
+from anatpaste_aug.params import _count_per_row, _random_pixel, draw_uniforms
 
 COUNT = 6000
 P_VALUE = 1e-3  # the seeds are fixed: a test that passes once passes always
@@ -353,3 +353,13 @@ def test_numbers_of_numpy_and_lists_are_taken():
 def test_settings_cannot_be_changed_behind_the_check():
     with pytest.raises(dataclasses.FrozenInstanceError):
         AnatPasteConfig().p = 2
+
+
+@pytest.mark.parametrize("width", [32, 33, 40, 2040, 2048])
+@pytest.mark.parametrize("offset", [0, 3, 8])
+def test_pixels_are_counted_whatever_the_width_and_place_in_memory(width, offset):
+    buffer = torch.rand(3 * 32 * width + 8, generator=torch.Generator().manual_seed(0)) < 0.7
+    mask = buffer[offset : offset + 3 * 32 * width].view(3, 32, width)
+    mask[0] = True
+    for pixels in (mask, mask.transpose(1, 2).contiguous().transpose(1, 2)):
+        assert torch.equal(_count_per_row(pixels), pixels.sum(2).int())

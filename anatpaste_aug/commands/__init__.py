@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from anatpaste_aug.commands import check, preview
+from anatpaste_aug.commands import check, preview, score
 
 __all__ = ["main"]
 
-_COMMANDS = {"preview": preview, "check": check}
+_COMMANDS = {"preview": preview, "check": check, "score": score}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,11 +4,30 @@ Needs the extra ``anatpaste_aug[examples]``; ``import anatpaste_aug`` alone does
 """
 
 try:
+    from anatpaste_aug.detection.baselines import (
+        image_statistics,
+        one_number_methods,
+        original_sizes,
+        pretrained_net,
+        untrained_net,
+    )
     from anatpaste_aug.detection.batches import jitter_images
+    from anatpaste_aug.detection.cam import grad_cam
     from anatpaste_aug.detection.checkpoint import load_checkpoint, save_checkpoint
     from anatpaste_aug.detection.config import TrainConfig, half_cosine
+    from anatpaste_aug.detection.detector import WARNING, Detector, Scored
+    from anatpaste_aug.detection.explanations import augmentations_figure, cam_figure
     from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
+    from anatpaste_aug.detection.intervals import (
+        Comparison,
+        Interval,
+        bootstrap_auroc,
+        bootstrap_difference,
+        delong_covariance,
+        delong_test,
+    )
     from anatpaste_aug.detection.kde import GaussianKDE
+    from anatpaste_aug.detection.methods import MethodScores, ensemble, judge
     from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate, group_aurocs
     from anatpaste_aug.detection.model import PretextNet, extract_features, prepare_inputs
     from anatpaste_aug.detection.progress import Progress, TrainResult
@@ -20,49 +39,90 @@ try:
         write_report,
         write_scores_csv,
     )
+    from anatpaste_aug.detection.robustness import common_sharpness, fixed_changes, match_sharpness, robustness_row
     from anatpaste_aug.detection.scoring import score_images
+    from anatpaste_aug.detection.tables import (
+        Auroc,
+        MethodRow,
+        Table,
+        ablation_table,
+        groups_table,
+        methods_table,
+        over_seeds,
+    )
     from anatpaste_aug.detection.tensorboard import TensorBoardLog
     from anatpaste_aug.detection.trainer import Augment
     from anatpaste_aug.detection.training import train
     from anatpaste_aug.detection.workers import main_first, process_group
 except ModuleNotFoundError as error:
-    if error.name is None or error.name.split(".")[0] not in ("jinja2", "matplotlib", "sklearn"):
+    if error.name is None or error.name.split(".")[0] not in ("jinja2", "matplotlib", "scipy", "sklearn"):
         raise
     raise ImportError(
         f"anatpaste_aug.detection needs {error.name}: pip install 'anatpaste_aug[examples]'", name=error.name
     ) from error
 
 __all__ = [
+    "WARNING",
     "Augment",
+    "Auroc",
+    "Comparison",
+    "Detector",
     "GaussianKDE",
+    "Interval",
+    "MethodRow",
+    "MethodScores",
     "Metrics",
     "PretextNet",
     "Progress",
     "ResultRow",
     "ScoreScaler",
+    "Scored",
+    "Table",
     "TensorBoardLog",
     "TrainConfig",
     "TrainResult",
+    "ablation_table",
+    "augmentations_figure",
     "auroc",
     "best_f1_threshold",
+    "bootstrap_auroc",
+    "bootstrap_difference",
+    "cam_figure",
+    "common_sharpness",
+    "delong_covariance",
+    "delong_test",
+    "ensemble",
     "environment",
     "evaluate",
     "extract_features",
     "extremes_figure",
+    "fixed_changes",
     "gallery_figure",
+    "grad_cam",
     "group_aurocs",
+    "groups_table",
     "half_cosine",
     "history_figure",
+    "image_statistics",
     "jitter_images",
+    "judge",
     "load_checkpoint",
     "main_first",
+    "match_sharpness",
+    "methods_table",
+    "one_number_methods",
+    "original_sizes",
+    "over_seeds",
     "prepare_inputs",
+    "pretrained_net",
     "process_group",
     "results_table",
+    "robustness_row",
     "roc_figure",
     "save_checkpoint",
     "score_images",
     "train",
+    "untrained_net",
     "write_metrics_json",
     "write_report",
     "write_scores_csv",

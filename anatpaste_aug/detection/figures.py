@@ -11,20 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 from torch import Tensor
 
-from anatpaste_aug.detection.metrics import auroc
+from anatpaste_aug.detection.canvas import (
+    ABNORMAL,
+    MUTED,
+    NORMAL,
+    TEXT,
+    THIRD,
+    new_figure,
+    new_single,
+    plain,
+    save,
+    shorten,
+    show,
+    tint,
+)
+from anatpaste_aug.detection.intervals import Interval
+from anatpaste_aug.detection.metrics import auroc, to_numpy
 from anatpaste_aug.detection.progress import Progress
-from anatpaste_aug.files import atomic_path
-
-_NORMAL, _ABNORMAL, _THIRD, _MUTED = "#2a78b5", "#c8442e", "#2f8f6b", "#8a939c"
-_TEXT: dict[str, Any] = {"color": "#26323c", "parse_math": False}  # file names may hold a $
 
 
 def roc_figure(
@@ -33,14 +40,16 @@ def roc_figure(
     *,
     title: str = "ROC, test images",
     note: str = "",
+    intervals: Mapping[str, Interval] | None = None,
 ) -> Path:
-    """ROC curves with their areas.
+    """ROC curves with their areas, of one method or of many (Figure 3 of the paper).
 
     Args:
         path: the PNG to write.
         curves: name of the curve to (labels, scores) as :func:`anatpaste_aug.detection.auroc` takes them.
         title: above the axes.
         note: small print below, such as that the data are synthetic.
+        intervals: name of the curve to the interval of its area, to be shown with it.
 
     Returns:
         ``path``.
@@ -50,23 +59,24 @@ def roc_figure(
     """
     if not curves:
         raise ValueError("no curves to draw")
-    figure, axes = _single(5.2, 5.0, title, note)
-    axes.plot([0, 1], [0, 1], color=_MUTED, linestyle=":", linewidth=1)
-    colours = [_ABNORMAL, _NORMAL, _THIRD, "#8a5fb0", "#b58a1c", _MUTED]
+    figure, axes = new_single(5.2, 5.0, title, note)
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1)
+    colours = [ABNORMAL, NORMAL, THIRD, "#8a5fb0", "#b58a1c", MUTED]
     for i, (name, (labels, scores)) in enumerate(curves.items()):
         area = auroc(labels, scores)  # also checks both
-        false_alarms, found, _ = roc_curve(_numpy(labels), _numpy(scores))
+        false_alarms, found, _ = roc_curve(to_numpy(labels), to_numpy(scores))
         line: dict[str, Any] = {
             "color": colours[i % len(colours)],
             "linewidth": 2,
-            "linestyle": "-" if i % 2 == 0 else "--",
+            "linestyle": ("-", "--", "-.", ":")[(i % 2 + 2 * (i // len(colours))) % 4],
         }
-        axes.plot(false_alarms, found, label=f"{name}: AUROC {area:.3f}", **line)
+        shown = intervals[name] if intervals and name in intervals else f"{area:.3f}"
+        axes.plot(false_alarms, found, label=f"{name}: AUROC {shown}", **line)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set_xlabel("normal images called abnormal (1 − specificity)")
     axes.set_ylabel("abnormal images found (sensitivity)")
-    axes.legend(loc="lower right", frameon=False)
-    return _save(figure, path)
+    axes.legend(loc="lower right", frameon=False, fontsize=10 if len(curves) < 4 else 8)
+    return save(figure, path)
 
 
 def history_figure(
@@ -83,23 +93,23 @@ def history_figure(
     validated = [(step, step.val_auroc) for step in history if step.val_auroc is not None]
     if not validated:
         raise ValueError("the history holds no validation")
-    figure = _figure(7.2, 4.6, note)
+    figure = new_figure(7.2, 4.6, note)
     upper, lower = figure.subplots(2, 1, sharex=True)
     updates = [step.update for step, _ in validated]
-    upper.plot(updates, [step.loss for step, _ in validated], color=_NORMAL, marker="o", markersize=3)
+    upper.plot(updates, [step.loss for step, _ in validated], color=NORMAL, marker="o", markersize=3)
     upper.set_ylabel("training loss")
     upper.set_ylim(0, 1.1 * max(step.loss for step, _ in validated))
-    lower.plot(updates, [area for _, area in validated], color=_ABNORMAL, marker="o", markersize=3)
+    lower.plot(updates, [area for _, area in validated], color=ABNORMAL, marker="o", markersize=3)
     lower.set_ylabel("validation AUROC")
     lower.set_xlabel("update")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (upper, lower):
-        _plain(axes)
+        plain(axes)
     if best_update is not None:
         for axes in (upper, lower):
-            axes.axvline(best_update, color=_MUTED, linestyle="--", linewidth=1)
-        upper.set_title(f"dashed: best weights, update {best_update}", loc="right", fontsize=9, color=_MUTED)
-    return _save(figure, path)
+            axes.axvline(best_update, color=MUTED, linestyle="--", linewidth=1)
+        upper.set_title(f"dashed: best weights, update {best_update}", loc="right", fontsize=9, color=MUTED)
+    return save(figure, path)
 
 
 def gallery_figure(
@@ -125,20 +135,20 @@ def gallery_figure(
     shapes = {tuple(batch.shape) for batch in (images, lung_masks, anomaly_masks, augmented)}
     if len(shapes) != 1 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
         raise ValueError(f"the four batches must have one non-empty shape R×1×H×W, got {sorted(shapes)}")
-    figure = _figure(8.8, 2.2 * len(images) + 0.3, note)
+    figure = new_figure(8.8, 2.2 * len(images) + 0.3, note)
     grid = figure.subplots(len(images), 4, squeeze=False)
     titles = ("input", "lung mask", "anomaly mask", "augmented")
-    colours = (None, _NORMAL, _ABNORMAL, None)
+    colours = (None, NORMAL, ABNORMAL, None)
     for row in range(len(images)):
         overlays = (None, lung_masks[row, 0], anomaly_masks[row, 0], None)
         for axes, colour, mask in zip(grid[row], colours, overlays, strict=True):
             picture = augmented if axes is grid[row][-1] else images
-            _show(axes, picture[row, 0])
+            show(axes, picture[row, 0])
             if mask is not None and colour is not None:
-                _overlay(axes, mask, colour)
+                tint(axes, mask, colour)
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontsize=10, **_TEXT)
-    return _save(figure, path)
+        axes.set_title(title, fontsize=10, **TEXT)
+    return save(figure, path)
 
 
 def extremes_figure(
@@ -171,7 +181,7 @@ def extremes_figure(
         ValueError: the lengths differ, or labels and scores are not what :func:`auroc` takes.
     """
     auroc(labels, scores)  # checks both
-    truth, values = _numpy(labels), _numpy(scores)
+    truth, values = to_numpy(labels), to_numpy(scores)
     if len(images) != len(values) or (names is not None and len(names) != len(values)):
         raise ValueError(f"{len(values)} scores need as many images and names, got {len(images)} images")
     normal, abnormal = (np.flatnonzero(truth == label) for label in (0, 1))
@@ -182,70 +192,19 @@ def extremes_figure(
         ("abnormal,\nhighest scores", abnormal[::-1][:count]),
         ("abnormal,\nlowest scores", abnormal[:count]),
     )
-    figure = _figure(1.65 * count + 1.0, 8.4, note)
-    figure.suptitle(f"threshold {threshold:.3f}: abnormal where score ≥ threshold", fontsize=10, **_TEXT)
+    figure = new_figure(1.65 * count + 1.0, 8.4, note)
+    figure.suptitle(f"threshold {threshold:.3f}: abnormal where score ≥ threshold", fontsize=10, **TEXT)
     grid = figure.subplots(4, count, squeeze=False)
     for line, (title, chosen) in zip(grid, rows, strict=True):
-        line[0].set_ylabel(title, fontsize=9, rotation=0, ha="right", va="center", labelpad=8, **_TEXT)
+        line[0].set_ylabel(title, fontsize=9, rotation=0, ha="right", va="center", labelpad=8, **TEXT)
         for axes in line[len(chosen) :]:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
         for axes, i in zip(line, chosen, strict=False):
             wrong = (values[i] >= threshold) != bool(truth[i])
-            _show(axes, images[int(i), 0])
-            axes.spines[:].set(visible=wrong, color=_ABNORMAL, linewidth=3)
-            axes.set_title(f"{values[i]:.3f}{' wrong' if wrong else ''}", fontsize=9, pad=3, **_TEXT)
+            show(axes, images[int(i), 0])
+            axes.spines[:].set(visible=wrong, color=ABNORMAL, linewidth=3)
+            axes.set_title(f"{values[i]:.3f}{' wrong' if wrong else ''}", fontsize=9, pad=3, **TEXT)
             if names is not None:
-                axes.set_xlabel(_shorten(names[i]), fontsize=6, labelpad=2, **_TEXT)
-    return _save(figure, path)
-
-
-def _figure(width: float, height: float, note: str) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    if note:
-        figure.supxlabel(note, fontsize=8, color=_ABNORMAL, parse_math=False, wrap=True)
-    return figure
-
-
-def _single(width: float, height: float, title: str, note: str) -> tuple[Figure, Axes]:
-    figure = _figure(width, height, note)
-    axes: Axes = figure.subplots()
-    axes.set_title(title, fontsize=11, **_TEXT)
-    _plain(axes)
-    return figure, axes
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e4e8eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-def _show(axes: Axes, image: Tensor) -> None:
-    top = 255 if not image.is_floating_point() else 1
-    axes.imshow(_numpy(image), cmap="gray", vmin=0, vmax=top, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-
-
-def _overlay(axes: Axes, mask: Tensor, colour: str) -> None:
-    alpha = _numpy(mask).astype(np.float64).clip(0, 1) * 0.55
-    tint = np.ones((*alpha.shape, 4))
-    tint[..., :3] = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    tint[..., 3] = alpha
-    axes.imshow(tint, interpolation="nearest")
-
-
-def _shorten(name: str, length: int = 26) -> str:
-    return name if len(name) <= length else f"…{name[1 - length :]}"
-
-
-def _numpy(values: Any) -> NDArray[Any]:
-    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
-
-
-def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png")
-    return Path(path)
+                axes.set_xlabel(shorten(names[i]), fontsize=6, labelpad=2, **TEXT)
+    return save(figure, path)

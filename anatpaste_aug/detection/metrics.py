@@ -44,7 +44,7 @@ def auroc(labels: Any, scores: Any) -> float:
         >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
         0.75
     """
-    truth, values = _check(labels, scores)
+    truth, values = check_scored(labels, scores)
     return float(roc_auc_score(truth, values))
 
 
@@ -59,7 +59,7 @@ def best_f1_threshold(labels: Any, scores: Any) -> float:
         >>> best_f1_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8])
         0.6
     """
-    truth, values = _check(labels, scores)
+    truth, values = check_scored(labels, scores)
     _, false_positives, false_negatives, true_positives, thresholds = confusion_matrix_at_thresholds(truth, values)
     # From counts: equal F1 values are then equal floats, which makes ties exact.
     f1 = 2 * true_positives / (2 * true_positives + false_positives + false_negatives)
@@ -81,7 +81,7 @@ def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
         >>> evaluate([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8], threshold=0.7).sensitivity
         0.5
     """
-    truth, values = _check(labels, scores)
+    truth, values = check_scored(labels, scores)
     if not math.isfinite(threshold):
         raise ValueError(f"threshold must be finite, got {threshold}")
     predicted = values >= threshold
@@ -113,10 +113,10 @@ def group_aurocs(
         >>> group_aurocs([0, 1, 1], [0.1, 0.2, 0.3], {"first two": [True, True, False]}, least=1)
         {'first two': {'normal': 1, 'abnormal': 1, 'auroc': 1.0}}
     """
-    truth, values = _array(labels), _array(scores)
+    truth, values = to_numpy(labels), to_numpy(scores)
     found: dict[str, dict[str, float | int | None]] = {}
     for name, mask in groups.items():
-        inside = _array(mask).astype(bool)
+        inside = to_numpy(mask).astype(bool)
         abnormal = int(truth[inside].sum())
         normal = int(inside.sum()) - abnormal
         value = auroc(truth[inside], values[inside]) if min(normal, abnormal) >= max(least, 1) else None
@@ -146,23 +146,25 @@ class ScoreScaler:
     @classmethod
     def fit(cls, scores: Any) -> ScoreScaler:
         """A scaler from validation scores (a non-empty vector of finite values, else ValueError)."""
-        values = _scores(scores)
+        values = check_scores(scores)
         return cls(low=float(values.min()), high=float(values.max()))
 
     def transform(self, scores: Any) -> NDArray[np.float64]:
         """Scores scaled to [0, 1] as float64; a vector of finite values, else ValueError."""
-        values = _scores(scores)
+        values = check_scores(scores)
         if self.low == self.high:
             return (values > self.high).astype(np.float64)
         return np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
 
 
-def _array(values: Any) -> NDArray[Any]:
+def to_numpy(values: Any) -> NDArray[Any]:
+    """A tensor of any device, an array or a sequence as an array."""
     return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
 
 
-def _scores(scores: Any) -> NDArray[np.float64]:
-    values = _array(scores).astype(np.float64)
+def check_scores(scores: Any) -> NDArray[np.float64]:
+    """Scores as a non-empty float64 vector of finite values, else ValueError."""
+    values = to_numpy(scores).astype(np.float64)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"scores must be a non-empty vector, got shape {values.shape}")
     if not np.isfinite(values).all():
@@ -170,9 +172,10 @@ def _scores(scores: Any) -> NDArray[np.float64]:
     return values
 
 
-def _check(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    values = _scores(scores)
-    truth = _array(labels)
+def check_scored(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and scores as int64 and float64 vectors, or the errors of :func:`auroc`."""
+    values = check_scores(scores)
+    truth = to_numpy(labels)
     if truth.shape != values.shape:
         raise ValueError(f"one label per score is needed, got shapes {truth.shape} and {values.shape}")
     if not np.isin(truth, (0, 1)).all():

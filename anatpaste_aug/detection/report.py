@@ -20,6 +20,7 @@ from torch import Tensor
 
 from anatpaste_aug import __version__
 from anatpaste_aug.detection.config import TrainConfig
+from anatpaste_aug.detection.intervals import Interval
 from anatpaste_aug.detection.metrics import Metrics
 from anatpaste_aug.files import atomic_path
 
@@ -53,7 +54,8 @@ class ResultRow:
     """One line of the results: figures of one set of weights on one test set.
 
     ``dataset`` names the data as the reader must see them ("phantoms (synthetic)"), ``weights`` is "best" (chosen by
-    validation AUROC) or "last"; ``update`` and ``val_auroc`` tell where these weights come from.
+    validation AUROC) or "last", or the name of another method; ``update`` and ``val_auroc`` tell where these weights
+    come from, ``interval`` how sure the AUROC is.
     """
 
     dataset: str
@@ -61,6 +63,7 @@ class ResultRow:
     metrics: Metrics
     update: int | None = None
     val_auroc: float | None = None
+    interval: Interval | None = None
 
     def cells(self) -> dict[str, str]:
         """Column title to text, in the order of the table."""
@@ -70,7 +73,7 @@ class ResultRow:
             "weights": self.weights,
             "update": "–" if self.update is None else str(self.update),
             "val. AUROC": "–" if self.val_auroc is None else f"{self.val_auroc:.3f}",
-            "AUROC": f"{figures.auroc:.3f}",
+            "AUROC": f"{figures.auroc:.3f}" if self.interval is None else str(self.interval),
             "accuracy": f"{figures.accuracy:.3f}",
             "F1": f"{figures.f1:.3f}",
             "sensitivity": f"{figures.sensitivity:.3f}",

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import torch
-from kornia_rs.imgproc import connected_components
 from torch import Tensor
 
 from anatpaste_aug.datasets.images import read_gray
 from anatpaste_aug.datasets.records import DatasetError
-from anatpaste_aug.functional import to_gray
+from anatpaste_aug.functional import label_components, to_gray
 from anatpaste_aug.inspection.folder import SUFFIXES, batches, list_images, progress_bar
 from anatpaste_aug.inspection.heuristics import appearance
 from anatpaste_aug.inspection.report import VISIBLE_LEVELS, VISIBLE_SHARE, CheckReport, ImageCheck
@@ -192,5 +190,7 @@ def _rows(
 
 def _components(mask: Tensor) -> list[int]:
     """The number of 8-connected components of each of boolean B×H×W masks."""
-    lungs = mask.cpu().numpy().astype(np.uint8)
-    return [connected_components(one[..., None], connectivity=8)[0] - 1 for one in lungs]
+    labels, _ = label_components(mask.cpu())
+    first = labels == torch.arange(labels.shape[1])  # each component is named after one of its pixels
+    counts: list[int] = first.sum(1).tolist()
+    return counts

@@ -12,6 +12,7 @@ import torch
 from matplotlib.image import imread
 
 from anatpaste_aug.detection import (
+    Interval,
     Progress,
     ResultRow,
     TrainConfig,
@@ -89,6 +90,13 @@ def test_results_table():
         results_table([])
 
 
+def test_an_interval_shows_beside_its_auroc(tmp_path):
+    row = dataclasses.replace(ROWS[0], interval=Interval(METRICS.auroc, 0.5, 1.0))
+    assert " 0.833 [0.500, 1.000] " in results_table([row])
+    (written,) = json.loads(write_metrics_json(tmp_path / "metrics.json", [row]).read_text())["results"]
+    assert written["interval"] == {"estimate": METRICS.auroc, "low": 0.5, "high": 1.0, "level": 0.95}
+
+
 def test_scores_csv_reads_back(tmp_path):
     names = [f"a,{i}\n{NASTY}" for i in range(7)]
     path = write_scores_csv(
@@ -107,8 +115,8 @@ def test_metrics_json_reads_back(tmp_path):
     extra = {"config": TrainConfig(), "folder": tmp_path, "scores": SCORES, "one": torch.tensor(2)}
     content = json.loads(write_metrics_json(tmp_path / "metrics.json", ROWS, extra).read_text())
     best, last = content["results"]
-    assert best == {"dataset": "phantoms", "weights": "best", "update": 8, "val_auroc": 0.9} | dataclasses.asdict(
-        METRICS
+    assert best == {"dataset": "phantoms", "weights": "best", "update": 8, "val_auroc": 0.9, "interval": None} | (
+        dataclasses.asdict(METRICS)
     )
     assert last["update"] is None
     assert content["config"]["batch_size"] == 64

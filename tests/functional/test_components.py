@@ -202,10 +202,11 @@ def test_empty_batches_views_and_inputs(path, function):
 # labels
 
 
-@pytest.mark.parametrize("rounds", [None, "as on a device"])
-def test_labels_are_the_components(rounds):
+@pytest.mark.parametrize("path", ["by the kernel", "until they stand still", "as on a device"])
+def test_labels_are_the_components(path, monkeypatch):
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", components.cpu.HAS_NUMBA and path == "by the kernel")
     masks = torch.from_numpy(patterns(48))
-    labels, settled = label_components(masks, label_rounds(48, 48) if rounds else None)
+    labels, settled = label_components(masks, label_rounds(48, 48) if path == "as on a device" else None)
     assert settled.all()
     assert labels.dtype == torch.int64
     for mask, label in zip(masks.numpy(), labels.numpy(), strict=True):
@@ -213,6 +214,8 @@ def test_labels_are_the_components(rounds):
         pairs = np.unique(np.stack([expected.ravel(), label]), axis=1)
         assert pairs.shape[1] == count + (not mask.all())  # one label for each component, one component for each label
         assert set(label[~mask.ravel()]) <= {48 * 48}
+        _, firsts = np.unique(expected, return_index=True)
+        assert set(firsts[expected.ravel()[firsts] > 0]) == set(label[mask.ravel()])  # named after their first pixels
         assert all(label[value] == value for value in pairs[1] if value < 48 * 48)
 
 

@@ -10,11 +10,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from oracles import redistributed, smooth_images, tile_histograms
+from oracles import plain_params, redistributed, smooth_images, tile_histograms
 
 pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
 
-from anatpaste_aug.functional import clahe, color_jitter, dilate, erode, otsu_threshold, segment_lungs
+from anatpaste_aug.functional import (
+    blend,
+    clahe,
+    color_jitter,
+    dilate,
+    erode,
+    otsu_threshold,
+    segment_lungs,
+    soft_mask,
+)
 from anatpaste_aug.functional.clahe import CLIP_LIMIT
 from anatpaste_aug.functional.cpu import clahe as kernels
 from anatpaste_aug.functional.cpu import morphology
@@ -123,6 +132,41 @@ def test_jitter_is_the_same_in_every_order(channels, dtype):
         patch = images[i].flatten(1).numpy().copy()
         jitter(patch, order, *(patch.dtype.type(value) for value in (*factors[:, i], hue[i])))
         assert np.abs(patch - expected[i].flatten(1).numpy()).max() <= 1e-5
+
+
+# what the kernels must not be given
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"height": 65},
+        {"width": 0},
+        {"source_top": 30},
+        {"source_left": -1},
+        {"center_y": 64},
+        {"center_x": -3},
+        {"margin": -1},
+        {"sigma": float("nan")},
+        {"sigma": float("inf")},
+        {"sigma": -1.0},
+    ],
+)
+def test_parameters_that_lead_out_of_the_images_are_an_error(change):
+    images, params = torch.zeros(3, 1, 64, 64), plain_params(3)
+    (name, value), field = next(iter(change.items())), getattr(params, next(iter(change)))
+    wrong = params._replace(**{name: torch.where(torch.arange(3) == 1, torch.as_tensor(value).to(field.dtype), field)})
+    for call in (lambda: soft_mask(wrong, 64, 64), lambda: blend(images, torch.ones(3, 1, 64, 64), wrong)):
+        with pytest.raises(ValueError, match=r"params \[1\] lie outside images of 64×64"):
+            call()
+
+
+def test_masks_of_another_size_are_an_error():
+    lungs = torch.ones(3, 1, 64, 63, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"must have shape \(3, 1, 64, 64\), got \(3, 1, 64, 63\)"):
+        soft_mask(plain_params(3), 64, 64, lungs)
+    with pytest.raises(ValueError, match=r"must have shape \(3, 1, 64, 64\), got \(2, 1, 64, 64\)"):
+        blend(torch.zeros(2, 1, 64, 64), torch.ones(2, 1, 64, 64), plain_params(3))
 
 
 # with and without Numba

@@ -37,7 +37,7 @@ def on_device_path(function, *arguments):
         return label_components(mask, label_rounds(*mask.shape[1:]))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(components, "_on_host", lambda mask: False)
+        patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
         patch.setattr(components, "label_components", label)
         patch.setattr(regions, "label_components", label)
         return function(*arguments)
@@ -128,7 +128,7 @@ def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(functio
     masks = torch.stack([snake, point])
     if function is fill_holes:
         masks = ~masks  # it labels the background
-    monkeypatch.setattr(components, "_on_host", lambda mask: False)
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
     for module in (components, regions):
         monkeypatch.setattr(module, "label_components", lambda mask: label_components(mask, 1))
     result, settled = function(masks)

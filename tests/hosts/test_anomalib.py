@@ -3,8 +3,8 @@ import re
 
 import pytest
 import torch
+from guards import all_on_device, on_device
 from oracles import smooth_images
-from test_device import all_on_device, guarded, on_device  # noqa: F401 (a fixture among them)
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from guards import DeviceGuard, all_on_device, on_device
 from oracles import iou, smooth_images
-from test_device import DeviceGuard, all_on_device, on_device
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -63,12 +63,6 @@ SEGMENTERS = {
     "per side": lambda: PerSide(ThresholdSegmenter(0.3)),
 }
 every_segmenter = pytest.mark.parametrize("make", SEGMENTERS.values(), ids=SEGMENTERS)
-
-
-@pytest.fixture
-def guarded():
-    with FakeTensorMode(), DeviceGuard():
-        yield
 
 
 @every_segmenter

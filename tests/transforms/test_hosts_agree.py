@@ -6,8 +6,11 @@ that it used, and is compared with `augment` on those.
 """
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import NamedTuple
+from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from batches import augmented, batch, called
@@ -63,6 +66,84 @@ def timm_mixup(images, **settings):
     return Outcome(mixup_fn((images - 0.4) / 0.2, target)[0] * 0.2 + 0.4)
 
 
+def numpy_arrays(images, **settings):
+    from anatpaste_aug.transforms.numpy import AnatPasteNumpy
+
+    image, mask = AnatPasteNumpy(**settings)(images.permute(0, 2, 3, 1).numpy())
+    return Outcome(*(torch.from_numpy(np.moveaxis(array, -1, 1)) for array in (image, mask)))
+
+
+def anomalib_generator(images, **settings):
+    from anatpaste_aug.transforms.anomalib import AnatPasteAnomalyGenerator
+
+    image, mask = AnatPasteAnomalyGenerator(**{"p": 1.0, **settings})(images)
+    return Outcome(image, mask > 0)
+
+
+def lightning_module(images, **settings):
+    lightning = pytest.importorskip("lightning", reason=NEEDS_HOSTS)
+    from anatpaste_aug.transforms.lightning import AnatPasteMixin
+
+    class Module(AnatPasteMixin, lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.anatpaste = AnatPasteTransform(**settings)
+
+    return Outcome(*Module().augment_batch(images))
+
+
+@contextmanager
+def recorded():
+    """The parameters of every call of `augment` meanwhile."""
+    drawn, augment = [], AnatPasteTransform.augment
+
+    def spy(self, *arguments, **named):
+        result = augment(self, *arguments, **named)
+        drawn.append(result.params)
+        return result
+
+    with mock.patch.object(AnatPasteTransform, "augment", spy):
+        yield drawn
+
+
+def one_by_one(images, call):
+    """A host that takes one image a call; whether it does is its own ``p``, which is left at 1."""
+    with recorded() as drawn:
+        answers = [call(image) for image in images]
+    image, mask = (torch.stack(parts) for parts in zip(*answers, strict=True))
+    return Outcome(image, mask, AnatPasteParams(*(torch.cat(rows) for rows in zip(*drawn, strict=True))))
+
+
+def monai_dictionary(images, p=1.0, **settings):
+    pytest.importorskip("monai", reason=NEEDS_HOSTS)
+    from anatpaste_aug.transforms.monai import RandAnatPasted
+
+    transform = RandAnatPasted(keys="image", **settings).set_random_state(seed=0)
+
+    def call(image):
+        sample = transform({"image": image})
+        return torch.as_tensor(sample["image"]), torch.as_tensor(sample["anomaly_mask"])
+
+    return one_by_one(images, call)
+
+
+def albumentations_compose(images, p=1.0, **settings):
+    A = pytest.importorskip("albumentations", reason=NEEDS_HOSTS)  # noqa: N806
+    from anatpaste_aug.transforms.albumentations import AnatPaste
+
+    pipeline = A.Compose([AnatPaste(**settings)], seed=0)
+
+    def call(image):
+        array = image.permute(1, 2, 0).numpy()
+        result = pipeline(image=array, mask=np.zeros(array.shape[:2], np.uint8))
+        return torch.from_numpy(result["image"]).permute(2, 0, 1), torch.from_numpy(result["mask"] > 0)[None]
+
+    return one_by_one(images, call)
+
+
+NEEDS_HOSTS = 'needs the host: pip install "anatpaste_aug[hosts]"'
+
+
 class Host(NamedTuple):
     call: Callable[..., Outcome]
     atol: float = 0.0  # what the host's own arithmetic costs, such as a normalisation or 8 bits
@@ -75,6 +156,11 @@ HOSTS = {
     "kornia, sequence": Host(kornia_sequence),
     "timm, erasing": Host(timm_erasing, 1e-5),
     "timm, mixup": Host(timm_mixup, 1e-5),
+    "numpy": Host(numpy_arrays),
+    "anomalib": Host(anomalib_generator),
+    "Lightning": Host(lightning_module),
+    "MONAI": Host(monai_dictionary),
+    "albumentations": Host(albumentations_compose),
 }
 every_host = pytest.mark.parametrize("name", HOSTS)
 
@@ -83,6 +169,7 @@ def check(name, images, **settings):
     """Tolerance: the host's ``atol`` on images, none on masks."""
     host = HOSTS[name]
     outcome = called(lambda: host.call(images, **settings))
+    settings = settings if outcome.params is None else {k: v for k, v in settings.items() if k != "p"}
     if outcome.params is None:
         expected = augmented(images, **settings)
     else:

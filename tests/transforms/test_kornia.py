@@ -6,9 +6,9 @@ import pickle
 import pytest
 import torch
 from batches import augmented, batch, called
+from guards import DeviceGuard, all_on_device
 from kornia import augmentation as K
 from oracles import bits
-from test_device import DeviceGuard, all_on_device
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anatpaste_aug import LungSegmenter

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from batches import augmented, batch, called, raises
+from guards import DeviceGuard, all_on_device
 from oracles import bits
 from PIL import Image
-from test_device import DeviceGuard, all_on_device
 from timm.data import FastCollateMixup, Mixup, create_loader
 from timm.data.loader import PrefetchLoader, fast_collate
 from timm.data.random_erasing import RandomErasing

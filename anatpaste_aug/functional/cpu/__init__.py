@@ -69,17 +69,41 @@ def _(mask: Tensor, inside: bool, smallest: float) -> Tensor:
     return torch.empty_like(mask)
 
 
+@custom_op("anatpaste_aug::label_components", mutates_args=(), device_types="cpu")
+def label_components(mask: Tensor) -> Tensor:
+    """int64 B×(H·W) labels of B×H×W masks; see `components.label_components`."""
+    from .components import label_components as label_some
+
+    batch, height, width = mask.shape
+    framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1)).numpy()
+    labels = torch.full((batch, height, width), height * width)
+    out = labels.numpy()
+
+    def label(begin: int, end: int) -> None:
+        for image, named in zip(framed[begin:end], out[begin:end], strict=True):
+            label_some(image, named)
+
+    _share(label, batch)
+    return labels.flatten(1)
+
+
+@label_components.register_fake
+def _(mask: Tensor) -> Tensor:
+    return torch.empty_like(mask, dtype=torch.int64).flatten(1)
+
+
 @custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
 def soft_mask(params: Sequence[Tensor], height: int, width: int, lung_mask: Tensor | None) -> Tensor:
     """float32 B×1×H×W; see `paste.soft_mask`."""
     from .shape import soft_masks
 
     rows = AnatPasteParams(*params)
-    out = torch.zeros(len(rows.sigma), 1, height, width)
+    arrays = _arrays(rows, height, width, (lung_mask, 1))
+    out = torch.empty(len(rows.sigma), 1, height, width)  # filled in the threads, each with its own images
     lungs = torch.empty(0, 0, 0, dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
     radius = blur_radius(rows.sigma, max(height, width)).numpy()
     half = half_gaussian(rows.sigma, max(height, width)).numpy()
-    fixed = (_arrays(rows), radius, half, lungs.view(torch.uint8).numpy(), out.numpy()[:, 0])
+    fixed = (arrays, radius, half, lungs.view(torch.uint8).numpy(), out.numpy()[:, 0])
     _share(lambda begin, end: soft_masks(*fixed, begin, end), len(out))
     return out
 
@@ -103,15 +127,16 @@ def blend(
     from .blending import blend as blend_some
 
     rows = AnatPasteParams(*params)
+    arrays = _arrays(rows, *images.shape[-2:], (images, images.shape[1]), (mask, 1))
     half = images.dtype in (torch.float16, torch.bfloat16)
     given = (images.float() if half else images).contiguous()
-    out = given.clone()
+    out = torch.empty_like(given)
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
     channels = torch.zeros(images.shape[1], 1, 1, dtype=at_least_float32(given[:0]).dtype)
     offset = intensities.to_unit(channels).flatten()
     scale = intensities.to_unit(channels + 1).flatten() - offset
     radius = blur_radius(rows.sigma, max(images.shape[-2:])).numpy()
-    fixed = (mask[:, 0].contiguous().numpy(), _arrays(rows), radius, scale.numpy(), offset.numpy())
+    fixed = (mask[:, 0].contiguous().numpy(), arrays, radius, scale.numpy(), offset.numpy())
     whole = images.dtype == torch.uint8
     _share(lambda begin, end: blend_some(given.numpy(), *fixed, whole, out.numpy(), begin, end), len(out))
     # The way to float32 and back could change the bits of a NaN.
@@ -123,8 +148,20 @@ def _(images: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(images, memory_format=torch.contiguous_format)
 
 
-def _arrays(params: AnatPasteParams) -> Any:
-    return AnatPasteParams(*(np.ascontiguousarray(field.numpy()) for field in params))  # type: ignore[arg-type]
+def _arrays(params: AnatPasteParams, height: int, width: int, *others: tuple[Tensor | None, int]) -> Any:
+    """The rows as arrays, for kernels that look at no limits: what would lead them out of the images is an error."""
+    p: Any = AnatPasteParams(*(np.ascontiguousarray(field.numpy()) for field in params))  # type: ignore[arg-type]
+    fits = (p.height >= 1) & (p.source_top >= 0) & (p.source_top <= height - p.height)
+    fits &= (p.width >= 1) & (p.source_left >= 0) & (p.source_left <= width - p.width)
+    fits &= (p.center_y >= 0) & (p.center_y < height) & (p.center_x >= 0) & (p.center_x < width)
+    fits &= (p.margin >= 0) & (p.sigma >= 0) & (p.sigma < np.inf)
+    if not fits.all():
+        raise ValueError(f"params {np.flatnonzero(~fits)[:10].tolist()} lie outside images of {height}×{width}")
+    for tensor, channels in others:
+        if tensor is not None and tensor.shape != (len(fits), channels, height, width):
+            expected = (len(fits), channels, height, width)
+            raise ValueError(f"images and masks for these params must have shape {expected}, got {tuple(tensor.shape)}")
+    return p
 
 
 def _share(work: Callable[[int, int], object], count: int) -> None:

@@ -20,7 +20,7 @@ def cut(image, top, left, height, width, scale, offset):
 
 @compiled
 def blend(images, masks, params, radius, scale, offset, rounded, out, begin, end):
-    """Blend the images ``begin`` to ``end`` of B×C×H×W into ``out``, a copy of them.
+    """Blend the images ``begin`` to ``end`` of B×C×H×W into ``out``.
 
     Args:
         images: uint8, float32 or float64.
@@ -37,6 +37,7 @@ def blend(images, masks, params, radius, scale, offset, rounded, out, begin, end
     half, one = kind(0.5), kind(1)
     target = np.empty(width, scale.dtype)
     for i in range(begin, end):
+        out[i] = images[i]
         if not params.apply[i]:
             continue
         patch_h, patch_w, y0, x0 = params.height[i], params.width[i], params.center_y[i], params.center_x[i]

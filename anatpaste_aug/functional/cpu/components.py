@@ -9,14 +9,6 @@ from .jit import compiled
 
 
 @compiled
-def frame(mask):
-    """A copy of an H×W mask in a frame of zeros."""
-    framed = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint8)
-    framed[1:-1, 1:-1] = mask
-    return framed
-
-
-@compiled
 def find_runs(framed, start, stop, first):
     """First pixel, pixel behind the last, and each line's first run; returns their number."""
     lines, width = framed.shape
@@ -66,15 +58,36 @@ def join_runs(start, stop, first, parent):
 
 
 @compiled
-def keep_components(framed, inside, smallest):
-    """Erase components in place: with ``inside`` those at the border, and those of fewer than ``smallest`` pixels."""
+def runs_of(framed):
+    """First pixel, pixel behind the last, each line's first run, and the first run of each one's component."""
     lines, width = framed.shape
     most = (lines - 2) * ((width - 1) // 2)
     start, stop = np.empty(most, np.int32), np.empty(most, np.int32)
     first = np.zeros(lines, np.int64)
-    count = find_runs(framed, start, stop, first)
-    parent, area = np.empty(count, np.int32), np.zeros(count, np.int64)
+    parent = np.empty(find_runs(framed, start, stop, first), np.int32)
     join_runs(start, stop, first, parent)
+    return start, stop, first, parent
+
+
+@compiled
+def label_components(framed, labels):
+    """The flat index of each component's first pixel, into H×W labels that hold the background's."""
+    start, stop, first, parent = runs_of(framed)
+    lines, width = framed.shape
+    named = np.empty(len(parent), np.int64)
+    for y in range(1, lines - 1):
+        for run in range(first[y], first[y + 1]):
+            if parent[run] == run:
+                named[run] = (y - 1) * (width - 2) + start[run] - 1
+            labels[y - 1, start[run] - 1 : stop[run] - 1] = named[parent[run]]
+
+
+@compiled
+def keep_components(framed, inside, smallest):
+    """Erase components in place: with ``inside`` those at the border, and those of fewer than ``smallest`` pixels."""
+    start, stop, first, parent = runs_of(framed)
+    lines, width = framed.shape
+    area = np.zeros(len(parent), np.int64)
     for y in range(1, lines - 1):
         for run in range(first[y], first[y + 1]):
             area[parent[run]] += stop[run] - start[run]

@@ -48,12 +48,13 @@ def reaches(reach_y, reach_x, ellipse, reach):
 
 @compiled
 def soft_masks(params, radius, half, lungs, out, begin, end):
-    """X_mask of the images ``begin`` to ``end``, into zeroed float32 B×H×W; ``lungs`` is uint8 B×H×W, or empty."""
+    """X_mask of the images ``begin`` to ``end``, into float32 B×H×W; ``lungs`` is uint8 B×H×W, or empty."""
     _, height, width = out.shape
     longest = half.shape[1]
     total = np.empty(2 * longest, np.float64)
     reach, lines = np.empty(height, np.int64), np.empty((height, width), np.float32)
     for i in range(begin, end):
+        out[i] = 0
         if not params.apply[i]:
             continue
         running_sum(half[i], total)

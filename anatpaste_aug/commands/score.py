@@ -1,0 +1,138 @@
+"""Score radiographs with a trained detector. Research software, not a medical device.
+
+Writes scores.csv (one line per image: score, threshold and decision) and, for each image, a picture with its Grad-CAM
+map, which shows where the network sees an augmentation.
+
+    python -m anatpaste_aug score --model runs/zhanglab-cpu chest.png a.dcm
+    python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam
+
+Exit code: 0 all images were scored; 1 some could not be read (named at the end); 2 nothing could be scored.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from anatpaste_aug.detection import Detector
+
+_PORTION = 32  # images in memory at once
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG, PNG, DICOM, ..., or folders")
+    parser.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a training")
+    parser.add_argument("-o", "--out", type=Path, default=Path("scores"), help="new or empty folder (scores)")
+    parser.add_argument(
+        "--weights",
+        choices=("best", "last"),
+        default="best",
+        help="best: chosen by labelled validation images; last: of the training's end (best)",
+    )
+    parser.add_argument("--no-cam", action="store_true", help="write no pictures")
+    parser.add_argument("--device", default="cpu", help="where the network runs, such as cuda (cpu)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from anatpaste_aug.detection import WARNING, Detector, cam_figure, grad_cam
+    from anatpaste_aug.files import atomic_path
+
+    out: Path = arguments.out
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} exists and is not an empty folder; name a new one with -o")
+    paths = list(_listed(arguments.images))
+    detector = Detector.load(arguments.model, arguments.weights, arguments.device)
+    print(WARNING, file=sys.stderr)
+    out.mkdir(parents=True, exist_ok=True)
+    pictures = _picture_names(paths)
+    rows: list[dict[str, Any]] = []
+    failures: list[str] = []
+    for start in range(0, len(paths), _PORTION):
+        portion, images = _read(paths[start : start + _PORTION], detector, failures)
+        if not portion:
+            continue
+        found = detector(images)
+        for path, raw, scaled, abnormal in zip(portion, found.raw, found.scaled, found.abnormal, strict=True):
+            rows.append(
+                {
+                    "image": str(path),
+                    "score": repr(float(raw)),
+                    "threshold": repr(detector.threshold),
+                    "scaled_score": f"{scaled:.6f}",
+                    "scaled_threshold": f"{detector.scaled_threshold:.6f}",
+                    "decision": "abnormal" if abnormal else "normal",
+                    "picture": "" if arguments.no_cam else pictures[path],
+                    "note": WARNING,
+                }
+            )
+            print(f"{path}: {_told(rows[-1])}")
+        if not arguments.no_cam:
+            try:
+                maps = grad_cam(detector.model, images)
+            except ValueError as error:
+                raise ValueError(f"no Grad-CAM for this network ({error}); score without pictures: --no-cam") from error
+            for i, (path, row) in enumerate(zip(portion, rows[-len(portion) :], strict=True)):
+                one = slice(i, i + 1)
+                cam_figure(
+                    out / pictures[path], images[one], maps[one], titles=[_told(row)], names=[path.name], note=WARNING
+                )
+    if rows:
+        with atomic_path(out / "scores.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        print(f"wrote {out / 'scores.csv'}", file=sys.stderr)
+    if failures:
+        print(f"{len(failures)} could not be read", *failures, sep="\n  ", file=sys.stderr)
+    return 0 if not failures else 1 if rows else 2
+
+
+def _told(row: dict[str, Any]) -> str:
+    score, threshold = float(row["scaled_score"]), float(row["scaled_threshold"])
+    return f"{row['decision']}, score {score:.3f}, threshold {threshold:.3f}"
+
+
+def _listed(given: Sequence[Path]) -> Iterator[Path]:
+    """The images that are given, and those in the folders that are; each once."""
+    from anatpaste_aug.inspection.folder import list_images
+
+    paths: dict[Path, None] = {}
+    for path in given:
+        found = [path / name for name in list_images(path)[0]] if path.is_dir() else [path]
+        if not found:
+            raise ValueError(f"{path} holds no images; give a folder that does, or image files")
+        paths |= dict.fromkeys(found)
+    yield from paths
+
+
+def _picture_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """A file name for each picture; images of one name, in different folders or formats, are numbered."""
+    used: set[str] = set()
+    names = {}
+    for path in paths:
+        number, name = 1, f"{path.stem}.png"
+        while name.lower() in used:  # file systems may not tell A.png from a.png
+            number += 1
+            name = f"{path.stem}-{number}.png"
+        used.add(name.lower())
+        names[path] = name
+    return names
+
+
+def _read(paths: Sequence[Path], detector: "Detector", failures: list[str]) -> tuple[list[Path], torch.Tensor]:
+    """What can be read, N×1×S×S; what cannot is added to ``failures``."""
+    from anatpaste_aug.datasets import DatasetError, read_gray
+
+    good, arrays = [], []
+    for path in paths:
+        try:
+            arrays.append(torch.from_numpy(read_gray(path, detector.image_size)))
+            good.append(path)
+        except DatasetError as error:
+            failures.append(str(error))
+    return good, torch.stack(arrays).unsqueeze(1) if arrays else torch.empty(0)

@@ -1,0 +1,95 @@
+"""AnatPaste made of kornia's parts, in batches: what a kornia user would put together.
+
+Whatever kornia has a part for is kornia's; the random numbers, the drawing of an ellipse and the blend are the
+package's or torch's. The masks are only similar to the paper's: kornia's CLAHE follows OpenCV, and
+`connected_components` spreads its labels by 100 pixels at most, so that large components fall apart.
+`connected_components_union_find` is exact, and waits for the device.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from kornia.color import rgb_to_grayscale
+from kornia.contrib import connected_components, connected_components_union_find
+from kornia.enhance import (
+    adjust_brightness_accumulative,
+    adjust_contrast_with_mean_subtraction,
+    adjust_hue,
+    adjust_saturation,
+    equalize_clahe,
+)
+from kornia.filters import gaussian_blur2d, otsu_threshold
+from kornia.geometry.transform import translate
+from kornia.morphology import dilation, opening
+from torch import Tensor
+
+from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
+
+Labeller = Callable[[Tensor], Tensor]
+LABELLERS: dict[str, Labeller] = {"kornia": connected_components, "kornia_exact": connected_components_union_find}
+
+
+def segment(images: Tensor, labeller: Labeller) -> Tensor:
+    """Algorithm 1 of the paper: uint8 B×C×H×W to boolean B×1×H×W."""
+    unit = images.float() / 255
+    gray = unit if images.shape[1] == 1 else rgb_to_grayscale(unit)
+    bright, _ = otsu_threshold(equalize_clahe(gray, 2.56, (8, 8)), return_mask=True)  # 0.01 of a tile, in 256ths
+    square = torch.ones(3, 3, device=images.device)
+    opened = opening((~bright).float(), square)
+
+    labels = labeller(opened)
+    outermost = torch.cat([labels[..., 0, :], labels[..., -1, :], labels[..., 0], labels[..., -1]], -1).flatten()
+    drop = torch.zeros(labels.numel() + 1, dtype=torch.bool, device=images.device).index_fill(0, outermost, True)
+    drop[:1] = True  # the background
+    lungs = dilation((~drop)[labels].float(), square)
+
+    labels = labeller(lungs)
+    size = torch.bincount(labels.flatten(), minlength=labels.numel() + 1)
+    size[:1] = 0
+    height, width = images.shape[-2:]
+    return (size >= 400 * height * width / 256**2)[labels]
+
+
+def paste(images: Tensor, params: AnatPasteParams, lungs: Tensor) -> tuple[Tensor, Tensor]:
+    """X_normal · (1 − X_mask) + X_paste · X_mask, and X_mask; images as uint8 B×C×H×W."""
+    height, width = images.shape[-2:]
+    rows = torch.arange(height, device=images.device).view(-1, 1)
+    columns = torch.arange(width, device=images.device)
+    p = AnatPasteParams(*(field if field.ndim > 1 else field.view(-1, 1, 1, 1) for field in params))
+
+    unit = images.float() / 255
+    down, right = rows - p.source_top, columns - p.source_left
+    region = (down >= 0) & (down < p.height) & (right >= 0) & (right < p.width)
+    shift_y, shift_x = p.center_y - p.height // 2 - p.source_top, p.center_x - p.width // 2 - p.source_left
+    shift = torch.cat([shift_x, shift_y], 1).flatten(1).float()
+    pasted = translate(_jitter(unit, params) * region, shift, mode="nearest")
+
+    y, x = (rows - p.center_y).abs(), (columns - p.center_x).abs()
+    reach_y, reach_x = (p.height // 2 - p.margin).clamp_min(0), (p.width // 2 - p.margin).clamp_min(0)
+    ellipse = (y / reach_y.clamp_min(1)) ** 2 + (x / reach_x.clamp_min(1)) ** 2 <= 1
+    shape = ((y <= reach_y) & (x <= reach_x) & (ellipse | ~p.ellipse)) * p.opacity
+    # One size of kernel for all sigmas, without a look at them: three times the largest, where scipy takes four.
+    side = 2 * round(3 * AnatPasteConfig.sigma[1] * math.sqrt(height * width) / 256) + 1
+    sigma = params.sigma.clamp_min(1e-3).unsqueeze(1).expand(-1, 2)
+    mask = gaussian_blur2d(shape, (side, side), sigma, border_type="replicate") * (lungs | p.anywhere)
+
+    blended = torch.lerp(unit, pasted, mask.expand_as(unit))
+    return (255 * blended).round().to(torch.uint8), mask
+
+
+def augment(images: Tensor, labeller: Labeller) -> tuple[Tensor, Tensor]:
+    """The whole pipeline on a batch."""
+    lungs = segment(images, labeller)
+    batch, _, height, width = images.shape
+    params = sample_params(AnatPasteConfig(), batch, height, width, lung_mask=lungs, device=images.device)
+    return paste(images, params, lungs)
+
+
+def _jitter(images: Tensor, params: AnatPasteParams) -> Tensor:
+    """On the frame, always in one order."""
+    images = adjust_brightness_accumulative(images, params.brightness)
+    images = adjust_contrast_with_mean_subtraction(images, params.contrast)
+    if images.shape[1] == 1:
+        return images
+    return adjust_hue(adjust_saturation(images, params.saturation), 2 * torch.pi * params.hue)

@@ -1,0 +1,184 @@
+"""The score command: the detector's own scores in the table, a picture for each image, and clear ends."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anatpaste_aug.commands import main
+from anatpaste_aug.datasets import phantom_task, read_gray
+from anatpaste_aug.detection import (
+    WARNING,
+    Detector,
+    TrainConfig,
+    TrainResult,
+    grad_cam,
+    save_checkpoint,
+    untrained_net,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A run folder of a network that nobody trained: scores need no good weights to be the right ones."""
+    folder = tmp_path_factory.mktemp("run")
+    task = phantom_task(64, train=12, val=10, test=2)
+    states = [untrained_net("test_resnet", seed=seed).state_dict() for seed in (1, 2)]
+    result = TrainResult(TrainConfig(image_size=64, backbone="test_resnet"), *states, 1, 0.5, [])
+    extra = {
+        weights: Detector.fit(result.model(weights), task.train.images, task.val.images, task.val.labels).state()
+        for weights in ("best", "last")
+    }
+    save_checkpoint(folder / "checkpoint.pt", result, extra)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A JPEG, PNGs, one of them of the JPEG's name in a folder below, and DICOM; of another size than the network's."""
+    folder = tmp_path_factory.mktemp("images")
+    pixels = phantom_task(96, train=1, val=2, test=4).test.images[:, 0].numpy()
+    (folder / "below").mkdir()
+    Image.fromarray(pixels[0]).save(folder / "a.jpeg")
+    Image.fromarray(pixels[1]).convert("RGB").save(folder / "b$1.png")
+    Image.fromarray(255 - pixels[2]).save(folder / "below" / "A.png")
+    (folder / "c.dcm").write_bytes(_dicom(pixels[3]))
+    (folder / "readme.txt").write_text("no image")
+    return folder
+
+
+def _dicom(pixels):
+    import pydicom
+    from pydicom.dataset import FileDataset, FileMetaDataset
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.PixelData = pixels.tobytes()
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def table(folder):
+    with (folder / "scores.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("weights", ["best", "last"])
+def test_scores_and_decisions_are_the_detectors(model, images, tmp_path, weights, capsys):
+    out = tmp_path / "scores"
+    arguments = ["score", "--model", str(model), str(images), "-o", str(out), "--weights", weights, "--no-cam"]
+    assert main(arguments) == 0
+    rows = table(out)
+    names = ["a.jpeg", "b$1.png", "below/A.png", "c.dcm"]
+    assert [row["image"] for row in rows] == [str(images / name) for name in names]
+    detector = Detector.load(model, weights)
+    batch = torch.stack([torch.from_numpy(read_gray(images / name, 64)) for name in names]).unsqueeze(1)
+    expected = detector(batch)
+    assert [float(row["score"]) for row in rows] == expected.raw.tolist()
+    np.testing.assert_allclose([float(row["scaled_score"]) for row in rows], expected.scaled, rtol=0, atol=1e-6)
+    assert {float(row["threshold"]) for row in rows} == {detector.threshold}
+    assert [row["decision"] == "abnormal" for row in rows] == expected.abnormal.tolist()
+    assert len({row["score"] for row in rows}) == 4
+    assert {row["note"] for row in rows} == {WARNING}
+    assert {row["picture"] for row in rows} == {""}
+    assert [path.name for path in out.iterdir()] == ["scores.csv"]
+    printed, warned = capsys.readouterr()
+    assert len(printed.splitlines()) == 4
+    assert "not a medical device" in warned
+
+
+def test_pictures_in_a_process_of_its_own(model, images, tmp_path):
+    command = [sys.executable, "-m", "anatpaste_aug", "score", "--model", model, images, images / "a.jpeg"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert WARNING in done.stderr
+    rows = table(tmp_path / "scores")
+    assert [row["picture"] for row in rows] == ["a.png", "b$1.png", "A-2.png", "c.png"]
+    batch = torch.stack([torch.from_numpy(read_gray(row["image"], 64)) for row in rows]).unsqueeze(1)
+    maps = grad_cam(Detector.load(model).model, batch)
+    assert maps.any()
+    for row, heat in zip(rows, maps, strict=True):
+        assert f"{row['image']}: {row['decision']}, score " in done.stdout
+        with Image.open(tmp_path / "scores" / row["picture"]) as picture:
+            pixels = np.asarray(picture.convert("RGB")).astype(int)
+        assert pixels.std() > 20
+        # Radiographs and all texts but the warning are grey; an empty map (this network is untrained) adds nothing.
+        colourful = (pixels.max(2) - pixels.min(2) > 60).mean()
+        assert (colourful > 0.02) == bool(heat.any())
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_scored(model, images, tmp_path, capsys):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    out = tmp_path / "out"
+    given = [str(broken), str(images / "a.jpeg"), str(tmp_path / "missing.png")]
+    assert main(["score", "--model", str(model), *given, "-o", str(out), "--no-cam"]) == 1
+    assert [row["image"] for row in table(out)] == [str(images / "a.jpeg")]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-3:-2] == ["2 could not be read"]
+    assert "broken.png is not an image" in lines[-2]
+    assert "missing.png does not exist" in lines[-1]
+    assert main(["score", "--model", str(model), str(broken), "-o", str(tmp_path / "none")]) == 2
+    assert not (tmp_path / "none" / "scores.csv").exists()
+
+
+def test_more_images_than_a_portion(model, images, tmp_path, monkeypatch):
+    monkeypatch.setattr("anatpaste_aug.commands.score._PORTION", 3)
+    main(["score", "--model", str(model), str(images), "-o", str(tmp_path / "few"), "--no-cam"])
+    monkeypatch.undo()
+    main(["score", "--model", str(model), str(images), "-o", str(tmp_path / "all"), "--no-cam"])
+    few, all_ = ([float(row["score"]) for row in table(tmp_path / name)] for name in ("few", "all"))
+    np.testing.assert_allclose(few, all_, rtol=0, atol=1e-5)
+
+
+def test_a_network_without_convolutions_is_scored_without_pictures(model, images, tmp_path, capsys):
+    task = phantom_task(64, train=12, val=10, test=2)
+    state = untrained_net("test_vit", image_size=64).state_dict()
+    result = TrainResult(TrainConfig(image_size=64, backbone="test_vit"), state, state, 1, 0.5, [])
+    detector = Detector.fit(result.model(), task.train.images, task.val.images, task.val.labels)
+    save_checkpoint(tmp_path / "vit.pt", result, {"best": detector.state()})
+    given = ["score", "--model", str(tmp_path / "vit.pt"), str(images / "a.jpeg"), "-o", str(tmp_path / "out")]
+    assert main(given) == 2
+    assert "score without pictures: --no-cam" in capsys.readouterr().err
+    assert main([*given, "--no-cam"]) == 0
+    assert len(table(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "nowhere", "a.png"], "nowhere does not exist; give the run folder of a training"),
+        (["--model", "full", "a.png", "-o", "full"], "full exists and is not an empty folder; name a new one with -o"),
+        (["--model", "full", "empty"], "empty holds no images"),
+        (["--model", "full", "a.png"], "checkpoint.pt is not a readable checkpoint"),
+    ],
+)
+def test_errors_are_one_line_and_write_nothing(arguments, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full" / "checkpoint.pt").write_bytes(b"nothing")
+    assert main(["score", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+    assert not (tmp_path / "scores").exists()

@@ -220,9 +220,10 @@ def write_results(
         update = result.best_update if weights == "best" else config.updates
         rows.append(judge(scores, task.val.labels, labels, dataset=task.name, update=update))
     # What one number per image achieves, without any learning: a detector has to beat it.
-    statistics = image_statistics(task.val.images), image_statistics(task.test.images)
-    for method in one_number_methods(statistics[0], task.val.labels, statistics[1]):
-        rows.append(judge(method, task.val.labels, labels, dataset=task.name))
+    baselines = one_number_methods(
+        image_statistics(task.val.images), task.val.labels, image_statistics(task.test.images)
+    )
+    rows += [judge(method, task.val.labels, labels, dataset=task.name) for method in baselines]
     save_checkpoint(run / "checkpoint.pt", result, extra)
     write_scores_csv(run / "scores.csv", task.test.names, task.test.labels, columns)
     seconds = time.perf_counter() - start

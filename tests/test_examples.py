@@ -55,7 +55,8 @@ def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
     assert "Synthetic phantom" in printed
     assert "phantoms (synthetic)" in printed
     results = json.loads((run / "metrics.json").read_text())["results"]
-    assert [row["weights"] for row in results] == ["best", "last"]
+    assert [row["weights"] for row in results[:2]] == ["best", "last"]
+    assert len(results) == 6  # and four one-number scores
     with (run / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == results[0]["normal"] + results[0]["abnormal"]

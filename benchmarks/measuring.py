@@ -132,10 +132,10 @@ _STAGES = {
         "to_gray": "CLAHE",
         "clahe": "CLAHE",
         "otsu_threshold": "Otsu",
-        "opening": "morphology",
+        "erode": "morphology",
         "dilate": "morphology",
-        "clear_border": "components",
-        "remove_small_components": "components",
+        "clear_border_of_squares": "components",
+        "remove_small_squares": "components",
     },
     "anatpaste_aug.functional.cpu.lungs": {
         "bins_of_bytes": "CLAHE",

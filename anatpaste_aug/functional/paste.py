@@ -45,9 +45,10 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
         mask: Tensor = cpu.soft_mask(list(params), height, width, lung_mask)
         return mask
     mask = blurred_shape(params, height, width)
+    here = params.apply.view(-1, 1, 1)
     if lung_mask is not None:
-        mask = mask * (lung_mask[:, 0] | params.anywhere.view(-1, 1, 1))
-    return (mask * params.apply.view(-1, 1, 1)).unsqueeze(1)
+        here = (lung_mask[:, 0] | params.anywhere.view(-1, 1, 1)) & here
+    return mask.mul_(here).unsqueeze(1)
 
 
 def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: Intensities | None = None) -> Tensor:

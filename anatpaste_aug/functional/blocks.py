@@ -82,8 +82,13 @@ def _meet(upper: Tensor, lower: Tensor) -> Tensor:
 
 
 def label_rounds(rows: int, columns: int) -> int:
-    """Rounds of label propagation that an accelerator runs on R×C blocks, whatever the points are."""
-    return 2 * math.ceil(math.log2(max(rows, columns, 2))) + 2
+    """Rounds of label propagation that an accelerator runs on R×C blocks, whatever the points are.
+
+    At least twice what the worst masks need that ``benchmarks/label_rounds.py --seconds 15`` found on 25 November 2026,
+    among random masks, spirals, snakes, combs, zigzags, mazes, Hilbert's curves and mutations of the worst of them:
+    5 on 16×16 blocks, 7 on 64×64 and 9 on 100×128 (by combs whose teeth are as long as a ruler's marks).
+    """
+    return 2 * math.ceil(math.log2(max(rows, columns, 2))) + 4
 
 
 def may_wait(device: torch.device) -> bool:
@@ -106,18 +111,35 @@ def label_blocks(linked: Tensor, rounds: int | None = None) -> tuple[Tensor, Ten
         int32 B×(R·C) labels, each the smallest flat index of a block of its part, and a boolean B: whether the image's
         labels have settled. Labels that have not are no components.
     """
-    batch, _, _, height, width = linked.shape
-    labels = torch.arange(height * width, dtype=torch.int32, device=linked.device).repeat(batch, 1)
+    height, width = linked.shape[-2:]
+    labels = first_labels(linked)
     until_settled = rounds is None and may_wait(linked.device)
     limit = height * width if until_settled else label_rounds(height, width) if rounds is None else rounds
     for _ in range(limit):
-        nearest = _smallest_linked(labels, linked)
-        if until_settled and torch.equal(nearest, labels):
+        before, labels = labels, label_round(labels, linked)
+        if until_settled and torch.equal(before, labels):
             break
-        labels = nearest.scatter_reduce(1, labels, nearest, "amin")
-        for _ in range(_JUMPS):
-            labels = labels.gather(1, labels)
-    return labels, (_smallest_linked(labels, linked) == labels).all(1)
+    return labels, has_settled(labels, linked)
+
+
+def first_labels(linked: Tensor) -> Tensor:
+    """int32 B×(R·C): each block on its own."""
+    batch, _, _, rows, columns = linked.shape
+    return torch.arange(rows * columns, dtype=torch.int32, device=linked.device).repeat(batch, 1)
+
+
+def label_round(labels: Tensor, linked: Tensor) -> Tensor:
+    """One round of `label_blocks`."""
+    nearest = _smallest_linked(labels, linked)
+    labels = nearest.scatter_reduce(1, labels, nearest, "amin")
+    for _ in range(_JUMPS):
+        labels = labels.gather(1, labels)
+    return labels
+
+
+def has_settled(labels: Tensor, linked: Tensor) -> Tensor:
+    """Boolean B: whether linked blocks have the same label."""
+    return (_smallest_linked(labels, linked) == labels).all(1)
 
 
 def _smallest_linked(labels: Tensor, linked: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def clahe(gray: Tensor) -> Tensor:
     bins = stretch_levels(gray, BIN_SIZE)
     hist = _tile_histograms(bins, tile)
     hist = redistribute(hist, max(int(CLIP_LIMIT * area), 1))
-    curves = (hist.cumsum(-1).double() * ((GRAY_LEVELS - 1) / area)).clamp_max_(GRAY_LEVELS - 1)
+    curves = hist.cumsum(-1, dtype=torch.float64).mul_((GRAY_LEVELS - 1) / area).clamp_max_(GRAY_LEVELS - 1)
     return _interpolate(bins, curves.int(), tile)
 
 

@@ -29,12 +29,14 @@ class Intensities(NamedTuple):
             images = images * _column(self.std, images) + _column(self.mean, images)
         if (self.black, self.white) == (0.0, 1.0):
             return images
-        return (images - self.black) / (self.white - self.black)
+        # A subtraction of 0 changes nothing, but moves the whole batch through memory.
+        return (images - self.black if self.black else images) / (self.white - self.black)
 
     def from_unit(self, images: Tensor) -> Tensor:
         """The inverse of `to_unit`."""
         if (self.black, self.white) != (0.0, 1.0):
-            images = images * (self.white - self.black) + self.black
+            images = images * (self.white - self.black)
+            images = images + self.black if self.black else images
         if self.mean is None or self.std is None:
             return images
         return (images - _column(self.mean, images)) / _column(self.std, images)

@@ -128,6 +128,12 @@ def test_long_paths(make):
     assert_equal_to_scipy(inset(make(400))[None], 5000)
 
 
+@pytest.mark.parametrize("make", [spiral, snake, comb, maze])
+def test_the_largest_images(make):
+    mask = inset(make(1024))
+    assert_equal_to_scipy(np.stack([mask, np.rot90(mask)]), 5000, paths=[on_device_path])
+
+
 @pytest.mark.parametrize("size", [(32, 32), (33, 100), (128, 40), (128, 128)])
 def test_random_masks_of_all_densities(size):
     rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
@@ -92,10 +92,10 @@ _STAGES = {
         "to_gray": "CLAHE",
         "clahe": "CLAHE",
         "otsu_threshold": "Otsu",
-        "opening": "morphology",
+        "erode": "morphology",
         "dilate": "morphology",
-        "clear_border": "components",
-        "remove_small_components": "components",
+        "clear_border_of_squares": "components",
+        "remove_small_squares": "components",
     },
     "anatpaste_aug.functional.cpu.lungs": {
         "bins_of_bytes": "CLAHE",
@@ -113,18 +113,13 @@ _STAGES = {
 
 
 @contextmanager
-def timed_stages(device: torch.device) -> Iterator[dict[str, float]]:
-    """Seconds per stage of everything that the package does meanwhile; on a device, each stage waits for its end."""
-    seconds = {stage: 0.0 for names in _STAGES.values() for stage in names.values()}
+def in_stages(around: Callable[[str], AbstractContextManager]) -> Iterator[list[str]]:
+    """Run each stage of everything that the package does meanwhile in a context of its own; gives the stages' names."""
 
-    def timed(function: Callable, stage: str) -> Callable:
+    def staged(function: Callable, stage: str) -> Callable:
         def call(*args: Any, **kwargs: Any) -> Any:
-            synchronize(device)
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            synchronize(device)
-            seconds[stage] += time.perf_counter() - start
-            return result
+            with around(stage):
+                return function(*args, **kwargs)
 
         return call
 
@@ -132,7 +127,25 @@ def timed_stages(device: torch.device) -> Iterator[dict[str, float]]:
         for module_name, names in _STAGES.items():
             module = import_module(module_name)
             for name, stage in names.items():
-                stack.enter_context(mock.patch.object(module, name, timed(getattr(module, name), stage)))
+                stack.enter_context(mock.patch.object(module, name, staged(getattr(module, name), stage)))
+        yield list(dict.fromkeys(stage for names in _STAGES.values() for stage in names.values()))
+
+
+@contextmanager
+def timed_stages(device: torch.device) -> Iterator[dict[str, float]]:
+    """Seconds per stage of everything that the package does meanwhile; on a device, each stage waits for its end."""
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def clock(stage: str) -> Iterator[None]:
+        synchronize(device)
+        start = time.perf_counter()
+        yield
+        synchronize(device)
+        seconds[stage] += time.perf_counter() - start
+
+    with in_stages(clock) as stages:
+        seconds.update(dict.fromkeys(stages, 0.0))
         yield seconds
 
 

@@ -1,4 +1,4 @@
-"""The throughput benchmark: what it writes, and that its baseline is the published pipeline."""
+"""The benchmarks: what they write and count, and that the baseline is the published pipeline."""
 
 import importlib
 import json
@@ -14,7 +14,7 @@ from PIL import Image
 
 from anatpaste_aug import AnatPasteConfig, LungSegmenter, sample_params
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.functional import paste
+from anatpaste_aug.functional import blocks, paste
 
 pytest.importorskip("skimage", reason='needs scikit-image: pip install "anatpaste_aug[tests]"')
 
@@ -239,6 +239,55 @@ def test_kornia_pipeline_finds_similar_lungs(benchmarks):
     changed = (colour != images).any(1, keepdim=True)
     assert changed.any()
     assert not changed[mask == 0].any()
+
+
+def test_the_search_for_rounds_writes_its_figures(benchmarks, tmp_path, capsys):
+    words = f"--grid 16x16 9x24 --seconds 0.5 --out {tmp_path / 'rounds.json'}"
+    assert benchmarks("label_rounds").main(words.split()) == 0  # the fixed rounds are twice the worst
+    grids = json.loads((tmp_path / "rounds.json").read_text())["grids"]
+    assert [(grid["rows"], grid["columns"]) for grid in grids] == [(16, 16), (9, 24)]
+    for grid in grids:
+        assert grid["worst"] == max(grid["families"].values()) >= 4
+        assert grid["label_rounds"] >= 2 * grid["worst"]
+        assert {"random", "spirals", "combs", "mazes", "mutations"} <= grid["families"].keys()
+    assert "| 16×16 | 32×32 |" in capsys.readouterr().out
+
+
+def test_rounds_are_counted_until_the_labels_stand_still(benchmarks):
+    """On a row of blocks the first one's label goes as far as the pointers' jumps carry it."""
+    search = benchmarks("label_rounds")
+    points = torch.zeros(3, 2, 64, dtype=torch.bool)
+    points[1, 0] = True
+    points[2, :, ::2] = True
+    rounds, _ = search.rounds_needed(points, 1)
+    assert rounds[0] == rounds[2] == 0
+    needed = int(rounds[1])
+    linked = blocks.link_blocks(points, 1)
+    assert needed > 1
+    assert blocks.label_blocks(linked, needed)[1].all()
+    assert not blocks.label_blocks(linked, needed - 1)[1].all()
+
+
+def test_the_device_floor_counts_bytes(benchmarks, tmp_path, capsys):
+    floor = benchmarks("device_floor")
+    images = torch.zeros(1000)
+    with floor.Traffic() as traffic:
+        _ = images[:500] * 2  # a view, then 2,000 bytes read and as many written
+        with traffic.stage("blend"):
+            images.add_(torch.ones(1).expand(1000))  # read and written in place, and 4 bytes that are repeated
+    assert traffic.bytes == {"other": 4000, "blend": 4 + 4004 + 4000}
+    assert traffic.operations == {"other": 1, "blend": 2}
+
+    floor.main(f"--batch 2 --size 64 --out {tmp_path / 'floor.json'}".split())
+    result = json.loads((tmp_path / "floor.json").read_text())
+    stages = {"CLAHE", "Otsu", "morphology", "components", "sampling", "shape and blur", "blend", "other"}
+    assert result["stages"].keys() == stages
+    assert result["total"]["bytes_per_pixel"] == pytest.approx(
+        sum(row["bytes_per_pixel"] for row in result["stages"].values())
+    )
+    printed = capsys.readouterr().out
+    assert "| components |" in printed
+    assert "not measured" in printed
 
 
 @needs_data

@@ -40,7 +40,7 @@ def clahe(gray: Tensor) -> Tensor:
     bins = stretch_levels(gray, BIN_SIZE)
     hist = _tile_histograms(bins, tile)
     hist = redistribute(hist, max(int(CLIP_LIMIT * area), 1))
-    curves = (hist.cumsum(-1).double() * ((GRAY_LEVELS - 1) / area)).clamp_max_(GRAY_LEVELS - 1)
+    curves = hist.cumsum(-1, dtype=torch.float64).mul_((GRAY_LEVELS - 1) / area).clamp_max_(GRAY_LEVELS - 1)
     return _interpolate(bins, curves.int(), tile)
 
 
@@ -54,10 +54,10 @@ def _tile_histograms(bins: Tensor, tile: tuple[int, int]) -> Tensor:
             bins = torch.cat([bins, mirrored], axis)
     _, height, width = bins.shape
     rows, columns = height // tile[0], width // tile[1]
-    row = torch.arange(height, device=bins.device) // tile[0]
-    column = torch.arange(width, device=bins.device) // tile[1]
+    row = torch.arange(height, dtype=torch.int32, device=bins.device) // tile[0]
+    column = torch.arange(width, dtype=torch.int32, device=bins.device) // tile[1]
     index = bins + ((row * columns).unsqueeze(1) + column) * BINS
-    one = torch.ones(batch, height * width, dtype=torch.int32, device=bins.device)
+    one = torch.ones(1, 1, dtype=torch.int32, device=bins.device).expand(batch, height * width)
     hist = torch.zeros(batch, rows * columns * BINS, dtype=torch.int32, device=bins.device)
     return hist.scatter_add_(1, index.flatten(1), one).view(batch, rows, columns, BINS)
 
@@ -79,16 +79,16 @@ def redistribute(hist: Tensor, limit: int, rounds: int = ROUNDS) -> Tensor:
     shape = hist.shape
     hist = hist.reshape(-1, BINS)
     total = hist.sum(1, keepdim=True, dtype=torch.int32)
-    hist = hist.clamp_max(limit)
+    hist = hist.clamp_max(limit).short()  # the limit of an image of 2²⁴ pixels is 2621
     increment = (total - hist.sum(1, keepdim=True, dtype=torch.int32)) // BINS
     # Every bin gets the average; a bin that is then within one more average of the limit is filled up.
-    hist = hist + increment
+    hist = hist + increment.short()
     hist = torch.where(hist < limit - increment, hist, limit)
     excess = total - hist.sum(1, keepdim=True, dtype=torch.int32)
-    start = torch.zeros_like(excess)
+    start = torch.zeros_like(excess, dtype=torch.int16)
     for _ in range(rounds):
         hist, excess, start = _hand_out(hist, excess, start, limit)
-    return hist.view(shape)
+    return hist.view(shape).int()
 
 
 def _hand_out(hist: Tensor, excess: Tensor, start: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,15 +97,16 @@ def _hand_out(hist: Tensor, excess: Tensor, start: Tensor, limit: int) -> tuple[
     The definition tries one start after the other, over and over. A start that meets no bin with room changes nothing,
     the step included, so the next one that does can be named at once: every round places a count.
     """
-    bins = torch.arange(BINS, device=hist.device, dtype=torch.int32)
+    bins = torch.arange(BINS, device=hist.device, dtype=torch.int16)
     room = hist < limit
-    step = (room.sum(1, keepdim=True, dtype=torch.int32) // excess.clamp_min(1)).clamp_min_(1)
-    start = torch.where((room & (bins >= start)).any(1, keepdim=True), start, 0)
-    offset = bins - start
-    start = start + torch.where(room & (offset >= 0), offset % step, BINS).amin(1, keepdim=True)
-    offset = bins - start
-    chosen = room & (offset >= 0) & (offset % step == 0) & (excess > 0)
-    return hist + chosen, excess - chosen.sum(1, keepdim=True, dtype=torch.int32), start + 1
+    step = (room.sum(1, keepdim=True, dtype=torch.int32) // excess.clamp_min(1)).clamp_min_(1).short()
+    last = torch.where(room, bins, -1).amax(1, keepdim=True)
+    offset = bins - torch.where(last >= start, start, 0)
+    turn = torch.where(room & (offset >= 0), offset % step, BINS)
+    next_turn = turn.amin(1, keepdim=True)
+    chosen = (turn == next_turn) & ((next_turn < BINS) & (excess > 0))
+    start = torch.where(last >= start, start, 0) + next_turn + 1
+    return hist + chosen, excess - chosen.sum(1, keepdim=True, dtype=torch.int32), start
 
 
 def _interpolate(bins: Tensor, curves: Tensor, tile: tuple[int, int]) -> Tensor:
@@ -132,8 +133,8 @@ def _interpolate(bins: Tensor, curves: Tensor, tile: tuple[int, int]) -> Tensor:
     c11 = c00 - c01 - c10 + c11
     c01, c10, c00 = (c01 - c00) * tile_h, (c10 - c00) * tile_w, c00 * area
 
-    y = torch.arange(tile_h // 2, height + tile_h // 2, device=bins.device)
-    x = torch.arange(tile_w // 2, width + tile_w // 2, device=bins.device)
+    y = torch.arange(tile_h // 2, height + tile_h // 2, dtype=torch.int32, device=bins.device)
+    x = torch.arange(tile_w // 2, width + tile_w // 2, dtype=torch.int32, device=bins.device)
     cell = ((y // tile_h * (columns + 1)).unsqueeze(1) + x // tile_w) * BINS
     index = (bins + cell).flatten(1)
     y, x = (y % tile_h).to(dtype).unsqueeze(1), (x % tile_w).to(dtype)
@@ -141,11 +142,10 @@ def _interpolate(bins: Tensor, curves: Tensor, tile: tuple[int, int]) -> Tensor:
     def look_up(table: Tensor) -> Tensor:
         return table.flatten(1).gather(1, index).view(batch, height, width)
 
-    upper = torch.addcmul(look_up(c00), look_up(c01), x)
-    slope = torch.addcmul(look_up(c10), look_up(c11), x)
-    mixed = torch.addcmul(upper, slope, y)
+    slope = look_up(c10).addcmul_(look_up(c11), x)
+    mixed = look_up(c00).addcmul_(look_up(c01), x).addcmul_(slope, y)
     if dtype == torch.float32:
         # A rounded quotient of these sizes never reaches the next whole number. The divisor is a tensor because CUDA
         # divides by a Python number through its reciprocal, which can.
-        return (mixed / torch.full((1,), float(area), device=mixed.device)).int()
+        return mixed.div_(torch.full((1,), float(area), device=mixed.device)).int()
     return (mixed // area).int()

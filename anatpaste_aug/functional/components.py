@@ -1,35 +1,23 @@
 """8-connected components of boolean batches: labels, clearing the border, dropping small ones."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from . import cpu
-
-
-def label_rounds(height: int, width: int) -> int:
-    """Rounds of label propagation that an accelerator runs for an H×W mask, whatever the mask is.
-
-    At least twice what random masks of every density, mazes, spirals and combs of 32 to 256 px were seen to need.
-    """
-    return 2 * math.ceil(math.log2(max(height, width))) + 2
+from .blocks import in_blocks, label_blocks, link_blocks
 
 
 def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, Tensor]:
-    """Label the 8-connected components of every mask by propagation with pointer jumping.
-
-    Each round takes the smallest label around a pixel, hooks the pixel's own root to it and then shortens every path
-    to the root; the number of rounds grows with the logarithm of the longest path, not with its length.
+    """Label the 8-connected components of every mask.
 
     Args:
         mask: Boolean B×H×W.
-        rounds: Number of rounds. None runs until the labels stand still on the CPU, and ``label_rounds(H, W)`` on an
-            accelerator, where asking would wait for the device.
+        rounds: Number of rounds of `label_blocks`. None runs as many as there must be on the CPU, and a fixed number on
+            an accelerator.
 
     Returns:
-        int64 B×(H·W) labels (a component has the flat index of one of its pixels, the background H·W), and a boolean
-        B: whether the image's labels have settled. Labels that have not are no components.
+        int64 B×(H·W) labels (a component has the flat index of its first pixel in reading order, the background H·W),
+        and a boolean B: whether the image's labels have settled. Labels that have not are no components.
 
     Example:
         >>> labels, settled = label_components(torch.eye(3, dtype=torch.bool).unsqueeze(0))
@@ -38,32 +26,30 @@ def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, T
     """
     if rounds is None and cpu.takes(mask):
         return cpu.label_components(mask), _all_true(mask)
+    blocks, settled = label_blocks(link_blocks(mask, 1), rounds)
+    first = first_pixels(mask, blocks).gather(1, blocks)
+    return torch.where(mask, on_pixels(first, mask, 2), mask.shape[1] * mask.shape[2]).flatten(1).long(), settled
+
+
+def first_pixels(mask: Tensor, blocks: Tensor) -> Tensor:
+    """int32 B×blocks: at each component's label its first pixel in reading order, H·W where there is none."""
+    index = torch.arange(mask.shape[1] * mask.shape[2], dtype=torch.int32, device=mask.device)
+    after = in_blocks(torch.where(mask, index.view(mask.shape[1:]) - len(index), 0), 2)  # below zero where masked
+    nearest = after.amin((2, 4)).flatten(1) + len(index)
+    return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks, nearest, "amin")
+
+
+def sum_per_label(labels: Tensor, values: Tensor) -> Tensor:
+    """int32 B×n sums of B×n values, at the labels in 0…n − 1."""
+    return torch.zeros_like(labels).scatter_add_(1, labels, values)
+
+
+def on_pixels(values: Tensor, mask: Tensor, side: int) -> Tensor:
+    """B×H×W: the value of the block that each pixel of the mask lies in, of B×blocks values."""
     batch, height, width = mask.shape
-    background = height * width
-    flat = mask.flatten(1)
-    parent = torch.arange(background + 1, device=mask.device).repeat(batch, 1)
-    parent[:, :background].masked_fill_(~flat, background)
-    until_settled = rounds is None and mask.device.type == "cpu" and not torch.compiler.is_compiling()
-    limit = background if until_settled else label_rounds(height, width) if rounds is None else rounds
-    for _ in range(limit):
-        nearest = _smallest_around(parent[:, :background].view(mask.shape), background).flatten(1)
-        nearest = torch.where(flat, nearest, background)
-        if until_settled and torch.equal(nearest, parent[:, :background]):
-            return nearest, torch.ones(batch, dtype=torch.bool, device=mask.device)
-        root = parent[:, :background].clone()
-        parent[:, :background] = nearest
-        parent.scatter_reduce_(1, root, nearest, "amin")
-        for _ in range(3):
-            parent = parent.gather(1, parent)
-    labels = parent[:, :background]
-    nearest = _smallest_around(labels.view(mask.shape), background).flatten(1)
-    return labels, (~flat | (nearest == labels)).all(1)
-
-
-def _smallest_around(labels: Tensor, largest: int) -> Tensor:
-    padded = torch.nn.functional.pad(labels, (1, 1, 1, 1), value=largest)
-    rows = torch.minimum(torch.minimum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
-    return torch.minimum(torch.minimum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
+    rows, columns = -(-height // side), -(-width // side)
+    spread = values.view(batch, rows, 1, columns, 1).expand(-1, -1, side, -1, side)
+    return spread.reshape(batch, rows * side, columns * side)[:, :height, :width]
 
 
 def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,13 +64,23 @@ def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
     """
     if cpu.takes(mask):
         return cpu.keep_components(mask, True, 1.0), _all_true(mask)
-    labels, settled = label_components(mask)
-    on_border = torch.zeros(mask.shape[1:], dtype=torch.bool, device=mask.device)
-    on_border[0] = on_border[-1] = True
-    on_border[:, 0] = on_border[:, -1] = True
-    touched = _sum_per_label(labels, on_border.flatten().expand_as(labels)) > 0
-    keep = mask & ~touched.gather(1, labels).view(mask.shape)
-    return keep & settled.view(-1, 1, 1), settled
+    return clear_border_of_squares(mask, 0)
+
+
+def clear_border_of_squares(points: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """The points that are left when the mask that they are the erosion of goes through `clear_border`.
+
+    Args:
+        points: Boolean B×H×W; the mask is their dilation by a square of 2·radius + 1 pixels.
+        radius: 0 to 3.
+    """
+    side, inner = 2 * radius + 2, slice(radius + 1, -radius - 1)
+    labels, settled = label_blocks(link_blocks(points, side - 1))
+    outer = points.clone()
+    outer[:, inner, inner] = False
+    touched = sum_per_label(labels, in_blocks(outer, side).any(4).any(2).flatten(1).int())
+    keep = (touched.gather(1, labels) == 0) & settled.unsqueeze(1)
+    return points & on_pixels(keep, points, side), settled
 
 
 def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tensor]:
@@ -99,15 +95,36 @@ def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tens
     """
     if cpu.takes(mask):
         return cpu.keep_components(mask, False, float(min_size)), _all_true(mask)
-    labels, settled = label_components(mask)
-    area = _sum_per_label(labels, mask.flatten(1))
-    keep = mask & (area.gather(1, labels) >= min_size).view(mask.shape)
-    return keep & settled.view(-1, 1, 1), settled
+    labels, settled = label_blocks(link_blocks(mask, 1))
+    area = sum_per_label(labels, pixels_per_block(mask))
+    keep = (area.gather(1, labels) >= min_size) & settled.unsqueeze(1)
+    return mask & on_pixels(keep, mask, 2), settled
 
 
-def _sum_per_label(labels: Tensor, values: Tensor) -> Tensor:
-    sums = torch.zeros(labels.shape[0], labels.shape[1] + 1, dtype=torch.int32, device=labels.device)
-    return sums.scatter_add_(1, labels, values.int())
+def remove_small_squares(points: Tensor, mask: Tensor, min_size: float) -> tuple[Tensor, Tensor]:
+    """What `remove_small_components` makes of a mask that is the dilation of ``points`` by a square of 5 pixels."""
+    labels, settled = label_blocks(link_blocks(points, 5))
+    # All points around a pair of rows and columns that holds a pixel of the mask are at most 5 apart: one component.
+    quads = in_blocks(points, 2).any(4).any(2)
+    of_quads = torch.where(quads, on_pixels(labels, quads, 3), labels.shape[1])
+    of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1)
+    area = torch.zeros_like(labels).scatter_add_(1, of_quads, pixels_per_block(mask))
+    keep = (area.gather(1, of_quads) >= min_size) & settled.unsqueeze(1)
+    return mask & on_pixels(keep, mask, 2), settled
+
+
+def pixels_per_block(mask: Tensor) -> Tensor:
+    """int32 B×blocks: the pixels of the mask in blocks of two rows and columns."""
+    return in_blocks(mask, 2).view(torch.uint8).sum((2, 4), dtype=torch.int32).flatten(1)
+
+
+def _smallest_around(labels: Tensor) -> Tensor:
+    for axis in (1, 2):
+        size, out = labels.shape[axis] - 1, labels.clone()
+        out.narrow(axis, 0, size).clamp_max_(labels.narrow(axis, 1, size))
+        out.narrow(axis, 1, size).clamp_max_(labels.narrow(axis, 0, size))
+        labels = out
+    return labels
 
 
 def _all_true(mask: Tensor) -> Tensor:

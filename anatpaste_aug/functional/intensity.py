@@ -29,12 +29,14 @@ class Intensities(NamedTuple):
             images = images * _column(self.std, images) + _column(self.mean, images)
         if (self.black, self.white) == (0.0, 1.0):
             return images
-        return (images - self.black) / (self.white - self.black)
+        # A subtraction of 0 changes nothing, but moves the whole batch through memory.
+        return (images - self.black if self.black else images) / (self.white - self.black)
 
     def from_unit(self, images: Tensor) -> Tensor:
         """The inverse of `to_unit`."""
         if (self.black, self.white) != (0.0, 1.0):
-            images = images * (self.white - self.black) + self.black
+            images = images * (self.white - self.black)
+            images = images + self.black if self.black else images
         if self.mean is None or self.std is None:
             return images
         return (images - _column(self.mean, images)) / _column(self.std, images)
@@ -84,7 +86,7 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
         bin_size: Levels per histogram bin; 1 keeps the levels.
 
     Returns:
-        int64 B×H×W. For uint8 equal to scikit-image's rounding on every value; for floating point to the precision of
+        int32 B×H×W. For uint8 equal to scikit-image's rounding on every value; for floating point to the precision of
         the dtype (float16 and bfloat16 count in float32). A constant image becomes 0, and so does NaN.
     """
     flat = gray.flatten(1)
@@ -93,14 +95,14 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
         # An image has only 256 values: the arithmetic runs on a table, in the float64 of the definition.
         values = torch.arange(256, device=gray.device, dtype=torch.float64)
         span = (high.double() - low.double()).clamp_min(1)
-        table = ((values - low) / span * (GRAY_LEVELS - 1)).round().clamp(0, GRAY_LEVELS - 1).long() // bin_size
-        return table.gather(1, flat.long()).view(gray.shape)
+        table = ((values - low) / span * (GRAY_LEVELS - 1)).round().clamp(0, GRAY_LEVELS - 1).int() // bin_size
+        return table.gather(1, flat.int()).view(gray.shape)
     work = torch.promote_types(gray.dtype, torch.float32)
     flat, low, high = flat.to(work), low.to(work), high.to(work)
     span = torch.where(high > low, high - low, 1)
-    levels = (flat - low) / span * (GRAY_LEVELS - 1)
+    levels = (flat - low).div_(span).mul_(GRAY_LEVELS - 1)
     # Eight-bit images that were divided by 255 often fall on a half: rounding noise must not decide its side.
     levels = levels.mul_(SNAP).round_().div_(SNAP).round_()
     # NaN and infinity have no level, but must not become an index out of bounds: on CUDA that ends the process.
     levels = levels.nan_to_num_(0.0).clamp_(0, GRAY_LEVELS - 1)
-    return levels.div_(bin_size).floor_().long().view(gray.shape)
+    return levels.div_(bin_size).floor_().int().view(gray.shape)

@@ -1,7 +1,6 @@
 """torchvision's colour jitter with one factor per image."""
 
 import torch
-from kornia.color import hsv_to_rgb, rgb_to_hsv
 from torch import Tensor
 
 Factor = Tensor | float
@@ -9,26 +8,40 @@ Factor = Tensor | float
 
 def adjust_brightness(images: Tensor, factor: Factor) -> Tensor:
     """Scale about black (``torchvision.transforms.functional.adjust_brightness``)."""
-    return (images * factor).clip(0, 1)
+    return (images * factor).clip_(0, 1)
 
 
 def adjust_contrast(images: Tensor, factor: Factor, mean: Tensor) -> Tensor:
     """Scale about ``mean``, the image's mean grey value (``adjust_contrast``)."""
-    return (mean + (images - mean) * factor).clip(0, 1)
+    return _scaled_about(mean, images, factor)
 
 
 def adjust_saturation(images: Tensor, factor: Factor) -> Tensor:
     """Scale about each pixel's grey value (``adjust_saturation``)."""
-    gray = luminance(images)
-    return (gray + (images - gray) * factor).clip(0, 1)
+    return _scaled_about(luminance(images), images, factor)
+
+
+def _scaled_about(base: Tensor, images: Tensor, factor: Factor) -> Tensor:
+    return (images - base).mul_(factor).add_(base).clip_(0, 1)
 
 
 def adjust_hue(images: Tensor, shift: Factor) -> Tensor:
     """Turn the hue by ``shift`` turns (``adjust_hue``)."""
-    hue, saturation, value = rgb_to_hsv(images).split(1, 1)
-    turn = 2 * torch.pi
-    shifted: Tensor = hsv_to_rgb(torch.cat([torch.remainder(hue + shift * turn, turn), saturation, value], 1))
-    return shifted
+    red, green, blue = images.unbind(1)
+    value = images.amax(1)
+    chroma = value - images.amin(1)
+    divisor = chroma.masked_fill(chroma == 0, 1)
+    sixths = torch.where(green >= blue, (blue - red) / divisor + 2, (red - green) / divisor + 4)
+    sixths = torch.where((red >= green) & (red >= blue), (green - blue) / divisor, sixths)
+    del divisor
+    sixths = sixths + 6 * (shift.view(-1, 1, 1) if isinstance(shift, Tensor) else shift)
+    # A channel is the value, less the chroma where the hue is far from its own.
+    turned = torch.empty_like(images)
+    for channel, offset in enumerate((5, 3, 1)):
+        distance = (sixths + offset).remainder_(6)
+        weight = (4 - distance).clamp_max_(distance).clamp_(0, 1)
+        turned[:, channel] = torch.addcmul(value, chroma, weight, value=-1)
+    return turned
 
 
 def luminance(images: Tensor) -> Tensor:
@@ -73,8 +86,7 @@ def color_jitter(
     def column(values: Tensor) -> Tensor:
         return values.to(images.dtype).view(-1, 1, 1, 1)
 
-    def mean() -> Tensor:
-        gray = luminance(images)
+    def mean(gray: Tensor) -> Tensor:
         if region is None:
             return gray.mean((1, 2, 3), keepdim=True)
         return (gray * region).sum((1, 2, 3), keepdim=True) / region.sum((1, 2, 3), keepdim=True)
@@ -82,12 +94,22 @@ def color_jitter(
     if images.shape[1] == 1:
         first = order.argsort(1)[:, 0] < order.argsort(1)[:, 1]
         images = adjust_brightness(images, column(torch.where(first, brightness, 1.0)))
-        images = adjust_contrast(images, column(contrast), mean())
+        images = adjust_contrast(images, column(contrast), mean(images))
         return adjust_brightness(images, column(torch.where(first, 1.0, brightness)))
-    for turn in order.unbind(1):
-        images = adjust_brightness(images, column(torch.where(turn == 0, brightness, 1.0)))
-        images = adjust_contrast(images, column(torch.where(turn == 1, contrast, 1.0)), mean())
-        images = adjust_saturation(images, column(torch.where(turn == 2, saturation, 1.0)))
-        # A round trip through HSV is not exact, so that a shift by 0 is no substitute for leaving the image alone.
-        images = torch.where((turn == 3).view(-1, 1, 1, 1), adjust_hue(images, column(hue)), images)
+
+    def adjust(images: Tensor, step: Tensor) -> Tensor:
+        """One step of each image that is not its hue; 3 leaves the image as it is, bit for bit."""
+        factor = torch.where(step == 0, brightness, torch.where(step == 1, contrast, saturation))
+        gray, step = luminance(images), step.view(-1, 1, 1, 1)
+        base = torch.where(step == 2, gray, torch.where(step == 1, mean(gray), 0.0))
+        return _scaled_about(base, images, torch.where(step == 3, 1.0, column(factor)))
+
+    # Turning the hue costs most, so it is done once, at the same place for all: each image takes the steps that come
+    # before its hue on one side of it, and the others on the other.
+    hue_at = order.argsort(1)[:, 3]
+    for turn in (0, 1, 2):
+        images = adjust(images, torch.where(hue_at > turn, order[:, turn], 3))
+    images = adjust_hue(images, column(hue))
+    for turn in (1, 2, 3):
+        images = adjust(images, torch.where(hue_at < turn, order[:, turn], 3))
     return images

@@ -1,5 +1,6 @@
 """Binary morphology with the 3×3 square, on boolean batches."""
 
+import torch
 from torch import Tensor
 
 
@@ -39,8 +40,11 @@ def opening(mask: Tensor) -> Tensor:
 
 def _spread(mask: Tensor, axis: int) -> Tensor:
     # A byte-wise "or" of shifted views: a pooling layer would need floats and take a hundred times as long on a CPU.
+    # As integers and without a view back, because for slices and views of booleans torch 2.14's inductor generates C++
+    # that does not compile.
     size = mask.shape[axis]
-    out = mask.clone()
-    out.narrow(axis, 0, size - 1).logical_or_(mask.narrow(axis, 1, size - 1))
-    out.narrow(axis, 1, size - 1).logical_or_(mask.narrow(axis, 0, size - 1))
-    return out
+    given = mask.view(torch.uint8)
+    out = given.clone()
+    out.narrow(axis, 0, size - 1).bitwise_or_(given.narrow(axis, 1, size - 1))
+    out.narrow(axis, 1, size - 1).bitwise_or_(given.narrow(axis, 0, size - 1))
+    return out > 0 if torch.compiler.is_compiling() else out.view(torch.bool)

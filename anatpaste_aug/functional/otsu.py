@@ -27,12 +27,15 @@ def otsu_threshold(levels: Tensor) -> Tensor:
     """
     batch = levels.shape[0]
     pixels = levels[0].numel() if batch else 0
-    one = torch.ones(batch, pixels, dtype=torch.int32, device=levels.device)
+    one = torch.ones(1, 1, dtype=torch.int32, device=levels.device).expand(batch, pixels)
     hist = torch.zeros(batch, GRAY_LEVELS, dtype=torch.int32, device=levels.device)
-    flat = levels.flatten(1).long()
+    flat = levels.flatten(1)
+    if flat.dtype != torch.int64:
+        flat = flat.int()
     hist.scatter_add_(1, flat, one)
     cumulative = hist.cumsum(1, dtype=torch.int32)
     low, high = flat.aminmax(dim=1, keepdim=True)
+    low, high = low.long(), high.long()
     span = high - low
 
     # Bin i holds the levels v with i·span <= 256·(v − low) < (i + 1)·span; the last one holds its upper end as well.

@@ -45,9 +45,10 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
         mask: Tensor = cpu.soft_mask(list(params), height, width, lung_mask)
         return mask
     mask = blurred_shape(params, height, width)
+    here = params.apply.view(-1, 1, 1)
     if lung_mask is not None:
-        mask = mask * (lung_mask[:, 0] | params.anywhere.view(-1, 1, 1))
-    return (mask * params.apply.view(-1, 1, 1)).unsqueeze(1)
+        here = (lung_mask[:, 0] | params.anywhere.view(-1, 1, 1)) & here
+    return mask.mul_(here).unsqueeze(1)
 
 
 def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: Intensities | None = None) -> Tensor:
@@ -57,15 +58,14 @@ def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: In
     if cpu.takes(images, mask):
         blended: Tensor = cpu.blend(images, mask, list(params), *intensities)
         return blended
-    work = at_least_float32(images)
-    pasted = intensities.from_unit(_patches(intensities.to_unit(work), params))
-    out = torch.lerp(work, pasted, mask.to(work.dtype))
-    out = out.round().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
+    pasted = intensities.from_unit(_patches(images, params, intensities))
+    out = torch.lerp(at_least_float32(images), pasted, mask.to(pasted.dtype))
+    out = out.round_().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
     # x + 0 · y is not x in every bit: −0 becomes 0, and an infinite y gives NaN.
     return torch.where(mask > 0, out, images)
 
 
-def _patches(images: Tensor, params: AnatPasteParams) -> Tensor:
+def _patches(images: Tensor, params: AnatPasteParams, intensities: Intensities) -> Tensor:
     """X_paste of a batch in [0, 1]: the jittered patch at its place, black outside."""
     height, width = images.shape[-2:]
     rows = torch.arange(height, device=images.device)
@@ -73,7 +73,7 @@ def _patches(images: Tensor, params: AnatPasteParams) -> Tensor:
     from_row, from_column = rows - params.source_top.unsqueeze(1), columns - params.source_left.unsqueeze(1)
     region = _within(from_row, params.height, from_column, params.width)
     jittered = color_jitter(
-        images,
+        intensities.to_unit(at_least_float32(images)),
         params.brightness,
         params.contrast,
         params.saturation,
@@ -83,11 +83,11 @@ def _patches(images: Tensor, params: AnatPasteParams) -> Tensor:
     )
     row = rows - (params.center_y - params.height // 2).unsqueeze(1)
     column = columns - (params.center_x - params.width // 2).unsqueeze(1)
-    source_row = (row + params.source_top.unsqueeze(1)).clamp(0, height - 1)
-    source_column = (column + params.source_left.unsqueeze(1)).clamp(0, width - 1)
+    source_row = (row + params.source_top.unsqueeze(1)).clamp(0, height - 1).int()
+    source_column = (column + params.source_left.unsqueeze(1)).clamp(0, width - 1).int()
     index = (source_row.unsqueeze(2) * width + source_column.unsqueeze(1)).flatten(1).unsqueeze(1)
     moved = jittered.flatten(2).gather(2, index.expand(-1, images.shape[1], -1)).view_as(images)
-    return torch.where(_within(row, params.height, column, params.width), moved, 0.0)
+    return moved.masked_fill_(~_within(row, params.height, column, params.width), 0.0)
 
 
 def _within(row: Tensor, height: Tensor, column: Tensor, width: Tensor) -> Tensor:

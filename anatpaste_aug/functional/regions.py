@@ -9,7 +9,15 @@ import math
 import torch
 from torch import Tensor
 
-from .components import clear_border, label_components, remove_small_components
+from .blocks import label_blocks, link_blocks
+from .components import (
+    clear_border,
+    first_pixels,
+    on_pixels,
+    pixels_per_block,
+    remove_small_components,
+    sum_per_label,
+)
 
 
 def fill_holes(mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,15 +62,14 @@ def keep_largest(mask: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
         >>> keep_largest(mask)[0].int().tolist()
         [[[0, 0, 1, 1, 0, 0]]]
     """
-    labels, settled = label_components(mask)
-    batch, pixels = labels.shape
-    area = torch.zeros(batch, pixels + 1, dtype=torch.int64, device=mask.device)
-    area.scatter_add_(1, labels, mask.flatten(1).long())
-    # A settled label is the component's first pixel in reading order, so it makes equal areas distinct.
-    rank = area * (pixels + 1) + torch.arange(pixels, -1, -1, device=mask.device)
-    last = rank.topk(min(count, pixels), dim=1).values[:, -1:]
-    keep = mask & (rank.gather(1, labels) >= last).view(mask.shape)
-    return keep & settled.view(-1, 1, 1), settled
+    labels, settled = label_blocks(link_blocks(mask, 1))
+    pixels, blocks = mask.shape[1] * mask.shape[2], labels.shape[1]
+    area = sum_per_label(labels, pixels_per_block(mask)).long()
+    # Its first pixel, in reading order, makes a component of the same area as another distinct.
+    rank = area * (pixels + 1) + (pixels - first_pixels(mask, labels))
+    last = rank.topk(min(count, blocks), dim=1).values[:, -1:]
+    keep = (rank >= last).gather(1, labels) & settled.unsqueeze(1)
+    return mask & on_pixels(keep, mask, 2), settled
 
 
 def remove_large_components(mask: Tensor, max_size: float) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,9 @@ from torch import Tensor
 
 from . import cpu
 from .clahe import clahe
-from .components import clear_border, remove_small_components
+from .components import clear_border_of_squares, remove_small_squares
 from .intensity import to_gray
-from .morphology import dilate, opening
+from .morphology import dilate, erode
 from .otsu import otsu_threshold
 
 
@@ -42,6 +42,8 @@ def segment_lungs(images: Tensor, *, min_size: float = 400.0) -> tuple[Tensor, T
 def _segment(gray: Tensor, smallest: float) -> tuple[Tensor, Tensor]:
     levels = clahe(gray)
     dark = levels <= otsu_threshold(levels)
-    inside, settled = clear_border(opening(dark))
-    lungs, settled_again = remove_small_components(dilate(inside), smallest)
+    # The opening is the dilation of its erosion: the points of the erosion tell all about its components, and about
+    # those of the second dilation.
+    points, settled = clear_border_of_squares(erode(dark), 1)
+    lungs, settled_again = remove_small_squares(points, dilate(dilate(points)), smallest)
     return lungs.unsqueeze(1), settled & settled_again

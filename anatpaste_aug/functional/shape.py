@@ -48,7 +48,7 @@ def blurred_shape(params: AnatPasteParams, height: int, width: int) -> Tensor:
     inside = _inside(params, rows, columns).float()
     with torch.autocast(half.device.type, enabled=False):
         across = inside @ _blur_matrix(half, columns).transpose(1, 2)
-        return (_blur_matrix(half, rows) @ across) * params.opacity.view(-1, 1, 1)
+        return (_blur_matrix(half, rows) @ across).mul_(params.opacity.view(-1, 1, 1))
 
 
 def _inside(params: AnatPasteParams, rows: Tensor, columns: Tensor) -> Tensor:
@@ -93,8 +93,8 @@ def weight_beyond(half: Tensor) -> Tensor:
 
 def _blur_matrix(half: Tensor, positions: Tensor) -> Tensor:
     """B×size×size weights of a blur along one axis, with the edge pixels replicated outwards."""
-    size = len(positions)
-    beyond = weight_beyond(half)
-    first, last = (positions == 0).float(), (positions == size - 1).float()
-    outside = beyond[:, :size].unsqueeze(2) * first + beyond[:, :size].flip(1).unsqueeze(2) * last
-    return half[:, (positions.unsqueeze(1) - positions).abs()] + outside
+    beyond = weight_beyond(half)[:, : len(positions)]
+    matrix = half[:, (positions.unsqueeze(1) - positions).abs()]
+    matrix[:, :, 0] += beyond
+    matrix[:, :, -1] += beyond.flip(1)
+    return matrix

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from oracles import clear_border_8, remove_small
 from scipy import ndimage
 
-from anatpaste_aug.functional import clear_border, components, label_components, remove_small_components
-from anatpaste_aug.functional.components import label_rounds
+from anatpaste_aug.functional import blocks, clear_border, cpu, label_components, remove_small_components
+from anatpaste_aug.functional.blocks import label_rounds
 
 
 def spiral(size):
@@ -90,13 +90,9 @@ def patterns(size):
 
 def on_device_path(function, *arguments):
     """The answer of the algorithm for accelerators, with its fixed number of rounds, computed here."""
-
-    def label(mask):
-        return label_components(mask, label_rounds(*mask.shape[1:]))
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(components.cpu, "HAS_NUMBA", False)
-        patch.setattr(components, "label_components", label)
+        patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        patch.setattr(blocks, "may_wait", lambda device: False)
         return function(*arguments)
 
 
@@ -130,6 +126,12 @@ def test_patterns(size):
 @pytest.mark.parametrize("make", [spiral, snake, maze])
 def test_long_paths(make):
     assert_equal_to_scipy(inset(make(400))[None], 5000)
+
+
+@pytest.mark.parametrize("make", [spiral, snake, comb, maze])
+def test_the_largest_images(make):
+    mask = inset(make(1024))
+    assert_equal_to_scipy(np.stack([mask, np.rot90(mask)]), 5000, paths=[on_device_path])
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 100), (128, 40), (128, 128)])
@@ -204,9 +206,9 @@ def test_empty_batches_views_and_inputs(path, function):
 
 @pytest.mark.parametrize("path", ["by the kernel", "until they stand still", "as on a device"])
 def test_labels_are_the_components(path, monkeypatch):
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", components.cpu.HAS_NUMBA and path == "by the kernel")
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", cpu.HAS_NUMBA and path == "by the kernel")
     masks = torch.from_numpy(patterns(48))
-    labels, settled = label_components(masks, label_rounds(48, 48) if path == "as on a device" else None)
+    labels, settled = label_components(masks, label_rounds(24, 24) if path == "as on a device" else None)
     assert settled.all()
     assert labels.dtype == torch.int64
     for mask, label in zip(masks.numpy(), labels.numpy(), strict=True):
@@ -214,18 +216,7 @@ def test_labels_are_the_components(path, monkeypatch):
         pairs = np.unique(np.stack([expected.ravel(), label]), axis=1)
         assert pairs.shape[1] == count + (not mask.all())  # one label for each component, one component for each label
         assert set(label[~mask.ravel()]) <= {48 * 48}
-        _, firsts = np.unique(expected, return_index=True)
-        assert set(firsts[expected.ravel()[firsts] > 0]) == set(label[mask.ravel()])  # named after their first pixels
-        assert all(label[value] == value for value in pairs[1] if value < 48 * 48)
-
-
-@pytest.mark.parametrize("size", [32, 64, 128, 256])
-def test_half_the_rounds_of_a_device_suffice(size):
-    rng = np.random.default_rng(size)
-    masks = [*turned(spiral(size)), *turned(snake(size)), comb(size), maze(size), maze(size, 1)]
-    masks += list(rng.random((8, size, size)) < np.linspace(0.3, 0.45, 8).reshape(-1, 1, 1))
-    _, settled = label_components(torch.from_numpy(np.stack(masks)), label_rounds(size, size) // 2)
-    assert settled.all()
+        assert all(np.flatnonzero(label == value)[0] == value for value in pairs[1] if value < 48 * 48)
 
 
 @pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 5)])
@@ -233,8 +224,7 @@ def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(functio
     point = np.zeros((64, 64), dtype=bool)
     point[20:24, 20:24] = True
     masks = torch.from_numpy(np.stack([inset(spiral(64)), point, inset(maze(64))]))
-    monkeypatch.setattr(components.cpu, "HAS_NUMBA", False)
-    monkeypatch.setattr(components, "label_components", lambda mask: label_components(mask, 1))
-    result, settled = function(masks)
+    monkeypatch.setattr(blocks, "label_rounds", lambda rows, columns: 1)
+    result, settled = on_device_path(function, masks)
     assert settled.tolist() == [False, True, False]
     assert result.sum((1, 2)).tolist() == [0, 16, 0]

@@ -6,14 +6,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from anatpaste_aug.functional import (
-    components,
+    blocks,
     fill_holes,
     keep_largest,
-    label_components,
-    regions,
     remove_large_components,
 )
-from anatpaste_aug.functional.components import label_rounds
 
 SQUARE = np.ones((3, 3), dtype=bool)
 
@@ -32,14 +29,9 @@ def not_large(mask, limit):
 
 def on_device_path(function, *arguments):
     """The answer of the algorithm for accelerators, with its fixed number of rounds, computed here."""
-
-    def label(mask):
-        return label_components(mask, label_rounds(*mask.shape[1:]))
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
-        patch.setattr(components, "label_components", label)
-        patch.setattr(regions, "label_components", label)
+        patch.setattr(blocks, "may_wait", lambda device: False)
         return function(*arguments)
 
 
@@ -128,10 +120,8 @@ def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(functio
     masks = torch.stack([snake, point])
     if function is fill_holes:
         masks = ~masks  # it labels the background
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
-    for module in (components, regions):
-        monkeypatch.setattr(module, "label_components", lambda mask: label_components(mask, 1))
-    result, settled = function(masks)
+    monkeypatch.setattr(blocks, "label_rounds", lambda rows, columns: 1)
+    result, settled = on_device_path(function, masks)
     assert settled.tolist() == [False, True]
     assert not result[0].any()
     assert result[1].any()

@@ -173,3 +173,15 @@ def test_radiographs_get_the_same_masks_from_the_algorithm_for_accelerators(radi
     expected = masks_of(images)
     monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
     assert torch.equal(masks_of(images), expected)
+
+
+@pytest.mark.parametrize("has_numba", [True, False])
+def test_autocast_changes_no_mask(has_numba, monkeypatch):
+    if not has_numba:
+        monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+    images = smooth_images(3, 96, 80)
+    for dtype in (torch.uint8, torch.float16, torch.bfloat16, torch.float32):
+        given = images.to(dtype)
+        expected = masks_of(given)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(masks_of(given), expected)

@@ -244,8 +244,14 @@ def test_gradients_flow_through_augment():
     assert images.grad.any()
 
 
-def test_autocast_keeps_the_dtype_and_the_pixels():
-    images = batch(dtype=torch.float32)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("has_numba", [True, False])
+def test_autocast_keeps_the_dtype_and_the_pixels(has_numba, dtype, channels, monkeypatch):
+    if not has_numba:
+        monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+    images = batch(2, channels, dtype=dtype)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = augmented(images)
+    assert inside.image.dtype == dtype
     assert equal(inside, augmented(images))

@@ -1,0 +1,79 @@
+"""Peak memory above the input, output included, as the tensors that live at once; scratch inside operations is unseen.
+
+On fake CUDA tensors that is the torch code, as accelerators run it; on the CPU, the kernels.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from anatpaste_aug import AnatPasteTransform
+
+SIZE, BATCH = 256, 2
+PER_CHANNEL = 16  # bytes a pixel that each channel but the first may cost
+
+every_kind = pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float32])
+one_and_three = pytest.mark.parametrize("channels", [1, 3])
+
+
+@pytest.fixture(scope="module")
+def live_bytes():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+        from memory import LiveBytes
+
+        yield LiveBytes
+        sys.modules.pop("memory", None)
+
+
+@pytest.fixture(params=["accelerator", "kernels"])
+def device(request):
+    if request.param == "accelerator":
+        with FakeTensorMode():
+            yield "cuda"
+    else:
+        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        yield "cpu"
+
+
+def batch(channels, dtype, device):
+    images = torch.zeros(BATCH, channels, SIZE, SIZE, device=device)
+    images[..., 64:192, 48:112] = 1  # anything but constant
+    return (images * 255 if dtype == torch.uint8 else images).to(dtype)
+
+
+def peak(live_bytes, images, lung_mask=None):
+    with live_bytes(*[images, *([] if lung_mask is None else [lung_mask])]) as live:
+        result = AnatPasteTransform().augment(images, lung_mask)
+    assert live.peak >= sum(tensor.nbytes for tensor in (result.image, result.soft_mask))
+    return live.peak / (BATCH * SIZE * SIZE)
+
+
+@every_kind
+@one_and_three
+def test_augmenting_takes_64_bytes_a_pixel(live_bytes, device, channels, dtype):
+    images = batch(channels, dtype, device)
+    assert peak(live_bytes, images) <= 64 + PER_CHANNEL * (channels - 1)
+
+
+@every_kind
+@one_and_three
+def test_augmenting_with_masks_at_hand_takes_24_bytes_a_pixel(live_bytes, device, channels, dtype):
+    images = batch(channels, dtype, device)
+    assert peak(live_bytes, images, images[:, :1] > 0) <= 24 + PER_CHANNEL * (channels - 1)
+
+
+def test_what_lives_is_counted(live_bytes):
+    images = torch.zeros(1000)
+    with live_bytes(images) as live:
+        first = images + 1
+        second = first.double()
+        del first
+        third = second[10:].relu_()  # a view
+        assert live.peak == 12_000
+        del second, third
+        assert (images * 2).shape == (1000,)
+    assert live.peak == 12_000

@@ -2,8 +2,9 @@
 
     python benchmarks/device_floor.py --batch 256 --size 256
 
-Every operation is taken to read its inputs from memory and to write its outputs there once, as eager torch does. Caches
-make that less; random access and scratch memory inside an operation make it more. Nothing is timed, nothing computed.
+Every operation is taken to read its inputs from memory and to write its outputs there once, as eager torch does; with
+--cache, tensors that fit in half of it are taken to stay there. Random access and scratch memory inside an operation
+make it more. Nothing is timed, nothing computed.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from anatpaste_aug import AnatPasteTransform
 
 
 class Traffic(TorchDispatchMode):
-    """Counts what operations move, by the stage that runs; views move nothing.
+    """Counts what operations move, by the stage that runs. Views and tensors of at most ``cached`` bytes move nothing.
 
     Attributes:
         bytes: Read and written, per stage.
@@ -32,8 +33,9 @@ class Traffic(TorchDispatchMode):
         operations: Per stage.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cached: int = 0) -> None:
         super().__init__()
+        self._cached = cached
         self.bytes, self.elements, self.operations = Counter[str](), Counter[str](), Counter[str]()
         self._stage = "other"
 
@@ -49,7 +51,7 @@ class Traffic(TorchDispatchMode):
         theirs = {tensor.untyped_storage()._cdata for tensor in given}
         view = not func._schema.is_mutable and all(tensor.untyped_storage()._cdata in theirs for tensor in made)
         if not view:
-            self.bytes[self._stage] += sum(map(_size, given + made))
+            self.bytes[self._stage] += sum(size for size in map(_size, given + made) if size > self._cached)
             self.elements[self._stage] += sum(tensor.numel() for tensor in made)
             self.operations[self._stage] += 1
         return out
@@ -64,13 +66,13 @@ def _size(tensor: torch.Tensor) -> int:
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
 
 
-def count(batch: int, size: int, channels: int, dtype: torch.dtype, cached: bool) -> dict[str, Any]:
+def count(batch: int, size: int, channels: int, dtype: torch.dtype, cached: bool, cache: int = 0) -> dict[str, Any]:
     """The traffic of one call of `AnatPasteTransform.augment` on a CUDA device that need not be there."""
     transform = AnatPasteTransform()
     with FakeTensorMode():
         images = torch.zeros(batch, channels, size, size, dtype=dtype, device="cuda")
         lungs = images[:, :1] > 0 if cached else None
-        traffic = Traffic()
+        traffic = Traffic(cache // 2)
         with in_stages(traffic.stage) as stages, traffic:
             transform.augment(images, lungs)
         with LiveBytes(images, *([lungs] if cached else [])) as live:
@@ -117,6 +119,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dtype", default="uint8", choices=("uint8", "float16", "float32"))
     parser.add_argument("--cached", action="store_true", help="with lung masks given")
     parser.add_argument("--bandwidth", type=float, default=3e12, help="of the memory, bytes/s (H100: 3e12)")
+    parser.add_argument("--cache", type=int, default=0, help="bytes of the last cache (H100: 50_000_000); 0 is none")
     parser.add_argument("--launch", type=float, default=5e-6, help="seconds to start one operation from Python")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     return parser.parse_args(words)
@@ -124,7 +127,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
 
 def main(words: list[str] | None = None) -> None:
     args = parse(words)
-    result = count(args.batch, args.size, args.channels, getattr(torch, args.dtype), args.cached)
+    result = count(args.batch, args.size, args.channels, getattr(torch, args.dtype), args.cached, args.cache)
     print(table(result, args.size**2, args.batch, args.bandwidth, args.launch))
     if args.out:
         settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}

@@ -41,9 +41,9 @@ def opening(mask: Tensor) -> Tensor:
 
 
 def _spread(mask: Tensor, axis: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    # Byte-wise operations on shifted views: a pooling layer would need floats and take a hundred times as long on a CPU.
-    # As integers, and where inductor compiles without a view back: for slices and views of booleans that of torch 2.14
-    # generates C++ which does not compile.
+    # Bytes that are joined with shifted views: a pooling layer would need floats, and a hundred times as long on a CPU.
+    # As integers, and without a view back where inductor compiles: for slices and views of booleans it generates C++
+    # (torch 2.14) that no compiler takes.
     size = mask.shape[axis]
     given = mask.view(torch.uint8)
     out = given.clone()

@@ -278,6 +278,11 @@ def test_the_device_floor_counts_bytes(benchmarks, tmp_path, capsys):
     assert traffic.bytes == {"other": 4000, "blend": 4 + 4004 + 4000}
     assert traffic.operations == {"other": 1, "blend": 2}
 
+    with floor.Traffic(cached=2000) as traffic:
+        _ = images[:500] * 2 + images.sum()
+        images + 1
+    assert traffic.bytes == {"other": 4000 + 4000 + 4000}  # the sum's input, and the last one's both ends
+
     floor.main(f"--batch 2 --size 64 --out {tmp_path / 'floor.json'}".split())
     result = json.loads((tmp_path / "floor.json").read_text())
     stages = {"CLAHE", "Otsu", "morphology", "components", "sampling", "shape and blur", "blend", "other"}

@@ -86,7 +86,7 @@ def label_rounds(rows: int, columns: int) -> int:
 
     At least twice what the worst masks need that ``benchmarks/label_rounds.py --seconds 15`` found on 25 November 2026,
     among random masks, spirals, snakes, combs, zigzags, mazes, Hilbert's curves and mutations of the worst of them:
-    5 on 16×16 blocks, 7 on 64×64 and 9 on 100×128 (by combs whose teeth are as long as a ruler's marks).
+    5 on 16×16 blocks, 7 on 64×64, 9 on 128×128 and 10 on 256×256 (combs whose teeth are as long as a ruler's marks).
     """
     return 2 * math.ceil(math.log2(max(rows, columns, 2))) + 4
 

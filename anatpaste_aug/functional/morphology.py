@@ -1,5 +1,7 @@
 """Binary morphology with the 3×3 square, on boolean batches."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -18,7 +20,7 @@ def dilate(mask: Tensor) -> Tensor:
         >>> dilate(torch.eye(3, dtype=torch.bool))[0].tolist()
         [True, True, True]
     """
-    return _spread(_spread(mask, -2), -1)
+    return _spread(_spread(mask, -2, torch.Tensor.bitwise_or_), -1, torch.Tensor.bitwise_or_)
 
 
 def erode(mask: Tensor) -> Tensor:
@@ -30,7 +32,7 @@ def erode(mask: Tensor) -> Tensor:
     Returns:
         A new boolean tensor of the same shape.
     """
-    return ~dilate(~mask)
+    return _spread(_spread(mask, -2, torch.Tensor.bitwise_and_), -1, torch.Tensor.bitwise_and_)
 
 
 def opening(mask: Tensor) -> Tensor:
@@ -38,13 +40,13 @@ def opening(mask: Tensor) -> Tensor:
     return dilate(erode(mask))
 
 
-def _spread(mask: Tensor, axis: int) -> Tensor:
-    # A byte-wise "or" of shifted views: a pooling layer would need floats and take a hundred times as long on a CPU.
-    # As integers and without a view back, because for slices and views of booleans torch 2.14's inductor generates C++
-    # that does not compile.
+def _spread(mask: Tensor, axis: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    # Bytes that are joined with shifted views: a pooling layer would need floats, and a hundred times as long on a CPU.
+    # As integers, and without a view back where inductor compiles: for slices and views of booleans it generates C++
+    # (torch 2.14) that no compiler takes.
     size = mask.shape[axis]
     given = mask.view(torch.uint8)
     out = given.clone()
-    out.narrow(axis, 0, size - 1).bitwise_or_(given.narrow(axis, 1, size - 1))
-    out.narrow(axis, 1, size - 1).bitwise_or_(given.narrow(axis, 0, size - 1))
+    join(out.narrow(axis, 0, size - 1), given.narrow(axis, 1, size - 1))
+    join(out.narrow(axis, 1, size - 1), given.narrow(axis, 0, size - 1))
     return out > 0 if torch.compiler.is_compiling() else out.view(torch.bool)

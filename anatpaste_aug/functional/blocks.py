@@ -84,7 +84,7 @@ def _meet(upper: Tensor, lower: Tensor) -> Tensor:
 def label_rounds(rows: int, columns: int) -> int:
     """Rounds of label propagation that an accelerator runs on R×C blocks, whatever the points are.
 
-    At least twice what the worst masks need that ``benchmarks/label_rounds.py --seconds 15`` found on 25 November 2026,
+    At least twice what the worst masks need that ``benchmarks/label_rounds.py`` (its README) found on 25 November 2026,
     among random masks, spirals, snakes, combs, zigzags, mazes, Hilbert's curves and mutations of the worst of them:
     5 on 16×16 blocks, 7 on 64×64, 9 on 128×128 and 10 on 256×256 (combs whose teeth are as long as a ruler's marks).
     """

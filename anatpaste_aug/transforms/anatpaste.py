@@ -168,6 +168,8 @@ class AnatPasteTransform(v2.Transform):
                 generator=generator,
                 uniforms=uniforms,
             )
+            # Without its lungs, pasting anywhere would look like the fallback for an image that has none.
+            params = params._replace(apply=params.apply & settled)
         if apply is not None:
             params = params._replace(apply=params.apply & apply)
         image, soft = paste(images, params, mask, intensities)
@@ -195,7 +197,7 @@ class AnatPasteTransform(v2.Transform):
         for image in images:
             check_range(check_images(image), self._intensities(image))
         batch, _, height, width = images[0].shape
-        lungs, _ = self._lungs(images[0], mask, self._intensities(images[0]))
+        lungs, settled = self._lungs(images[0], mask, self._intensities(images[0]))
         params = sample_params(
             self.config,
             batch,
@@ -205,7 +207,7 @@ class AnatPasteTransform(v2.Transform):
             skip_without_lungs=self.skip_without_lungs,
             device=images[0].device,
         )
-        return {"params": params, "lung_mask": lungs}
+        return {"params": params._replace(apply=params.apply & settled), "lung_mask": lungs}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         drawn, lungs = params["params"], params["lung_mask"]

@@ -35,7 +35,8 @@ class AnatPasteResult(NamedTuple):
         soft_mask: X_mask, float32 B×1×H×W in [0, 1]; 0 where an image was left alone.
         lung_mask: Boolean B×1×H×W, or None without segmentation.
         params: The parameters used, one row per image; ``params.fallback`` tells where no lung was found.
-        settled: Boolean B; False where a segmentation on an accelerator did not settle (its lung mask is empty).
+        settled: Boolean B; False where a segmentation on an accelerator did not settle: its lung mask is empty, and the
+            image is left alone.
     """
 
     image: Tensor

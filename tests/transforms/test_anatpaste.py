@@ -5,7 +5,7 @@ from oracles import bits
 from torch.utils.data import default_collate
 from torchvision import tv_tensors
 
-from anatpaste_aug import AnatPasteResult, AnatPasteTransform, LungSegmenter
+from anatpaste_aug import AnatPasteResult, AnatPasteTransform, LungSegmenter, SegmenterModule
 from anatpaste_aug.functional import Intensities, paste
 from anatpaste_aug.params import draw_uniforms
 
@@ -255,3 +255,20 @@ def test_autocast_keeps_the_dtype_and_the_pixels(has_numba, dtype, channels, mon
         inside = augmented(images)
     assert inside.image.dtype == dtype
     assert equal(inside, augmented(images))
+
+
+class NeverSettles(SegmenterModule):
+    """As on an accelerator whose rounds did not suffice for the second image."""
+
+    def find(self, images):
+        settled = torch.arange(len(images)) != 1
+        return (images[:, :1] < 100) & settled.view(-1, 1, 1, 1), settled
+
+
+def test_an_image_whose_segmentation_did_not_settle_is_left_alone_and_marked():
+    images = batch(3)
+    result = augmented(images, segmenter=NeverSettles())
+    assert result.settled.tolist() == result.params.apply.tolist() == [True, False, True]
+    assert torch.equal(result.image[1], images[1])
+    sample = called(AnatPasteTransform(segmenter=NeverSettles()), images)
+    assert torch.equal(sample, result.image)

@@ -89,6 +89,8 @@ def intensities_for(
     if mean is not None and len(mean) != images.shape[1]:
         raise ValueError(f"mean has {len(mean)} values for images of {images.shape[1]} channels")
     black, white = value_range or ((0.0, 255.0) if integer else (0.0, 1.0))
+    if integer and not 0 <= black < white <= 255:
+        raise ValueError(f"value_range of uint8 images must lie in [0, 255], got {value_range}; or pass floats")
     return Intensities(black, white, mean, std)
 
 

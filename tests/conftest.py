@@ -24,6 +24,14 @@ GOLDEN = DATA.parent / "golden"
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that train in forked processes come first.
+
+    torch refuses to do so once this process has gone backward on an accelerator, even a fake one.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("trains_in_forks") is None)
+
+
 class Radiographs(NamedTuple):
     """The images of lung_masks: names, uint8 B×1×256×256, and the human lung masks as boolean B×1×256×256."""
 

@@ -267,3 +267,9 @@ def test_intensities_that_fit_become_floats():
     assert check_intensities([0, 1], [0.5], (1,)) == ((0.0, 1.0), (0.5,), (1.0,))
     mean, std = np.array([0.5, 0.4, 0.25]), torch.tensor([0.25, 0.5, 1.0])
     assert check_intensities(None, mean, std) == (None, (0.5, 0.4, 0.25), (0.25, 0.5, 1.0))
+
+
+@pytest.mark.parametrize("value_range", [(-50, 255), (0, 256)])
+def test_a_range_that_uint8_cannot_hold_is_an_error(value_range):
+    with pytest.raises(ValueError, match=r"value_range of uint8 images must lie in \[0, 255\]"):
+        AnatPasteTransform(value_range=value_range).augment(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))

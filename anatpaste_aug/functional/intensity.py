@@ -56,7 +56,7 @@ def to_gray(images: Tensor) -> Tensor:
     """Grey images by Pillow's ``"L"`` weights.
 
     Args:
-        images: B×1×H×W or B×3×H×W, any real dtype.
+        images: B×1×H×W or B×3×H×W, uint8 or floating point.
 
     Returns:
         B×H×W of the same dtype, float32 for half precision; uint8 is bit for bit what ``PIL.Image.convert("L")`` gives,

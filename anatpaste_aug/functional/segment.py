@@ -19,7 +19,8 @@ def segment_lungs(images: Tensor, *, min_size: float = 400.0) -> tuple[Tensor, T
     A positive affine map of the grey values changes nothing (for floats, nothing beyond rounding).
 
     Args:
-        images: B×1×H×W or B×3×H×W, uint8 or floating point, finite, H and W at least 32. Any intensity range.
+        images: B×1×H×W or B×3×H×W, uint8 or floating point, finite, H and W at least 32, at most
+            2²⁴ pixels an image. Any intensity range.
         min_size: The smallest component that stays, in pixels at 256×256.
 
     Returns:

@@ -48,7 +48,8 @@ def blurred_shape(params: AnatPasteParams, height: int, width: int) -> Tensor:
     inside = _inside(params, rows, columns).float()
     with torch.autocast(half.device.type, enabled=False):
         across = inside @ _blur_matrix(half, columns).transpose(1, 2)
-        return (_blur_matrix(half, rows) @ across).mul_(params.opacity.view(-1, 1, 1))
+        blurred = (_blur_matrix(half, rows) @ across).mul_(params.opacity.view(-1, 1, 1))
+        return blurred.clamp_max_(1)  # sums of weights may exceed it by a rounding
 
 
 def _inside(params: AnatPasteParams, rows: Tensor, columns: Tensor) -> Tensor:

@@ -131,7 +131,8 @@ class AnatPasteTransform(v2.Transform):
         Args:
             images: B×1×H×W or B×3×H×W, uint8 or floating point; not modified.
             lung_mask: Boolean (or integer) B×1×H×W or B×H×W; None calls the segmenter.
-            params: The parameters of an earlier call on images of this size, to repeat it bit for bit.
+            params: The parameters of an earlier call on images of this size, to repeat it bit for bit, with the lung
+                mask that it was given, if any.
             apply: Boolean B: False leaves an image alone, whatever ``p`` says. ``labels == 0`` augments the normal
                 images of a mixed batch.
             uniforms: Random numbers of `draw_uniforms` instead of fresh ones, for a host that draws before it shows

@@ -14,6 +14,8 @@ from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.detection import train, training
 
+pytestmark = pytest.mark.trains_in_forks
+
 QUICK = dataclasses.replace(CONFIG, updates=8, updates_per_epoch=3)
 
 

@@ -12,6 +12,8 @@ from torch import nn
 from anatpaste_aug.detection import PretextNet, load_checkpoint, main_first, process_group, save_checkpoint, train
 from anatpaste_aug.detection.workers import Workers
 
+pytestmark = pytest.mark.trains_in_forks
+
 QUICK = dataclasses.replace(CONFIG, updates=6, updates_per_epoch=3)
 NORMS = nn.BatchNorm1d, nn.BatchNorm2d
 

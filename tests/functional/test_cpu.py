@@ -15,6 +15,7 @@ from oracles import plain_params, redistributed, smooth_images, tile_histograms
 pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
 
 from anatpaste_aug.functional import (
+    Intensities,
     blend,
     clahe,
     color_jitter,
@@ -161,6 +162,45 @@ def test_parameters_that_lead_out_of_the_images_are_an_error(change):
             call()
 
 
+@pytest.mark.parametrize(
+    "change", [{"opacity": torch.ones(1)}, {"center_y": torch.tensor(3)}, {"margin": torch.ones(3)}]
+)
+def test_parameters_of_another_shape_or_dtype_are_an_error(change):
+    with pytest.raises(ValueError, match=r"params\.\w+ must have shape \(3,\) and dtype"):
+        soft_mask(plain_params(3)._replace(**change), 64, 64)
+
+
+def test_operators_of_compiled_graphs_have_the_shapes_and_strides_that_they_announce():
+    from anatpaste_aug.functional import cpu
+
+    images = smooth_images(2, 40, 48)[:, 0].transpose(1, 2)
+    masks, params = images > 100, plain_params(2, center_y=20, center_x=20, height=20, width=20)
+    soft = soft_mask(params, 48, 40)
+    for operator, arguments in (
+        (cpu.segment, (images, 1.0)),
+        (cpu.keep_components, (masks, True, 1.0)),
+        (cpu.label_components, (masks,)),
+        (cpu.soft_mask, (list(params), 48, 40, masks.unsqueeze(1))),
+        (cpu.blend, (images.unsqueeze(1), soft, list(params), 0.0, 255.0, None, None)),
+    ):
+        torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
+
+
+def test_a_range_far_from_zero_costs_no_precision(monkeypatch):
+    """Tolerance: 1e-4 of the range; float32 holds values about 10,000 to 1e-3."""
+    params = plain_params(2, contrast=1.1, sigma=3.0)
+    images = 10_000 + 100 * smooth_images(2, 64, 64) / 255
+    ours = blend(images, soft_mask(params, 64, 64), params, Intensities(10_000, 10_100))
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+    expected = blend(images, soft_mask(params, 64, 64), params, Intensities(10_000, 10_100))
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-2)
+
+
+def test_soft_masks_stay_within_one():
+    params = plain_params(40, height=60, width=torch.arange(20, 60), margin=0, sigma=torch.linspace(0, 20, 40))
+    assert soft_mask(params, 64, 64).max() <= 1
+
+
 def test_masks_of_another_size_are_an_error():
     lungs = torch.ones(3, 1, 64, 63, dtype=torch.bool)
     with pytest.raises(ValueError, match=r"must have shape \(3, 1, 64, 64\), got \(3, 1, 64, 63\)"):
@@ -195,3 +235,22 @@ torch.save((result.image, result.lung_mask, sys.modules.get("numba") is not None
     assert lungs.any()
     assert torch.equal(lungs, other_lungs)
     assert (image.int() - other_image.int()).abs().max() <= 1
+
+
+def test_a_numba_that_cannot_be_imported_is_named_and_done_without():
+    code = """
+import sys, types, warnings
+broken = types.ModuleType("numba")
+broken.__spec__ = types.SimpleNamespace()
+broken.__getattr__ = lambda name: (_ for _ in ()).throw(ImportError("Numba needs another NumPy"))
+sys.modules["numba"] = broken
+import torch
+from anatpaste_aug import LungSegmenter
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    print(LungSegmenter()(torch.rand(1, 1, 64, 64)).shape)
+print([str(warning.message) for warning in caught])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "torch.Size([1, 1, 64, 64])" in done.stdout
+    assert "Numba cannot be used" in done.stdout

@@ -6,6 +6,7 @@ uint8 images; soft masks and pasted values are the same up to the rounding of fl
 tensors take them as they are.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -23,12 +24,26 @@ from ..intensity import Intensities, at_least_float32
 from ..shape import blur_radius, half_gaussian
 
 HAS_NUMBA = modules.get("numba", True) is not None and find_spec("numba") is not None
+_BOOLEAN = {"apply", "ellipse", "anywhere", "fallback"}
+_FLOATING = {"opacity", "sigma", "brightness", "contrast", "saturation", "hue"}
 _CHUNKS = 4  # shares of a batch per thread, so that no thread waits long for the one with the larger shapes
 
 
 def takes(*tensors: Tensor | None) -> bool:
     """Whether this path can take these tensors: on the CPU, no gradient wanted, Numba there."""
-    return HAS_NUMBA and all(t.device.type == "cpu" and not t.requires_grad for t in tensors if t is not None)
+    here = HAS_NUMBA and all(t.device.type == "cpu" and not t.requires_grad for t in tensors if t is not None)
+    return here and (torch.compiler.is_compiling() or _numba_works())
+
+
+@cache
+def _numba_works() -> bool:
+    """An installed Numba may still refuse the NumPy beside it."""
+    try:
+        from . import jit  # noqa: F401
+    except ImportError as error:
+        warnings.warn(f"Numba cannot be used, so that the CPU is many times slower: {error}", stacklevel=2)
+        return False
+    return True
 
 
 @custom_op("anatpaste_aug::segment", mutates_args=(), device_types="cpu")
@@ -45,7 +60,7 @@ def segment(gray: Tensor, smallest: float) -> Tensor:
 
 @segment.register_fake
 def _(gray: Tensor, smallest: float) -> Tensor:
-    return torch.empty_like(gray, dtype=torch.bool).unsqueeze(1)
+    return gray.new_empty((gray.shape[0], 1, *gray.shape[1:]), dtype=torch.bool)
 
 
 @custom_op("anatpaste_aug::keep_components", mutates_args=(), device_types="cpu")
@@ -66,7 +81,7 @@ def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
 
 @keep_components.register_fake
 def _(mask: Tensor, inside: bool, smallest: float) -> Tensor:
-    return torch.empty_like(mask)
+    return torch.empty_like(mask, memory_format=torch.contiguous_format)
 
 
 @custom_op("anatpaste_aug::label_components", mutates_args=(), device_types="cpu")
@@ -89,7 +104,7 @@ def label_components(mask: Tensor) -> Tensor:
 
 @label_components.register_fake
 def _(mask: Tensor) -> Tensor:
-    return torch.empty_like(mask, dtype=torch.int64).flatten(1)
+    return mask.new_empty((mask.shape[0], mask.shape[1] * mask.shape[2]), dtype=torch.int64)
 
 
 @custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
@@ -132,9 +147,11 @@ def blend(
     given = (images.float() if half else images).contiguous()
     out = torch.empty_like(given)
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
-    channels = torch.zeros(images.shape[1], 1, 1, dtype=at_least_float32(given[:0]).dtype)
+    # In float64, because the two are close to one another where the range is far from 0.
+    channels, work = torch.zeros(images.shape[1], 1, 1, dtype=torch.float64), at_least_float32(given[:0]).dtype
     offset = intensities.to_unit(channels).flatten()
     scale = intensities.to_unit(channels + 1).flatten() - offset
+    scale, offset = scale.to(work), offset.to(work)
     radius = blur_radius(rows.sigma, max(images.shape[-2:])).numpy()
     fixed = (mask[:, 0].contiguous().numpy(), arrays, radius, scale.numpy(), offset.numpy())
     whole = images.dtype == torch.uint8
@@ -150,6 +167,12 @@ def _(images: Tensor, *_: Any) -> Tensor:
 
 def _arrays(params: AnatPasteParams, height: int, width: int, *others: tuple[Tensor | None, int]) -> Any:
     """The rows as arrays, for kernels that look at no limits: what would lead them out of the images is an error."""
+    for name, field in zip(AnatPasteParams._fields, params, strict=True):
+        shape = (len(params.apply), 4) if name == "jitter_order" else (len(params.apply),)
+        dtype = torch.bool if name in _BOOLEAN else torch.float32 if name in _FLOATING else torch.int64
+        if field.shape != shape or field.dtype != dtype:
+            found = f"{tuple(field.shape)} and {field.dtype}"
+            raise ValueError(f"params.{name} must have shape {shape} and dtype {dtype}, got {found}")
     p: Any = AnatPasteParams(*(np.ascontiguousarray(field.numpy()) for field in params))  # type: ignore[arg-type]
     fits = (p.height >= 1) & (p.source_top >= 0) & (p.source_top <= height - p.height)
     fits &= (p.width >= 1) & (p.source_left >= 0) & (p.source_left <= width - p.width)

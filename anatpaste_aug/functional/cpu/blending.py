@@ -67,7 +67,8 @@ def blend(images, masks, params, radius, scale, offset, rounded, out, begin, end
                     weight = kind(weights[x])
                     if weight > 0:
                         before = kind(given[x])
-                        change = (target[x] - offset[channel]) / scale[channel] - before
+                        pasted = (target[x] - offset[channel]) / scale[channel]
+                        change = pasted - before
                         # The form of torch.lerp, which ends exactly on the pasted value.
-                        value = before + weight * change if weight < half else before + change - change * (one - weight)
+                        value = before + weight * change if weight < half else pasted - change * (one - weight)
                         result[x] = np.rint(value) if rounded else value

@@ -84,6 +84,8 @@ def soft_masks(params, radius, half, lungs, out, begin, end):
                 if weight > 0:
                     for x in range(len(row)):
                         row[x] += weight * line[x]
+            for x in range(len(row)):
+                row[x] = min(row[x], np.float32(1))  # sums of weights may exceed it by a rounding
             if masked:
                 keep = lungs[i, y, begin_x:end_x]
                 for x in range(len(row)):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from oracles import plain_params
 
+from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.functional import Intensities
 from anatpaste_aug.params import draw_uniforms
 from anatpaste_aug.validation import (

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 
 
@@ -78,4 +79,14 @@ def torchrun(count, function, *arguments):
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
         function(*arguments)
 
-    return [finish(process) for process in [start(run, rank) for rank in range(count)]]
+    processes, codes = [start(run, rank) for rank in range(count)], {}
+    while len(codes) < count:
+        for process in set(processes) - codes.keys():
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if ended:
+                codes[process] = os.waitstatus_to_exitcode(status)
+        if any(codes.values()):  # the others would wait for it
+            for other in set(processes) - codes.keys():
+                os.kill(other, signal.SIGKILL)
+        time.sleep(0.01)
+    return [codes[process] for process in processes]

@@ -87,6 +87,7 @@ def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_pa
         run_paper(monkeypatch, argv=resume)
 
 
+@pytest.mark.trains_in_forks
 def test_two_processes_fill_one_run_folder(tmp_path, monkeypatch, capfd):
     arguments = ["--backbone", "test_resnet", "--out", tmp_path / "run"]
     assert torchrun(2, lambda: run_paper(monkeypatch, *arguments)) == [0, 0]

@@ -21,7 +21,6 @@ from torch.library import custom_op
 
 from ...params import AnatPasteParams
 from ..intensity import Intensities, at_least_float32
-from ..shape import blur_radius, half_gaussian
 
 HAS_NUMBA = modules.get("numba", True) is not None and find_spec("numba") is not None
 _BOOLEAN = {"apply", "ellipse", "anywhere", "fallback"}
@@ -116,9 +115,7 @@ def soft_mask(params: Sequence[Tensor], height: int, width: int, lung_mask: Tens
     arrays = _arrays(rows, height, width, (lung_mask, 1))
     out = torch.empty(len(rows.sigma), 1, height, width)  # filled in the threads, each with its own images
     lungs = torch.empty(0, 0, 0, dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
-    radius = blur_radius(rows.sigma, max(height, width)).numpy()
-    half = half_gaussian(rows.sigma, max(height, width)).numpy()
-    fixed = (arrays, radius, half, lungs.view(torch.uint8).numpy(), out.numpy()[:, 0])
+    fixed = (arrays, lungs.view(torch.uint8).numpy(), out.numpy()[:, 0])
     _share(lambda begin, end: soft_masks(*fixed, begin, end), len(out))
     return out
 
@@ -152,8 +149,7 @@ def blend(
     offset = intensities.to_unit(channels).flatten()
     scale = intensities.to_unit(channels + 1).flatten() - offset
     scale, offset = scale.to(work), offset.to(work)
-    radius = blur_radius(rows.sigma, max(images.shape[-2:])).numpy()
-    fixed = (mask[:, 0].contiguous().numpy(), arrays, radius, scale.numpy(), offset.numpy())
+    fixed = (mask[:, 0].contiguous().numpy(), arrays, scale.numpy(), offset.numpy())
     whole = images.dtype == torch.uint8
     _share(lambda begin, end: blend_some(given.numpy(), *fixed, whole, out.numpy(), begin, end), len(out))
     # The way to float32 and back could change the bits of a NaN.

@@ -4,6 +4,7 @@ import numpy as np
 
 from .jit import compiled
 from .jitter import jitter
+from .shape import blur_reach
 
 
 @compiled
@@ -19,14 +20,13 @@ def cut(image, top, left, height, width, scale, offset):
 
 
 @compiled
-def blend(images, masks, params, radius, scale, offset, rounded, out, begin, end):
+def blend(images, masks, params, scale, offset, rounded, out, begin, end):
     """Blend the images ``begin`` to ``end`` of B×C×H×W into ``out``.
 
     Args:
         images: uint8, float32 or float64.
         masks: float32 B×H×W.
         params: `AnatPasteParams` of arrays.
-        radius: How far each blur reaches.
         scale, offset: Per channel, of the floating-point type to calculate in: value · scale + offset is in [0, 1].
         rounded: Whether the values are whole numbers.
         out: Like the images.
@@ -50,8 +50,9 @@ def blend(images, masks, params, radius, scale, offset, rounded, out, begin, end
             kind(params.saturation[i]),
             kind(params.hue[i]),
         )
-        reach_y = max(patch_h // 2 - params.margin[i], 0) + radius[i]
-        reach_x = max(patch_w // 2 - params.margin[i], 0) + radius[i]
+        radius = blur_reach(params.sigma[i], max(height, width))
+        reach_y = max(patch_h // 2 - params.margin[i], 0) + radius
+        reach_x = max(patch_w // 2 - params.margin[i], 0) + radius
         left, right = max(x0 - reach_x, 0), min(x0 + reach_x + 1, width)
         patch_top, patch_left = y0 - patch_h // 2, x0 - patch_w // 2
         begin_x, end_x = max(left, patch_left), min(right, patch_left + patch_w)

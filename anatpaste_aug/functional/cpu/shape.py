@@ -11,14 +11,22 @@ from .jit import compiled
 
 
 @compiled
-def running_sum(half, total):
-    """Into ``total``, of 2·L values: the kernel's weights up to each distance from −L to L − 1."""
-    longest = len(half)
-    weight = np.float64(0)
-    for i in range(2 * longest):
-        if i > 0:
-            weight += half[abs(i - longest)]
-        total[i] = weight
+def blur_reach(sigma, longest):
+    """See `shape.blur_radius`."""
+    return min(int(np.float32(4) * sigma + np.float32(0.5)), longest - 1)
+
+
+@compiled
+def running_sum(sigma, total):
+    """Into ``total``, of 2·L values: the Gaussian's weights up to each distance from −L to L − 1."""
+    longest = len(total) // 2
+    reach, width = blur_reach(sigma, longest), max(sigma, np.float32(1e-6))
+    total[:] = 0
+    for i in range(longest - reach, longest + reach + 1):
+        total[i] = np.exp(-0.5 * ((i - longest) / width) ** 2)
+    for i in range(1, 2 * longest):
+        total[i] += total[i - 1]
+    total /= total[-1]
 
 
 @compiled
@@ -47,22 +55,23 @@ def reaches(reach_y, reach_x, ellipse, reach):
 
 
 @compiled
-def soft_masks(params, radius, half, lungs, out, begin, end):
+def soft_masks(params, lungs, out, begin, end):
     """X_mask of the images ``begin`` to ``end``, into float32 B×H×W; ``lungs`` is uint8 B×H×W, or empty."""
     _, height, width = out.shape
-    longest = half.shape[1]
+    longest = max(height, width)
     total = np.empty(2 * longest, np.float64)
     reach, lines = np.empty(height, np.int64), np.empty((height, width), np.float32)
     for i in range(begin, end):
         out[i] = 0
         if not params.apply[i]:
             continue
-        running_sum(half[i], total)
+        running_sum(params.sigma[i], total)
+        radius = blur_reach(params.sigma[i], longest)
         y0, x0, ellipse = params.center_y[i], params.center_x[i], params.ellipse[i]
         reach_y = max(params.height[i] // 2 - params.margin[i], 0)
         reach_x = max(params.width[i] // 2 - params.margin[i], 0)
         reaches(reach_y, reach_x, ellipse, reach)
-        left, right = max(x0 - reach_x - radius[i], 0), min(x0 + reach_x + radius[i], width - 1)
+        left, right = max(x0 - reach_x - radius, 0), min(x0 + reach_x + radius, width - 1)
         count = reach_y + 1 if ellipse else 1
         for d in range(count):
             first, last = max(x0 - reach[d], 0), min(x0 + reach[d], width - 1)
@@ -70,7 +79,7 @@ def soft_masks(params, radius, half, lungs, out, begin, end):
                 lines[d, x] = blurred_run(total, first, last, width, x)
         masked = lungs.shape[0] > 0 and not params.anywhere[i]
         opacity = params.opacity[i]
-        for y in range(max(y0 - reach_y - radius[i], 0), min(y0 + reach_y + radius[i], height - 1) + 1):
+        for y in range(max(y0 - reach_y - radius, 0), min(y0 + reach_y + radius, height - 1) + 1):
             begin_x, end_x = left, right + 1
             if masked:
                 while begin_x < end_x and not lungs[i, y, begin_x]:

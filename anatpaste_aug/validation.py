@@ -115,8 +115,9 @@ def check_finite(images: Tensor) -> None:
 
 def _extremes(images: Tensor) -> Tensor:
     """float32 2×C: the lowest and highest value of each channel, in one pass; they are finite, or that is the error."""
-    pairs = [torch.stack(torch.aminmax(channel)) for channel in images.detach().unbind(1)]
-    extremes = torch.stack(pairs, 1).float()
+    pairs = [torch.aminmax(channel) for channel in images.detach().unbind(1)]
+    # In float32 before they are stacked, which autocast of another half precision would refuse.
+    extremes = torch.stack([torch.stack([value.float() for value in pair]) for pair in pairs], 1)
     if not bool(extremes.isfinite().all()):
         bad = [i for i, image in enumerate(images) if not bool(torch.isfinite(image).all())]
         raise ValueError(f"images {bad[:10]} of the batch contain NaN or infinity; repair or drop them")

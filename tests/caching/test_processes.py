@@ -104,7 +104,20 @@ def test_a_writer_by_content_may_die_at_every_single_write(opened, images, expec
     cache.for_images(images[3:33])
 
 
+@pytest.fixture
+def slow_writes(monkeypatch):
+    """A disk that takes 2 ms for each write: the whole filling takes far longer than a kill waits on any machine."""
+    real = os.pwrite
+
+    def pwrite(file, data, offset):
+        time.sleep(0.002)
+        return real(file, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.usefixtures("slow_writes")
 def test_a_filling_that_is_killed_at_random_loses_nothing(opened, many, fork, workers):
     rng, done, kills = random.Random(workers), set(), 0
     for _ in range(8):

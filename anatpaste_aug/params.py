@@ -217,7 +217,12 @@ def _index(u: Tensor, count: Tensor | int) -> Tensor:
 
 def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The floor(u · count)-th True pixel of each B×H×W mask in reading order, and whether there is any."""
-    per_row = _count_per_row(mask).cumsum(1)
+    from .functional import cpu  # which has to know the parameters above
+
+    if cpu.takes(mask):
+        place: tuple[Tensor, Tensor, Tensor] = cpu.random_pixels(u, mask)
+        return place
+    per_row = mask.view(torch.uint8).sum(2, dtype=torch.int32).cumsum(1)
     count = per_row[:, -1]
     rank = _index(u, count)
     row = (per_row <= rank.unsqueeze(1)).sum(1).clamp_max(mask.shape[1] - 1)
@@ -225,13 +230,3 @@ def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     line = mask.gather(1, row.view(-1, 1, 1).expand(-1, 1, mask.shape[2]))[:, 0]
     column = (line.cumsum(1) <= (rank - before).unsqueeze(1)).sum(1).clamp_max(mask.shape[2] - 1)
     return row, column, count > 0
-
-
-def _count_per_row(mask: Tensor) -> Tensor:
-    """int32 B×H numbers of True pixels."""
-    width = mask.shape[2]
-    whole_words = width % 8 == 0 and width <= 8 * 255 and not torch.compiler.is_compiling()
-    if not (whole_words and mask.is_contiguous() and mask.storage_offset() % 8 == 0):
-        return mask.view(torch.uint8).sum(2, dtype=torch.int32)
-    # Eight pixels in one addition: a byte of the sum holds the count of every eighth column.
-    return mask.view(torch.int64).sum(2).unsqueeze(2).view(torch.uint8).sum(2, dtype=torch.int32)

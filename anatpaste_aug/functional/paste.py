@@ -25,6 +25,9 @@ def paste(
         The augmented images, of the same shape and dtype, and X_mask as float32 B×1×H×W. Where X_mask is 0, the images
         are the given ones bit for bit.
     """
+    if cpu.takes(images, params.sigma, lung_mask):
+        pasted: tuple[Tensor, Tensor] = cpu.paste(images, list(params), lung_mask, *_readable(images, intensities))
+        return pasted
     mask = soft_mask(params, images.shape[-2], images.shape[-1], lung_mask)
     return blend(images, mask, params, intensities), mask
 
@@ -53,8 +56,7 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
 
 def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: Intensities | None = None) -> Tensor:
     """The second half of `paste`, with X_mask as `soft_mask` made it from the same parameters."""
-    if intensities is None:
-        intensities = Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
+    intensities = _readable(images, intensities)
     if cpu.takes(images, mask):
         blended: Tensor = cpu.blend(images, mask, list(params), *intensities)
         return blended
@@ -63,6 +65,12 @@ def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: In
     out = out.round_().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
     # x + 0 · y is not x in every bit: −0 becomes 0, and an infinite y gives NaN.
     return torch.where(mask > 0, out, images)
+
+
+def _readable(images: Tensor, intensities: Intensities | None) -> Intensities:
+    if intensities is None:
+        return Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
+    return intensities
 
 
 def _patches(images: Tensor, params: AnatPasteParams, intensities: Intensities) -> Tensor:

@@ -181,8 +181,10 @@ def test_operators_of_compiled_graphs_have_the_shapes_and_strides_that_they_anno
         (cpu.segment, (images, 1.0)),
         (cpu.keep_components, (masks, True, 1.0)),
         (cpu.label_components, (masks,)),
+        (cpu.random_pixels, (torch.tensor([0.1, 0.9]), masks)),
         (cpu.soft_mask, (list(params), 48, 40, masks.unsqueeze(1))),
         (cpu.blend, (images.unsqueeze(1), soft, list(params), 0.0, 255.0, None, None)),
+        (cpu.paste, (images.unsqueeze(1), list(params), masks.unsqueeze(1), 0.0, 255.0, None, None)),
     ):
         torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
 

@@ -20,6 +20,16 @@ def cut(image, top, left, height, width, scale, offset):
 
 
 @compiled
+def copy(image, out):
+    """Line by line, because those are known to be contiguous."""
+    for channel in range(len(image)):
+        for y in range(image.shape[1]):
+            given, line = image[channel, y], out[channel, y]
+            for x in range(len(given)):
+                line[x] = given[x]
+
+
+@compiled
 def blend(images, masks, params, scale, offset, rounded, out, begin, end):
     """Blend the images ``begin`` to ``end`` of B×C×H×W into ``out``.
 
@@ -34,10 +44,9 @@ def blend(images, masks, params, scale, offset, rounded, out, begin, end):
     """
     _, channels, height, width = images.shape
     kind = scale.dtype.type
-    half, one = kind(0.5), kind(1)
-    target = np.empty(width, scale.dtype)
+    target, line = np.empty(width, scale.dtype), np.empty(width, scale.dtype)
     for i in range(begin, end):
-        out[i] = images[i]
+        copy(images[i], out[i])
         if not params.apply[i]:
             continue
         patch_h, patch_w, y0, x0 = params.height[i], params.width[i], params.center_y[i], params.center_x[i]
@@ -63,13 +72,25 @@ def blend(images, masks, params, scale, offset, rounded, out, begin, end):
                 if 0 <= row < patch_h and begin_x < end_x:
                     first = row * patch_w - patch_left
                     target[begin_x:end_x] = patch[channel, first + begin_x : first + end_x]
-                given, result = images[i, channel, y], out[i, channel, y]
-                for x in range(left, right):
-                    weight = kind(weights[x])
-                    if weight > 0:
-                        before = kind(given[x])
-                        pasted = (target[x] - offset[channel]) / scale[channel]
-                        change = pasted - before
-                        # The form of torch.lerp, which ends exactly on the pasted value.
-                        value = before + weight * change if weight < half else pasted - change * (one - weight)
-                        result[x] = np.rint(value) if rounded else value
+                given, result = images[i, channel, y, left:right], out[i, channel, y, left:right]
+                mix(given, weights[left:right], target[left:right], scale[channel], offset[channel], line)
+                if rounded:
+                    for x in range(len(result)):
+                        result[x] = np.rint(line[x])
+                else:
+                    for x in range(len(result)):
+                        result[x] = line[x]
+
+
+@compiled
+def mix(given, weights, target, scale, offset, line):
+    """Into ``line``: the given values and the target, which is in [0, 1], by their weights."""
+    kind = line.dtype.type
+    half, one = kind(0.5), kind(1)
+    for x in range(len(given)):
+        weight, before = kind(weights[x]), kind(given[x])
+        pasted = (target[x] - offset) / scale
+        change = pasted - before
+        # The form of torch.lerp, which ends exactly on the pasted value.
+        value = before + weight * change if weight < half else pasted - change * (one - weight)
+        line[x] = value if weight > 0 else before

@@ -1,0 +1,68 @@
+"""Segmentation on the CPU, as operators of torch."""
+
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from .threads import share
+
+
+@custom_op("anatpaste_aug::segment", mutates_args=(), device_types="cpu")
+def segment(gray: Tensor, smallest: float) -> Tensor:
+    """Boolean B×1×H×W lungs of B×H×W grey images; components below ``smallest`` pixels are dropped."""
+    from .lungs import segment as segment_some
+
+    images = gray.contiguous().numpy()
+    lungs = torch.empty(len(images), 1, *images.shape[1:], dtype=torch.bool)
+    out = lungs.numpy()[:, 0]
+    share(lambda begin, end: segment_some(images[begin:end], smallest, out[begin:end]), len(images))
+    return lungs
+
+
+@segment.register_fake
+def _(gray: Tensor, smallest: float) -> Tensor:
+    return gray.new_empty((gray.shape[0], 1, *gray.shape[1:]), dtype=torch.bool)
+
+
+@custom_op("anatpaste_aug::keep_components", mutates_args=(), device_types="cpu")
+def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
+    """B×H×W without small components, and with ``inside`` without those at the border."""
+    from .components import keep_components as keep_some
+
+    framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1))
+    masks = framed.numpy()
+
+    def keep(begin: int, end: int) -> None:
+        for image in masks[begin:end]:
+            keep_some(image, inside, smallest)
+
+    share(keep, len(masks))
+    return framed[:, 1:-1, 1:-1].contiguous().view(torch.bool)
+
+
+@keep_components.register_fake
+def _(mask: Tensor, inside: bool, smallest: float) -> Tensor:
+    return torch.empty_like(mask, memory_format=torch.contiguous_format)
+
+
+@custom_op("anatpaste_aug::label_components", mutates_args=(), device_types="cpu")
+def label_components(mask: Tensor) -> Tensor:
+    """int64 B×(H·W) labels of B×H×W masks; see `components.label_components`."""
+    from .components import label_components as label_some
+
+    batch, height, width = mask.shape
+    framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1)).numpy()
+    labels = torch.full((batch, height, width), height * width)
+    out = labels.numpy()
+
+    def label(begin: int, end: int) -> None:
+        for image, named in zip(framed[begin:end], out[begin:end], strict=True):
+            label_some(image, named)
+
+    share(label, batch)
+    return labels.flatten(1)
+
+
+@label_components.register_fake
+def _(mask: Tensor) -> Tensor:
+    return mask.new_empty((mask.shape[0], mask.shape[1] * mask.shape[2]), dtype=torch.int64)

@@ -18,6 +18,7 @@ try:
     from anatpaste_aug.detection.detector import WARNING, Detector, Scored
     from anatpaste_aug.detection.explanations import augmentations_figure, cam_figure
     from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
+    from anatpaste_aug.detection.groups import GroupAuroc, group_aurocs
     from anatpaste_aug.detection.intervals import (
         Comparison,
         Interval,
@@ -28,7 +29,7 @@ try:
     )
     from anatpaste_aug.detection.kde import GaussianKDE
     from anatpaste_aug.detection.methods import MethodScores, ensemble, judge
-    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate, group_aurocs
+    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate
     from anatpaste_aug.detection.model import PretextNet, extract_features, prepare_inputs
     from anatpaste_aug.detection.progress import Progress, TrainResult
     from anatpaste_aug.detection.report import (
@@ -68,6 +69,7 @@ __all__ = [
     "Comparison",
     "Detector",
     "GaussianKDE",
+    "GroupAuroc",
     "Interval",
     "MethodRow",
     "MethodScores",

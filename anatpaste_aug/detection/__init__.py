@@ -4,6 +4,7 @@ Needs the extra ``anatpaste_aug[examples]``; ``import anatpaste_aug`` alone does
 """
 
 try:
+    from anatpaste_aug.detection.augmentations import METHODS, Method
     from anatpaste_aug.detection.baselines import (
         image_statistics,
         one_number_methods,
@@ -63,6 +64,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = [
+    "METHODS",
     "WARNING",
     "Augment",
     "Auroc",
@@ -71,6 +73,7 @@ __all__ = [
     "GaussianKDE",
     "GroupAuroc",
     "Interval",
+    "Method",
     "MethodRow",
     "MethodScores",
     "Metrics",

@@ -57,5 +57,5 @@ def group_aurocs(
         interval = None
         if min(normal, abnormal) >= max(fewest, 2):
             interval = bootstrap_auroc(truth[inside], values[inside], resamples=resamples)
-        found[name] = GroupAuroc(normal, abnormal, interval and interval.estimate, interval)
+        found[name] = GroupAuroc(normal, abnormal, None if interval is None else interval.estimate, interval)
     return found

@@ -65,7 +65,8 @@ OPTIONS = {
     "exclude_support_devices": ("chexpert",),
 }
 
-# What cannot change when a run or a study goes on.
+# What is added to, and what cannot change, when a study goes on.
+ADDED = ("method", "seeds", "table", "figure")
 FIXED = ("dataset", "name", "views", "per_disease", "exclude_support_devices", "split_seed", "preset", "backbone")
 
 
@@ -98,7 +99,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--tensorboard", action="store_true", help="log to OUT/tensorboard")
     add("--checkpoint-every", type=int, metavar="N", help="updates; default: only at validations")
     add("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
-    add("--resume", action="store_true", help="go on with --out and its settings; a study can be given more to do")
+    add(
+        "--resume", action="store_true", help="go on with --out and its settings; what a study is to do can be added to"
+    )
     given = sys.argv[1:] if argv is None else list(argv)
     command = shlex.join(["python", "examples/reproduce_paper.py", *given])
     parser.set_defaults(command=command, study=False)
@@ -112,8 +115,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
             before["command"] += f"\n{command}"
         parser.set_defaults(**before)
         arguments = parser.parse_args(given)
+        for name in ADDED:
+            setattr(arguments, name, [*(before.get(name) or []), *(getattr(arguments, name) or [])])
     check(parser, arguments)
-    if arguments.resume and (changed := [name for name in FIXED if str(before[name]) != str(getattr(arguments, name))]):
+    if arguments.resume and (
+        changed := [name for name in FIXED if str(before.get(name)) != str(getattr(arguments, name))]
+    ):
         parser.error(f"--{changed[0].replace('_', '-')} is another in {begun}; name a new folder")
     return arguments
 
@@ -121,12 +128,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Ends with an error for what cannot be, and fills in what follows from the rest."""
     torchrun = "RANK" in os.environ
-    arguments.seeds = listed(arguments.seeds)
+    arguments.seeds, arguments.method = listed(arguments.seeds), listed(arguments.method or [])
+    arguments.table, arguments.figure = sorted(set(arguments.table)), sorted(set(arguments.figure))
     if not all(seed.isdecimal() for seed in arguments.seeds):
         parser.error(f"--seeds takes numbers from 0 up, got {' '.join(arguments.seeds)}")
     asked = [f"table {number}" for number in arguments.table] + [f"figure {number}" for number in arguments.figure]
-    arguments.method = arguments.method and listed(arguments.method)
-    if unknown := [name for name in arguments.method or () if name not in METHODS]:
+    if unknown := [name for name in arguments.method if name not in METHODS]:
         parser.error(f"--method {unknown[0]}: choose from {', '.join(METHODS)}")
     needed = dict.fromkeys(name for each in asked for name in NEEDED[each])
     arguments.methods = arguments.method or list(needed) or ([] if asked else ["anatpaste"])

@@ -41,7 +41,13 @@ try:
         write_report,
         write_scores_csv,
     )
-    from anatpaste_aug.detection.robustness import common_sharpness, fixed_changes, match_sharpness, robustness_row
+    from anatpaste_aug.detection.robustness import (
+        common_sharpness,
+        fixed_changes,
+        match_sharpness,
+        robustness_row,
+        standard_changes,
+    )
     from anatpaste_aug.detection.scoring import score_images
     from anatpaste_aug.detection.tables import (
         Auroc,
@@ -126,6 +132,7 @@ __all__ = [
     "roc_figure",
     "save_checkpoint",
     "score_images",
+    "standard_changes",
     "train",
     "untrained_net",
     "write_metrics_json",

@@ -15,14 +15,10 @@ from anatpaste_aug.datasets.tasks import DetectionTask
 from anatpaste_aug.detection.augmentations import METHODS
 from anatpaste_aug.detection.baselines import image_statistics, one_number_methods, pretrained_net, untrained_net
 from anatpaste_aug.detection.config import TrainConfig
+from anatpaste_aug.detection.detector import Detector
 from anatpaste_aug.detection.methods import MethodScores, ensemble, judge
-from anatpaste_aug.detection.metrics import ScoreScaler
-from anatpaste_aug.detection.model import PretextNet
 from anatpaste_aug.detection.report import ResultRow
 from anatpaste_aug.detection.runs import Run, Weights
-from anatpaste_aug.detection.scoring import score_images
-
-Score = Callable[[Tensor], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +28,7 @@ class Entrant:
     Args:
         label: how results name it.
         members: scores of the validation and test images, one or more.
-        scorers: for each member what scores other images, N×1×S×S to N values; none where nobody asks for that.
+        detectors: for each member what loads its detector, to score other images; none for what needs no network.
 
     Example:
         >>> entrant = Entrant("a", (MethodScores("a, seed 0", [0.0, 2.0], [1.0]), MethodScores("b", [1.0, 2.0], [1.5])))
@@ -42,7 +38,7 @@ class Entrant:
 
     label: str
     members: tuple[MethodScores, ...]
-    scorers: tuple[Score, ...] = ()
+    detectors: tuple[Callable[[], Detector], ...] = ()
 
     @property
     def scores(self) -> MethodScores:
@@ -51,13 +47,18 @@ class Entrant:
             return self.members[0]
         return ensemble(self.members, f"{self.label}, ensemble of {len(self.members)} seeds")
 
-    def score(self, images: Tensor) -> Any:
-        """Scores of other images, on the scale of :attr:`scores`."""
-        found = [scorer(images) for scorer in self.scorers]
-        if len(found) == 1:
-            return found[0]
-        scalers = [ScoreScaler.fit(member.val) for member in self.members]
-        return np.mean([scaler.transform(one) for scaler, one in zip(scalers, found, strict=True)], axis=0)
+    def scorer(self) -> Callable[[Tensor], Any]:
+        """Loads the detectors, and gives what scores other images, N×1×S×S to N values on the scale of :attr:`scores`.
+
+        Raises:
+            ValueError: this entrant has no detectors.
+        """
+        if not self.detectors:
+            raise ValueError(f"{self.label} has no detector that could score other images")
+        detectors = [load() for load in self.detectors]
+        if len(detectors) == 1:
+            return detectors[0].score
+        return lambda images: np.mean([detector(images).scaled for detector in detectors], axis=0)
 
     def rows(self, task: DetectionTask) -> list[ResultRow]:
         """A line of results for each member, and for the ensemble of several."""
@@ -74,7 +75,7 @@ def trained(runs: Iterable[Run], weights: Weights = "best") -> list[Entrant]:
     for method, family in families.items():
         label = METHODS[method].label + (", last weights" if weights == "last" else "")
         members = tuple(run.best if weights == "best" else run.last for run in family)
-        entrants.append(Entrant(label, members, tuple(partial(_detect, run, weights) for run in family)))
+        entrants.append(Entrant(label, members, tuple(partial(run.detector, weights) for run in family)))
     return entrants
 
 
@@ -94,16 +95,14 @@ def untrained(
         nets[f"pretrained {config.backbone} features"] = pretrained_net(weights_file, config.backbone, image_size=size)
     entrants = []
     for label, net in nets.items():
-        score = partial(_score_with, net.to(config.device), task.train.images, config.bandwidth)
-        scores = MethodScores(label, score(task.val.images), score(task.test.images))
-        entrants.append(Entrant(label, (scores,), (score,)))
+        detector = Detector.fit(
+            net.to(config.device), task.train.images, task.val.images, task.val.labels, bandwidth=config.bandwidth
+        )
+        scores = MethodScores(label, detector.score(task.val.images), detector.score(task.test.images))
+        entrants.append(Entrant(label, (scores,), (partial(_same, detector),)))
     numbers = one_number_methods(image_statistics(task.val.images), task.val.labels, image_statistics(task.test.images))
     return entrants + [Entrant(each.name, (each,)) for each in numbers]
 
 
-def _detect(run: Run, weights: Weights, images: Tensor) -> Tensor:
-    return run.detector(weights).score(images)
-
-
-def _score_with(net: PretextNet, reference: Tensor, bandwidth: float, images: Tensor) -> Tensor:
-    return score_images(net, reference, images, bandwidth=bandwidth)
+def _same(detector: Detector) -> Detector:
+    return detector

@@ -59,7 +59,7 @@ def roc_figure(
     """
     if not curves:
         raise ValueError("no curves to draw")
-    figure, axes = new_single(5.2, 5.0, title, note)
+    figure, axes = new_single(5.6, 5.0 + 0.2 * len(curves), title, note)
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1)
     colours = [ABNORMAL, NORMAL, THIRD, "#8a5fb0", "#b58a1c", MUTED]
     for i, (name, (labels, scores)) in enumerate(curves.items()):
@@ -75,7 +75,10 @@ def roc_figure(
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set_xlabel("normal images called abnormal (1 − specificity)")
     axes.set_ylabel("abnormal images found (sensitivity)")
-    axes.legend(loc="lower right", frameon=False, fontsize=10 if len(curves) < 4 else 8)
+    if max(map(len, curves)) > 20:  # wider than the axes have room for
+        figure.legend(loc="outside upper left", frameon=False, fontsize=9)
+    else:
+        axes.legend(loc="lower right", frameon=False, fontsize=10 if len(curves) < 4 else 8)
     return save(figure, path)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+
+from torch import Tensor
 
 from anatpaste_aug.datasets.tasks import DetectionTask
 from anatpaste_aug.detection.entrants import Entrant
@@ -12,7 +15,7 @@ from anatpaste_aug.detection.groups import group_aurocs
 from anatpaste_aug.detection.intervals import Interval, bootstrap_auroc, bootstrap_difference, delong_test
 from anatpaste_aug.detection.metrics import auroc
 from anatpaste_aug.detection.report import ResultRow
-from anatpaste_aug.detection.robustness import robustness_row
+from anatpaste_aug.detection.robustness import Change, robustness_row, standard_changes
 from anatpaste_aug.detection.tables import (
     Auroc,
     MethodRow,
@@ -61,10 +64,7 @@ def study(
         others = [*methods[1:], *baselines]
         found.record["comparisons"] = compare(methods[0], others, task)
         found.tables.append(comparisons_table(methods[0], found.record["comparisons"], notes=notes))
-        scored = [entrant for entrant in (*methods, *baselines) if entrant.scorers]
-        found.record["robustness"] = {
-            entrant.scores.name: robustness_row(entrant.score, task.test.images, task.test.labels) for entrant in scored
-        }
+        found.record["robustness"] = robustness([*methods, *baselines], task)
         found.tables.append(robustness_table(found.record["robustness"], notes=notes))
     if 2 in tables:
         found.record["groups"] = {}
@@ -105,6 +105,18 @@ def compare(reference: Entrant, others: Iterable[Entrant], task: DetectionTask) 
     }
 
 
+def robustness(entrants: Iterable[Entrant], task: DetectionTask) -> dict[str, dict[str, Interval]]:
+    """The AUROCs of those that have a detector on changed test images, see :func:`robustness_row`."""
+    images, labels = task.test.images, task.test.labels
+    changed = {name: change(images) for name, change in standard_changes(images).items()}  # once for all
+    changes: dict[str, Change] = {name: partial(_given, done) for name, done in changed.items()}
+    return {
+        entrant.scores.name: robustness_row(entrant.scorer(), images, labels, changes)
+        for entrant in entrants
+        if entrant.detectors
+    }
+
+
 def comparisons_table(
     reference: Entrant, comparisons: Mapping[str, Mapping[str, Any]], *, notes: Sequence[str] = ()
 ) -> Table:
@@ -140,6 +152,10 @@ _WEIGHTS = (
     "Measured rows have the weights with the best validation AUROC, as in the paper, which takes labelled abnormal "
     "images, unless they say “last weights”, those at the end of the training."
 )
+
+
+def _given(images: Tensor, _: Tensor) -> Tensor:
+    return images
 
 
 def _numbered(number: str, table: Table) -> Table:

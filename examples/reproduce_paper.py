@@ -24,33 +24,11 @@ from pathlib import Path
 import torch
 
 from anatpaste_aug import datasets
-from anatpaste_aug.detection import METHODS, TrainConfig, main_first, process_group
+from anatpaste_aug.detection import METHODS, PRESETS, TrainConfig, main_first, process_group
+from anatpaste_aug.detection.augmentations import DRAWN, NEEDED
 from anatpaste_aug.detection.jobs import run_jobs
 from anatpaste_aug.detection.runs import begin_run, is_finished, read_run, train_run
 from anatpaste_aug.detection.study_report import check_study, write_study
-
-PRESETS = {
-    # The paper's setting, for a GPU: 256 epochs of 256 updates of 64 normal and 64 augmented images.
-    "paper": {"image_size": 256, "batch_size": 64, "updates": 65536, "updates_per_epoch": 256},
-    # Within an hour on 2 CPU cores.
-    "cpu": {"image_size": 64, "batch_size": 64, "updates": 900, "updates_per_epoch": 50},
-    # The default for phantoms: a few minutes on 2 CPU cores.
-    "demo": {"image_size": 64, "batch_size": 32, "updates": 240, "updates_per_epoch": 40},
-    # Within a minute on 2 CPU cores: shows that everything runs, not what it can do.
-    "smoke": {"image_size": 64, "batch_size": 16, "updates": 30, "updates_per_epoch": 15},
-}
-
-# The methods that a table or a figure needs, unless --method names others; Figure 1 needs no training.
-NEEDED = {
-    "table 1": ("anatpaste", "cutpaste-scar"),
-    "table 2": ("anatpaste",),
-    "table 3": ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"),
-    "figure 1": (),
-    "figure 3": ("anatpaste", "cutpaste-scar"),
-    "figure 4": ("anatpaste",),
-    "figure 5": ("anatpaste",),
-}
-DRAWN = ("cutpaste", "anatpaste")  # in Figure 1
 
 REAL = ("zhanglab", "chexpert", "rsna")
 # Which datasets an option is for.
@@ -223,7 +201,8 @@ def train_side_by_side(arguments: argparse.Namespace, folders: list[Path]) -> No
         sys.exit(f"failed: {', '.join(failed)}; the others are done. Go on with --out {arguments.out} --resume")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> Path:
+    """Runs what the command line asks for; the folder of the run or the study."""
     arguments = parse_arguments(argv)
     options = {name: getattr(arguments, name) for name in ("backbone", "device", "amp", "sync_bn")}
     config = TrainConfig(**PRESETS[arguments.preset], seed=int(arguments.seeds[0]), **options)
@@ -259,6 +238,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             command=arguments.command,
         )
         print(told)
+    return arguments.out
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ try:
     from anatpaste_aug.detection.batches import jitter_images
     from anatpaste_aug.detection.cam import grad_cam
     from anatpaste_aug.detection.checkpoint import load_checkpoint, save_checkpoint
-    from anatpaste_aug.detection.config import TrainConfig, half_cosine
+    from anatpaste_aug.detection.config import PRESETS, TrainConfig, half_cosine
     from anatpaste_aug.detection.detector import WARNING, Detector, Scored
     from anatpaste_aug.detection.explanations import augmentations_figure, cam_figure
     from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
@@ -71,6 +71,7 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "METHODS",
+    "PRESETS",
     "WARNING",
     "Augment",
     "Auroc",

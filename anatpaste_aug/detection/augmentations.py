@@ -63,3 +63,17 @@ METHODS = {
     ),
 }
 """Name on the command line -> method."""
+
+NEEDED = {
+    "table 1": ("anatpaste", "cutpaste-scar"),
+    "table 2": ("anatpaste",),
+    "table 3": ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"),
+    "figure 1": (),
+    "figure 3": ("anatpaste", "cutpaste-scar"),
+    "figure 4": ("anatpaste",),
+    "figure 5": ("anatpaste",),
+}
+"""Table or figure of the paper -> the methods that it takes trainings of; Figure 1 takes none."""
+
+DRAWN = ("cutpaste", "anatpaste")
+"""The methods of Figure 1."""

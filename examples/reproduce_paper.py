@@ -1,13 +1,14 @@
-"""AnatPaste's detection pipeline from radiographs to an AUROC (Sato et al., arXiv 2205.04282).
+"""The experiments of the AnatPaste paper, from radiographs to tables and figures (Sato et al., arXiv 2205.04282).
 
     python examples/reproduce_paper.py                                      # phantom radiographs, a few minutes
     python examples/reproduce_paper.py --dataset zhanglab --root DOWNLOAD   # real ones; also chexpert, rsna
+    python examples/reproduce_paper.py --table 1 3 --figure 3 4 5 --seeds 0 1 2 --jobs 2 ...
     python examples/reproduce_paper.py --out RUN --resume                   # go on after an interruption
     torchrun --nproc-per-node 4 examples/reproduce_paper.py --out RUN ...   # one process per GPU
 
-A ResNet-18 learns to tell normal radiographs from their AnatPaste augmentations; a kernel density estimate over its
-features of the normal training images then scores the test images. Everything goes into a run folder; open its
-report.html.
+A ResNet-18 learns to tell normal radiographs from their augmentations; a kernel density estimate over its features of
+the normal training images then scores the test images. One training of one method is a run folder. Several, or any
+table or figure, make a study: a folder with a run folder METHOD-seedN for each training. Open the report.html.
 """
 
 import argparse
@@ -16,52 +17,18 @@ import json
 import os
 import shlex
 import sys
-import time
-from contextlib import nullcontext
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
-from anatpaste_aug import AnatPasteTransform, datasets
-from anatpaste_aug.detection import (
-    Detector,
-    MethodScores,
-    Progress,
-    TensorBoardLog,
-    TrainConfig,
-    TrainResult,
-    environment,
-    extremes_figure,
-    gallery_figure,
-    group_aurocs,
-    history_figure,
-    image_statistics,
-    judge,
-    main_first,
-    one_number_methods,
-    process_group,
-    results_table,
-    roc_figure,
-    save_checkpoint,
-    train,
-    write_metrics_json,
-    write_report,
-    write_scores_csv,
-)
-from anatpaste_aug.files import atomic_path
-
-PRESETS = {
-    # The paper's setting, for a GPU: 256 epochs of 256 updates of 64 normal and 64 augmented images.
-    "paper": {"image_size": 256, "batch_size": 64, "updates": 65536, "updates_per_epoch": 256},
-    # Within an hour on 2 CPU cores.
-    "cpu": {"image_size": 64, "batch_size": 64, "updates": 900, "updates_per_epoch": 50},
-    # The default for phantoms: a few minutes on 2 CPU cores.
-    "demo": {"image_size": 64, "batch_size": 32, "updates": 240, "updates_per_epoch": 40},
-    # Within a minute on 2 CPU cores: shows that everything runs, not what it can do.
-    "smoke": {"image_size": 64, "batch_size": 16, "updates": 30, "updates_per_epoch": 15},
-}
+from anatpaste_aug import datasets
+from anatpaste_aug.detection import METHODS, PRESETS, TrainConfig, main_first, process_group
+from anatpaste_aug.detection.augmentations import DRAWN, NEEDED
+from anatpaste_aug.detection.jobs import run_jobs
+from anatpaste_aug.detection.runs import begin_run, is_finished, read_run, train_run
+from anatpaste_aug.detection.study_report import check_study, write_study
 
 REAL = ("zhanglab", "chexpert", "rsna")
 # Which datasets an option is for.
@@ -76,51 +43,106 @@ OPTIONS = {
     "exclude_support_devices": ("chexpert",),
 }
 
+# What is added to, and what cannot change, when a study goes on.
+ADDED = ("method", "seeds", "table", "figure")
+FIXED = ("dataset", "name", "views", "per_disease", "exclude_support_devices", "split_seed", "preset", "backbone")
 
-def parse_arguments() -> argparse.Namespace:
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", choices=("phantom", *REAL), default="phantom")
-    parser.add_argument("--root", type=Path, help="folder of the raw download; not needed for phantoms")
-    parser.add_argument("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
-    parser.add_argument("--cache", type=Path, help="folder that keeps decoded images for the next run")
-    parser.add_argument("--views", choices=("PA", "all"), help="chexpert, rsna: default PA, as in the paper")
-    parser.add_argument("--per-disease", action="store_true", help="chexpert: test on 300 images of each disease")
-    parser.add_argument("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
-    parser.add_argument("--name", help="how results name the data, where it is not the published set")
-    parser.add_argument("--split", type=Path, help="split.json of another run, to repeat its split")
-    parser.add_argument("--preset", choices=PRESETS, help="default: demo for phantoms, cpu for a dataset")
-    parser.add_argument("--backbone", default="resnet18", help="any timm model name")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the augmentations")
-    parser.add_argument("--split-seed", type=int, default=0, help="of the validation split")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--amp", action="store_true", help="mixed precision in training, for GPUs")
-    parser.add_argument("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
-    parser.add_argument("--tensorboard", action="store_true", help="log to OUT/tensorboard")
-    parser.add_argument("--checkpoint-every", type=int, metavar="N", help="updates; default: only at validations")
-    parser.add_argument("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its settings")
-    parser.set_defaults(command=shlex.join(["python", *sys.argv]))
-    arguments = parser.parse_args()
+    add = parser.add_argument
+    add("--dataset", choices=("phantom", *REAL), default="phantom")
+    add("--root", type=Path, help="folder of the raw download; not needed for phantoms")
+    add("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
+    add("--cache", type=Path, help="folder that keeps decoded images for the next run")
+    add("--views", choices=("PA", "all"), help="chexpert, rsna: default PA, as in the paper")
+    add("--per-disease", action="store_true", help="chexpert: test on 300 images of each disease; so does --table 2")
+    add("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
+    add("--name", help="how results name the data, where it is not the published set")
+    add("--split", type=Path, help="split.json of another run, to repeat its split")
+    add("--method", nargs="+", metavar="METHOD", help=f"any of {', '.join(METHODS)}; default: what is asked for needs")
+    add(
+        "--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="of weights and augmentations, one run each"
+    )
+    add("--table", nargs="+", type=int, choices=(1, 2, 3), default=[], help="methods; diseases or views; ablations")
+    add("--figure", nargs="+", type=int, choices=(1, 3, 4, 5), default=[], help="pasted, ROC, scores, Grad-CAM")
+    add("--pretrained", type=Path, metavar="FILE", help="weights of the backbone, a baseline in --table 1")
+    add("--jobs", type=int, default=1, metavar="N", help="trainings side by side, each with its share of the cores")
+    add("--preset", choices=PRESETS, help="default: demo for phantoms, cpu for a dataset")
+    add("--backbone", default="resnet18", help="any timm model name")
+    add("--split-seed", type=int, default=0, help="of the validation split")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--amp", action="store_true", help="mixed precision in training, for GPUs")
+    add("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
+    add("--tensorboard", action="store_true", help="log to OUT/tensorboard")
+    add("--checkpoint-every", type=int, metavar="N", help="updates; default: only at validations")
+    add("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
+    add(
+        "--resume", action="store_true", help="go on with --out and its settings; what a study is to do can be added to"
+    )
+    given = sys.argv[1:] if argv is None else list(argv)
+    command = shlex.join(["python", "examples/reproduce_paper.py", *given])
+    parser.set_defaults(command=command, study=False)
+    arguments = parser.parse_args(given)
     if arguments.resume:
         begun = arguments.out and arguments.out / "config.json"
-        if not begun or not begun.is_file() or (arguments.out / "report.html").exists():
+        if not begun or not begun.is_file():
             parser.error("--resume needs --out RUN, the folder of a run that has begun and is not complete")
-        parser.set_defaults(**json.loads(begun.read_text()))
-        arguments = parser.parse_args()
+        before = json.loads(begun.read_text())
+        if set(given) - {"--out", str(arguments.out), "--resume"}:
+            before["command"] += f"\n{command}"
+        parser.set_defaults(**before)
+        arguments = parser.parse_args(given)
+        for name in ADDED:
+            setattr(arguments, name, [*(before.get(name) or []), *(getattr(arguments, name) or [])])
+    check(parser, arguments)
+    if arguments.resume and (
+        changed := [name for name in FIXED if str(before.get(name)) != str(getattr(arguments, name))]
+    ):
+        parser.error(f"--{changed[0].replace('_', '-')} is another in {begun}; name a new folder")
+    return arguments
+
+
+def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Ends with an error for what cannot be, and fills in what follows from the rest."""
+    torchrun = "RANK" in os.environ
+    arguments.seeds, arguments.method = listed(arguments.seeds), listed(arguments.method or [])
+    arguments.table, arguments.figure = sorted(set(arguments.table)), sorted(set(arguments.figure))
+    if not all(seed.isdecimal() for seed in arguments.seeds):
+        parser.error(f"--seeds takes numbers from 0 up, got {' '.join(arguments.seeds)}")
+    asked = [f"table {number}" for number in arguments.table] + [f"figure {number}" for number in arguments.figure]
+    if unknown := [name for name in arguments.method if name not in METHODS]:
+        parser.error(f"--method {unknown[0]}: choose from {', '.join(METHODS)}")
+    needed = dict.fromkeys(name for each in asked for name in NEEDED[each])
+    arguments.methods = arguments.method or list(needed) or ([] if asked else ["anatpaste"])
+    arguments.study |= bool(asked) or len(arguments.methods) * len(arguments.seeds) > 1
     if arguments.dataset != "phantom" and arguments.root is None:
         parser.error(f"--dataset {arguments.dataset} needs --root DIR")
     for option, owners in OPTIONS.items():
         if getattr(arguments, option) and arguments.dataset not in owners:
             parser.error(f"--{option.replace('_', '-')} needs --dataset {' or '.join(owners)}")
+    if arguments.pretrained and 1 not in arguments.table:
+        parser.error("--pretrained needs --table 1")
+    if arguments.jobs < 1 or (arguments.jobs > 1 and torchrun):
+        parser.error(f"--jobs {arguments.jobs}: at least 1, and not under torchrun")
+    arguments.per_disease |= arguments.dataset == "chexpert" and asked == ["table 2"]
     arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "cpu")
-    if "RANK" in os.environ and arguments.out is None:
+    if torchrun and arguments.out is None:
         parser.error("torchrun needs --out, so that all processes have the same folder")
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     arguments.out = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.preset}-{stamp}"
+    if arguments.resume and not arguments.study and is_finished(arguments.out):
+        parser.error("--resume needs --out RUN, the folder of a run that has begun and is not complete")
+    if arguments.resume and arguments.study and any(arguments.out.glob("*.pt")):
+        parser.error(f"--out {arguments.out} holds a single training; name a new folder for several, tables or figures")
     fresh = not arguments.resume and os.environ.get("RANK", "0") == "0"  # process 0 creates it, the others may find it
     if fresh and arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
         parser.error(f"--out {arguments.out} exists and is not an empty folder; name a new one, or --resume")
-    return arguments
+
+
+def listed(words: Sequence[str]) -> list[str]:
+    """Words between spaces or commas, each once."""
+    return list(dict.fromkeys(part for word in words for part in str(word).split(",") if part))
 
 
 def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTask:
@@ -147,151 +169,76 @@ def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTas
     )
 
 
-def begin_run(arguments: argparse.Namespace, config: TrainConfig, task: datasets.DetectionTask) -> None:
-    """The run folder, with all that it takes to repeat the run or to go on with it."""
-    print(f"{task.name}: {task.protocol}")
-    if task.note:
-        print(task.note)
-    if arguments.resume:
-        return
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    if task.split is not None:
-        task.split.save(arguments.out / "split.json")
-    settings = {name: value for name, value in vars(arguments).items() if name not in ("out", "resume")}
-    settings |= dataclasses.asdict(config) | {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
-    with atomic_path(arguments.out / "config.json") as file:
-        file.write_text(json.dumps(settings, indent=2, default=str) + "\n")
+def plan_runs(arguments: argparse.Namespace, config: TrainConfig) -> dict[Path, tuple[str, TrainConfig]]:
+    """Folder -> method and settings of each training; a single one has --out to itself."""
+    chosen = [(method, int(seed)) for method in arguments.methods for seed in arguments.seeds]
+    folders = [arguments.out / f"{method}-seed{seed}" if arguments.study else arguments.out for method, seed in chosen]
+    return {
+        folder: (method, dataclasses.replace(config, seed=seed))
+        for folder, (method, seed) in zip(folders, chosen, strict=True)
+    }
 
 
-def train_with_bar(
-    arguments: argparse.Namespace,
-    config: TrainConfig,
-    task: datasets.DetectionTask,
-    transform: AnatPasteTransform,
-    main: bool,
-) -> TrainResult:
-    """In every process of torchrun; the main one shows how far it is."""
-    # The lungs of an image never change: they are found once and handed to every call.
-    lungs = transform.segmenter(task.train.images)
-    if main and (missing := int((~lungs.flatten(1).any(1)).sum())):
-        print(f"no lungs found in {missing} of {len(lungs)} training images: patches go anywhere in those")
-    log = TensorBoardLog(arguments.out / "tensorboard") if arguments.tensorboard and main else None
-    with tqdm(total=config.updates, desc="training", unit="update", disable=not main) as bar, log or nullcontext():
-
-        def show(progress: Progress) -> None:
-            if log is not None:
-                log(progress)
-            auroc = "–" if progress.val_auroc is None else f"{progress.val_auroc:.3f}"
-            bar.set_postfix_str(f"loss {progress.loss:.3f}, validation AUROC {auroc}", refresh=False)
-            bar.update(progress.update - bar.n)
-
-        return train(
-            config,
-            task.train.images,
-            task.val.images,
-            task.val.labels,
-            transform.augment,
-            lung_masks=lungs,
-            callback=show,
-            checkpoint=arguments.out / "training.pt",
-            checkpoint_every=arguments.checkpoint_every,
-            resume=arguments.resume,
-        )
-
-
-def write_results(
-    run: Path,
-    task: datasets.DetectionTask,
-    transform: AnatPasteTransform,
-    result: TrainResult,
-    start: float,
-    command: str,
+def begin_all(
+    arguments: argparse.Namespace, plan: dict[Path, tuple[str, TrainConfig]], task: datasets.DetectionTask
 ) -> None:
-    config = result.config
-    labels = task.test.labels
-    rows, columns, extra, groups = [], {}, {}, {}
-    for weights in ("best", "last"):
-        model = result.model(weights)
-        detector = Detector.fit(model, task.train.images, task.val.images, task.val.labels, bandwidth=config.bandwidth)
-        scores = MethodScores(weights, detector.score(task.val.images), detector.score(task.test.images))
-        columns[weights], columns[f"{weights}_scaled"] = scores.test, detector.scaler.transform(scores.test)
-        groups[weights] = group_aurocs(labels, scores.test, task.groups())
-        extra[weights] = detector.state()
-        update = result.best_update if weights == "best" else config.updates
-        rows.append(judge(scores, task.val.labels, labels, dataset=task.name, update=update))
-    # What one number per image achieves, without any learning: a detector has to beat it.
-    baselines = one_number_methods(
-        image_statistics(task.val.images), task.val.labels, image_statistics(task.test.images)
-    )
-    rows += [judge(method, task.val.labels, labels, dataset=task.name) for method in baselines]
-    save_checkpoint(run / "checkpoint.pt", result, extra)
-    write_scores_csv(run / "scores.csv", task.test.names, task.test.labels, columns)
-    seconds = time.perf_counter() - start
-    about = {"protocol": task.protocol, "note": task.note, "groups": groups, "seconds": seconds}
-    about["environment"] = environment(config.device)
-    write_metrics_json(run / "metrics.json", rows, about)
-
-    curves = {f"{row.weights} weights": row for row in rows[:2]}
-    roc_figure(
-        run / "roc.png",
-        {name: (labels, columns[row.weights]) for name, row in curves.items()},
-        note=task.note,
-        intervals={name: row.interval for name, row in curves.items()},
-    )
-    history_figure(run / "history.png", result.history, best_update=result.best_update, note=task.note)
-    shown = task.train.images[:6]
-    torch.manual_seed(config.seed)
-    example = transform.augment(shown)
-    gallery_figure(run / "gallery.png", shown, example.lung_mask, example.soft_mask, example.image, note=task.note)
-    extremes_figure(
-        run / "extremes.png",
-        task.test.images,
-        labels,
-        columns["best_scaled"],
-        extra["best"]["scaled_threshold"],
-        names=task.test.names,
-        note=task.note,
-    )
-    report = write_report(
-        run,
-        title=f"AnatPaste on {task.name}",
-        config=config,
-        data=task.counts(),
-        rows=rows,
-        figures={name: f"{name}.png" for name in ("roc", "history", "gallery", "extremes")},
-        environment=about["environment"],
-        protocol=task.protocol,
-        data_note=task.note,
-        command=command,
-        seconds=seconds,
-    )
-    print(results_table(rows))
-    for name, group in groups["best"].items():
-        value = "too few for an AUROC" if group["auroc"] is None else f"AUROC {group['auroc']:.3f}"
-        print(f"{name}: {value} (best weights, {group['normal']} normal + {group['abnormal']} abnormal)")
-    if task.note:
-        print(task.note)
-    print(f"report: {report}")
+    """Makes the folders, each with the options that --resume takes from there."""
+    options = {name: value for name, value in vars(arguments).items() if name not in ("out", "resume", "methods")}
+    processes = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
+    if arguments.study:
+        begin_run(arguments.out, options, task)
+        options |= {"table": [], "figure": [], "pretrained": None, "jobs": 1, "study": False}
+    for folder, (method, config) in plan.items():
+        if not (folder / "config.json").exists():
+            own = {"method": [method], "seeds": [str(config.seed)]}
+            begin_run(folder, options | own | dataclasses.asdict(config) | processes, task)
 
 
-def main() -> None:
-    start = time.perf_counter()
-    arguments = parse_arguments()
-    options = {name: getattr(arguments, name) for name in ("backbone", "seed", "device", "amp", "sync_bn")}
-    config = TrainConfig(**PRESETS[arguments.preset], **options)
-    transform = AnatPasteTransform()
+def train_side_by_side(arguments: argparse.Namespace, folders: list[Path]) -> None:
+    commands = {folder.name: [sys.executable, __file__, "--out", str(folder), "--resume"] for folder in folders}
+    failed = run_jobs(commands, {folder.name: folder / "output.txt" for folder in folders}, arguments.jobs)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; the others are done. Go on with --out {arguments.out} --resume")
+
+
+def main(argv: Sequence[str] | None = None) -> Path:
+    """Runs what the command line asks for; the folder of the run or the study."""
+    arguments = parse_arguments(argv)
+    options = {name: getattr(arguments, name) for name in ("backbone", "device", "amp", "sync_bn")}
+    config = TrainConfig(**PRESETS[arguments.preset], seed=int(arguments.seeds[0]), **options)
+    plan = plan_runs(arguments, config)
     with process_group(config.device) as main_process:
         with main_first():
             task = load_task(arguments, config.image_size)
+            runs = {folder: read_run(folder, task, plan[folder][1]) for folder in plan if is_finished(folder)}
+            pending = [folder for folder in plan if folder not in runs]
+            if arguments.study:
+                check_study(task, config, arguments.figure, arguments.pretrained)
             if main_process:
-                begin_run(arguments, config, task)
-        loaded = time.perf_counter()
-        result = train_with_bar(arguments, config, task, transform, main_process)
-    if main_process:
-        # The time before an interruption counts too.
-        start += time.perf_counter() - loaded - result.history[-1].seconds
-        write_results(arguments.out, task, transform, result, start, arguments.command)
-        (arguments.out / "training.pt").unlink()  # nothing is left to resume
+                print(f"{task.name}: {task.protocol}", *filter(None, [task.note]), sep="\n")
+                begin_all(arguments, plan, task)
+        if arguments.jobs > 1:
+            train_side_by_side(arguments, pending)
+        else:
+            for folder in pending:
+                wishes = {name: getattr(arguments, name) for name in ("command", "checkpoint_every", "tensorboard")}
+                told = train_run(folder, task, *plan[folder], main=main_process, **wishes)
+                if main_process:
+                    print(told)
+    if arguments.study and main_process:
+        told = write_study(
+            arguments.out,
+            task,
+            [runs.get(folder) or read_run(folder, task, own) for folder, (_, own) in plan.items()],
+            config,
+            tables=arguments.table,
+            figures=arguments.figure,
+            drawn=arguments.method or DRAWN,
+            weights_file=arguments.pretrained,
+            command=arguments.command,
+        )
+        print(told)
+    return arguments.out
 
 
 if __name__ == "__main__":

@@ -77,3 +77,11 @@ def guarded():
     """Tensors of ``device="cuda"`` without a device; whatever would wait for one is an error."""
     with FakeTensorMode(), DeviceGuard():
         yield
+
+
+@pytest.fixture(scope="session")
+def finished_runs(tmp_path_factory):
+    """The runs of `tiny_study`."""
+    from tiny_study import train_all
+
+    return train_all(tmp_path_factory.mktemp("study"))

@@ -29,6 +29,7 @@ WRITTEN = {
     "report.html",
     "roc.png",
     "scores.csv",
+    "val_scores.csv",
 }
 
 

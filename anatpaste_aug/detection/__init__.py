@@ -4,6 +4,7 @@ Needs the extra ``anatpaste_aug[examples]``; ``import anatpaste_aug`` alone does
 """
 
 try:
+    from anatpaste_aug.detection.augmentations import METHODS, Method
     from anatpaste_aug.detection.baselines import (
         image_statistics,
         one_number_methods,
@@ -14,10 +15,11 @@ try:
     from anatpaste_aug.detection.batches import jitter_images
     from anatpaste_aug.detection.cam import grad_cam
     from anatpaste_aug.detection.checkpoint import load_checkpoint, save_checkpoint
-    from anatpaste_aug.detection.config import TrainConfig, half_cosine
+    from anatpaste_aug.detection.config import PRESETS, TrainConfig, half_cosine
     from anatpaste_aug.detection.detector import WARNING, Detector, Scored
     from anatpaste_aug.detection.explanations import augmentations_figure, cam_figure
     from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
+    from anatpaste_aug.detection.groups import GroupAuroc, group_aurocs
     from anatpaste_aug.detection.intervals import (
         Comparison,
         Interval,
@@ -28,7 +30,7 @@ try:
     )
     from anatpaste_aug.detection.kde import GaussianKDE
     from anatpaste_aug.detection.methods import MethodScores, ensemble, judge
-    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate, group_aurocs
+    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate
     from anatpaste_aug.detection.model import PretextNet, extract_features, prepare_inputs
     from anatpaste_aug.detection.progress import Progress, TrainResult
     from anatpaste_aug.detection.report import (
@@ -39,7 +41,13 @@ try:
         write_report,
         write_scores_csv,
     )
-    from anatpaste_aug.detection.robustness import common_sharpness, fixed_changes, match_sharpness, robustness_row
+    from anatpaste_aug.detection.robustness import (
+        common_sharpness,
+        fixed_changes,
+        match_sharpness,
+        robustness_row,
+        standard_changes,
+    )
     from anatpaste_aug.detection.scoring import score_images
     from anatpaste_aug.detection.tables import (
         Auroc,
@@ -62,13 +70,17 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = [
+    "METHODS",
+    "PRESETS",
     "WARNING",
     "Augment",
     "Auroc",
     "Comparison",
     "Detector",
     "GaussianKDE",
+    "GroupAuroc",
     "Interval",
+    "Method",
     "MethodRow",
     "MethodScores",
     "Metrics",
@@ -121,6 +133,7 @@ __all__ = [
     "roc_figure",
     "save_checkpoint",
     "score_images",
+    "standard_changes",
     "train",
     "untrained_net",
     "write_metrics_json",

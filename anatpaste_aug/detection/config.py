@@ -69,6 +69,19 @@ class TrainConfig:
             raise ValueError(f"sync_bn needs a CUDA device, got device {self.device!r}: leave it off")
 
 
+PRESETS = {
+    # The paper's setting, for a GPU: 256 epochs of 256 updates of 64 normal and 64 augmented images.
+    "paper": {"image_size": 256, "batch_size": 64, "updates": 65536, "updates_per_epoch": 256},
+    # Within an hour on 2 CPU cores.
+    "cpu": {"image_size": 64, "batch_size": 64, "updates": 900, "updates_per_epoch": 50},
+    # The default for phantoms: a few minutes on 2 CPU cores.
+    "demo": {"image_size": 64, "batch_size": 32, "updates": 240, "updates_per_epoch": 40},
+    # Within a minute on 2 CPU cores: shows that everything runs, not what it can do.
+    "smoke": {"image_size": 64, "batch_size": 16, "updates": 30, "updates_per_epoch": 15},
+}
+"""Name on command lines -> settings of :class:`TrainConfig`."""
+
+
 def half_cosine(update: int, updates: int, base: float) -> float:
     """Learning rate of an update (from 0): ``base`` at first, falling along half a cosine to 0 at ``updates``.
 

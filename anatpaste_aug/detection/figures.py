@@ -59,7 +59,7 @@ def roc_figure(
     """
     if not curves:
         raise ValueError("no curves to draw")
-    figure, axes = new_single(5.2, 5.0, title, note)
+    figure, axes = new_single(5.6, 5.0 + 0.2 * len(curves), title, note)
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1)
     colours = [ABNORMAL, NORMAL, THIRD, "#8a5fb0", "#b58a1c", MUTED]
     for i, (name, (labels, scores)) in enumerate(curves.items()):
@@ -75,7 +75,10 @@ def roc_figure(
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set_xlabel("normal images called abnormal (1 − specificity)")
     axes.set_ylabel("abnormal images found (sensitivity)")
-    axes.legend(loc="lower right", frameon=False, fontsize=10 if len(curves) < 4 else 8)
+    if max(map(len, curves)) > 20:  # wider than the axes have room for
+        figure.legend(loc="outside upper left", frameon=False, fontsize=9)
+    else:
+        axes.legend(loc="lower right", frameon=False, fontsize=10 if len(curves) < 4 else 8)
     return save(figure, path)
 
 
@@ -115,7 +118,7 @@ def history_figure(
 def gallery_figure(
     path: str | os.PathLike[str],
     images: Tensor,
-    lung_masks: Tensor,
+    lung_masks: Tensor | None,
     anomaly_masks: Tensor,
     augmented: Tensor,
     *,
@@ -126,28 +129,33 @@ def gallery_figure(
     Args:
         path: the PNG to write.
         images, augmented: R×1×H×W, uint8 or float in [0, 1].
-        lung_masks, anomaly_masks: R×1×H×W, boolean, or float in [0, 1] for soft masks.
+        lung_masks, anomaly_masks: R×1×H×W, boolean, or float in [0, 1] for soft masks. None leaves the lungs out, for
+            an augmentation that does not look for them.
         note: small print below.
 
     Raises:
         ValueError: no images, or the shapes differ.
     """
-    shapes = {tuple(batch.shape) for batch in (images, lung_masks, anomaly_masks, augmented)}
+    given = [batch for batch in (images, lung_masks, anomaly_masks, augmented) if batch is not None]
+    shapes = {tuple(batch.shape) for batch in given}
     if len(shapes) != 1 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
-        raise ValueError(f"the four batches must have one non-empty shape R×1×H×W, got {sorted(shapes)}")
-    figure = new_figure(8.8, 2.2 * len(images) + 0.3, note)
-    grid = figure.subplots(len(images), 4, squeeze=False)
-    titles = ("input", "lung mask", "anomaly mask", "augmented")
-    colours = (None, NORMAL, ABNORMAL, None)
-    for row in range(len(images)):
-        overlays = (None, lung_masks[row, 0], anomaly_masks[row, 0], None)
-        for axes, colour, mask in zip(grid[row], colours, overlays, strict=True):
-            picture = augmented if axes is grid[row][-1] else images
-            show(axes, picture[row, 0])
-            if mask is not None and colour is not None:
-                tint(axes, mask, colour)
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontsize=10, **TEXT)
+        raise ValueError(f"the batches must have one non-empty shape R×1×H×W, got {sorted(shapes)}")
+    panels: list[tuple[str, Tensor, Tensor | None, str]] = [
+        ("input", images, None, ""),
+        ("lung mask", images, lung_masks, NORMAL),
+        ("anomaly mask", images, anomaly_masks, ABNORMAL),
+        ("augmented", augmented, None, ""),
+    ]
+    if lung_masks is None:
+        del panels[1]
+    figure = new_figure(2.2 * len(panels), 2.2 * len(images) + 0.3, note)
+    grid = figure.subplots(len(images), len(panels), squeeze=False)
+    for column, (title, pictures, masks, colour) in enumerate(panels):
+        grid[0][column].set_title(title, fontsize=10, **TEXT)
+        for row in range(len(images)):
+            show(grid[row][column], pictures[row, 0])
+            if masks is not None:
+                tint(grid[row][column], masks[row, 0], colour)
     return save(figure, path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,32 +95,6 @@ def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
         normal=true_neg + false_pos,
         abnormal=true_pos + false_neg,
     )
-
-
-def group_aurocs(
-    labels: Any, scores: Any, groups: Mapping[str, Any], *, least: int = 10
-) -> dict[str, dict[str, float | int | None]]:
-    """Each group's number of images and AUROC.
-
-    Args:
-        labels: N values, 0 (normal) or 1 (abnormal).
-        scores: N values, larger is more anomalous.
-        groups: boolean N masks by name, such as a finding with all normal images, or a view.
-        least: fewer images of one class than this give no AUROC (None).
-
-    Example:
-        >>> group_aurocs([0, 1, 1], [0.1, 0.2, 0.3], {"first two": [True, True, False]}, least=1)
-        {'first two': {'normal': 1, 'abnormal': 1, 'auroc': 1.0}}
-    """
-    truth, values = to_numpy(labels), to_numpy(scores)
-    found: dict[str, dict[str, float | int | None]] = {}
-    for name, mask in groups.items():
-        inside = to_numpy(mask).astype(bool)
-        abnormal = int(truth[inside].sum())
-        normal = int(inside.sum()) - abnormal
-        value = auroc(truth[inside], values[inside]) if min(normal, abnormal) >= max(least, 1) else None
-        found[name] = {"normal": normal, "abnormal": abnormal, "auroc": value}
-    return found
 
 
 @dataclass(frozen=True)

@@ -19,34 +19,12 @@ import torch
 from torch import Tensor
 
 from anatpaste_aug import __version__
+from anatpaste_aug.detection.captions import CAPTIONS
 from anatpaste_aug.detection.config import TrainConfig
 from anatpaste_aug.detection.intervals import Interval
 from anatpaste_aug.detection.metrics import Metrics
+from anatpaste_aug.detection.tables import Table
 from anatpaste_aug.files import atomic_path
-
-# Heading and caption of the pictures of a run, in the order of the page.
-_CAPTIONS = {
-    "roc": (
-        "ROC curves",
-        "Each point of a curve is one possible threshold: how many abnormal images are found against how many normal "
-        "ones are called abnormal. The area under the curve (AUROC) is 1 for a perfect detector and 0.5 for guessing.",
-    ),
-    "history": (
-        "Training",
-        "The loss of the pretext task (normal or augmented?), and the AUROC on the validation images at the end of "
-        "each epoch.",
-    ),
-    "gallery": (
-        "What the network learns from",
-        "Normal images, the lungs found in them, the anomaly that was pasted into the lungs, and the result. "
-        "Training shows a new anomaly every time.",
-    ),
-    "extremes": (
-        "Best and worst scored test images",
-        "The most clear-cut and the most mistaken images of each class; the number above an image is its score, "
-        "and a red frame marks a wrong decision.",
-    ),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +155,9 @@ def write_report(
     rows: Sequence[ResultRow],
     figures: Mapping[str, str | os.PathLike[str]],
     environment: Mapping[str, Any],
+    highlights: Sequence[ResultRow] | None = None,
+    tables: Sequence[Table] = (),
+    methods: Mapping[str, str] | None = None,
     protocol: str = "",
     data_note: str = "",
     command: str = "",
@@ -191,29 +172,36 @@ def write_report(
         title: heading of the page.
         config: settings of the training.
         data: what to call a set of images to how many there are, such as ``{"training, normal": 1133}``.
-        rows: results of the best and the last weights.
-        figures: PNG files, relative to ``run_dir`` or absolute. ``"roc"``, ``"history"``, ``"gallery"`` and
-            ``"extremes"`` come with an explanation; any other key is a heading of its own, after them.
+        rows: results of the best and the last weights, or of several methods; empty where nothing was trained.
+        figures: PNG files, relative to ``run_dir`` or absolute. The keys of
+            :data:`anatpaste_aug.detection.captions.CAPTIONS`, such as ``"roc"``, come with an explanation; any other
+            is a heading of its own, after them.
         environment: versions and hardware, from :func:`environment`.
+        highlights: results that stand at the top; None is the first two.
+        tables: shown above the results, each with its notes.
+        methods: name of an augmentation -> what it does, in a sentence.
         protocol: how the images were split, in a sentence.
         data_note: stands out at the top: that the data are synthetic, stand-ins or development data.
         command: the command line of the run.
-        seconds: wall time of the run.
+        seconds: time of training and scoring.
 
     Returns:
         Path of the page.
 
     Raises:
         FileNotFoundError: the folder or a picture is missing.
-        ValueError: there are no rows.
+        ValueError: there is nothing to show, neither rows nor tables nor figures.
     """
+    if not (rows or tables or figures):
+        raise ValueError("no results to show")
     run_dir = Path(run_dir)
-    order = [name for name in _CAPTIONS if name in figures] + [name for name in figures if name not in _CAPTIONS]
+    order = [name for name in CAPTIONS if name in figures] + [name for name in figures if name not in CAPTIONS]
     pictures = []
     for name in order:
-        heading, caption = _CAPTIONS.get(name, (name, ""))
+        heading, caption = CAPTIONS.get(name, (name, ""))
         encoded = base64.b64encode((run_dir / figures[name]).read_bytes()).decode("ascii")
         pictures.append({"heading": heading, "caption": caption, "source": f"data:image/png;base64,{encoded}"})
+    top = rows[:2] if highlights is None else highlights
     settings = dataclasses.asdict(config) if isinstance(config, TrainConfig) else dict(config)
     template = resources.files("anatpaste_aug.detection").joinpath("report.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)
@@ -221,20 +209,26 @@ def write_report(
         title=title,
         config=settings,
         data=data,
-        rows=_cells(rows),
-        cards=[(row.dataset, row.weights, f"{row.metrics.auroc:.3f}") for row in rows[:4]],
+        rows=[row.cells() for row in rows],
+        tables=[table.html() for table in tables],
+        methods=methods or {},
+        cards=[(row.dataset, _whose(row), f"{row.metrics.auroc:.3f}") for row in top],
         test_counts=sorted({(row.dataset, row.metrics.normal, row.metrics.abnormal) for row in rows}),
         pictures=pictures,
         environment=environment,
         protocol=protocol,
         data_note=data_note,
         command=command,
-        wall_time=None if seconds is None else _duration(seconds),
+        time=None if seconds is None else _duration(seconds),
     )
     target = run_dir / "report.html"
     with atomic_path(target) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return target
+
+
+def _whose(row: ResultRow) -> str:
+    return f"{row.weights} weights" if row.weights in ("best", "last") else row.weights
 
 
 def _cells(rows: Sequence[ResultRow]) -> list[dict[str, str]]:

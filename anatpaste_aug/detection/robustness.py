@@ -87,6 +87,16 @@ def fixed_changes() -> dict[str, Change]:
     return changes
 
 
+def standard_changes(images: Tensor) -> dict[str, Change]:
+    """A common sharpness (see :func:`match_sharpness`), the 5th percentile of these images, and :func:`fixed_changes`.
+
+    Example:
+        >>> list(standard_changes(torch.rand(4, 1, 32, 32)))[:2]
+        ['common sharpness', 'gamma 0.8']
+    """
+    return {"common sharpness": partial(match_sharpness, target=common_sharpness(images))} | fixed_changes()
+
+
 def robustness_row(
     score: Callable[[Tensor], Any],
     images: Tensor,
@@ -103,16 +113,14 @@ def robustness_row(
         score: from N×1×H×W images, float in [0, 1] or uint8, to N scores, such as ``detector.score``.
         images: test images, N×1×H×W, uint8 or float in [0, 1].
         labels: N values, 0 (normal) or 1 (abnormal).
-        changes: name -> function of the images; None is a common sharpness (see :func:`match_sharpness`, at the 5th
-            percentile of the given images) and :func:`fixed_changes`.
+        changes: name -> function of the images; None is :func:`standard_changes`.
         resamples: of the intervals.
 
     Returns:
         "unchanged" and each change -> AUROC with its interval.
     """
     if changes is None:
-        target = common_sharpness(images)
-        changes = {"common sharpness": partial(match_sharpness, target=target)} | fixed_changes()
+        changes = standard_changes(images)
     found = {"unchanged": bootstrap_auroc(labels, score(images), resamples=resamples)}
     for name, change in changes.items():
         found[name] = bootstrap_auroc(labels, score(change(images)), resamples=resamples)

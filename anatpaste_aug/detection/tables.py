@@ -6,13 +6,10 @@ import html
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from anatpaste_aug.detection.intervals import Interval, bootstrap_auroc
-from anatpaste_aug.detection.metrics import to_numpy
-
-FEWEST = 10
-"""Images of a class below which no AUROC is shown."""
+from anatpaste_aug.detection.groups import FEWEST, GroupAuroc
+from anatpaste_aug.detection.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -138,40 +135,26 @@ def ablation_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) 
 
 
 def groups_table(
-    groups: Mapping[str, Any], labels: Any, scores: Any, *, notes: Sequence[str] = (), resamples: int = 2000
+    groups: Mapping[str, GroupAuroc], *, title: str = "AUROC (%) by group", notes: Sequence[str] = ()
 ) -> Table:
     """Table II: AUROC (%) of each disease against all normal images, or of each view, with its interval.
 
-    A group with fewer than 10 images of a class shows its counts and no AUROC.
-
     Args:
-        groups: name -> boolean mask over the M test images, as ``DetectionTask.groups()`` returns them.
-        labels: M values, 0 (normal) or 1 (abnormal).
-        scores: M scores, larger is more anomalous.
+        groups: what :func:`anatpaste_aug.detection.group_aurocs` found; too few images show their counts alone.
+        title: the caption, such as whose scores these are.
         notes: what a reader must know of the data.
-        resamples: of the intervals.
 
     Example:
-        >>> table = groups_table({"edema": [True] * 4}, [0, 0, 1, 1], [1.0, 2.0, 3.0, 4.0])
-        >>> table.rows
-        (('edema', '2', '2', 'too few'),)
+        >>> groups_table({"edema": GroupAuroc(30, 9, None, None)}).rows
+        (('edema', '9', '30', 'too few'),)
     """
-    truth, values = to_numpy(labels), to_numpy(scores)
     rows = []
-    for name, mask in groups.items():
-        chosen = to_numpy(mask).astype(bool)
-        if not len(chosen) == len(truth) == len(values):
-            raise ValueError(f"{name} has {len(chosen)} marks for {len(truth)} labels and {len(values)} scores")
-        abnormal = int(truth[chosen].sum())
-        normal = int(chosen.sum()) - abnormal
-        if min(abnormal, normal) < FEWEST:
-            shown = "too few"
-        else:
-            interval = bootstrap_auroc(truth[chosen], values[chosen], resamples=resamples)
-            shown = str(Auroc(interval.estimate, interval=interval))
-        rows.append((name, str(abnormal), str(normal), shown))
+    for name, group in groups.items():
+        interval = group.interval
+        shown = "too few" if interval is None else str(Auroc(interval.estimate, interval=interval))
+        rows.append((name, str(group.abnormal), str(group.normal), shown))
     about = f"Brackets: 95 % interval (stratified bootstrap). Too few: under {FEWEST} images of a class."
-    return Table("AUROC (%) by group", ("group", "abnormal", "normal", "AUROC"), tuple(rows), (about, *notes))
+    return Table(title, ("group", "abnormal", "normal", "AUROC"), tuple(rows), (about, *notes))
 
 
 def _compared(title: str, rows: Sequence[MethodRow], notes: Sequence[str]) -> Table:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_curve, recall_score, roc_auc_score
 
-from anatpaste_aug.detection import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate, group_aurocs
+from anatpaste_aug.detection import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate
 
 
 def example(seed, count=120, ties=False):
@@ -101,14 +101,3 @@ def test_impossible_inputs(labels, scores, message):
 def test_threshold_must_be_finite():
     with pytest.raises(ValueError, match="threshold must be finite, got nan"):
         evaluate([0, 1], [0.0, 1.0], float("nan"))
-
-
-def test_groups_are_judged_by_themselves_where_they_are_large_enough():
-    labels, scores = np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.6, 0.5, 0.9, 0.2])
-    groups = {"a": labels < 2, "b": np.array([1, 1, 1, 0, 0]) > 0, "c": labels > 0}
-    assert group_aurocs(labels, torch.tensor(scores), groups, least=1) == {
-        "a": {"normal": 2, "abnormal": 3, "auroc": pytest.approx(roc_auc_score(labels, scores))},
-        "b": {"normal": 2, "abnormal": 1, "auroc": 0.5},
-        "c": {"normal": 0, "abnormal": 3, "auroc": None},
-    }
-    assert group_aurocs(labels, scores, groups, least=2)["b"]["auroc"] is None

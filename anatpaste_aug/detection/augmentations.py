@@ -1,0 +1,79 @@
+"""The augmentations that the paper compares, by the names that command lines give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from anatpaste_aug.transforms import AnatPasteTransform, CutPasteTransform
+
+
+@dataclass(frozen=True)
+class Method:
+    """What normal images are told apart from.
+
+    Args:
+        label: how results name it; as the published rows do where the method is the same.
+        about: what it does, in a sentence for a reader of the report.
+        transform: makes the augmentation, an object whose ``augment`` :func:`anatpaste_aug.detection.train` takes.
+    """
+
+    label: str
+    about: str
+    transform: Callable[[], Any]
+
+
+METHODS = {
+    "anatpaste": Method(
+        "AnatPaste",
+        "A patch from elsewhere in the image is pasted through a blurred shape that is cut to the lungs.",
+        AnatPasteTransform,
+    ),
+    "anatpaste-noseg": Method(
+        "AnatPaste without segmentation",
+        "Ablation: the blurred shape lies anywhere, and the lungs do not matter.",
+        partial(AnatPasteTransform, segmentation=False),
+    ),
+    "anatpaste-noblur": Method(
+        "AnatPaste without blur",
+        "Ablation: the shape that is cut to the lungs has hard edges.",
+        partial(AnatPasteTransform, blur=False),
+    ),
+    "anatpaste-noseg-noblur": Method(
+        "AnatPaste without segmentation and blur",
+        "Ablation: a shape with hard edges lies anywhere.",
+        partial(AnatPasteTransform, segmentation=False, blur=False),
+    ),
+    "cutpaste": Method(
+        "CutPaste",
+        "A large rectangle is pasted at another place of the image.",
+        partial(CutPasteTransform, variant="normal"),
+    ),
+    "cutpaste-scar": Method(
+        "CutPaste (scar)",
+        "A long, thin, rotated rectangle is pasted at another place of the image.",
+        partial(CutPasteTransform, variant="scar"),
+    ),
+    "cutpaste-union": Method(
+        "CutPaste (union)",
+        "A large rectangle or a scar, one as often as the other.",
+        partial(CutPasteTransform, variant="union"),
+    ),
+}
+"""Name on the command line -> method."""
+
+NEEDED = {
+    "table 1": ("anatpaste", "cutpaste-scar"),
+    "table 2": ("anatpaste",),
+    "table 3": ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"),
+    "figure 1": (),
+    "figure 3": ("anatpaste", "cutpaste-scar"),
+    "figure 4": ("anatpaste",),
+    "figure 5": ("anatpaste",),
+}
+"""Table or figure of the paper -> the methods that it takes trainings of; Figure 1 takes none."""
+
+DRAWN = ("cutpaste", "anatpaste")
+"""The methods of Figure 1."""

@@ -1,0 +1,9 @@
+"""Table I on the Zhanglab paediatric radiographs (normal against pneumonia), by the paper's protocol.
+
+python benchmarks/zhanglab.py --root DIR --cache CACHE --preset paper --seeds 0 1 2 3 4
+"""
+
+from experiment import run
+
+if __name__ == "__main__":
+    run("zhanglab", __doc__, ["--table", "1"])

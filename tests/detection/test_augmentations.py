@@ -1,0 +1,43 @@
+"""Every method augments as the training calls it, and is the augmentation that its name says."""
+
+import pytest
+import torch
+
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform
+from anatpaste_aug.detection import METHODS
+from anatpaste_aug.detection.augmentations import DRAWN, NEEDED
+from anatpaste_aug.detection.tables import PUBLISHED, PUBLISHED_ABLATIONS
+
+SAME = {
+    "anatpaste": AnatPasteTransform(),
+    "anatpaste-noseg": AnatPasteTransform(segmentation=False),
+    "anatpaste-noblur": AnatPasteTransform(blur=False),
+    "anatpaste-noseg-noblur": AnatPasteTransform(segmentation=False, blur=False),
+    "cutpaste": CutPasteTransform(variant="normal"),
+    "cutpaste-scar": CutPasteTransform(variant="scar"),
+    "cutpaste-union": CutPasteTransform(variant="union"),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_augment_as_their_names_say(name):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(4, 1, 64, 64, generator=generator)
+    lungs = torch.zeros(4, 1, 64, 64, dtype=torch.bool)
+    lungs[..., 10:50, 10:30] = True
+    results = []
+    for transform in (METHODS[name].transform(), SAME[name]):
+        torch.manual_seed(1)
+        results.append(transform.augment(images, lung_mask=lungs).image)
+    assert torch.equal(*results)
+    assert not torch.equal(results[0], images)
+
+
+def test_measured_rows_bear_the_names_of_the_published_ones():
+    published = {row.method for row in (*PUBLISHED, *PUBLISHED_ABLATIONS)}
+    for name in ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"):
+        assert METHODS[name].label in published
+
+
+def test_what_tables_and_figures_need_exists():
+    assert {name for names in (*NEEDED.values(), DRAWN) for name in names} <= METHODS.keys()

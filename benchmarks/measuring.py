@@ -107,6 +107,8 @@ _STAGES = {
         "spread": "morphology",
         "keep_components": "components",
     },
+    "anatpaste_aug.functional.cpu.shape": {"soft_masks": "shape and blur"},
+    "anatpaste_aug.functional.cpu.blending": {"blend": "blend"},
     "anatpaste_aug.transforms.anatpaste": {"sample_params": "sampling"},
     "anatpaste_aug.functional.paste": {"soft_mask": "shape and blur", "blend": "blend"},
 }

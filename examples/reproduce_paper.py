@@ -56,14 +56,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
     add("--cache", type=Path, help="folder that keeps decoded images for the next run")
     add("--views", choices=("PA", "all"), help="chexpert, rsna: default PA, as in the paper")
-    add("--per-disease", action="store_true", help="chexpert: test on 300 images of each disease; so does --table 2")
+    add("--per-disease", action="store_true", help="chexpert: 300 test images of each disease; as for --table 2 alone")
     add("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
     add("--name", help="how results name the data, where it is not the published set")
     add("--split", type=Path, help="split.json of another run, to repeat its split")
     add("--method", nargs="+", metavar="METHOD", help=f"any of {', '.join(METHODS)}; default: what is asked for needs")
-    add(
-        "--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="of weights and augmentations, one run each"
-    )
+    add("--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="of weights and augmentations; a run each")
     add("--table", nargs="+", type=int, choices=(1, 2, 3), default=[], help="methods; diseases or views; ablations")
     add("--figure", nargs="+", type=int, choices=(1, 3, 4, 5), default=[], help="pasted, ROC, scores, Grad-CAM")
     add("--pretrained", type=Path, metavar="FILE", help="weights of the backbone, a baseline in --table 1")
@@ -77,12 +75,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--tensorboard", action="store_true", help="log to OUT/tensorboard")
     add("--checkpoint-every", type=int, metavar="N", help="updates; default: only at validations")
     add("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
-    add(
-        "--resume", action="store_true", help="go on with --out and its settings; what a study is to do can be added to"
-    )
+    add("--resume", action="store_true", help="go on with --out and its settings; what a study does can be added to")
     given = sys.argv[1:] if argv is None else list(argv)
     command = shlex.join(["python", "examples/reproduce_paper.py", *given])
-    parser.set_defaults(command=command, study=False)
+    parser.set_defaults(command=command, study=False, methods=[])
     arguments = parser.parse_args(given)
     if arguments.resume:
         begun = arguments.out and arguments.out / "config.json"
@@ -114,7 +110,8 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
     if unknown := [name for name in arguments.method if name not in METHODS]:
         parser.error(f"--method {unknown[0]}: choose from {', '.join(METHODS)}")
     needed = dict.fromkeys(name for each in asked for name in NEEDED[each])
-    arguments.methods = arguments.method or list(needed) or ([] if asked else ["anatpaste"])
+    wanted = arguments.method or list(needed) or ([] if asked else ["anatpaste"])
+    arguments.methods = listed([*arguments.methods, *wanted])  # those of a study that goes on come first
     arguments.study |= bool(asked) or len(arguments.methods) * len(arguments.seeds) > 1
     if arguments.dataset != "phantom" and arguments.root is None:
         parser.error(f"--dataset {arguments.dataset} needs --root DIR")
@@ -125,7 +122,9 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
         parser.error("--pretrained needs --table 1")
     if arguments.jobs < 1 or (arguments.jobs > 1 and torchrun):
         parser.error(f"--jobs {arguments.jobs}: at least 1, and not under torchrun")
-    arguments.per_disease |= arguments.dataset == "chexpert" and asked == ["table 2"]
+    if not arguments.study:
+        arguments.jobs = 1
+    arguments.per_disease |= arguments.dataset == "chexpert" and arguments.table == [2]
     arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "cpu")
     if torchrun and arguments.out is None:
         parser.error("torchrun needs --out, so that all processes have the same folder")
@@ -183,14 +182,14 @@ def begin_all(
     arguments: argparse.Namespace, plan: dict[Path, tuple[str, TrainConfig]], task: datasets.DetectionTask
 ) -> None:
     """Makes the folders, each with the options that --resume takes from there."""
-    options = {name: value for name, value in vars(arguments).items() if name not in ("out", "resume", "methods")}
+    options = {name: value for name, value in vars(arguments).items() if name not in ("out", "resume")}
     processes = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
     if arguments.study:
         begin_run(arguments.out, options, task)
         options |= {"table": [], "figure": [], "pretrained": None, "jobs": 1, "study": False}
     for folder, (method, config) in plan.items():
         if not (folder / "config.json").exists():
-            own = {"method": [method], "seeds": [str(config.seed)]}
+            own = {"method": [method], "methods": [method], "seeds": [str(config.seed)]}
             begin_run(folder, options | own | dataclasses.asdict(config) | processes, task)
 
 

@@ -171,3 +171,19 @@ def test_table_2_on_chexpert_alone_is_the_protocol_of_the_diseases(paper):
         "anatpaste-noblur",
     ]
     assert parse([*root]).methods == ["anatpaste"]
+    assert parse([*root, "--table", "2", "--figure", "3"]).per_disease
+
+
+def test_methods_are_added_to_those_that_a_study_has(paper, tmp_path):
+    parse = paper.module.parse_arguments
+    begun = vars(parse(["--table", "1", "--seeds", "0,1"])) | {"out": None}
+    (tmp_path / "config.json").write_text(json.dumps(begun))
+    again = parse(["--out", str(tmp_path), "--resume", "--method", "anatpaste-noseg", "--seeds", "2", "--figure", "4"])
+    assert again.methods == ["anatpaste", "cutpaste-scar", "anatpaste-noseg"]
+    assert (again.seeds, again.table, again.figure) == (["0", "1", "2"], [1], [4])
+    assert again.command.count("python examples/reproduce_paper.py") == 2
+
+
+def test_a_single_training_starts_no_other_process(paper):
+    assert paper.module.parse_arguments(["--jobs", "4"]).jobs == 1
+    assert paper.module.parse_arguments(["--jobs", "4", "--seeds", "0", "1"]).jobs == 4

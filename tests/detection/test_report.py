@@ -15,6 +15,7 @@ from anatpaste_aug.detection import (
     Interval,
     Progress,
     ResultRow,
+    Table,
     TrainConfig,
     environment,
     evaluate,
@@ -202,3 +203,32 @@ def test_report_without_the_optional_parts(tmp_path):
         write_page(tmp_path, figures={"roc": "missing.png"})
     with pytest.raises(ValueError, match="no results"):
         write_page(tmp_path, rows=[])
+
+
+def test_report_of_tables_and_methods(tmp_path):
+    table = Table(NASTY, (NASTY, "AUROC"), ((NASTY, "91.0"),), (NASTY,))
+    page = write_page(tmp_path, rows=[], tables=[table], methods={NASTY: "Pastes."}).read_text()
+    assert table.html() in page
+    assert "Pastes." in page
+    assert "<script" not in page
+    assert "<h2>Results</h2>" not in page
+    named = dataclasses.replace(ROWS[0], weights="AnatPaste, seed 0")
+    page = write_page(tmp_path, rows=[*ROWS, named], highlights=[named]).read_text()
+    assert re.findall(r"<span>(AUROC.*?)</span>", page) == ["AUROC, AnatPaste, seed 0"]
+    page = write_page(tmp_path, rows=[*ROWS, named]).read_text()
+    assert re.findall(r"<span>(AUROC.*?)</span>", page) == ["AUROC, best weights", "AUROC, last weights"]
+
+
+def test_gallery_of_an_augmentation_without_lungs_has_a_column_less(tmp_path):
+    images = torch.randint(0, 256, (2, 1, 40, 40), dtype=torch.uint8)
+    masks = images > 128
+    with_lungs = imread(gallery_figure(tmp_path / "a.png", images, masks, masks, images))
+    without = imread(gallery_figure(tmp_path / "b.png", images, None, masks, images))
+    assert without.shape[1] == pytest.approx(with_lungs.shape[1] * 3 / 4, abs=2)
+
+
+def test_long_names_stand_above_the_curves(tmp_path):
+    name = "AnatPaste without segmentation, ensemble of 5 seeds"
+    picture = imread(roc_figure(tmp_path / "a.png", {name: (LABELS, SCORES)}))
+    assert (picture[:8] == 1).all()  # nothing is cut off at the top or at the left
+    assert (picture[:, :3] == 1).all()

@@ -40,7 +40,7 @@ def fill_holes(mask: Tensor) -> tuple[Tensor, Tensor]:
     """
     # Between any two lines goes a third, their "and": in that taller image 8-connected means 4-connected in this one.
     batch, height, width = mask.shape
-    tall = torch.zeros(batch, 2 * height - 1, width, dtype=torch.bool, device=mask.device)
+    tall = torch.zeros(batch, max(2 * height - 1, 0), width, dtype=torch.bool, device=mask.device)
     tall[:, ::2] = ~mask
     tall[:, 1::2] = ~(mask[:, 1:] | mask[:, :-1])
     holes, settled = clear_border(tall)
@@ -87,5 +87,5 @@ def remove_large_components(mask: Tensor, max_size: float) -> tuple[Tensor, Tens
         >>> remove_large_components(mask, 1)[0].int().tolist()
         [[[1, 0, 0, 0, 0, 1]]]
     """
-    large, settled = remove_small_components(mask, math.floor(max_size) + 1)
+    large, settled = remove_small_components(mask, math.floor(max_size) + 1 if math.isfinite(max_size) else max_size)
     return mask & ~large & settled.view(-1, 1, 1), settled

@@ -128,17 +128,21 @@ def check_params(params: object, images: Tensor) -> None:
     """Parameters of an earlier call that fit these images (their sizes are looked at on the CPU only)."""
     if not isinstance(params, AnatPasteParams):
         raise TypeError(f"params must be the AnatPasteParams of an earlier result, got {type(params).__name__}")
-    _check_rows(params, images, params.center_y, params.center_x)
+    possible = (params.center_y >= 0) & (params.center_x >= 0) & (params.margin >= 0)
+    possible &= (params.sigma >= 0) & params.sigma.isfinite()
+    _check_rows(params, images, params.center_y, params.center_x, possible)
 
 
 def check_cutpaste_params(params: object, images: Tensor) -> None:
     """The same for CutPaste."""
     if not isinstance(params, CutPasteParams):
         raise TypeError(f"params must be the CutPasteParams of an earlier result, got {type(params).__name__}")
-    _check_rows(params, images, params.target_top, params.target_left)
+    _check_rows(params, images, params.target_top, params.target_left, params.angle.isfinite())
 
 
-def _check_rows(params: AnatPasteParams | CutPasteParams, images: Tensor, row: Tensor, column: Tensor) -> None:
+def _check_rows(
+    params: AnatPasteParams | CutPasteParams, images: Tensor, row: Tensor, column: Tensor, possible: Tensor
+) -> None:
     check_same_device("params", params.apply.device, images)
     batch, _, height, width = images.shape
     if len(params.apply) != batch:
@@ -148,6 +152,11 @@ def _check_rows(params: AnatPasteParams | CutPasteParams, images: Tensor, row: T
     fits = (params.source_top + params.height <= height) & (params.source_left + params.width <= width)
     if not bool((fits & (row < height) & (column < width)).all()):
         raise ValueError(f"params were drawn for larger images than {height}×{width}; replay them at their own size")
+    possible = possible & (params.source_top >= 0) & (params.source_left >= 0)
+    possible &= (params.height >= 1) & (params.width >= 1)
+    if not bool(possible.all()):
+        bad = (~possible).nonzero()[:10, 0].tolist()
+        raise ValueError(f"params {bad} hold a size below 1, or a negative or infinite number; draw them anew")
 
 
 def check_lung_mask(mask: object, images: Tensor, name: str = "lung_mask") -> Tensor:

@@ -180,6 +180,16 @@ def test_parameters_of_larger_images(name):
         check_params(plain_params(2, **{name: [0, 64]}), IMAGES)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"height": 0}, {"source_left": -1}, {"center_y": -1}, {"margin": -1}, {"sigma": -1.0}, {"sigma": float("nan")}],
+)
+def test_parameters_that_no_image_can_take(change):
+    params = plain_params(2, **{name: [5, value] for name, value in change.items()})
+    with raises(ValueError, "params [1] hold a size below 1, or a negative or infinite number"):
+        check_params(params, IMAGES)
+
+
 def test_parameters_on_another_device():
     params = plain_params(2)
     elsewhere = type(params)(*(field.to("meta") for field in params))

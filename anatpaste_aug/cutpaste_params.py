@@ -48,7 +48,7 @@ class CutPasteConfig:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.variant not in _SCARS:
+        if not isinstance(self.variant, str) or self.variant not in _SCARS:
             raise ValueError(
                 f"variant must be one of {', '.join(map(repr, _SCARS))}, got {self.variant!r}; 3-way classification "
                 "takes two transforms, one 'normal' and one 'scar': see OneClassPairs and one_class_batch"

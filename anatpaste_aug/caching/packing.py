@@ -56,7 +56,7 @@ def unpack_masks(packed: Tensor, size: tuple[int, int]) -> Tensor:
         bits = torch.from_numpy(np.unpackbits(packed.numpy(), axis=1).view(np.bool_))
     else:
         bits = _unpack(packed)
-    return bits[:, : height * width].reshape(-1, 1, height, width)
+    return bits[:, : height * width].reshape(len(packed), 1, height, width)
 
 
 def _pack(flat: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..functional.checks import check_masks
+
 
 def pack_masks(masks: Tensor) -> Tensor:
     """Pack masks to one bit a pixel.
@@ -20,6 +22,7 @@ def pack_masks(masks: Tensor) -> Tensor:
         >>> pack_masks(torch.tensor([[[[True, False, False], [False, False, True]]]]))
         tensor([[132]], dtype=torch.uint8)
     """
+    check_masks(masks, batch=False)
     flat = masks.flatten(1)
     if flat.device.type == "cpu":
         return torch.from_numpy(np.packbits(flat.numpy(), axis=1))

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from . import cpu
 from .blocks import in_blocks, label_blocks, link_blocks
+from .checks import check_masks
 
 
 def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, Tensor]:
@@ -24,6 +25,7 @@ def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, T
         >>> labels.unique().tolist(), settled.item()
         ([0, 9], True)
     """
+    check_masks(mask)
     if rounds is None and cpu.takes(mask):
         return cpu.label_components(mask), _all_true(mask)
     blocks, settled = label_blocks(link_blocks(mask, 1), rounds)
@@ -62,6 +64,7 @@ def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
         The boolean B×H×W mask and a boolean B: whether the labelling settled (always on the CPU). The mask of an image
         whose labelling did not settle is empty.
     """
+    check_masks(mask)
     if cpu.takes(mask):
         return cpu.keep_components(mask, True, 1.0), _all_true(mask)
     return clear_border_of_squares(mask, 0)
@@ -93,6 +96,7 @@ def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tens
     Returns:
         As [`clear_border`][anatpaste_aug.functional.clear_border].
     """
+    check_masks(mask)
     if cpu.takes(mask):
         return cpu.keep_components(mask, False, float(min_size)), _all_true(mask)
     labels, settled = label_blocks(link_blocks(mask, 1))

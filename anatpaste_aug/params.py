@@ -172,11 +172,19 @@ def sample_params(
     Returns:
         One row per image. Nothing waits for the device.
 
+    Raises:
+        ValueError: ``lung_mask`` or ``uniforms`` is of another dtype or shape.
+
     Example:
         >>> params = sample_params(AnatPasteConfig(), 4, 256, 256, lung_mask=None)
         >>> params.height.shape, bool(params.apply.all())
         (torch.Size([4]), True)
     """
+    shape = (batch, 1, height, width)
+    if lung_mask is not None and (lung_mask.dtype != torch.bool or lung_mask.shape != shape):
+        raise ValueError(f"lung_mask must be boolean of shape {shape}, got {lung_mask.dtype} {tuple(lung_mask.shape)}")
+    if uniforms is not None and uniforms.shape != (batch, DRAWS):
+        raise ValueError(f"uniforms must have shape {(batch, DRAWS)}, got {tuple(uniforms.shape)}; see draw_uniforms")
     scale = math.sqrt(height * width) / 256
     u = draw_uniforms(batch, device=device, generator=generator) if uniforms is None else uniforms
     area = _uniform(u[:, 1], config.area) * (height * width)

@@ -200,6 +200,17 @@ def test_without_a_lung_pixel_the_centre_is_uniform_and_says_so():
     assert_equally_often(params.center_x[empty], 64)
 
 
+@pytest.mark.parametrize("mask", [torch.ones(4, 1, 32, 32), torch.ones(4, 1, 32, 33) > 0, torch.ones(4, 32, 32) > 0])
+def test_lung_masks_of_another_kind_are_named(mask):
+    with pytest.raises(ValueError, match=r"lung_mask must be boolean of shape \(4, 1, 32, 32\), got torch\."):
+        drawn(4, 32, 32, mask)
+
+
+def test_random_numbers_of_another_batch_are_named():
+    with pytest.raises(ValueError, match=r"uniforms must have shape \(4, 19\), got \(3, 19\); see draw_uniforms"):
+        sample_params(AnatPasteConfig(), 4, 32, 32, lung_mask=None, uniforms=draw_uniforms(3))
+
+
 def test_images_without_lungs_can_be_left_alone():
     masks = torch.zeros(4, 1, 32, 32, dtype=torch.bool)
     masks[1, 0, 7, 9] = True

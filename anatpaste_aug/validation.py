@@ -97,7 +97,7 @@ def intensities_for(
 def _numbers(name: str, values: Iterable[float]) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = (math.nan,)
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError(f"{name} must be a sequence of finite numbers, got {values!r}")
@@ -110,14 +110,18 @@ def check_finite(images: Tensor) -> None:
         return
     if torch.compiler.is_compiling():
         return
-    _extremes(images)
+    extremes = _extremes(images)
+    low, high = float(extremes.min()), float(extremes.max())
+    most = torch.finfo(torch.promote_types(images.dtype, torch.float32)).max
+    if not high - low <= most:
+        raise ValueError(f"images span {low:g} to {high:g}, more than {most:g}; divide them by a constant")
 
 
 def _extremes(images: Tensor) -> Tensor:
-    """float32 2×C: the lowest and highest value of each channel, in one pass; they are finite, or that is the error."""
+    """float64 2×C: the lowest and highest value of each channel, in one pass; they are finite, or that is the error."""
     pairs = [torch.aminmax(channel) for channel in images.detach().unbind(1)]
-    # In float32 before they are stacked, which autocast of another half precision would refuse.
-    extremes = torch.stack([torch.stack([value.float() for value in pair]) for pair in pairs], 1)
+    # In float64, which holds them all, and before they are stacked, which autocast of another precision would refuse.
+    extremes = torch.stack([torch.stack([value.double() for value in pair]) for pair in pairs], 1)
     if not bool(extremes.isfinite().all()):
         bad = [i for i, image in enumerate(images) if not bool(torch.isfinite(image).all())]
         raise ValueError(f"images {bad[:10]} of the batch contain NaN or infinity; repair or drop them")

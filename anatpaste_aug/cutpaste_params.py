@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from .params import _check_number, _check_range, _index, _uniform
+from .params import LARGEST, _check_number, _check_range, _index, _uniform
 
 Variant = Literal["normal", "scar", "union"]
 
@@ -27,8 +27,8 @@ class CutPasteConfig:
         p: Probability that an image is augmented.
         area: Range of the rectangle's area, as a share of the image; uniform.
         aspect_ratio: Range of the rectangle's height / width; log-uniform, so that tall and wide ones are equally
-            likely: (0.3, 1) ∪ (1, 3.3) of the paper.
-        scar_width: Range of a scar's width before its rotation, in pixels; uniform, rounded after scaling.
+            likely: (0.3, 1) ∪ (1, 3.3) of the paper. From 1e-6 to 1e6.
+        scar_width: Range of a scar's width before its rotation, in pixels; uniform, rounded after scaling; at most 1e6.
         scar_length: Range of a scar's length before its rotation, in pixels; likewise.
         rotation: Range of a scar's angle in degrees, counter-clockwise; uniform. The length is upright at 0.
         jitter: Strength of the colour jitter, as torchvision's ``ColorJitter`` takes it for brightness and contrast,
@@ -48,7 +48,7 @@ class CutPasteConfig:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.variant not in _SCARS:
+        if not isinstance(self.variant, str) or self.variant not in _SCARS:
             raise ValueError(
                 f"variant must be one of {', '.join(map(repr, _SCARS))}, got {self.variant!r}; 3-way classification "
                 "takes two transforms, one 'normal' and one 'scar': see OneClassPairs and one_class_batch"
@@ -56,9 +56,9 @@ class CutPasteConfig:
         _check_number("p", self.p, 0, 1)
         _check_number("jitter", self.jitter, 0, 0.5)
         _check_range("area", self.area, 0, 1, open_low=True)
-        _check_range("aspect_ratio", self.aspect_ratio, 0, math.inf, open_low=True)
-        _check_range("scar_width", self.scar_width, 0, math.inf, open_low=True)
-        _check_range("scar_length", self.scar_length, 0, math.inf, open_low=True)
+        _check_range("aspect_ratio", self.aspect_ratio, 1 / LARGEST, LARGEST)
+        _check_range("scar_width", self.scar_width, 0, LARGEST, open_low=True)
+        _check_range("scar_length", self.scar_length, 0, LARGEST, open_low=True)
         _check_range("rotation", self.rotation, -180, 180)
 
 

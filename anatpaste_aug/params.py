@@ -11,6 +11,9 @@ from torch import Tensor
 DRAWS = 19
 """Uniform numbers per image, whatever the settings: the stream of a seed depends on the batch size alone."""
 
+LARGEST = 1e6
+"""Of lengths and ratios: beyond every image, and far from where float32 and whole numbers end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnatPasteConfig:
@@ -21,12 +24,12 @@ class AnatPasteConfig:
     Attributes:
         p: Probability that an image is augmented.
         area: Range of the patch's area, as a share of the image; uniform.
-        aspect_ratio: Range of the patch's height / width; log-uniform.
+        aspect_ratio: Range of the patch's height / width, from 1e-6 to 1e6; log-uniform.
         jitter: Strength of the patch's colour jitter, as torchvision's ``ColorJitter`` takes it for brightness and
             contrast, and for saturation and hue where there are three channels.
-        margin: Distance of the soft shape from the patch's edges, in pixels (rounded after scaling).
+        margin: Distance of the soft shape from the patch's edges, in pixels (rounded after scaling); at most 1e6.
         opacity: Range of the soft shape's value; uniform.
-        sigma: Range of the Gaussian blur's sigma, in pixels; uniform.
+        sigma: Range of the Gaussian blur's sigma, in pixels; uniform, at most 1e6.
         blur: False leaves the shape hard (the ablation "without blur": sigma = 0).
 
     Raises:
@@ -45,24 +48,31 @@ class AnatPasteConfig:
     def __post_init__(self) -> None:
         _check_number("p", self.p, 0, 1)
         _check_number("jitter", self.jitter, 0, 0.5)
-        _check_number("margin", self.margin, 0, math.inf)
+        _check_number("margin", self.margin, 0, LARGEST)
         _check_range("area", self.area, 0, 1, open_low=True)
-        _check_range("aspect_ratio", self.aspect_ratio, 0, math.inf, open_low=True)
+        _check_range("aspect_ratio", self.aspect_ratio, 1 / LARGEST, LARGEST)
         _check_range("opacity", self.opacity, 0, 1, open_low=True)
-        _check_range("sigma", self.sigma, 0, math.inf)
+        _check_range("sigma", self.sigma, 0, LARGEST)
+
+
+def as_number(value: object) -> float:
+    """The number as a float; NaN for what is none, and infinity for whole numbers that no float reaches."""
+    try:
+        return float(value) if isinstance(value, Real) else math.nan
+    except OverflowError:
+        return math.inf
 
 
 def _check_number(name: str, value: object, lowest: float, highest: float) -> None:
-    number = float(value) if isinstance(value, Real) else math.nan
-    if not (lowest <= number <= highest and math.isfinite(number)):
+    if not lowest <= as_number(value) <= highest:
         raise ValueError(f"{name} must be a number in [{lowest:g}, {highest:g}], got {value!r}")
 
 
 def _check_range(name: str, value: object, lowest: float, highest: float, *, open_low: bool = False) -> None:
     pair = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
-    low, high = (float(v) if isinstance(v, Real) else math.nan for v in pair)
+    low, high = map(as_number, pair)
     above = lowest < low if open_low else lowest <= low
-    if not (above and low <= high <= highest and math.isfinite(high)):
+    if not (above and low <= high <= highest):
         within = f"{'(' if open_low else '['}{lowest:g}, {highest:g}]"
         raise ValueError(f"{name} must be (low, high) with low <= high in {within}, got {value!r}")
 
@@ -162,11 +172,19 @@ def sample_params(
     Returns:
         One row per image. Nothing waits for the device.
 
+    Raises:
+        ValueError: ``lung_mask`` or ``uniforms`` is of another dtype or shape.
+
     Example:
         >>> params = sample_params(AnatPasteConfig(), 4, 256, 256, lung_mask=None)
         >>> params.height.shape, bool(params.apply.all())
         (torch.Size([4]), True)
     """
+    shape = (batch, 1, height, width)
+    if lung_mask is not None and (lung_mask.dtype != torch.bool or lung_mask.shape != shape):
+        raise ValueError(f"lung_mask must be boolean of shape {shape}, got {lung_mask.dtype} {tuple(lung_mask.shape)}")
+    if uniforms is not None and uniforms.shape != (batch, DRAWS):
+        raise ValueError(f"uniforms must have shape {(batch, DRAWS)}, got {tuple(uniforms.shape)}; see draw_uniforms")
     scale = math.sqrt(height * width) / 256
     u = draw_uniforms(batch, device=device, generator=generator) if uniforms is None else uniforms
     area = _uniform(u[:, 1], config.area) * (height * width)

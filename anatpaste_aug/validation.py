@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from .cutpaste_params import CutPasteParams
 from .functional import Intensities
-from .params import DRAWS, AnatPasteParams
+from .params import DRAWS, AnatPasteParams, as_number
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SMALLEST = 32
@@ -97,7 +97,7 @@ def intensities_for(
 def _numbers(name: str, values: Iterable[float]) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = (math.nan,)
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError(f"{name} must be a sequence of finite numbers, got {values!r}")
@@ -110,14 +110,18 @@ def check_finite(images: Tensor) -> None:
         return
     if torch.compiler.is_compiling():
         return
-    _extremes(images)
+    extremes = _extremes(images)
+    low, high = float(extremes.min()), float(extremes.max())
+    most = torch.finfo(torch.promote_types(images.dtype, torch.float32)).max
+    if not high - low <= most:
+        raise ValueError(f"images span {low:g} to {high:g}, more than {most:g}; divide them by a constant")
 
 
 def _extremes(images: Tensor) -> Tensor:
-    """float32 2×C: the lowest and highest value of each channel, in one pass; they are finite, or that is the error."""
+    """float64 2×C: the lowest and highest value of each channel, in one pass; they are finite, or that is the error."""
     pairs = [torch.aminmax(channel) for channel in images.detach().unbind(1)]
-    # In float32 before they are stacked, which autocast of another half precision would refuse.
-    extremes = torch.stack([torch.stack([value.float() for value in pair]) for pair in pairs], 1)
+    # In float64, which holds them all, and before they are stacked, which autocast of another precision would refuse.
+    extremes = torch.stack([torch.stack([value.double() for value in pair]) for pair in pairs], 1)
     if not bool(extremes.isfinite().all()):
         bad = [i for i, image in enumerate(images) if not bool(torch.isfinite(image).all())]
         raise ValueError(f"images {bad[:10]} of the batch contain NaN or infinity; repair or drop them")
@@ -128,17 +132,21 @@ def check_params(params: object, images: Tensor) -> None:
     """Parameters of an earlier call that fit these images (their sizes are looked at on the CPU only)."""
     if not isinstance(params, AnatPasteParams):
         raise TypeError(f"params must be the AnatPasteParams of an earlier result, got {type(params).__name__}")
-    _check_rows(params, images, params.center_y, params.center_x)
+    possible = (params.center_y >= 0) & (params.center_x >= 0) & (params.margin >= 0)
+    possible &= (params.sigma >= 0) & params.sigma.isfinite()
+    _check_rows(params, images, params.center_y, params.center_x, possible)
 
 
 def check_cutpaste_params(params: object, images: Tensor) -> None:
     """The same for CutPaste."""
     if not isinstance(params, CutPasteParams):
         raise TypeError(f"params must be the CutPasteParams of an earlier result, got {type(params).__name__}")
-    _check_rows(params, images, params.target_top, params.target_left)
+    _check_rows(params, images, params.target_top, params.target_left, params.angle.isfinite())
 
 
-def _check_rows(params: AnatPasteParams | CutPasteParams, images: Tensor, row: Tensor, column: Tensor) -> None:
+def _check_rows(
+    params: AnatPasteParams | CutPasteParams, images: Tensor, row: Tensor, column: Tensor, possible: Tensor
+) -> None:
     check_same_device("params", params.apply.device, images)
     batch, _, height, width = images.shape
     if len(params.apply) != batch:
@@ -148,6 +156,11 @@ def _check_rows(params: AnatPasteParams | CutPasteParams, images: Tensor, row: T
     fits = (params.source_top + params.height <= height) & (params.source_left + params.width <= width)
     if not bool((fits & (row < height) & (column < width)).all()):
         raise ValueError(f"params were drawn for larger images than {height}×{width}; replay them at their own size")
+    possible = possible & (params.source_top >= 0) & (params.source_left >= 0)
+    possible &= (params.height >= 1) & (params.width >= 1)
+    if not bool(possible.all()):
+        bad = (~possible).nonzero()[:10, 0].tolist()
+        raise ValueError(f"params {bad} hold a size below 1, or a negative or infinite number; draw them anew")
 
 
 def check_lung_mask(mask: object, images: Tensor, name: str = "lung_mask") -> Tensor:
@@ -209,7 +222,7 @@ def check_number(
     name: str, value: object, lowest: float = -math.inf, highest: float = math.inf, *, or_: str | None = None
 ) -> float:
     """A finite number in [lowest, highest]; ``or_`` names what else the setting takes."""
-    number = float(value) if isinstance(value, Real) else math.nan
+    number = as_number(value)
     if not (lowest <= number <= highest and math.isfinite(number)):
         limits = {
             (False, False): "a finite number",

@@ -204,6 +204,17 @@ def test_without_a_lung_pixel_the_centre_is_uniform_and_says_so():
     assert_equally_often(params.center_x[empty], 64)
 
 
+@pytest.mark.parametrize("mask", [torch.ones(4, 1, 32, 32), torch.ones(4, 1, 32, 33) > 0, torch.ones(4, 32, 32) > 0])
+def test_lung_masks_of_another_kind_are_named(mask):
+    with pytest.raises(ValueError, match=r"lung_mask must be boolean of shape \(4, 1, 32, 32\), got torch\."):
+        drawn(4, 32, 32, mask)
+
+
+def test_random_numbers_of_another_batch_are_named():
+    with pytest.raises(ValueError, match=r"uniforms must have shape \(4, 19\), got \(3, 19\); see draw_uniforms"):
+        sample_params(AnatPasteConfig(), 4, 32, 32, lung_mask=None, uniforms=draw_uniforms(3))
+
+
 def test_images_without_lungs_can_be_left_alone():
     masks = torch.zeros(4, 1, 32, 32, dtype=torch.bool)
     masks[1, 0, 7, 9] = True
@@ -325,8 +336,10 @@ def test_the_ends_of_the_unit_interval_give_values_in_range(u, monkeypatch):
         ("p", None, "a number"),
         ("p", (0.1, 0.2), "a number"),
         ("jitter", 0.6, r"in \[0, 0.5\]"),
-        ("margin", -1, r"in \[0, inf\]"),
-        ("margin", math.inf, r"in \[0, inf\]"),
+        ("margin", -1, r"in \[0, 1e\+06\]"),
+        ("margin", math.inf, r"in \[0, 1e\+06\]"),
+        ("margin", 1e300, r"in \[0, 1e\+06\]"),
+        ("margin", 10**400, r"in \[0, 1e\+06\]"),
         ("area", (0.2, 0.1), "low <= high"),
         ("area", (0, 0.1), r"in \(0, 1\]"),
         ("area", (0.1, 1.1), r"in \(0, 1\]"),
@@ -335,12 +348,14 @@ def test_the_ends_of_the_unit_interval_give_values_in_range(u, monkeypatch):
         ("area", ("0.1", "0.2"), r"\(low, high\)"),
         ("area", "ab", r"\(low, high\)"),
         ("area", (math.nan, 0.1), r"in \(0, 1\]"),
-        ("aspect_ratio", (0, 1), r"in \(0, inf\]"),
-        ("aspect_ratio", (1, math.inf), r"in \(0, inf\]"),
+        ("aspect_ratio", (0, 1), r"in \[1e-06, 1e\+06\]"),
+        ("aspect_ratio", (1e-300, 1), r"in \[1e-06, 1e\+06\]"),
+        ("aspect_ratio", (1, math.inf), r"in \[1e-06, 1e\+06\]"),
         ("opacity", (0.0, 1.0), r"in \(0, 1\]"),
         ("opacity", (0.5, 1.1), r"in \(0, 1\]"),
-        ("sigma", (-1, 2), r"in \[0, inf\]"),
-        ("sigma", (1, math.nan), r"in \[0, inf\]"),
+        ("sigma", (-1, 2), r"in \[0, 1e\+06\]"),
+        ("sigma", (0, 1e39), r"in \[0, 1e\+06\]"),
+        ("sigma", (1, math.nan), r"in \[0, 1e\+06\]"),
     ],
 )
 def test_an_impossible_setting_is_named_with_what_is_allowed(name, value, allowed):

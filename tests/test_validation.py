@@ -108,6 +108,16 @@ def test_values_that_are_not_finite(check, value):
         check(images)
 
 
+@pytest.mark.parametrize(("value", "dtype"), [(3e38, torch.float32), (1e308, torch.float64)])
+def test_a_range_that_no_number_holds_is_named(value, dtype):
+    images = torch.zeros(2, 3, 64, 48, dtype=dtype)
+    images[1, 2, 3, 4] = value
+    check_finite(images)
+    images[0, 1, 2, 3] = -value
+    with raises(ValueError, f"images span -{value:g} to {value:g}, more than"):
+        check_finite(images)
+
+
 @pytest.mark.filterwarnings("error")
 def test_images_that_need_a_gradient_are_checked_without_a_warning():
     check_range(IMAGES.clone().requires_grad_(), UNIT)
@@ -180,6 +190,16 @@ def test_parameters_of_larger_images(name):
         check_params(plain_params(2, **{name: [0, 64]}), IMAGES)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"height": 0}, {"source_left": -1}, {"center_y": -1}, {"margin": -1}, {"sigma": -1.0}, {"sigma": float("nan")}],
+)
+def test_parameters_that_no_image_can_take(change):
+    params = plain_params(2, **{name: [5, value] for name, value in change.items()})
+    with raises(ValueError, "params [1] hold a size below 1, or a negative or infinite number"):
+        check_params(params, IMAGES)
+
+
 def test_parameters_on_another_device():
     params = plain_params(2)
     elsewhere = type(params)(*(field.to("meta") for field in params))
@@ -228,7 +248,7 @@ def test_choices_and_random_numbers_that_fit():
 # intensities
 
 
-@pytest.mark.parametrize("value", [5, "black", (0, float("inf")), (float("nan"), 1)])
+@pytest.mark.parametrize("value", [5, "black", (0, float("inf")), (float("nan"), 1), (0, 10**400)])
 def test_a_value_range_that_is_no_pair_of_numbers(value):
     with raises(ValueError, "value_range must be a sequence of finite numbers", f"got {value!r}"):
         check_intensities(value, None, None)

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..functional.checks import check_masks
+
 
 def pack_masks(masks: Tensor) -> Tensor:
     """Pack masks to one bit a pixel.
@@ -20,6 +22,7 @@ def pack_masks(masks: Tensor) -> Tensor:
         >>> pack_masks(torch.tensor([[[[True, False, False], [False, False, True]]]]))
         tensor([[132]], dtype=torch.uint8)
     """
+    check_masks(masks, batch=False)
     flat = masks.flatten(1)
     if flat.device.type == "cpu":
         return torch.from_numpy(np.packbits(flat.numpy(), axis=1))
@@ -56,7 +59,7 @@ def unpack_masks(packed: Tensor, size: tuple[int, int]) -> Tensor:
         bits = torch.from_numpy(np.unpackbits(packed.numpy(), axis=1).view(np.bool_))
     else:
         bits = _unpack(packed)
-    return bits[:, : height * width].reshape(-1, 1, height, width)
+    return bits[:, : height * width].reshape(len(packed), 1, height, width)
 
 
 def _pack(flat: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap, norm, rankdata
 
 from anatpaste_aug.detection.metrics import auroc, check_scored
+from anatpaste_aug.validation import check_count
 
 # Scores that are resampled at once: 32 MiB in float64.
 _BATCH_ELEMENTS = 2**22
@@ -173,8 +174,7 @@ def _bootstrap(
     seed: int,
 ) -> tuple[float, float]:
     _check_level(level)
-    if resamples < 100:
-        raise ValueError(f"resamples must be at least 100, got {resamples}")
+    check_count("resamples", resamples, 100)
     normal, abnormal = (np.flatnonzero(_two_each(truth) == label) for label in (0, 1))
 
     def resampled(one: NDArray[np.int64], other: NDArray[np.int64], axis: int) -> NDArray[np.float64]:

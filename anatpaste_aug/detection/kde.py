@@ -7,6 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from anatpaste_aug.params import as_number
+
+LARGEST = 1e70
+"""Of features and bandwidths: up to here the squares of their ratios are numbers of float64."""
+
 # Elements of one block of the query-by-training distance matrix; 32 MiB in float64.
 _BLOCK_ELEMENTS = 2**22
 
@@ -26,12 +31,12 @@ class GaussianKDE:
           at least float32.
 
     Args:
-        features: N×D floating tensor of finite values, N and D at least 1. It is copied.
-        bandwidth: standard deviation of the kernel, positive.
+        features: N×D floating tensor of finite values, within ±1e70, N and D at least 1. It is copied.
+        bandwidth: standard deviation of the kernel, positive, from 1e-70 to 1e70.
 
     Raises:
         TypeError: ``features`` is not a floating tensor.
-        ValueError: empty, not two-dimensional, not finite, or ``bandwidth`` is not positive and finite.
+        ValueError: empty, not two-dimensional, not finite, or ``features`` or ``bandwidth`` out of range.
 
     Example:
         >>> kde = GaussianKDE(torch.tensor([[0.0], [2.0]]), bandwidth=1.0)
@@ -40,8 +45,8 @@ class GaussianKDE:
     """
 
     def __init__(self, features: Tensor, bandwidth: float = 1.0) -> None:
-        if not (math.isfinite(bandwidth) and bandwidth > 0):
-            raise ValueError(f"bandwidth must be a positive number, got {bandwidth}")
+        if not 1 / LARGEST <= as_number(bandwidth) <= LARGEST:
+            raise ValueError(f"bandwidth must be a positive number, from 1e-70 to 1e70, got {bandwidth}")
         _check(features, "training features")
         self.bandwidth = float(bandwidth)
         self._work = torch.float32 if features.device.type == "mps" else torch.float64
@@ -114,3 +119,5 @@ def _check(features: Tensor, name: str, allow_empty: bool = False) -> None:
     if not bool(torch.isfinite(features).all()):
         bad = int((~torch.isfinite(features)).any(dim=1).sum())
         raise ValueError(f"{name} contain NaN or infinity in {bad} of {features.shape[0]} rows")
+    if features.numel() and not float(features.detach().abs().max()) <= LARGEST:
+        raise ValueError(f"{name} must lie within ±1e70, got {float(features.detach().abs().max()):g}; scale them")

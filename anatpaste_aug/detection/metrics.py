@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, confusion_matrix_at_thresholds, f1_score, roc_auc_score
 from torch import Tensor
@@ -127,17 +128,28 @@ class ScoreScaler:
         values = check_scores(scores)
         if self.low == self.high:
             return (values > self.high).astype(np.float64)
-        return np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0)
+        # The distance of two finite numbers may be infinite; that of their halves is not.
+        part = 1.0 if math.isfinite(self.high - self.low) else 0.5
+        low, high = part * self.low, part * self.high
+        with np.errstate(over="ignore"):  # scores far outside are clipped
+            return np.clip((part * values - low) / (high - low), 0.0, 1.0)
 
 
 def to_numpy(values: Any) -> NDArray[Any]:
     """A tensor of any device, an array or a sequence as an array."""
-    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    return np.asarray(values.float() if values.dtype == torch.bfloat16 else values)  # which NumPy does not have
 
 
 def check_scores(scores: Any) -> NDArray[np.float64]:
     """Scores as a non-empty float64 vector of finite values, else ValueError."""
-    values = to_numpy(scores).astype(np.float64)
+    try:
+        given = to_numpy(scores)
+        values = given.astype(np.float64, casting="unsafe" if given.dtype == object else "same_kind")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"scores must be a non-empty vector of numbers, got {scores!r:.60}") from error
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"scores must be a non-empty vector, got shape {values.shape}")
     if not np.isfinite(values).all():
@@ -151,8 +163,9 @@ def check_scored(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[n
     truth = to_numpy(labels)
     if truth.shape != values.shape:
         raise ValueError(f"one label per score is needed, got shapes {truth.shape} and {values.shape}")
-    if not np.isin(truth, (0, 1)).all():
-        raise ValueError(f"labels must be 0 (normal) or 1 (abnormal), got {np.unique(truth)[:5]}")
+    if truth.dtype.kind not in "biufO" or not np.isin(truth, (0, 1)).all():
+        others = [label for label in truth.tolist() if label not in (0, 1)]
+        raise ValueError(f"labels must be 0 (normal) or 1 (abnormal), got {others[:5]}")
     truth = truth.astype(np.int64)
     if truth.min() == truth.max():
         kind = "abnormal" if truth[0] else "normal"

@@ -144,6 +144,6 @@ def has_settled(labels: Tensor, linked: Tensor) -> Tensor:
 
 def _smallest_linked(labels: Tensor, linked: Tensor) -> Tensor:
     """The smallest label of each block and those that it is linked with."""
-    height, width = linked.shape[-2:]
-    around = pad(labels.view(-1, height, width), (1, 1, 1, 1)).unfold(1, height, 1).unfold(2, width, 1)
+    batch, _, _, height, width = linked.shape
+    around = pad(labels.view(batch, height, width), (1, 1, 1, 1)).unfold(1, height, 1).unfold(2, width, 1)
     return torch.where(linked, around, height * width).amin((1, 2)).flatten(1)

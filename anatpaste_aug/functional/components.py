@@ -5,6 +5,7 @@ from torch import Tensor
 
 from . import cpu
 from .blocks import in_blocks, label_blocks, link_blocks
+from .checks import check_masks
 
 
 def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, Tensor]:
@@ -24,6 +25,7 @@ def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, T
         >>> labels.unique().tolist(), settled.item()
         ([0, 9], True)
     """
+    check_masks(mask)
     if rounds is None and cpu.takes(mask):
         return cpu.label_components(mask), _all_true(mask)
     blocks, settled = label_blocks(link_blocks(mask, 1), rounds)
@@ -62,6 +64,7 @@ def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
         The boolean B×H×W mask and a boolean B: whether the labelling settled (always on the CPU). The mask of an image
         whose labelling did not settle is empty.
     """
+    check_masks(mask)
     if cpu.takes(mask):
         return cpu.keep_components(mask, True, 1.0), _all_true(mask)
     return clear_border_of_squares(mask, 0)
@@ -93,11 +96,13 @@ def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tens
     Returns:
         As [`clear_border`][anatpaste_aug.functional.clear_border].
     """
+    check_masks(mask)
     if cpu.takes(mask):
         return cpu.keep_components(mask, False, float(min_size)), _all_true(mask)
     labels, settled = label_blocks(link_blocks(mask, 1))
     area = sum_per_label(labels, pixels_per_block(mask))
-    keep = (area.gather(1, labels) >= min_size) & settled.unsqueeze(1)
+    # In float64, which holds every limit: an int32 would wrap around, and float32 would round it to a whole number.
+    keep = (area.gather(1, labels).double() >= float(min_size)) & settled.unsqueeze(1)
     return mask & on_pixels(keep, mask, 2), settled
 
 
@@ -109,7 +114,7 @@ def remove_small_squares(points: Tensor, mask: Tensor, min_size: float) -> tuple
     of_quads = torch.where(quads, on_pixels(labels, quads, 3), labels.shape[1])
     of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1)
     area = torch.zeros_like(labels).scatter_add_(1, of_quads, pixels_per_block(mask))
-    keep = (area.gather(1, of_quads) >= min_size) & settled.unsqueeze(1)
+    keep = (area.gather(1, of_quads).double() >= min_size) & settled.unsqueeze(1)
     return mask & on_pixels(keep, mask, 2), settled
 
 

@@ -92,6 +92,8 @@ def _one_by_one(images: Tensor, params: CutPasteParams, intensities: Intensities
         top, left, high, wide = boxes[index]
         # All of the bounding box, unless it is larger than the image.
         rows, columns = slice(max(top, 0), min(top + high, height)), slice(max(left, 0), min(left + wide, width))
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            continue  # wholly beyond an edge
         place = (index, slice(None), rows, columns)
         if angles[index] == 0:
             out[place] = patch[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]

@@ -4,6 +4,8 @@ import math
 
 from torch import Tensor
 
+from .checks import check_masks
+
 
 def dilate_disk(mask: Tensor, radius: float) -> Tensor:
     """Binary dilation with the disc x² + y² ≤ radius²; outside the image counts as False.
@@ -24,7 +26,11 @@ def dilate_disk(mask: Tensor, radius: float) -> Tensor:
         >>> dilate_disk(mask, 2).sum(1).tolist()
         [1, 3, 5, 3, 1]
     """
+    check_masks(mask, batch=False)
+    if not radius >= 0:
+        raise ValueError(f"radius must be at least 0, got {radius}")
     height, width = mask.shape[-2:]
+    radius = min(radius, math.hypot(height, width))  # the disc that reaches from corner to corner
     out, run, reach = mask.clone(), mask.clone(), 0
     # A disc is a stack of horizontal runs: the run grows from the disc's ends to its middle, and shifts up and down.
     for shift in range(min(math.floor(radius), height - 1), -1, -1):
@@ -40,6 +46,7 @@ def dilate_disk(mask: Tensor, radius: float) -> Tensor:
 
 def erode_disk(mask: Tensor, radius: float) -> Tensor:
     """Binary erosion with the disc of `dilate_disk`; outside the image is ignored (``skimage.morphology.erosion``)."""
+    check_masks(mask, batch=False)
     return ~dilate_disk(~mask, radius)
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .checks import check_channels
+
 GRAY_LEVELS = 2**14
 """Number of grey levels CLAHE works on, as ``skimage.exposure`` defines it."""
 
@@ -66,6 +68,7 @@ def to_gray(images: Tensor) -> Tensor:
         >>> to_gray(torch.full((1, 3, 32, 32), 7, dtype=torch.uint8)).unique().tolist()
         [7]
     """
+    check_channels(images)
     if images.dtype != torch.uint8:
         images = at_least_float32(images)
     if images.shape[1] == 1:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .checks import check_masks
+
 
 def dilate(mask: Tensor) -> Tensor:
     """Binary dilation with a 3×3 square; outside the image counts as False (``skimage.morphology.dilation``).
@@ -44,9 +46,11 @@ def _spread(mask: Tensor, axis: int, join: Callable[[Tensor, Tensor], Tensor]) -
     # Bytes that are joined with shifted views: a pooling layer would need floats, and a hundred times as long on a CPU.
     # As integers, and without a view back where inductor compiles: for slices and views of booleans it generates C++
     # (torch 2.14) that no compiler takes.
-    size = mask.shape[axis]
+    check_masks(mask, batch=False)
+    last = max(mask.shape[axis] - 1, 0)
+    first = min(mask.shape[axis], 1)
     given = mask.view(torch.uint8)
     out = given.clone()
-    join(out.narrow(axis, 0, size - 1), given.narrow(axis, 1, size - 1))
-    join(out.narrow(axis, 1, size - 1), given.narrow(axis, 0, size - 1))
+    join(out.narrow(axis, 0, last), given.narrow(axis, first, last))
+    join(out.narrow(axis, first, last), given.narrow(axis, 0, last))
     return out > 0 if torch.compiler.is_compiling() else out.view(torch.bool)

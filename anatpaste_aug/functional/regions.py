@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .blocks import label_blocks, link_blocks
+from .checks import check_masks
 from .components import (
     clear_border,
     first_pixels,
@@ -39,8 +40,9 @@ def fill_holes(mask: Tensor) -> tuple[Tensor, Tensor]:
         True
     """
     # Between any two lines goes a third, their "and": in that taller image 8-connected means 4-connected in this one.
+    check_masks(mask)
     batch, height, width = mask.shape
-    tall = torch.zeros(batch, 2 * height - 1, width, dtype=torch.bool, device=mask.device)
+    tall = torch.zeros(batch, max(2 * height - 1, 0), width, dtype=torch.bool, device=mask.device)
     tall[:, ::2] = ~mask
     tall[:, 1::2] = ~(mask[:, 1:] | mask[:, :-1])
     holes, settled = clear_border(tall)
@@ -62,6 +64,9 @@ def keep_largest(mask: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
         >>> keep_largest(mask)[0].int().tolist()
         [[[0, 0, 1, 1, 0, 0]]]
     """
+    check_masks(mask)
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
     labels, settled = label_blocks(link_blocks(mask, 1))
     pixels, blocks = mask.shape[1] * mask.shape[2], labels.shape[1]
     area = sum_per_label(labels, pixels_per_block(mask)).long()
@@ -87,5 +92,5 @@ def remove_large_components(mask: Tensor, max_size: float) -> tuple[Tensor, Tens
         >>> remove_large_components(mask, 1)[0].int().tolist()
         [[[1, 0, 0, 0, 0, 1]]]
     """
-    large, settled = remove_small_components(mask, math.floor(max_size) + 1)
+    large, settled = remove_small_components(mask, math.floor(max_size) + 1 if math.isfinite(max_size) else max_size)
     return mask & ~large & settled.view(-1, 1, 1), settled

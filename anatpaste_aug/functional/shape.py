@@ -76,7 +76,8 @@ def _midpoint(distance: Tensor) -> Tensor:
 
 def blur_radius(sigma: Tensor, longest: int) -> Tensor:
     """Distance at which the Gaussian is cut off: 4 sigma as in ``scipy.ndimage``, and never beyond the image."""
-    return (4.0 * sigma + 0.5).long().clamp_max(longest - 1)
+    # Before it is a whole number, because those of 64 bits do not reach as far as float32.
+    return (4.0 * sigma + 0.5).clamp_max(longest - 1).long()
 
 
 def half_gaussian(sigma: Tensor, longest: int) -> Tensor:

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from ..functional import segment_lung_field, segment_lungs
+from ..params import as_number
 from .base import SegmenterModule
 
 
@@ -29,8 +30,8 @@ class LungSegmenter(SegmenterModule):
 
     def __init__(self, *, min_size: float = 400.0) -> None:
         super().__init__()
-        if not min_size >= 0:
-            raise ValueError(f"min_size must be at least 0, got {min_size}")
+        if not as_number(min_size) >= 0:
+            raise ValueError(f"min_size must be at least 0, got {min_size!r}")
         self.min_size = min_size
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:

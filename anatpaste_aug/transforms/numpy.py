@@ -87,15 +87,16 @@ def to_batch(image: object) -> Tensor:
             f"the image must have shape (H, W), (H, W, C) or (N, H, W, C) with 1 or 3 channels, got {image.shape}; "
             f"{remedy}"
         )
-    if image.dtype != np.uint8 and image.dtype.kind != "f":
+    if image.dtype != np.uint8 and not (image.dtype.kind == "f" and image.dtype.itemsize <= 8):
         raise TypeError(
-            f"the image must be uint8 or floating point, got {image.dtype}; "
+            f"the image must be uint8 or floating point of at most 64 bits, got {image.dtype}; "
             "scale other integers to float32 in [0, 1] by their own maximum"
         )
     image = image[..., None] if image.ndim == 2 else image
     image = image[None] if image.ndim == 3 else image
-    # PyTorch takes neither negative strides nor read-only memory; what it gets is not written to.
-    return torch.from_numpy(np.require(np.moveaxis(image, -1, 1), requirements=["C", "W"]))
+    # PyTorch takes no negative strides, read-only memory or foreign byte order; what it gets is not written to.
+    native = image.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(np.moveaxis(image, -1, 1), native, requirements=["C", "W"]))
 
 
 def to_batch_mask(mask: object, image: Image) -> Tensor:
@@ -112,5 +113,5 @@ def to_batch_mask(mask: object, image: Image) -> Tensor:
 
 def to_array(images: Tensor, like: Image) -> Image:
     """The array that `to_batch` turned into a batch, from such a batch."""
-    array: Image = np.ascontiguousarray(np.moveaxis(images.numpy(), 1, -1)).reshape(like.shape)
+    array: Image = np.ascontiguousarray(np.moveaxis(images.numpy(), 1, -1), like.dtype).reshape(like.shape)
     return array

@@ -161,7 +161,7 @@ def test_seed_and_portions(monkeypatch):
         ([0, 0, 0, 0], {}, "both classes"),
         ([0, 1, 1, 1], {}, "two images of each class"),
         ([0, 0, 1, 1], {"level": 1.0}, "level must be between 0 and 1, got 1.0"),
-        ([0, 0, 1, 1], {"resamples": 10}, "resamples must be at least 100, got 10"),
+        ([0, 0, 1, 1], {"resamples": 10}, "resamples must be a whole number of at least 100, got 10"),
     ],
 )
 def test_impossible_inputs(labels, options, message):

@@ -90,12 +90,26 @@ def test_scaler():
         ([0, 2], [1.0, 2.0], "labels must be 0"),
         ([], [], "non-empty"),
         ([[0], [1]], [[1.0], [2.0]], "vector"),
+        ([0, 1], ["low", "high"], r"vector of numbers, got \['low', 'high'\]"),
+        ([0, 1], [1j, 2j], "vector of numbers"),
+        (["no", "yes"], [1.0, 2.0], r"labels must be 0 .* got \['no', 'yes'\]"),
     ],
 )
 def test_impossible_inputs(labels, scores, message):
     for call in (auroc, best_f1_threshold, lambda truth, values: evaluate(truth, values, 0.5)):
         with pytest.raises(ValueError, match=message):
             call(labels, scores)
+
+
+def test_scores_of_half_precision_are_scores():
+    scores = torch.tensor([0.1, 0.2, 0.3], dtype=torch.bfloat16)
+    assert auroc(torch.tensor([0, 0, 1]), scores) == 1
+
+
+def test_scores_from_one_end_of_floating_point_to_the_other_are_scaled():
+    scaler = ScoreScaler.fit([-1.7e308, 0.0, 1.7e308])
+    assert scaler.transform([-1.7e308, 0.0, 1.7e308]).tolist() == [0.0, 0.5, 1.0]
+    assert ScoreScaler(0.0, 1e-300).transform([-1.7e308, 1.7e308]).tolist() == [0.0, 1.0]
 
 
 def test_threshold_must_be_finite():

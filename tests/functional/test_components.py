@@ -171,7 +171,10 @@ def test_any_mask(masks, min_size):
 
 
 @pytest.mark.parametrize("path", [on_host_path, on_device_path])
-@pytest.mark.parametrize(("min_size", "kept"), [(8, True), (8.5, False), (9, False), (0, True)])
+@pytest.mark.parametrize(
+    ("min_size", "kept"),
+    [(8, True), (8.5, False), (9, False), (0, True), (8 + 1e-9, False), (2**40, False), (float("nan"), False)],
+)
 def test_an_area_equal_to_the_limit_is_kept(path, min_size, kept):
     mask = torch.zeros(1, 32, 32, dtype=torch.bool)
     mask[0, 4:6, 4:8] = True
@@ -228,3 +231,12 @@ def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(functio
     result, settled = on_device_path(function, masks)
     assert settled.tolist() == [False, True, False]
     assert result.sum((1, 2)).tolist() == [0, 16, 0]
+
+
+@pytest.mark.parametrize("path", [on_host_path, on_device_path])
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
+@pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 5), label_components])
+def test_masks_without_any_pixel_have_no_components(path, function, size):
+    found, settled = path(function, torch.zeros(2, *size, dtype=torch.bool))
+    assert found.shape in ((2, *size), (2, 0))
+    assert settled.all()

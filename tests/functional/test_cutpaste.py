@@ -195,3 +195,17 @@ def test_expanded_images_are_taken():
     expanded = images[:1].expand(6, 3, -1, -1)
     for path in (one_by_one, on_whole_frames):
         assert torch.equal(path(expanded, params)[0], path(expanded.clone(), params)[0])
+
+
+@both_paths
+@pytest.mark.parametrize("angle", [0.0, 30.0])
+@pytest.mark.parametrize(
+    "place", [{"target_top": -200}, {"target_left": -200}, {"target_top": 96}, {"target_left": 300}]
+)
+def test_a_patch_that_lies_wholly_beyond_the_image_changes_nothing(path, angle, place):
+    images, params = case(count=3)
+    changes = place | {"angle": angle}
+    params = params._replace(**{name: torch.full_like(getattr(params, name), value) for name, value in changes.items()})
+    result, mask = path(images, params)
+    assert torch.equal(result, images)
+    assert not mask.any()

@@ -48,3 +48,9 @@ def test_views_that_are_not_contiguous_are_taken(ours):
     mask = torch.from_numpy(masks(32, 40))
     assert torch.equal(ours(mask.transpose(1, 2)), ours(mask).transpose(1, 2))
     assert torch.equal(ours(mask[:, :, ::2]), ours(mask[:, :, ::2].clone()))
+
+
+@pytest.mark.parametrize("ours", [dilate, erode, opening])
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
+def test_masks_without_any_pixel_stay_as_they_are(ours, size):
+    assert ours(torch.zeros(2, *size, dtype=torch.bool)).shape == (2, *size)

@@ -125,3 +125,19 @@ def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(functio
     assert settled.tolist() == [False, True]
     assert not result[0].any()
     assert result[1].any()
+
+
+@paths
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
+@pytest.mark.parametrize("function", [fill_holes, keep_largest, lambda mask: remove_large_components(mask, 5)])
+def test_masks_without_any_pixel_stay_as_they_are(path, function, size):
+    found, settled = path(function, torch.zeros(2, *size, dtype=torch.bool))
+    assert found.shape == (2, *size)
+    assert settled.all()
+
+
+@paths
+@pytest.mark.parametrize("limit", [2**40, 1e300, float("inf")])
+def test_a_limit_beyond_every_area_drops_nothing(path, limit):
+    mask = torch.rand(2, 32, 40, generator=torch.Generator().manual_seed(0)) < 0.4
+    assert torch.equal(path(remove_large_components, mask, limit)[0], mask)

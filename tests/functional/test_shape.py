@@ -176,3 +176,14 @@ def test_half_a_gaussian_sums_to_one_with_its_mirror(sigma):
     assert 2 * half.sum() - half[0] == pytest.approx(1, abs=1e-6)
     radius = math.floor(4 * sigma + 0.5)
     assert half.nonzero().flatten().tolist() == list(range(radius + 1))
+
+
+@pytest.mark.parametrize("sigma", [1e4, 3e18, 1e30, 3e38])
+def test_a_blur_wider_than_any_image_is_even(sigma):
+    """Tolerance: 1e-6. No whole number of 64 bits is four times as large as the largest of these."""
+    params = plain_params(sigma=sigma, height=21, width=21, margin=0)
+    windows, frames = soft_mask(params, 64, 64), on_whole_frames(params, 64, 64)
+    torch.testing.assert_close(windows, frames, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        windows, soft_mask(params._replace(sigma=torch.tensor([1e6])), 64, 64), rtol=0, atol=1e-6
+    )

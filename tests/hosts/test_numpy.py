@@ -84,6 +84,16 @@ def test_views_and_read_only_arrays_are_images_too(view):
     assert np.array_equal(AnatPasteNumpy(rng=1)(image)[0], AnatPasteNumpy(rng=1)(image.copy())[0])
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_arrays_of_the_other_byte_order_come_back_in_it(dtype):
+    images = batch(dtype=dtype)
+    augmented, mask = AnatPasteNumpy(rng=1)(images.astype(images.dtype.newbyteorder()))
+    assert augmented.dtype == images.dtype.newbyteorder()
+    expected_images, expected_mask = AnatPasteNumpy(rng=1)(images)
+    assert np.array_equal(augmented, expected_images)
+    assert np.array_equal(mask, expected_mask)
+
+
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
 @pytest.mark.parametrize("shape", [(4, 72, 64), (4, 72, 64, 1)])
 def test_a_lung_mask_takes_the_place_of_the_segmenter(shape, dtype):

@@ -95,5 +95,5 @@ def keep_components(framed, inside, smallest):
                 area[parent[run]] -= lines * width  # below zero for good
     for y in range(1, lines - 1):
         for run in range(first[y], first[y + 1]):
-            if area[parent[run]] < smallest:
+            if not area[parent[run]] >= smallest:  # NaN keeps nothing, as in torch
                 framed[y, start[run] : stop[run]] = 0

@@ -13,7 +13,7 @@ from .jit import compiled
 @compiled
 def blur_reach(sigma, longest):
     """See `shape.blur_radius`."""
-    return min(int(np.float32(4) * sigma + np.float32(0.5)), longest - 1)
+    return int(min(np.float32(4) * sigma + np.float32(0.5), np.float32(longest - 1)))
 
 
 @compiled

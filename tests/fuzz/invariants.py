@@ -1,0 +1,61 @@
+"""What must hold whatever the input is."""
+
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from oracles import bits
+
+import anatpaste_aug
+
+_PACKAGE = Path(anatpaste_aug.__file__).parent
+
+
+@contextmanager
+def without_numba():
+    """The torch code, which accelerators run, on the CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        yield
+
+
+def on_both_paths(function, *arguments):
+    """What the compiled kernels give, and what the torch code gives."""
+    compiled = function(*arguments)
+    with without_numba():
+        return compiled, function(*arguments)
+
+
+@contextmanager
+def untouched(*tensors):
+    """None of the tensors (or None) is modified."""
+    before = [(tensor, tensor.detach().clone()) for tensor in tensors if tensor is not None]
+    yield
+    for tensor, copy in before:
+        assert same(tensor.detach(), copy), "an input was modified"
+
+
+def same(first, second):
+    """Whether two tensors are the same in shape, dtype and every bit."""
+    return first.shape == second.shape and first.dtype == second.dtype and torch.equal(bits(first), bits(second))
+
+
+def same_rows(first, second):
+    """The same for parameters."""
+    return all(same(one, other) for one, other in zip(first, second, strict=True))
+
+
+def attempt(function, *arguments, **settings):
+    """The result, or None where the package itself refused by a TypeError or ValueError that says why.
+
+    An error from inside torch or NumPy is none of the documented ones, whatever its type.
+    """
+    try:
+        return function(*arguments, **settings)
+    except (TypeError, ValueError) as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        if _PACKAGE in Path(last.filename).parents and (last.line or "").startswith("raise "):
+            return None
+        raise AssertionError(f"{error!r} comes from {last.filename}: {last.line}") from error

@@ -1,0 +1,275 @@
+"""Cases as short recipes: they can be read in a failure, and written down as an example.
+
+Pixels and parameters come from a seed and the name of a kind, because drawing every number by itself would be slow.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from anatpaste_aug import AnatPasteParams, CutPasteParams
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+IMAGE_DTYPES = (torch.uint8, *FLOATS)
+FOREIGN_DTYPES = (
+    torch.bool,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.uint16,
+    torch.uint32,
+    torch.complex64,
+    torch.float8_e4m3fn,
+)
+LAYOUTS = ("contiguous", "channels last", "transposed", "strided", "expanded", "offset")
+KINDS = (
+    "black",
+    "white",
+    "gray",
+    "noise",
+    "chest",
+    "inverted",
+    "at the border",
+    "one pixel",
+    "two levels",
+    "ramp",
+    "nearly constant",
+    "stripes",
+    "checkers",
+)
+MASKS = ("empty", "full", "one pixel", "corners", "frame", "sparse", "dense", "halves", "stripes")
+
+
+def _field(y, x, height, width):
+    """Where the two lungs of a chest lie."""
+    return (y / (0.6 * height)) ** 2 + ((abs(x) - 0.45) / (0.3 * width)) ** 2 < 1
+
+
+def _picture(kind, height, width, rng):
+    """float64 H×W in [0, 1]."""
+    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    image = np.zeros((height, width))
+    if kind in ("white", "gray"):
+        image += 1 if kind == "white" else rng.random()
+    elif kind == "noise":
+        image += rng.random(image.shape)
+    elif kind in ("chest", "inverted", "at the border"):
+        image += np.where(_field(y, x, 1.8 if kind == "at the border" else 1, rng.uniform(0.5, 1)), 0.2, 0.7)
+        image += 0.2 * rng.random(image.shape)
+        image = 1 - image if kind == "inverted" else image
+    elif kind == "one pixel":
+        image += 0.8
+        image[rng.integers(height), rng.integers(width)] = 0
+    elif kind == "two levels":
+        image += rng.random(image.shape) < 0.3
+    elif kind == "ramp":
+        image += (y + x + 2) / 4
+    elif kind == "nearly constant":
+        image += 0.5
+        image[rng.integers(height), rng.integers(width)] += rng.choice([1 / 255, 1e-6, 1e-12])
+    elif kind in ("stripes", "checkers"):
+        step = rng.integers(1, 6)
+        rows, columns = np.ogrid[:height, :width]
+        image += (rows // step + (columns // step if kind == "checkers" else 0)) % 2
+    return image.clip(0, 1)
+
+
+def _mask(kind, height, width, rng):
+    mask = np.zeros((height, width), dtype=bool)
+    if kind == "full":
+        mask[:] = True
+    elif kind == "one pixel" and mask.size:
+        mask[rng.integers(height), rng.integers(width)] = True
+    elif kind == "corners" and mask.size:
+        mask[[0, 0, -1, -1], [0, -1, 0, -1]] = True
+    elif kind == "frame":
+        mask[:1] = mask[-1:] = mask[:, :1] = mask[:, -1:] = True
+    elif kind in ("sparse", "dense"):
+        mask = rng.random(mask.shape) < (0.05 if kind == "sparse" else 0.55)
+    elif kind == "halves":
+        mask[:, : width // 3] = mask[:, width - width // 3 :] = True
+    elif kind == "stripes":
+        mask[:: rng.integers(2, 5)] = True
+    return mask
+
+
+def laid_out(tensor, layout):
+    """The same values in memory of another order; "expanded" repeats the first image."""
+    if layout == "channels last" and tensor.ndim == 4:
+        return tensor.contiguous(memory_format=torch.channels_last)
+    if layout == "transposed":
+        return tensor.mT.contiguous().mT
+    if layout == "strided":
+        wide = torch.stack([tensor, torch.ones_like(tensor)], -1)
+        return wide[..., 0]
+    if layout == "expanded":
+        return tensor[:1].expand_as(tensor)
+    if layout == "offset":
+        flat = torch.cat([tensor.new_zeros(3), tensor.flatten()])
+        return flat[3:].view(tensor.shape)
+    return tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A recipe of B×C×H×W images of one kind each."""
+
+    size: tuple[int, int]
+    kinds: tuple[str, ...]
+    channels: int = 1
+    dtype: torch.dtype = torch.float32
+    layout: str = "contiguous"
+    seed: int = 0
+
+    def __len__(self):
+        return len(self.kinds)
+
+    def images(self):
+        """uint8, or floating point in [0, 1]; coloured where there are three channels and the seed is odd."""
+        rng = np.random.default_rng(self.seed)
+        out = np.empty((len(self), self.channels, *self.size))
+        for image, kind in zip(out, self.kinds, strict=True):
+            image[:] = _picture(kind, *self.size, rng)
+            if self.channels == 3 and self.seed % 2:
+                image *= rng.random((3, 1, 1))
+        tensor = torch.from_numpy(out)
+        tensor = (tensor * 255).round().byte() if self.dtype == torch.uint8 else tensor.to(self.dtype)
+        return laid_out(tensor, self.layout)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """A recipe of boolean B×H×W masks of one kind each."""
+
+    size: tuple[int, int]
+    kinds: tuple[str, ...]
+    layout: str = "contiguous"
+    seed: int = 0
+
+    def masks(self):
+        rng = np.random.default_rng(self.seed)
+        out = np.stack([np.zeros(self.size, bool), *(_mask(kind, *self.size, rng) for kind in self.kinds)])[1:]
+        return laid_out(torch.from_numpy(out), self.layout)
+
+
+def lungs_for(images, kind, seed=0):
+    """Boolean B×1×H×W of one kind, or None for "none"."""
+    if kind == "none":
+        return None
+    return Masks(tuple(images.shape[-2:]), (kind,) * len(images), seed=seed).masks().unsqueeze(1)
+
+
+def _mixed(rng, count, low, high, *extremes):
+    """Uniform numbers, among them extreme ones."""
+    values = rng.uniform(low, high, count)
+    return np.where(rng.random(count) < 0.3, rng.choice(extremes, count), values)
+
+
+def rows(seed, count, height, width):
+    """`AnatPasteParams` of any kind that fits images of this size, not only those that are ever drawn."""
+    rng = np.random.default_rng(seed)
+
+    def whole(low, high):
+        return torch.from_numpy(rng.integers(low, high) + np.zeros(count, np.int64))
+
+    def real(low, high, *extremes):
+        return torch.from_numpy(_mixed(rng, count, low, high, *extremes).astype(np.float32))
+
+    def truth(share):
+        return torch.from_numpy(rng.random(count) < share)
+
+    patch_h = torch.from_numpy(_mixed(rng, count, 1, height + 1, 1, height).astype(np.int64))
+    patch_w = torch.from_numpy(_mixed(rng, count, 1, width + 1, 1, width).astype(np.int64))
+    return AnatPasteParams(
+        apply=truth(0.8),
+        height=patch_h,
+        width=patch_w,
+        source_top=whole(0, height - patch_h.numpy() + 1),
+        source_left=whole(0, width - patch_w.numpy() + 1),
+        center_y=torch.from_numpy(_mixed(rng, count, 0, height, 0, height - 1).astype(np.int64)),
+        center_x=torch.from_numpy(_mixed(rng, count, 0, width, 0, width - 1).astype(np.int64)),
+        ellipse=truth(0.5),
+        margin=torch.from_numpy(_mixed(rng, count, 0, 12, 0, 2**40).astype(np.int64)),
+        opacity=real(0, 1, 1, 1e-30, 1e-6),
+        sigma=real(0, 6, 0, 1e-30, 0.1, 1e4, 1e30),
+        brightness=real(0.5, 1.5, 0, 1, 2),
+        contrast=real(0.5, 1.5, 0, 1, 2),
+        saturation=real(0.5, 1.5, 0, 1, 2),
+        hue=real(-0.5, 0.5, -0.5, 0, 0.5),
+        jitter_order=torch.from_numpy(rng.permuted(np.tile(np.arange(4), (count, 1)), axis=1)),
+        anywhere=truth(0.2),
+        fallback=truth(0.0),
+    )
+
+
+def cutpaste_rows(seed, count, height, width):
+    """`CutPasteParams` of any kind: sources inside the image, targets that may lie beyond its edges."""
+    own = rows(seed, count, height, width)._asdict()
+    rng = np.random.default_rng(seed)
+    angle = _mixed(rng, count, -180, 180, 0, 90, -90, 180, 45).astype(np.float32)
+    own |= {
+        "scar": torch.from_numpy(angle != 0),
+        "angle": torch.from_numpy(angle),
+        "target_top": own["center_y"] - own["height"] // 2,
+        "target_left": own["center_x"] - own["width"] // 2,
+    }
+    return CutPasteParams(**{name: own[name] for name in CutPasteParams._fields})
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+seeds = st.integers(0, 2**32 - 1)
+sizes = st.one_of(
+    st.tuples(st.integers(32, 48), st.integers(32, 48)),
+    st.sampled_from([(32, 32), (33, 47), (40, 40), (64, 33), (32, 129), (250, 32), (32, 1024), (1024, 32)]),
+)
+
+
+def batches(dtypes=IMAGE_DTYPES, channels=(1, 3), least=0, sizes=sizes, kinds=KINDS, layouts=LAYOUTS):
+    """Recipes of images."""
+    return st.builds(
+        Batch,
+        size=sizes,
+        kinds=st.lists(st.sampled_from(kinds), min_size=least, max_size=3).map(tuple),
+        channels=st.sampled_from(channels),
+        dtype=st.sampled_from(dtypes),
+        layout=st.sampled_from(layouts),
+        seed=seeds,
+    )
+
+
+small_batches = batches(sizes=st.sampled_from([(32, 32), (33, 47), (40, 32)]))
+mask_kinds = st.sampled_from(MASKS)
+lung_kinds = st.sampled_from(("none", *MASKS))
+
+
+masks = st.builds(
+    Masks,
+    size=st.tuples(st.integers(0, 40), st.integers(0, 40)),
+    kinds=st.lists(mask_kinds, max_size=3).map(tuple),
+    layout=st.sampled_from([layout for layout in LAYOUTS if layout != "channels last"]),
+    seed=seeds,
+)
+"""Recipes of masks, of any size down to none at all."""
+
+
+numbers = st.one_of(
+    st.floats(), st.integers(-(2**70), 2**70), st.sampled_from([0, 1, -1, 0.5, 1e-320, 1e-40, 1e39, 1e300, True])
+)
+"""Any number, possible or not."""
+
+anything = st.one_of(
+    numbers,
+    st.none(),
+    st.text(max_size=3),
+    st.tuples(numbers, numbers),
+    st.lists(numbers, max_size=3),
+    numbers.map(np.float64),
+    st.sampled_from([{}, object, 1j, 10**400, (0.1, 10**400), torch.ones(2), np.zeros(2), b"1"]),
+)
+"""What a setting may be given by mistake."""

@@ -15,7 +15,7 @@ from anatpaste_aug.files import atomic_path
 
 __all__ = ["cached_images"]
 
-_DECODER = 1  # counts up when `read_gray` gives other pixels: what was cached before is then decoded again
+_DECODER = 2  # counts up when `read_gray` gives other pixels: what was cached before is then decoded again
 _DIGEST = 32  # bytes of SHA-256
 
 

@@ -1,9 +1,13 @@
 """Writing files whole or not at all, and naming them."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+_ZEROS = bytes(2**20)
 
 
 @contextmanager
@@ -22,6 +26,30 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def take_space(file: BinaryIO, size: int) -> None:
+    """Make the file this long, with zeros whose blocks belong to it: a full disk then shows now and not hours later.
+
+    Args:
+        file: open for writing, at its end.
+        size: in bytes.
+
+    Raises:
+        OSError: there is no room.
+    """
+    start = file.tell()
+    file.flush()
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # what file systems without it say
+                raise
+    for begin in range(start, size, len(_ZEROS)):
+        file.write(_ZEROS[: size - begin])
+    file.flush()
 
 
 def shown(path: str | os.PathLike[str]) -> str:

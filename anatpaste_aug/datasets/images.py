@@ -10,8 +10,8 @@ import torch
 
 from anatpaste_aug.datasets.decoding import decode_gray, fault_of, need_pillow, reason_of
 from anatpaste_aug.datasets.dicom import is_dicom, read_dicom_gray
-from anatpaste_aug.datasets.parallel import on_all
-from anatpaste_aug.datasets.records import DatasetError, Record
+from anatpaste_aug.datasets.parallel import attempt_all, failure
+from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
 from anatpaste_aug.files import shown
 
 __all__ = ["load_images", "read_gray"]
@@ -69,6 +69,7 @@ def load_images(
     workers: int | None = None,
     progress: bool = True,
     out: npt.NDArray[np.uint8] | None = None,
+    unreadable: list[Unreadable] | None = None,
 ) -> torch.Tensor:
     """Read all images of the records into one tensor, in the records' order.
 
@@ -82,12 +83,15 @@ def load_images(
         workers: threads (Pillow decodes outside of Python's lock); by default one per processor, 16 at most.
         progress: show a progress bar.
         out: N×1×size×size uint8 array to read into, such as a memory-mapped file; the result shares its memory.
+        unreadable: a list that takes the images which cannot be read, in the records' order; the result then holds the
+            others, in that order too. None makes them an error.
 
     Returns:
         N×1×size×size uint8 tensor on the CPU, 0 black to 255 white.
 
     Raises:
-        DatasetError: files are missing or unreadable; says how many, and names the first ones with the reason.
+        DatasetError: files are missing or unreadable; says how many, and names the first ones with the reason. With
+            ``unreadable``, only if that is true of all of them.
         ValueError: ``size`` or ``workers`` below 1, or an ``out`` of another shape or type.
         ImportError: without Pillow, or without tqdm where ``progress`` is asked for.
 
@@ -108,5 +112,14 @@ def load_images(
     def read(index: int) -> None:
         pixels[index, 0] = read_gray(root / records[index].path, size)
 
-    on_all(read, range(len(records)), noun="images", progress=progress, workers=workers)
-    return torch.from_numpy(pixels)
+    answers = attempt_all(read, range(len(records)), noun="images", progress=progress, workers=workers)
+    failures = {i: answer for i, answer in enumerate(answers) if isinstance(answer, DatasetError)}
+    if failures and (unreadable is None or len(failures) == len(records)):
+        raise failure(list(failures.values()), len(records), "images")
+    kept = [i for i in range(len(records)) if i not in failures]
+    for place, i in enumerate(kept):
+        if place != i:
+            pixels[place] = pixels[i]
+    if unreadable is not None:
+        unreadable += [Unreadable.of(root, records[i].path, error) for i, error in failures.items()]
+    return torch.from_numpy(pixels[: len(kept)])

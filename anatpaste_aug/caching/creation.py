@@ -1,6 +1,7 @@
 """Opening the file of a mask cache, and creating it whole or not at all."""
 
 import glob
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +49,6 @@ def _create(path: Path, layout: Layout) -> None:
             file.write(layout.encode())
     except OSError as error:
         raise MaskCacheError(
-            f"cannot create {path} with {layout.nbytes / 1e6:.1f} MB: {error.strerror}; "
+            f"cannot create {path} with {layout.nbytes / 1e6:.1f} MB: {os.strerror(error.errno or 0)}; "
             "make room, or pass a path where there is some"
         ) from error

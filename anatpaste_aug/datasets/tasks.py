@@ -14,6 +14,7 @@ from anatpaste_aug.datasets.rsna import ABNORMAL, RsnaIndex, index_rsna, split_r
 from anatpaste_aug.datasets.splits import Split
 from anatpaste_aug.datasets.subsets import DetectionTask, Subset
 from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab, split_zhanglab
+from anatpaste_aug.files import check_writable
 
 __all__ = ["OnError", "chexpert_task", "phantom_task", "rsna_task", "zhanglab_task"]
 
@@ -160,12 +161,15 @@ def rsna_task(
     Raises:
         DatasetError: See `index_rsna`, `split_rsna` and `load_images`; nothing is returned half read.
     """
-    index = index_rsna(root, cache=cache, progress=progress, on_error=_checked(on_error))
+    index = index_rsna(root, cache=cache, progress=progress, on_error=_checked(on_error, cache))
     split = _same(split, "rsna") or split_rsna(index, seed, views=views)
     return _task(index, split, size, name, ABNORMAL, cache, on_error, progress)
 
 
-def _checked(on_error: OnError) -> OnError:
+def _checked(on_error: OnError, cache: _Path | None) -> OnError:
+    """Before anything is read."""
+    if cache is not None:
+        check_writable(cache)
     if on_error not in ("raise", "skip"):
         raise ValueError(f'on_error={on_error!r}: expected "raise" or "skip"')
     return on_error
@@ -191,7 +195,7 @@ def _task(
 ) -> DetectionTask:
     root = index.root
     skip: list[Unreadable] | None = None
-    if _checked(on_error) == "skip":
+    if _checked(on_error, cache) == "skip":
         skip = [*index.unreadable] if isinstance(index, RsnaIndex) else []
     else:
         split = split.hashed(root, progress=progress)

@@ -1,7 +1,6 @@
 """Functions in processes of their own, without the seconds that importing torch takes."""
 
 import os
-import resource
 import signal
 import socket
 import sys
@@ -108,6 +107,8 @@ def kill_at_file_call(number, function):
 
 def limit_files(size):
     """Stands for a full disk: the system refuses this process to write beyond this size."""
+    import resource  # which Windows lacks
+
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 

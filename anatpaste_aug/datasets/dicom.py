@@ -81,12 +81,10 @@ def _unit(dataset: "Dataset") -> npt.NDArray[Any]:
     """H×W in [0, 1] of the first frame."""
     from pydicom.encaps import get_frame
     from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
-    from pydicom.uid import RLELossless
 
     check_pixels(dataset.get("Columns") or 0, dataset.get("Rows") or 0)
     stored = pixel_array(dataset, index=0)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax.is_encapsulated and syntax != RLELossless:
+    if "JPEG" in dataset.file_meta.TransferSyntaxUID.name:
         frames = int(dataset.get("NumberOfFrames") or 1)
         if is_cut_off(get_frame(dataset.PixelData, 0, number_of_frames=frames)):
             raise ValueError("it is cut off, no end of the image follows")

@@ -214,7 +214,7 @@ def _read_headers(
             file.parent.mkdir(parents=True, exist_ok=True)
         headers |= dict(zip(unread, _read_all(folder, unread, progress), strict=True))
         if file is not None:
-            good = {p: (stamps[p], headers[p]) for p in paths if not isinstance(headers[p], DatasetError)}
+            good = {p: (stamps[p], headers[p]) for p in stamps if not isinstance(headers[p], DatasetError)}
             with atomic_path(file) as temporary:
                 temporary.write_text(json.dumps(good))
     return headers

@@ -68,8 +68,56 @@ def kill_at_call(number, function):
     return finish(start(run))
 
 
-def torchrun(count, function, *arguments):
-    """Calls the function in processes that torchrun would start; the exit codes as of `finish`."""
+FILE_CALLS = {"open", "write", "writelines", "flush", "close", "truncate", "fsync", "replace", "rename", "unlink"}
+FILE_CALLS |= {"posix_fallocate", "mkdir", "pwrite", "seek", "__exit__"}
+
+
+def at_file_calls(act):
+    """A profile function that calls ``act`` before and after everything that C code does to a file."""
+
+    def profile(frame, event, argument):
+        if event in ("c_call", "c_return") and argument.__name__ in FILE_CALLS:
+            act()
+
+    return profile
+
+
+def count_file_calls(function):
+    """How many moments `kill_at_file_call` can choose from."""
+    moments = []
+    sys.setprofile(at_file_calls(lambda: moments.append(1)))
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return len(moments)
+
+
+def kill_at_file_call(number, function):
+    """Calls the function in a process that is killed just before or after it touches a file; as `finish`."""
+
+    def run():
+        moments = iter(range(1, number + 1))
+        sys.setprofile(at_file_calls(lambda: kill_self() if next(moments) == number else None))
+        function()
+        sys.setprofile(None)
+
+    return finish(start(run))
+
+
+def limit_files(size):
+    """Stands for a full disk: the system refuses this process to write beyond this size."""
+    import resource  # which Windows lacks
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def torchrun(count, function, *arguments, end_together=True):
+    """Calls the function in processes that torchrun would start; the exit codes as of `finish`.
+
+    As torchrun does, it ends all of them once one has failed, unless ``end_together`` is false.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -85,7 +133,7 @@ def torchrun(count, function, *arguments):
             ended, status = os.waitpid(process, os.WNOHANG)
             if ended:
                 codes[process] = os.waitstatus_to_exitcode(status)
-        if any(codes.values()):  # the others would wait for it
+        if end_together and any(codes.values()):  # the others would wait for it
             for other in set(processes) - codes.keys():
                 os.kill(other, signal.SIGKILL)
         time.sleep(0.01)

@@ -1,20 +1,17 @@
 """Opening the file of a mask cache, and creating it whole or not at all."""
 
-import errno
 import glob
 import os
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
-from ..files import atomic_path
+from ..files import atomic_path, take_space
 from .layout import Layout, MaskCacheError, StaleMaskCacheError
 from .locking import exclusive, lock_path
 from .storage import FileStorage
 
 Stale = Literal["error", "rebuild"]
 """What to do about a file that is damaged or was made with other settings."""
-
-_ZEROS = bytes(2**20)
 
 
 def open_file(path: Path, wanted: Layout, stale: Stale) -> FileStorage:
@@ -47,24 +44,11 @@ def _create(path: Path, layout: Layout) -> None:
         leftover.unlink(missing_ok=True)  # of a process that was killed here: we hold the lock, so nobody is creating
     try:
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            _take_space(file, layout.nbytes)
+            take_space(file, layout.nbytes)
             file.seek(0)
             file.write(layout.encode())
     except OSError as error:
         raise MaskCacheError(
-            f"cannot create {path} with {layout.nbytes / 1e6:.1f} MB: {error.strerror}; "
+            f"cannot create {path} with {layout.nbytes / 1e6:.1f} MB: {os.strerror(error.errno or 0)}; "
             "make room, or pass a path where there is some"
         ) from error
-
-
-def _take_space(file: BinaryIO, size: int) -> None:
-    """Make a file of zeros whose blocks belong to it, so that a full disk shows now and not hours later."""
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # what file systems without it say
-                raise
-    for start in range(0, size, len(_ZEROS)):
-        file.write(_ZEROS[: size - start])

@@ -76,6 +76,13 @@ def fill(
         for done in loader:
             if bar is not None:
                 bar.update(done)
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):  # which is how torch says that one is gone
+            raise
+        raise MaskCacheError(
+            f"a worker process has died, killed for want of memory perhaps ({error}); what was finished is kept: fill "
+            "again to go on, with fewer workers or smaller batches"
+        ) from error
     finally:
         if bar is not None:
             bar.close()

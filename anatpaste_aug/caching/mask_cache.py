@@ -220,7 +220,7 @@ class MaskCache:
             progress: Show a progress bar.
 
         Raises:
-            MaskCacheError: The cache cannot be written, or holds masks of other images.
+            MaskCacheError: The cache cannot be written, holds masks of other images, or a worker process has died.
             TypeError, ValueError: The dataset is of another length, or an image of a kind or size that does not fit;
                 the length is looked at before any work is done.
             ImportError: Without tqdm where ``progress`` is asked for.

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.sheet is not None and report.images:
         save_figure(_sheet(report.most_suspicious(16), arguments), arguments.sheet)
         print(f"wrote {arguments.sheet}", file=sys.stderr)
-    return 1 if report.unreadable else 0
+    return 0 if not report.unreadable else 1 if report.images else 2
 
 
 def _sheet(rows: "Sequence[ImageCheck]", arguments: argparse.Namespace) -> "Figure":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anatpaste_aug.files import atomic_path
+from anatpaste_aug.files import atomic_path, check_writable
 from anatpaste_aug.inspection.drawing import new_figure
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ def check_picture_path(path: Path) -> None:
 
     Raises:
         ValueError: A folder that does not exist, or a suffix that matplotlib doesn't write.
+        OSError: A folder that cannot be written to.
         ImportError: Without matplotlib.
     """
     known = new_figure(1, 1).canvas.get_supported_filetypes()
@@ -24,6 +25,7 @@ def check_picture_path(path: Path) -> None:
         raise ValueError(f"{path.name} has no suffix of a picture; use .png, or one of {', '.join(sorted(known))}")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"{path.parent} is not a folder, so {path.name} cannot be written there; make it first")
+    check_writable(path.absolute().parent)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:

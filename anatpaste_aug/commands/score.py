@@ -6,6 +6,8 @@ map, which shows where the network sees an augmentation.
     python -m anatpaste_aug score --model runs/zhanglab-cpu chest.png a.dcm
     python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam
 
+The table is written from time to time as scores.partial.csv, which becomes scores.csv once all images are scored.
+
 Exit code: 0 all images were scored; 1 some could not be read (named at the end); 2 nothing could be scored.
 """
 
@@ -40,15 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from anatpaste_aug.detection import WARNING, Detector, cam_figure, grad_cam
-    from anatpaste_aug.files import atomic_path
+    from anatpaste_aug.files import check_writable, shown
 
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder; name a new one with -o")
+    check_writable(out)
     paths = list(_listed(arguments.images))
     detector = Detector.load(arguments.model, arguments.weights, arguments.device)
     print(WARNING, file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
+    partial = out / "scores.partial.csv"
     pictures = _picture_names(paths)
     rows: list[dict[str, Any]] = []
     failures: list[str] = []
@@ -70,26 +74,38 @@ def run(arguments: argparse.Namespace) -> int:
                     "note": WARNING,
                 }
             )
-            print(f"{path}: {_told(rows[-1])}")
+            print(f"{shown(path)}: {_told(rows[-1])}")
         if not arguments.no_cam:
             try:
                 maps = grad_cam(detector.model, images)
             except ValueError as error:
                 raise ValueError(f"no Grad-CAM for this network ({error}); score without pictures: --no-cam") from error
+        _write(partial, rows)
+        if not arguments.no_cam:
             for i, (path, row) in enumerate(zip(portion, rows[-len(portion) :], strict=True)):
                 one = slice(i, i + 1)
                 cam_figure(
                     out / pictures[path], images[one], maps[one], titles=[_told(row)], names=[path.name], note=WARNING
                 )
     if rows:
-        with atomic_path(out / "scores.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        partial.replace(out / "scores.csv")
         print(f"wrote {out / 'scores.csv'}", file=sys.stderr)
     if failures:
         print(f"{len(failures)} could not be read", *failures, sep="\n  ", file=sys.stderr)
     return 0 if not failures else 1 if rows else 2
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    from anatpaste_aug.files import atomic_path
+
+    with (
+        atomic_path(path) as temporary,
+        # A name may hold bytes that are no text: they are written as \udcff, say.
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _told(row: dict[str, Any]) -> str:

@@ -14,17 +14,11 @@ from anatpaste_aug.datasets.dicom import read_dicom_gray
 from anatpaste_aug.datasets.download import download_zhanglab
 from anatpaste_aug.datasets.images import load_images, read_gray
 from anatpaste_aug.datasets.phantom import FINDINGS, Phantom, PhantomBatch, phantom_batch, phantom_radiograph
-from anatpaste_aug.datasets.records import DatasetError, Record
+from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
 from anatpaste_aug.datasets.rsna import RsnaIndex, index_rsna, split_rsna
 from anatpaste_aug.datasets.splits import Split
-from anatpaste_aug.datasets.tasks import (
-    DetectionTask,
-    Subset,
-    chexpert_task,
-    phantom_task,
-    rsna_task,
-    zhanglab_task,
-)
+from anatpaste_aug.datasets.subsets import DetectionTask, Subset
+from anatpaste_aug.datasets.tasks import chexpert_task, phantom_task, rsna_task, zhanglab_task
 from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab, split_zhanglab
 
 __all__ = [
@@ -38,6 +32,7 @@ __all__ = [
     "RsnaIndex",
     "Split",
     "Subset",
+    "Unreadable",
     "ZhanglabIndex",
     "cached_images",
     "chexpert_task",

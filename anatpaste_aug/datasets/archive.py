@@ -36,8 +36,11 @@ def unzip(archive: Path, folder: Path, *, progress: bool = True) -> None:
             for member in progress_bar(members, len(members), "unpacking", "files", progress):
                 target = folder.joinpath(*PurePosixPath(member.filename).parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with packed.open(member) as source, target.open("xb") as file:
-                    shutil.copyfileobj(source, file)  # at most the announced size, and the checksum must hold
+                try:
+                    with packed.open(member) as source, target.open("xb") as file:
+                        shutil.copyfileobj(source, file)  # at most the announced size, and the checksum must hold
+                except OSError as error:
+                    raise OSError(error.errno, f"{target} cannot be written: {error.strerror}. Make room") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DatasetError(f"not a zip archive, or damaged ({error})") from error
 

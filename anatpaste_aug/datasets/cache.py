@@ -5,18 +5,19 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
-from anatpaste_aug.datasets.images import load_images
-from anatpaste_aug.datasets.records import Record
-from anatpaste_aug.files import atomic_path
+from anatpaste_aug.datasets.images import load_images, read_gray
+from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
+from anatpaste_aug.files import atomic_path, take_space
 
 __all__ = ["cached_images"]
 
-_DECODER = 1  # counts up when `read_gray` gives other pixels: what was cached before is then decoded again
-_DIGEST = 32  # bytes of SHA-256
+_DECODER = 2  # counts up when `read_gray` gives other pixels: what was cached before is then decoded again
+_TAIL = 8 + 32  # bytes: length of the list of unreadable images, SHA-256
 
 
 def cached_images(
@@ -27,13 +28,15 @@ def cached_images(
     size: int,
     *,
     progress: bool = True,
+    unreadable: list[Unreadable] | None = None,
 ) -> torch.Tensor:
     """As :func:`~anatpaste_aug.datasets.load_images`, but decodes only what has changed since the last time: all or
     nothing.
 
     There is one file per name and size, ``NAME-SIZE.npy``. It ends with a digest of the records' paths, sizes and
     times of modification; if that is not the one expected, the file is made again. It replaces the old one only when it
-    is whole. A killed run may leave a hidden ``.tmp`` file, which is never read and may be deleted.
+    is whole. A killed run may leave a hidden ``.tmp`` file, which is never read and may be deleted. Before the digest
+    stands what could not be read; that is tried again each time.
 
     Args:
         cache: folder for the file; made where it is missing.
@@ -42,6 +45,7 @@ def cached_images(
         records: what to read.
         size: side of the square that each image is resized to.
         progress: show a progress bar while images are decoded.
+        unreadable: as :func:`~anatpaste_aug.datasets.load_images` takes it.
 
     Returns:
         N×1×size×size uint8 tensor, mapped from the file: read as it is used, and shared between processes. Writing to
@@ -49,26 +53,42 @@ def cached_images(
 
     Raises:
         As :func:`~anatpaste_aug.datasets.load_images`.
+        OSError: the file cannot be written, which is found before the first image is decoded.
     """
     root, records = Path(root), list(records)
     if not records or size < 1:
         return load_images(root, records, size, progress=progress)
     file = Path(cache) / f"{name}-{size}.npy"
-    shape = (len(records), 1, size, size)
     digest = _digest(root, records, size)
-    if (images := _open(file, shape, digest)) is not None:
+    if (images := _known(file, root, len(records), size, digest, unreadable)) is not None:
         return images
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(file) as temporary:
-        pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        load_images(root, records, size, progress=progress, out=pixels)
+    left_out: list[Unreadable] | None = None if unreadable is None else []
+    with atomic_path(file) as temporary, temporary.open("w+b") as opened:
+        offset = _write_header(opened, len(records), size)
+        # A full disk is an error here; in a map, it would be the end of the process.
+        take_space(opened, offset + len(records) * size**2)
+        pixels = np.memmap(opened, np.uint8, "r+", offset, (len(records), 1, size, size))
+        count = len(load_images(root, records, size, progress=progress, out=pixels, unreadable=left_out))
         pixels.flush()
-        del pixels  # unmapped, which Windows wants before the file is renamed
-        with temporary.open("ab") as tail:
-            tail.write(digest)
-    images = _open(file, shape, digest)
+        del pixels  # unmapped, which Windows wants before the file is cut or renamed
+        opened.seek(0)
+        _write_header(opened, count, size)
+        opened.truncate(offset + count * size**2)
+        opened.seek(0, os.SEEK_END)
+        notes = json.dumps([[bad.path, bad.reason] for bad in left_out or ()]).encode()
+        opened.write(notes + len(notes).to_bytes(8, "big") + digest)
+    if (images := _known(file, root, len(records), size, digest, unreadable)) is not None:
+        return images
     # Another process may just have put images of its own there.
-    return load_images(root, records, size, progress=progress) if images is None else images
+    return load_images(root, records, size, progress=progress, unreadable=unreadable)
+
+
+def _write_header(file: BinaryIO, count: int, size: int) -> int:
+    """The header of a NumPy file, which has the same length whatever the count is; where the pixels begin."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, 1, size, size)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
 
 
 def _digest(root: Path, records: list[Record], size: int) -> bytes:
@@ -84,13 +104,43 @@ def _digest(root: Path, records: list[Record], size: int) -> bytes:
     return hashlib.sha256(json.dumps(entries).encode()).digest()
 
 
-def _open(file: Path, shape: tuple[int, ...], digest: bytes) -> torch.Tensor | None:
-    """The images in the file, or None if it is missing, damaged or of other images."""
+def _known(
+    file: Path, root: Path, count: int, size: int, digest: bytes, unreadable: list[Unreadable] | None
+) -> torch.Tensor | None:
+    """The images in the file, and what could not be read; None if it does not answer the question."""
+    if (found := _open(file, count, size, digest)) is None:
+        return None
+    images, left_out = found
+    if left_out and (unreadable is None or any(_is_mended(root, bad, size) for bad in left_out)):
+        return None
+    if unreadable is not None:
+        unreadable += left_out
+    return images
+
+
+def _is_mended(root: Path, bad: Unreadable, size: int) -> bool:
+    """Whether it can be read now: with a decoder installed or other permissions, the file itself stays as it is."""
     try:
-        with file.open("rb") as opened:  # one open file for both looks: it cannot be replaced in between
-            opened.seek(-_DIGEST, os.SEEK_END)
-            if opened.read() != digest:
+        read_gray(root / bad.path, size)
+    except DatasetError:
+        return False
+    return True
+
+
+def _open(file: Path, count: int, size: int, digest: bytes) -> tuple[torch.Tensor, list[Unreadable]] | None:
+    """The images in the file and the others, or None if it is missing, damaged or of other images."""
+    try:
+        with file.open("rb") as opened:  # one open file for all looks: it cannot be replaced in between
+            end = os.fstat(opened.fileno()).st_size - _TAIL
+            opened.seek(end)
+            tail = opened.read()
+            if tail[8:] != digest:
                 return None
+            length = int.from_bytes(tail[:8], "big")
+            opened.seek(end - length)
+            notes: list[Any] = json.loads(opened.read(length))
+            left_out = [Unreadable(path, reason) for path, reason in notes]
+            shape = (count - len(left_out), 1, size, size)
             opened.seek(0)
             if np.lib.format.read_magic(opened) != (1, 0):
                 return None
@@ -98,8 +148,8 @@ def _open(file: Path, shape: tuple[int, ...], digest: bytes) -> torch.Tensor | N
             if found != shape or fortran or dtype != np.uint8:
                 return None
             offset = opened.tell()
-            if os.fstat(opened.fileno()).st_size != offset + int(np.prod(shape)) + _DIGEST:
+            if end - length != offset + int(np.prod(shape)):
                 return None
-            return torch.from_numpy(np.memmap(opened, np.uint8, "c", offset, shape))
-    except (OSError, ValueError):
+            return torch.from_numpy(np.memmap(opened, np.uint8, "c", offset, shape)), left_out
+    except (OSError, ValueError, TypeError):
         return None

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from anatpaste_aug.datasets.decoding import check_pixels, is_cut_off, reason_of
 from anatpaste_aug.datasets.records import DatasetError
+from anatpaste_aug.files import shown
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -20,6 +22,8 @@ _PERCENTILES = (0.5, 99.5)  # without a window: neither hot pixels nor a lead ma
 def is_dicom(path: str | os.PathLike[str]) -> bool:
     """Whether a file says that it is DICOM: ``DICM`` at byte 128, or the suffix ``.dcm`` or ``.dicom``."""
     try:
+        if not os.path.isfile(path):  # a pipe would be waited for
+            return False
         with open(path, "rb") as file:
             head = file.read(132)
     except OSError:
@@ -55,27 +59,35 @@ def read_dicom_gray(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     try:
         dataset = pydicom.dcmread(path)
     except pydicom.errors.InvalidDicomError as error:
-        raise DatasetError(f"{path} is not DICOM: no DICM at byte 128; restore the file, or rename it") from error
+        raise DatasetError(
+            f"{shown(path)} is not DICOM: no DICM at byte 128; restore the file, or rename it"
+        ) from error
     except Exception as error:  # what a parser raises on a damaged file is not limited to OSError
-        raise DatasetError(f"{path} cannot be read as DICOM: {error}") from error
+        raise DatasetError(f"{shown(path)} cannot be read as DICOM: {_line(error)}") from error
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         kind = getattr(dataset.get("SOPClassUID"), "name", "of an unknown kind")
-        raise DatasetError(f"{path} holds no image: it is DICOM without pixel data ({kind}); leave it out")
+        raise DatasetError(f"{shown(path)} holds no image: it is DICOM without pixel data ({kind}); leave it out")
     try:
         unit = _unit(dataset)
     except (MemoryError, ImportError):
         raise
     except Exception as error:
-        raise DatasetError(f"{path} {_reason(dataset, error)}") from error
+        raise DatasetError(f"{shown(path)} {_reason(dataset, error)}") from error
     gray: npt.NDArray[np.uint8] = np.rint(unit * 255).astype(np.uint8)
     return gray
 
 
 def _unit(dataset: "Dataset") -> npt.NDArray[Any]:
     """H×W in [0, 1] of the first frame."""
+    from pydicom.encaps import get_frame
     from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
+    check_pixels(dataset.get("Columns") or 0, dataset.get("Rows") or 0)
     stored = pixel_array(dataset, index=0)
+    if "JPEG" in dataset.file_meta.TransferSyntaxUID.name:
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        if is_cut_off(get_frame(dataset.PixelData, 0, number_of_frames=frames)):
+            raise ValueError("it is cut off, no end of the image follows")
     if stored.ndim == 3:
         return _luma(stored)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
@@ -125,7 +137,17 @@ def _luma(colour: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _reason(dataset: "Dataset", error: Exception) -> str:
+    from PIL.Image import DecompressionBombError
+
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if isinstance(error, RuntimeError | NotImplementedError) and "missing dependencies" in str(error):
         return f"is compressed as {syntax.name}, for which pydicom has no decoder here: pip install python-gdcm"
-    return f"is damaged or of a kind that cannot be read ({getattr(syntax, 'name', 'no transfer syntax')}): {error}"
+    if isinstance(error, DecompressionBombError):
+        return reason_of(error)
+    name = getattr(syntax, "name", "no transfer syntax")
+    hint = "; another decoder may read it: pip install python-gdcm" if "all available plugins" in str(error) else ""
+    return f"is damaged or of a kind that cannot be read ({name}): {_line(error)}{hint}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())  # pydicom's are of several lines

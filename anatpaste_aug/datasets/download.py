@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
+from io import FileIO
 from pathlib import Path
 
 from anatpaste_aug.datasets.archive import unzip
@@ -102,7 +103,8 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
         tries: connections in a row that bring nothing before it is given up.
 
     Raises:
-        DatasetError: no connection, an error from the server, an answer of unknown length, or too small a disk.
+        DatasetError: no connection, an error from the server, an answer of unknown length, or too small a disk; what
+            has come stays.
         ImportError: without tqdm where ``progress`` is asked for.
     """
     if not url.startswith(("https://", "http://")):
@@ -148,13 +150,23 @@ def _request(url: str, part: Path, have: int, show: "_Show") -> bool:
         total = _total(answer, have)
         if (free := shutil.disk_usage(part.parent).free) < total - have:
             raise DatasetError(f"{part.parent} has {free:,} bytes free, and {total - have:,} are to come: make room")
-        with part.open("ab" if have else "wb") as file:
+        with part.open("ab" if have else "wb", buffering=0) as file:
             while chunk := answer.read(_CHUNK):
-                file.write(chunk)
+                _write(file, chunk)
                 show(file.tell(), total)
-            file.flush()
             os.fsync(file.fileno())
             return file.tell() == total
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        raise DatasetError(
+            f"{file.name} cannot be written: {error.strerror}. Make room, then call again to go on where it stopped"
+        ) from error
 
 
 def _total(answer: HTTPResponse, have: int) -> int:

@@ -3,18 +3,16 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from anatpaste_aug.datasets.decoding import decode_gray, fault_of, need_pillow, reason_of
 from anatpaste_aug.datasets.dicom import is_dicom, read_dicom_gray
-from anatpaste_aug.datasets.parallel import on_all
-from anatpaste_aug.datasets.records import DatasetError, Record
-
-if TYPE_CHECKING:
-    from PIL import Image
+from anatpaste_aug.datasets.parallel import attempt_all, failure
+from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
+from anatpaste_aug.files import shown
 
 __all__ = ["load_images", "read_gray"]
 
@@ -25,6 +23,9 @@ def read_gray(path: str | os.PathLike[str], size: int | None = None) -> npt.NDAr
     Colour becomes grey as Pillow's "L" does it (ITU-R 601 luma). Of an image with transparency, what shows on black.
     16 bits become 8 by scaling: 65535 is white, or 4095 where no pixel is brighter, since 12-bit radiographs are
     commonly stored so. The EXIF orientation is applied. The file itself is never changed.
+
+    A file that is cut off is an error, and never filled up. Beyond that, JPEG and some TIFF hold no checksum: where
+    bytes were changed and decoding still works, only a split's SHA-256 tells.
     DICOM, told by its content or the suffix ``.dcm``, is read as :func:`read_dicom_gray` says.
 
     Args:
@@ -36,26 +37,25 @@ def read_gray(path: str | os.PathLike[str], size: int | None = None) -> npt.NDAr
         H×W uint8 array, 0 black to 255 white; size×size where ``size`` is given.
 
     Raises:
-        DatasetError: the file is missing, empty, truncated or no image; the message names it and says why.
-        ValueError: ``size`` below 1.
+        DatasetError: the file is missing, empty, truncated, no image, or has more pixels than
+            ``PIL.Image.MAX_IMAGE_PIXELS``; the message names it and says why.
+        ValueError: ``size`` below 1, or ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES`` is set.
         ImportError: without Pillow, or without pydicom for DICOM.
     """
     if size is not None and size < 1:
         raise ValueError(f"size={size}: expected a side of at least 1 pixel")
     path = Path(path)
-    _need_pillow()
-    from PIL import Image, ImageOps
+    need_pillow()
+    from PIL import Image
 
+    if fault := fault_of(path):
+        raise DatasetError(f"{shown(path)} {fault}")
     try:
-        if is_dicom(path):
-            gray = Image.fromarray(read_dicom_gray(path))
-        else:
-            with Image.open(path) as image:
-                gray = _to_gray(ImageOps.exif_transpose(image))
+        gray = Image.fromarray(read_dicom_gray(path)) if is_dicom(path) else decode_gray(path)
     except (MemoryError, ImportError, DatasetError):
         raise
     except Exception as error:  # what decoders raise on a damaged file is not limited to OSError
-        raise DatasetError(f"{path} {_reason(path, error)}") from error
+        raise DatasetError(f"{shown(path)} {reason_of(error)}") from error
     if size is not None and gray.size != (size, size):
         gray = gray.resize((size, size), Image.Resampling.BILINEAR)
     return np.array(gray, dtype=np.uint8)
@@ -69,6 +69,7 @@ def load_images(
     workers: int | None = None,
     progress: bool = True,
     out: npt.NDArray[np.uint8] | None = None,
+    unreadable: list[Unreadable] | None = None,
 ) -> torch.Tensor:
     """Read all images of the records into one tensor, in the records' order.
 
@@ -82,12 +83,15 @@ def load_images(
         workers: threads (Pillow decodes outside of Python's lock); by default one per processor, 16 at most.
         progress: show a progress bar.
         out: N×1×size×size uint8 array to read into, such as a memory-mapped file; the result shares its memory.
+        unreadable: a list that takes the images which cannot be read, in the records' order; the result then holds the
+            others, in that order too. None makes them an error.
 
     Returns:
         N×1×size×size uint8 tensor on the CPU, 0 black to 255 white.
 
     Raises:
-        DatasetError: files are missing or unreadable; says how many, and names the first ones with the reason.
+        DatasetError: files are missing or unreadable; says how many, and names the first ones with the reason. With
+            ``unreadable``, only if that is true of all of them.
         ValueError: ``size`` or ``workers`` below 1, or an ``out`` of another shape or type.
         ImportError: without Pillow, or without tqdm where ``progress`` is asked for.
 
@@ -97,7 +101,7 @@ def load_images(
     for name, value in (("size", size), ("workers", workers)):
         if value is not None and value < 1:
             raise ValueError(f"{name}={value}: expected at least 1")
-    _need_pillow()
+    need_pillow()
     root = Path(root)
     records = list(records)
     shape = (len(records), 1, size, size)
@@ -108,47 +112,14 @@ def load_images(
     def read(index: int) -> None:
         pixels[index, 0] = read_gray(root / records[index].path, size)
 
-    on_all(read, range(len(records)), noun="images", progress=progress, workers=workers)
-    return torch.from_numpy(pixels)
-
-
-def _to_gray(image: "Image.Image") -> "Image.Image":
-    from PIL import Image
-
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"values {values.min()} to {values.max()}, expected at most 16 bits without sign")
-        white = 4095 if values.max() <= 4095 else 65535
-        return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("floating-point pixels, whose range is unknown: save it with 8 or 16 bits")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-    elif image.mode not in ("1", "L", "P", "RGB"):
-        image = image.convert("RGB")
-    return image if image.mode == "L" else image.convert("L")
-
-
-def _reason(path: Path, error: Exception) -> str:
-    from PIL import UnidentifiedImageError
-
-    if not path.exists():
-        return "does not exist"
-    if path.is_dir():
-        return "is a folder, not an image"
-    if path.stat().st_size == 0:
-        return "is empty (0 bytes)"
-    if isinstance(error, UnidentifiedImageError):
-        return "is not an image, or is damaged at its beginning"
-    if isinstance(error, PermissionError):
-        return "may not be read (permission denied)"
-    return f"is damaged or of a kind that cannot be read: {error}"
-
-
-def _need_pillow() -> None:
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError as error:
-        raise ImportError('reading image files needs Pillow: pip install "anatpaste_aug[datasets]"') from error
+    answers = attempt_all(read, range(len(records)), noun="images", progress=progress, workers=workers)
+    failures = {i: answer for i, answer in enumerate(answers) if isinstance(answer, DatasetError)}
+    if failures and (unreadable is None or len(failures) == len(records)):
+        raise failure(list(failures.values()), len(records), "images")
+    kept = [i for i in range(len(records)) if i not in failures]
+    for place, i in enumerate(kept):
+        if place != i:
+            pixels[place] = pixels[i]
+    if unreadable is not None:
+        unreadable += [Unreadable.of(root, records[i].path, error) for i, error in failures.items()]
+    return torch.from_numpy(pixels[: len(kept)])

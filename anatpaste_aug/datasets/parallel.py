@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from anatpaste_aug.datasets.records import DatasetError
 
-__all__ = ["on_all", "progress_bar", "some_of"]
+__all__ = ["attempt_all", "failure", "on_all", "progress_bar", "some_of"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -16,19 +16,33 @@ R = TypeVar("R")
 def on_all(
     task: Callable[[T], R], items: Sequence[T], *, noun: str, progress: bool = False, workers: int | None = None
 ) -> list[R]:
-    """The task's answers in the items' order, worked out in threads.
+    """As `attempt_all`, but all of it or nothing.
+
+    Raises:
+        DatasetError: says how many items failed, and the first ones with the reason.
+        ImportError: without tqdm where ``progress`` is asked for.
+    """
+    answers = attempt_all(task, items, noun=noun, progress=progress, workers=workers)
+    if failures := [answer for answer in answers if isinstance(answer, DatasetError)]:
+        raise failure(failures, len(items), noun)
+    return [answer for answer in answers if not isinstance(answer, DatasetError)]
+
+
+def attempt_all(
+    task: Callable[[T], R], items: Sequence[T], *, noun: str, progress: bool = False, workers: int | None = None
+) -> list[R | DatasetError]:
+    """The task's answers or errors in the items' order, worked out in threads.
 
     Every item is tried before the answer, so that nothing fails again for each file that is mended.
 
     Args:
         task: raises DatasetError for a file that cannot be read.
         items: its arguments.
-        noun: what an item is, in the plural, for the bar and the error.
+        noun: what an item is, in the plural, for the bar.
         progress: show a progress bar on standard error.
         workers: threads; by default one per processor, 16 at most.
 
     Raises:
-        DatasetError: says how many items failed, and the first ones with the reason.
         ImportError: without tqdm where ``progress`` is asked for.
     """
 
@@ -40,16 +54,19 @@ def on_all(
 
     with ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16)) as pool:
         try:
-            answers = list(progress_bar(pool.map(attempt, items), len(items), f"reading {noun}", noun, progress))
+            return list(progress_bar(pool.map(attempt, items), len(items), f"reading {noun}", noun, progress))
         except BaseException:  # Ctrl-C shouldn't wait for the files that are left
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    if failures := [str(answer) for answer in answers if isinstance(answer, DatasetError)]:
-        shown = "\n  ".join(failures[:5]) + ("\n  ..." if len(failures) > 5 else "")
-        raise DatasetError(
-            f"{len(failures)} of {len(items)} {noun} cannot be read; download or unpack them again:\n  {shown}"
-        )
-    return [answer for answer in answers if not isinstance(answer, DatasetError)]
+
+
+def failure(failures: Sequence[DatasetError], total: int, noun: str) -> DatasetError:
+    """One error for all of them."""
+    listed = "\n  ".join(map(str, failures[:5])) + ("\n  ..." if len(failures) > 5 else "")
+    return DatasetError(
+        f"{len(failures)} of {total} {noun} cannot be read; download or unpack them again, or leave them out "
+        f'(on_error="skip" of the dataset\'s task):\n  {listed}'
+    )
 
 
 def progress_bar(answers: Iterable[T], total: int, text: str, unit: str, progress: bool) -> Iterable[T]:

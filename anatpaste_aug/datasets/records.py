@@ -2,14 +2,46 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["DatasetError", "Record"]
+from anatpaste_aug.files import shown
+
+__all__ = ["DatasetError", "Record", "Unreadable"]
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class DatasetError(ValueError):
     """Something is wrong with a download, an image or a split file. The message names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An image that was left out because it cannot be read.
+
+    Args:
+        path: as its record has it.
+        reason: why, to follow the file's name.
+
+    >>> print(Unreadable("train/a.png", "is empty (0 bytes)"))
+    train/a.png is empty (0 bytes)
+    """
+
+    path: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        for name in ("path", "reason"):
+            if not isinstance(value := getattr(self, name), str) or not value:
+                raise DatasetError(f"{name}={value!r} of an unreadable image: expected a text that is not empty")
+
+    @classmethod
+    def of(cls, root: Path, path: str, error: DatasetError) -> "Unreadable":
+        """What an error says about the file of a record, without the folder."""
+        return cls(path, str(error).removeprefix(f"{shown(root / path)} "))
+
+    def __str__(self) -> str:
+        return f"{shown(self.path)} {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from anatpaste_aug.datasets.parallel import on_all, some_of
-from anatpaste_aug.datasets.records import DatasetError, Record
+from anatpaste_aug.datasets.decoding import fault_of
+from anatpaste_aug.datasets.parallel import attempt_all, failure, some_of
+from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
 from anatpaste_aug.datasets.splits import Split, by_patient
 from anatpaste_aug.datasets.tables import find_folder, parse_age, read_rows
-from anatpaste_aug.files import atomic_path
+from anatpaste_aug.files import atomic_path, shown
 
 __all__ = ["ABNORMAL", "RsnaIndex", "index_rsna", "split_rsna"]
 
@@ -39,10 +40,11 @@ _Header = tuple[str | None, str | None, int | None]  # view, sex, age
 @dataclass(frozen=True)
 class RsnaIndex:
     """The images of one download, of every view: ``root`` is the folder that holds the CSV files, ``records`` are
-    relative to it and sorted by path. Iterating, or ``len``, is over the records."""
+    relative to it and sorted by path, ``unreadable`` are those left out. Iterating, or ``len``, is over the records."""
 
     root: Path
     records: tuple[Record, ...]
+    unreadable: tuple[Unreadable, ...] = ()
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
@@ -58,7 +60,11 @@ class RsnaIndex:
 
 
 def index_rsna(
-    root: str | os.PathLike[str], *, cache: str | os.PathLike[str] | None = None, progress: bool = True
+    root: str | os.PathLike[str],
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> RsnaIndex:
     """List a download's images with their class, and with view, sex and age from the DICOM headers.
 
@@ -70,6 +76,7 @@ def index_rsna(
         cache: a folder that keeps what the headers said (``rsna-headers.json``), so that each is read once; a file
             whose size or time has changed is read again. None keeps nothing.
         progress: show a progress bar while headers are read.
+        on_error: "raise", or "skip" to leave out images that are missing or whose header cannot be read.
 
     Raises:
         DatasetError: a file or a column is missing, the two CSV files or two rows contradict each other, or DICOM files
@@ -79,14 +86,24 @@ def index_rsna(
     folder = find_folder(root, _CLASSES, _LAYOUT)
     classes = _read_classes(folder)
     paths = {patient: f"{_IMAGES}/{patient}.dcm" for patient in sorted(classes)}
+    if on_error == "raise" and (missing := [path for path in paths.values() if not (folder / path).is_file()]):
+        raise DatasetError(
+            f"{len(missing)} of {len(paths)} images are missing in {folder}: {some_of(missing)}. Complete the download"
+        )
     headers = _read_headers(folder, list(paths.values()), None if cache is None else Path(cache), progress)
+    failures = {path: answer for path, answer in headers.items() if isinstance(answer, DatasetError)}
+    if failures and (on_error == "raise" or len(failures) == len(paths)):
+        raise failure(list(failures.values()), len(paths), "DICOM headers")
     records = []
     for patient, path in paths.items():
+        if isinstance(header := headers[path], DatasetError):
+            continue
         name = classes[patient]
-        view, sex, age = headers[path]
+        view, sex, age = header
         label = int(name != "Normal")
         records.append(Record(path, label, patient, "train", view, sex, age, (name,) if label else ()))
-    return RsnaIndex(folder, tuple(sorted(records, key=lambda record: record.path)))
+    unreadable = tuple([Unreadable.of(folder, path, error) for path, error in failures.items()])
+    return RsnaIndex(folder, tuple(sorted(records, key=lambda record: record.path)), unreadable)
 
 
 def split_rsna(
@@ -176,8 +193,10 @@ def _read_classes(folder: Path) -> dict[str, str]:
     return classes
 
 
-def _read_headers(folder: Path, paths: Sequence[str], cache: Path | None, progress: bool) -> dict[str, _Header]:
-    """View, sex and age of every file, from the cache where the file has not changed since."""
+def _read_headers(
+    folder: Path, paths: Sequence[str], cache: Path | None, progress: bool
+) -> dict[str, _Header | DatasetError]:
+    """View, sex and age of every file, from the cache where the file has not changed since; or why they are unknown."""
     stamps: dict[str, list[int]] = {}
     for path in paths:
         try:
@@ -185,19 +204,19 @@ def _read_headers(folder: Path, paths: Sequence[str], cache: Path | None, progre
         except OSError:
             continue
         stamps[path] = [status.st_size, status.st_mtime_ns]
-    if missing := [path for path in paths if path not in stamps]:
-        raise DatasetError(
-            f"{len(missing)} of {len(paths)} images are missing in {folder}: {some_of(missing)}. Complete the download"
-        )
     file = None if cache is None else cache / "rsna-headers.json"
     known = _load_headers(file)
-    headers = {path: known[path][1] for path in paths if path in known and known[path][0] == stamps[path]}
+    headers: dict[str, _Header | DatasetError] = {
+        path: known[path][1] for path in paths if path in known and known[path][0] == stamps.get(path)
+    }
     if unread := [path for path in paths if path not in headers]:
-        headers |= dict(zip(unread, _read_all(folder, unread, progress), strict=True))
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
+        headers |= dict(zip(unread, _read_all(folder, unread, progress), strict=True))
+        if file is not None:
+            good = {p: (stamps[p], headers[p]) for p in stamps if not isinstance(headers[p], DatasetError)}
             with atomic_path(file) as temporary:
-                temporary.write_text(json.dumps({path: (stamps[path], headers[path]) for path in paths}))
+                temporary.write_text(json.dumps(good))
     return headers
 
 
@@ -213,18 +232,20 @@ def _load_headers(file: Path | None) -> dict[str, tuple[list[int], _Header]]:
         return {}
 
 
-def _read_all(folder: Path, paths: Sequence[str], progress: bool) -> list[_Header]:
+def _read_all(folder: Path, paths: Sequence[str], progress: bool) -> list[_Header | DatasetError]:
     try:
         import pydicom
     except ImportError as error:
         raise ImportError('reading DICOM needs pydicom: pip install "anatpaste_aug[datasets]"') from error
 
     def read(path: str) -> _Header:
+        if fault := fault_of(folder / path):
+            raise DatasetError(f"{shown(folder / path)} {fault}")
         try:
             header: Any = pydicom.dcmread(folder / path, stop_before_pixels=True, specific_tags=list(_TAGS))
             view, sex, age = (str(header.get(name) or "").strip() for name in _TAGS)
         except Exception as error:  # what a parser raises on a damaged file is not limited to OSError
-            raise DatasetError(f"{folder / path}: {error}") from error
+            raise DatasetError(f"{shown(folder / path)} cannot be read as DICOM: {error}") from error
         return view.upper() or None, sex or None, parse_age(age)
 
-    return on_all(read, paths, noun="DICOM headers", progress=progress)
+    return attempt_all(read, paths, noun="DICOM headers", progress=progress)

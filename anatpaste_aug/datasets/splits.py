@@ -4,19 +4,20 @@ import hashlib
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from anatpaste_aug.datasets.parallel import on_all, some_of
-from anatpaste_aug.datasets.records import DatasetError, Record
+from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
 from anatpaste_aug.files import atomic_path
 
 __all__ = ["Split", "by_patient", "draw"]
 
 _FORMAT, _VERSION = "anatpaste_aug split", 1
 _PARTS = ("train", "val", "test")
+_NAMES = {"train": "training", "val": "validation", "test": "test"}
 _HEAD = {"format": str, "version": int, "dataset": str, "protocol": str, "seed": int, "counts": dict}
 _FIELDS = {field.name for field in fields(Record)}
 
@@ -25,7 +26,8 @@ _FIELDS = {field.name for field in fields(Record)}
 class Split:
     """Three disjoint sets of records: ``train`` (normals only), ``val`` and ``test``.
 
-    ``protocol`` says in words how they were chosen, and is meant to be printed beside every result.
+    ``protocol`` says in words how they were chosen, and is meant to be printed beside every result. ``unreadable`` are
+    the images that `without` left out.
 
     Raises:
         DatasetError: an abnormal image in train, an image listed twice, or a patient in more than one set.
@@ -37,6 +39,7 @@ class Split:
     train: tuple[Record, ...]
     val: tuple[Record, ...]
     test: tuple[Record, ...]
+    unreadable: tuple[Unreadable, ...] = ()
 
     def __post_init__(self) -> None:
         if abnormal := [record.path for record in self.train if record.label]:
@@ -64,6 +67,34 @@ class Split:
         labels = {part: [record.label for record in getattr(self, part)] for part in _PARTS}
         return {part: {"normal": values.count(0), "abnormal": values.count(1)} for part, values in labels.items()}
 
+    def without(self, unreadable: Iterable[Unreadable]) -> "Split":
+        """The same split but for some images that cannot be read; ``protocol`` says how many are left out, and where.
+
+        Raises:
+            DatasetError: a set would lose its last image of a class.
+
+        >>> a, b = (Record(f"{name}.png", label=0, patient=name, source="train") for name in "ab")
+        >>> split = Split("mine", "by hand", 0, train=(a, b), val=(), test=())
+        >>> split.without([Unreadable("b.png", "is empty (0 bytes)")]).protocol
+        'by hand; 1 unreadable image(s) left out: 1 of training'
+        """
+        gone = {bad.path: bad for bad in unreadable}
+        if not gone:
+            return self
+        parts: dict[str, Any] = {part: tuple([r for r in getattr(self, part) if r.path not in gone]) for part in _PARTS}
+        for part, records in parts.items():
+            if lost := {r.label for r in getattr(self, part)} - {r.label for r in records}:
+                kinds = " and ".join(("normal", "abnormal")[label] for label in sorted(lost))
+                raise DatasetError(
+                    f"without the {len(gone)} images that cannot be read, {part} has no {kinds} image left: download "
+                    f"them again: {some_of([str(bad) for bad in gone.values()])}"
+                )
+        numbers = {_NAMES[part]: len(getattr(self, part)) - len(records) for part, records in parts.items()}
+        numbers["no set"] = len(gone) - sum(numbers.values())
+        where = ", ".join(f"{number} of {name}" for name, number in numbers.items() if number)
+        protocol = f"{self.protocol}; {len(gone)} unreadable image(s) left out: {where}"
+        return replace(self, **parts, protocol=protocol, unreadable=(*self.unreadable, *gone.values()))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the split as JSON, one record a line; all of it or nothing, also when interrupted.
 
@@ -76,6 +107,9 @@ class Split:
         for part in _PARTS:
             lines = ",\n".join(f"  {json.dumps(asdict(r))}" for r in getattr(self, part))
             blocks.append(f'"{part}": [\n{lines}\n]')
+        if self.unreadable:
+            lines = ",\n".join(f"  {json.dumps(asdict(bad))}" for bad in self.unreadable)
+            blocks.append(f'"unreadable": [\n{lines}\n]')
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.write("{\n" + ",\n".join(blocks) + "\n}\n")
@@ -142,13 +176,14 @@ def _parse(cls: type[Split], content: Any) -> Split:
         raise DatasetError(f'not a split file of this package (no "format": "{_FORMAT}")')
     if content.get("version") != _VERSION:
         raise DatasetError(f"version {content.get('version')!r}; this release of anatpaste_aug reads {_VERSION}")
-    if content.keys() != (expected := {*_HEAD, *_PARTS}):
-        raise DatasetError(f"missing or unknown entries: {', '.join(sorted(map(repr, content.keys() ^ expected)))}")
+    if strange := (content.keys() - {"unreadable"}) ^ {*_HEAD, *_PARTS}:
+        raise DatasetError(f"missing or unknown entries: {', '.join(sorted(map(repr, strange)))}")
     for name, kind in _HEAD.items():
         if type(content[name]) is not kind:
             raise DatasetError(f"{name}={content[name]!r}, expected {kind.__name__}")
     parts = {part: _parse_records(part, content[part]) for part in _PARTS}
-    split = cls(dataset=content["dataset"], protocol=content["protocol"], seed=content["seed"], **parts)
+    unreadable = _parse_unreadable(content.get("unreadable", []))
+    split = cls(content["dataset"], content["protocol"], content["seed"], **parts, unreadable=unreadable)
     if split.counts() != content["counts"]:
         raise DatasetError(f"it announces {content['counts']} and holds {split.counts()}")
     return split
@@ -164,6 +199,12 @@ def _parse_records(part: str, rows: Any) -> tuple[Record, ...]:
             raise DatasetError(f"{part} holds an entry that is no record: {str(row)[:200]}")
         records.append(Record(**{**row, "findings": tuple(row["findings"])}))
     return tuple(records)
+
+
+def _parse_unreadable(rows: Any) -> tuple[Unreadable, ...]:
+    if not isinstance(rows, list) or any(not isinstance(r, dict) or r.keys() != {"path", "reason"} for r in rows):
+        raise DatasetError(f"unreadable is no list of paths and reasons: {str(rows)[:200]}")
+    return tuple([Unreadable(**row) for row in rows])
 
 
 def _hashes(root: Path, records: Sequence[Record], progress: bool) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anatpaste_aug.datasets.records import DatasetError
 
-__all__ = ["find_folder", "parse_age", "read_rows"]
+__all__ = ["find_folder", "is_folder", "parse_age", "read_rows"]
 
 _DEPTH = 2  # the dataset's own folder, and one around it
 _MOST_FOLDERS = 2000  # a folder of 26 000 others given by mistake is answered, not crawled
@@ -75,10 +75,18 @@ def parse_age(text: str) -> int | None:
     return int(number) if number.isascii() and number.isdigit() else None
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.name[0] != "." and entry.is_dir())
+            names = sorted(entry.name for entry in entries if entry.name[0] != "." and is_folder(entry))
     except OSError:  # a folder beside the download that is none of ours to read
         return []
     return [folder / name for name in names]

@@ -1,103 +1,27 @@
-"""A dataset as the detector sees it: normal images to train on, labelled ones to validate and to test on."""
+"""The datasets as a detector sees them, straight from the raw downloads."""
 
 import os
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from anatpaste_aug.datasets.cache import cached_images
 from anatpaste_aug.datasets.chexpert import DISEASES, ChexpertIndex, index_chexpert, split_chexpert
 from anatpaste_aug.datasets.images import load_images
 from anatpaste_aug.datasets.phantom import FINDINGS, phantom_batch
-from anatpaste_aug.datasets.records import DatasetError
+from anatpaste_aug.datasets.records import DatasetError, Unreadable
 from anatpaste_aug.datasets.rsna import ABNORMAL, RsnaIndex, index_rsna, split_rsna
 from anatpaste_aug.datasets.splits import Split
+from anatpaste_aug.datasets.subsets import DetectionTask, Subset
 from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab, split_zhanglab
+from anatpaste_aug.files import check_writable
 
-__all__ = ["DetectionTask", "Subset", "chexpert_task", "phantom_task", "rsna_task", "zhanglab_task"]
+__all__ = ["OnError", "chexpert_task", "phantom_task", "rsna_task", "zhanglab_task"]
 
 _Path = str | os.PathLike[str]
 
-
-@dataclass(frozen=True, eq=False)
-class Subset:
-    """Images with their labels.
-
-    Attributes:
-        images: uint8 N×1×S×S.
-        labels: int64 N, 0 normal and 1 abnormal.
-        names: N names, the paths below the dataset's root where there are files.
-        findings: N tuples of findings, see `Record`.
-        views: N views such as "PA", or None where it is not told.
-    """
-
-    images: Tensor
-    labels: Tensor
-    names: tuple[str, ...]
-    findings: tuple[tuple[str, ...], ...]
-    views: tuple[str | None, ...]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-@dataclass(frozen=True, eq=False)
-class DetectionTask:
-    """What a detector is trained and judged on.
-
-    Attributes:
-        name: How results name the data.
-        protocol: How the images were divided, in words.
-        note: What a reader of any figure must know: synthetic, development or stand-in data. Empty for none.
-        train: Normal images.
-        val: Labelled images, for choosing weights and thresholds.
-        test: Labelled images, looked at once, for the report.
-        findings: The findings that a report tells apart.
-        split: The split behind the three, with the hashes of its files; `Split.save` writes it. None for phantoms,
-            which their seed reproduces.
-    """
-
-    name: str
-    protocol: str
-    note: str
-    train: Subset
-    val: Subset
-    test: Subset
-    findings: tuple[str, ...] = ()
-    split: Split | None = None
-
-    def counts(self) -> dict[str, int]:
-        """Images per set and class, for the report."""
-        return {
-            f"{part}, {kind}": int((subset.labels == label).sum())
-            for part, subset in (("training", self.train), ("validation", self.val), ("test", self.test))
-            for label, kind in ((0, "normal"), (1, "abnormal"))
-            if part != "training" or label == 0
-        }
-
-    def groups(self) -> dict[str, Tensor]:
-        """Parts of the test set to be judged on their own: each finding with all normals, and each view if several.
-
-        Returns:
-            Name of the finding or view -> boolean mask over the test images. A part may be small, or without one
-            class: count before anything is worked out from it.
-
-        Example:
-            >>> task = phantom_task(32, train=1, val=2, test=8)
-            >>> {name: int(mask.sum()) for name, mask in task.groups().items()}
-            {'opacity': 5, 'effusion': 5, 'nodules': 5, 'cardiomegaly': 5}
-        """
-        normal = self.test.labels == 0
-        groups = {
-            finding: normal | torch.tensor([finding in found for found in self.test.findings])
-            for finding in self.findings
-        }
-        views = sorted({view for view in self.test.views if view})
-        if len(views) > 1:
-            groups |= {view: torch.tensor([view == other for other in self.test.views]) for view in views}
-        return groups
+OnError = Literal["raise", "skip"]
+"""What to do about images that cannot be read: stop before anything is trained, or leave them out and say so."""
 
 
 def phantom_task(size: int, *, train: int = 400, val: int = 100, test: int = 200, seed: int = 0) -> DetectionTask:
@@ -140,6 +64,7 @@ def zhanglab_task(
     seed: int = 0,
     split: Split | None = None,
     cache: _Path | None = None,
+    on_error: OnError = "raise",
     name: str = "Zhanglab",
     progress: bool = True,
 ) -> DetectionTask:
@@ -151,6 +76,9 @@ def zhanglab_task(
         seed: Of the split.
         split: A split to repeat, as `Split.load` reads it, instead of one that the seed gives; its files are checked.
         cache: Folder that keeps the decoded images, see `cached_images`. None keeps nothing.
+        on_error: What to do about images that are missing or cannot be read: "raise" names them all at once, "skip"
+            leaves them out of the sets they were drawn for and lists them in `DetectionTask.unreadable`, the note and
+            the split.
         name: How results name the data.
         progress: Show a progress bar.
 
@@ -159,7 +87,7 @@ def zhanglab_task(
     """
     index = index_zhanglab(root)
     split = _same(split, "zhanglab") or split_zhanglab(index, seed)
-    return _task(index, split, size, name, ("bacteria", "virus"), cache, progress)
+    return _task(index, split, size, name, ("bacteria", "virus"), cache, on_error, progress)
 
 
 def chexpert_task(
@@ -172,6 +100,7 @@ def chexpert_task(
     seed: int = 0,
     split: Split | None = None,
     cache: _Path | None = None,
+    on_error: OnError = "raise",
     name: str = "CheXpert",
     progress: bool = True,
 ) -> DetectionTask:
@@ -186,6 +115,9 @@ def chexpert_task(
         seed: Of the split.
         split: A split to repeat; `protocol`, `views`, `exclude_support_devices` and `seed` are then its own.
         cache: Folder that keeps the decoded images. None keeps nothing.
+        on_error: What to do about images that are missing or cannot be read: "raise" names them all at once, "skip"
+            leaves them out of the sets they were drawn for and lists them in `DetectionTask.unreadable`, the note and
+            the split.
         name: How results name the data.
         progress: Show progress bars.
 
@@ -196,7 +128,7 @@ def chexpert_task(
     split = _same(split, "chexpert") or split_chexpert(
         index, seed, protocol=protocol, views=views, exclude_support_devices=exclude_support_devices
     )
-    return _task(index, split, size, name, DISEASES, cache, progress)
+    return _task(index, split, size, name, DISEASES, cache, on_error, progress)
 
 
 def rsna_task(
@@ -207,6 +139,7 @@ def rsna_task(
     seed: int = 0,
     split: Split | None = None,
     cache: _Path | None = None,
+    on_error: OnError = "raise",
     name: str = "RSNA",
     progress: bool = True,
 ) -> DetectionTask:
@@ -219,15 +152,27 @@ def rsna_task(
         seed: Of the split.
         split: A split to repeat; `views` and `seed` are then its own.
         cache: Folder that keeps the decoded images and what the DICOM headers say. None keeps nothing.
+        on_error: What to do about images that are missing or cannot be read: "raise" names them all at once, "skip"
+            leaves them out of the sets they were drawn for and lists them in `DetectionTask.unreadable`, the note and
+            the split.
         name: How results name the data.
         progress: Show progress bars.
 
     Raises:
         DatasetError: See `index_rsna`, `split_rsna` and `load_images`; nothing is returned half read.
     """
-    index = index_rsna(root, cache=cache, progress=progress)
+    index = index_rsna(root, cache=cache, progress=progress, on_error=_checked(on_error, cache))
     split = _same(split, "rsna") or split_rsna(index, seed, views=views)
-    return _task(index, split, size, name, ABNORMAL, cache, progress)
+    return _task(index, split, size, name, ABNORMAL, cache, on_error, progress)
+
+
+def _checked(on_error: OnError, cache: _Path | None) -> OnError:
+    """Before anything is read."""
+    if cache is not None:
+        check_writable(cache)
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f'on_error={on_error!r}: expected "raise" or "skip"')
+    return on_error
 
 
 def _same(split: Split | None, dataset: str) -> Split | None:
@@ -245,14 +190,21 @@ def _task(
     name: str,
     findings: tuple[str, ...],
     cache: _Path | None,
+    on_error: OnError,
     progress: bool,
 ) -> DetectionTask:
     root = index.root
-    split = split.hashed(root, progress=progress)
-    if cache is None:
-        images = load_images(root, split.records(), size, progress=progress)
+    skip: list[Unreadable] | None = None
+    if _checked(on_error, cache) == "skip":
+        skip = [*index.unreadable] if isinstance(index, RsnaIndex) else []
     else:
-        images = cached_images(cache, split.dataset, root, split.records(), size, progress=progress)
+        split = split.hashed(root, progress=progress)
+    if cache is None:
+        images = load_images(root, split.records(), size, progress=progress, unreadable=skip)
+    else:
+        images = cached_images(cache, split.dataset, root, split.records(), size, progress=progress, unreadable=skip)
+    if skip is not None:
+        split = split.without(skip).hashed(root, progress=progress)
     kind, note = "", ""
     if index.missing:
         kind = " (development split)"
@@ -263,6 +215,8 @@ def _task(
     elif not split.protocol.startswith("paper protocol"):
         kind = " (own protocol)"
         note = "Not the paper's protocol: figures are not to be compared with published ones."
+    if split.unreadable:
+        note = f"{note} {len(split.unreadable)} image(s) could not be read and are left out.".lstrip()
     subsets, start = [], 0
     for records in (split.train, split.val, split.test):
         stop = start + len(records)

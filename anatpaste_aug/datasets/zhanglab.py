@@ -16,6 +16,7 @@ from pathlib import Path
 
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.datasets.splits import Split, by_patient, draw
+from anatpaste_aug.datasets.tables import is_folder
 
 __all__ = ["PUBLISHED_COUNTS", "ZhanglabIndex", "count_zhanglab", "index_zhanglab", "split_zhanglab"]
 
@@ -103,7 +104,7 @@ def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:
             path = f"{source}/{name}/{file}"
             if (match := _NAMES[name].fullmatch(file)) is None:
                 strange.append(path)
-            elif file not in twins or not filecmp.cmp(tree / "train" / name / file, tree / path, shallow=False):
+            elif file not in twins or not _equal(tree / "train" / name / file, tree / path):
                 records.append(_record(path, source, name, match.groupdict()))
     if strange:
         shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")
@@ -256,13 +257,20 @@ def _find_tree(root: Path) -> Path:
 def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
+            names = [entry.name for entry in entries if is_folder(entry)]
     except OSError:  # a folder beside the download that is none of ours to read
         return []
     return [folder / name for name in sorted(names) if name[0] != "." and name not in (*_SOURCES, "__MACOSX")]
 
 
+def _equal(first: Path, second: Path) -> bool:
+    try:
+        return filecmp.cmp(first, second, shallow=False)
+    except OSError:  # one cannot be read, which loading will say
+        return False
+
+
 def _files(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_file()]
+        names = [entry.name for entry in entries if not is_folder(entry)]  # a dead link is named by whoever reads it
     return sorted(name for name in names if name[0] != "." and name.lower() not in _JUNK)

@@ -98,7 +98,10 @@ def write_scores_csv(
     for title, values in listed.items():
         if len(values) != len(names):
             raise ValueError(f"column {title!r} has {len(values)} values for {len(names)} names")
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(listed)
         writer.writerows(zip(*listed.values(), strict=True))

@@ -28,16 +28,8 @@ def write_content(path: str | os.PathLike[str], kind: str, content: Mapping[str,
     # Serialised in memory first: torch's own writer hides why a disk refuses, and can end the process over it.
     buffer = io.BytesIO()
     torch.save({"format": kind, **content}, buffer)
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
-    except OSError as error:
-        earlier = "the earlier one there is whole" if os.path.exists(path) else "nothing was written"
-        raise OSError(
-            error.errno,
-            f"{os.fspath(path)} ({len(buffer.getbuffer()) / 2**20:.0f} MiB) could not be written: {error.strerror}; "
-            f"{earlier}. Make room or name another folder",
-        ) from error
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_content(path: str | os.PathLike[str], kind: str, remedy: str) -> dict[str, Any]:

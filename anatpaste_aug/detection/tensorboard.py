@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from anatpaste_aug.detection.progress import Progress
+from anatpaste_aug.files import check_writable
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -23,6 +24,7 @@ class TensorBoardLog:
 
     Raises:
         ImportError: TensorBoard is not installed.
+        OSError: nothing can be written to the folder.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -30,6 +32,7 @@ class TensorBoardLog:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ImportError("TensorBoard logs need tensorboard: pip install 'anatpaste_aug[tensorboard]'") from error
+        check_writable(folder)
         self.folder = os.fspath(folder)
         self._open = SummaryWriter
         self._writer: SummaryWriter | None = None

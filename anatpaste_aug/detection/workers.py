@@ -35,6 +35,7 @@ def process_group(device: str = "cpu") -> Iterator[bool]:
 
     Raises:
         ValueError: ``device`` names one GPU, which all processes would share.
+        ConnectionError: another process has ended before its time.
 
     Example:
         >>> with process_group("cpu") as main:
@@ -50,8 +51,16 @@ def process_group(device: str = "cpu") -> Iterator[bool]:
             raise ValueError(f"torchrun gives every process a GPU of its own: name the device 'cuda', not {device!r}")
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if wanted.type == "cuda" else "gloo", timeout=_PATIENCE)
+    rank = dist.get_rank()
     try:
-        yield dist.get_rank() == 0
+        yield rank == 0
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        raise ConnectionError(
+            f"process {rank} has lost another one, which ended or was killed: see what that one said, then go on from "
+            "the checkpoint (resume) with as many processes"
+        ) from error
     finally:
         dist.destroy_process_group()
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from anatpaste_aug.datasets.images import read_gray
+from anatpaste_aug.files import shown
 from anatpaste_aug.functional import soft_mask, to_gray
 from anatpaste_aug.inspection.drawing import LUNG, TEXT, new_figure, show, tint
 from anatpaste_aug.inspection.units import unit_images
@@ -141,4 +142,5 @@ def _gray(image: Tensor) -> Tensor:
 
 
 def _shorten(name: str, length: int = 26) -> str:
+    name = shown(name)
     return name if len(name) <= length else f"…{name[1 - length :]}"

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from anatpaste_aug.files import shown
+
 __all__ = ["CheckReport", "ImageCheck", "Suspicion"]
 
 VISIBLE_LEVELS = 8
@@ -208,5 +210,5 @@ class CheckReport:
         return lines
 
 
-def _some(names: tuple[str, ...] | list[str], shown: int = 5) -> str:
-    return ", ".join(names[:shown]) + (f", … ({len(names) - shown:,} more)" if len(names) > shown else "")
+def _some(names: tuple[str, ...] | list[str], most: int = 5) -> str:
+    return ", ".join(map(shown, names[:most])) + (f", … ({len(names) - most:,} more)" if len(names) > most else "")

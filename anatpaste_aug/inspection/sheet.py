@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from anatpaste_aug.files import shown
 from anatpaste_aug.inspection.drawing import LUNG, TEXT, new_figure, show, tint
 from anatpaste_aug.inspection.report import ImageCheck
 
@@ -60,4 +61,5 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
 
 
 def _shorten(name: str, length: int = 38) -> str:
+    name = shown(name)
     return name if len(name) <= length else f"…{name[1 - length :]}"

@@ -225,3 +225,26 @@ def test_many_store_by_content_at_once(opened, settings, images, expected, fork,
     assert [process.exitcode for process in processes] == [0] * 4
     assert len(cache.missing()) == 0
     assert torch.equal(cache.for_images(images), expected)
+
+
+@pytest.mark.parametrize("key", ["index", "content"])
+def test_a_worker_that_is_killed_is_told_and_what_was_finished_stays(opened, images, expected, key):
+    """As the system does when memory runs out. The others end, too."""
+
+    class Fatal:
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, index):
+            if index == 30:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return images[index]
+
+    cache = opened(key=key)
+    with pytest.raises(MaskCacheError, match=r"a worker process has died, .*; what was finished is kept: fill again"):
+        cache.fill(Fatal(), workers=2, batch_size=5, progress=False)
+    assert not multiprocessing.active_children()
+    # Batches 0 to 3 had been handed back before the one with image 30 was handed out.
+    assert len(finished(cache)) >= 10
+    cache.fill(images, workers=2, progress=False)
+    assert torch.equal(cache.for_images(images), expected)

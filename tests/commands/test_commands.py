@@ -137,7 +137,7 @@ def test_images_that_cannot_be_read_are_named_at_the_end_and_in_the_exit_code(tm
 
 def test_nothing_readable_makes_no_sheet(tmp_path):
     (tmp_path / "a.png").touch()
-    assert main(["check", str(tmp_path), "--sheet", str(tmp_path / "s.png")]) == 1
+    assert main(["check", str(tmp_path), "--sheet", str(tmp_path / "s.png")]) == 2
     assert not (tmp_path / "s.png").exists()
 
 

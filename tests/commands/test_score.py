@@ -3,6 +3,8 @@
 import csv
 import io
 import os
+import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forks import finish, kill_self, limit_files, start
+from layouts import dicom
 from PIL import Image
 
 from anatpaste_aug.commands import main
@@ -51,33 +55,13 @@ def images(tmp_path_factory):
     Image.fromarray(pixels[0]).save(folder / "a.jpeg")
     Image.fromarray(pixels[1]).convert("RGB").save(folder / "b$1.png")
     Image.fromarray(255 - pixels[2]).save(folder / "below" / "A.png")
-    (folder / "c.dcm").write_bytes(_dicom(pixels[3]))
+    (folder / "c.dcm").write_bytes(dicom(pixels[3]))
     (folder / "readme.txt").write_text("no image")
     return folder
 
 
-def _dicom(pixels):
-    import pydicom
-    from pydicom.dataset import FileDataset, FileMetaDataset
-
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit = 7
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.PixelData = pixels.tobytes()
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def table(folder):
-    with (folder / "scores.csv").open(newline="", encoding="utf-8") as file:
+def table(folder, name="scores.csv"):
+    with (folder / name).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -163,9 +147,117 @@ def test_a_network_without_convolutions_is_scored_without_pictures(model, images
     assert len(table(tmp_path / "out")) == 1
 
 
+@pytest.mark.filterwarnings("ignore:Glyph .* missing:UserWarning")  # the picture shows a box for it
+def test_names_that_no_terminal_shows_are_scored_like_any_other(model, images, tmp_path, monkeypatch):
+    """Line breaks, other alphabets, and bytes that are no text; on a terminal that knows ASCII alone."""
+    place = tmp_path / "named"
+    place.mkdir()
+    names = ["line\nbreak.png", os.fsdecode(b"\xff.png"), "胸 é.png", "ordinary.png"]
+    for name in names:
+        (place / name).write_bytes((images / "b$1.png").read_bytes())
+    (place / "cut\n.png").write_bytes((images / "b$1.png").read_bytes()[:300])
+    terminal, complaints = (io.TextIOWrapper(io.BytesIO(), "ascii", "strict") for _ in range(2))
+    complaints.reconfigure(errors="backslashreplace")  # as Python opens standard error
+    command = ["anatpaste_aug", "score", "--model", model, place, "-o", tmp_path / "out"]
+    with monkeypatch.context() as patch:
+        for name, value in (("argv", [*map(str, command)]), ("stdout", terminal), ("stderr", complaints)):
+            patch.setattr(sys, name, value)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module("anatpaste_aug", run_name="__main__")
+    for stream in (terminal, complaints):
+        stream.seek(0)
+    assert ended.value.code == 1
+    *_, count, last = complaints.read().splitlines()
+    assert count == "1 could not be read"
+    assert last.startswith(rf"  {place}/cut\n.png is damaged or of a kind that cannot be read: ")
+    lines = terminal.read().splitlines()
+    assert len(lines) == len(names)
+    assert any(line.startswith(rf"{place}/line\nbreak.png: ") for line in lines)
+    rows = table(tmp_path / "out")
+    assert {row["image"] for row in rows} == {f"{place}/{name}".replace("\udcff", r"\udcff") for name in names}
+    assert len({row["score"] for row in rows}) == 1  # they are one picture
+    for name in names:
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert picture.format == "PNG"
+
+
+@pytest.mark.trains_in_forks
+def test_what_was_scored_before_a_kill_stays_and_is_not_taken_for_all(model, images, tmp_path, monkeypatch):
+    monkeypatch.setattr("anatpaste_aug.commands.score._PORTION", 1)
+    portions = []
+
+    def read(path, size):
+        portions.append(path)
+        if len(portions) == 3:
+            kill_self()
+        return read_gray(path, size)
+
+    given = ["score", "--model", str(model), str(images), "-o", str(tmp_path / "out"), "--no-cam"]
+    with monkeypatch.context() as patch:
+        patch.setattr("anatpaste_aug.datasets.read_gray", read)
+        assert finish(start(main, given)) == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["scores.partial.csv"]
+    rows = table(tmp_path / "out", "scores.partial.csv")
+    assert main([*given[:-2], str(tmp_path / "all"), "--no-cam"]) == 0
+    assert rows == table(tmp_path / "all")[:2]
+
+
+@pytest.mark.trains_in_forks
+def test_a_full_disk_is_one_line_and_keeps_what_was_written(model, images, tmp_path, capfd):
+    out = tmp_path / "out"
+
+    def limited():
+        limit_files(6000)  # the table fits, a picture does not
+        os._exit(main(["score", "--model", str(model), str(images), "-o", str(out)]))
+
+    assert finish(start(limited)) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert "error: [Errno 27] " in last
+    assert f"{out}/a.png could not be written: File too large; nothing was written. Make room" in last
+    assert len(table(out, "scores.partial.csv")) == 4
+
+
+BAD = {
+    "cut.jpeg": lambda whole: whole[:-300],
+    "zeros.jpeg": lambda whole: whole[: len(whole) // 2] + bytes(len(whole) // 2),
+    "empty.png": lambda whole: b"",
+    "page.jpeg": lambda whole: b"<html>404</html>",
+    "page.dcm": lambda whole: b"<html>404</html>" * 20,
+}
+
+
+@pytest.mark.parametrize("command", ["score", "check", "preview"])
+def test_every_command_names_what_it_cannot_read(command, model, images, tmp_path, capsys):
+    place, out = tmp_path / "mixed", str(tmp_path / "out")
+    place.mkdir()
+    whole = (images / "a.jpeg").read_bytes()
+    (place / "good.jpeg").write_bytes(whole)
+    for name, spoil in BAD.items():
+        (place / name).write_bytes(spoil(whole))
+    (place / "loop.png").symlink_to("loop.png")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(place / "pipe.png")
+    bad = sorted({path.name for path in place.iterdir()} - {"good.jpeg"})
+    if command == "preview":  # of few images that were named one by one: the first bad one is an error
+        for name in bad:
+            assert main(["preview", str(place / "good.jpeg"), str(place / name), "-o", f"{out}.png"]) == 2
+            assert f"error: {place}/{name} " in capsys.readouterr().err
+        assert not Path(f"{out}.png").exists()
+        return
+    options = ["--model", str(model), "-o", out, "--no-cam"] if command == "score" else ["--size", "64"]
+    assert main([command, str(place), *options]) == 1
+    printed = capsys.readouterr()
+    lines = (printed.err if command == "score" else printed.out).splitlines()
+    assert lines[-len(bad) - 1] == f"{len(bad)} could not be read"
+    assert [line.startswith(f"  {place}/{name} ") for name, line in zip(bad, lines[-len(bad) :], strict=True)] == [
+        True
+    ] * 7
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--model", "nowhere", "a.png", "-o", "empty/../full/checkpoint.pt/x"], "nothing can be written to empty"),
         (["--model", "nowhere", "a.png"], "nowhere does not exist; give the run folder of a training"),
         (["--model", "full", "a.png", "-o", "full"], "full exists and is not an empty folder; name a new one with -o"),
         (["--model", "full", "empty"], "empty holds no images"),

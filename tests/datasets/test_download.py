@@ -1,12 +1,14 @@
 """The Zhanglab download, from a server on this machine: resumed, checked, and whole or not there."""
 
 import io
+import signal
 import sys
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from forks import count_file_calls, finish, kill_at_file_call, limit_files, start
 
 from anatpaste_aug.datasets import DatasetError, download, download_zhanglab, index_zhanglab
 from anatpaste_aug.datasets.download import download as fetch_file
@@ -236,3 +238,40 @@ def test_progress_bars_on_standard_error(tmp_path, server, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(ImportError, match=r'pip install "anatpaste_aug\[datasets\]"'):
         download_zhanglab(tmp_path / "b", url=server.url)
+
+
+@pytest.mark.trains_in_forks
+def test_a_download_may_die_at_any_touch_of_a_file(tmp_path, server):
+    """What is there of the dataset is all of it or nothing, and the next call goes on."""
+    server.cut = 9000  # several connections
+    moments = count_file_calls(lambda: get(tmp_path / "whole", server))
+    asked = len(server.asked)
+    died = 0
+    for moment in range(1, moments, moments // 20):
+        root = tmp_path / str(moment)
+        died += kill_at_file_call(moment, lambda root=root: get(root, server)) == -signal.SIGKILL
+        part = root / "ChestXRay2017.zip.part"
+        have = part.stat().st_size if part.exists() else 0
+        if have:
+            assert part.read_bytes() == server.content[:have]
+        if (root / "ChestXRay2017").exists():
+            assert len(index_zhanglab(root)) == 8
+        server.asked.clear()
+        assert len(index_zhanglab(get(root, server).parent)) == 8
+        assert len(server.asked) <= asked
+        if 0 < have < len(server.content):
+            assert server.asked[0] == f"bytes={have}-"
+    assert died >= 18
+
+
+@pytest.mark.trains_in_forks
+def test_a_disk_that_is_full_keeps_what_came(tmp_path, server):
+    def limited():
+        limit_files(7000)
+        with pytest.raises(DatasetError, match=r"\.zip\.part cannot be written: .*Make room, then call again"):
+            get(tmp_path, server)
+
+    assert finish(start(limited)) == 0
+    assert (tmp_path / "ChestXRay2017.zip.part").read_bytes() == server.content[:7000]
+    get(tmp_path, server)
+    assert server.asked == [None, "bytes=7000-"]

@@ -109,7 +109,8 @@ def test_damaged_headers_are_counted_and_named(tmp_path):
     (tmp_path / "stage_2_train_images" / "b.dcm").write_bytes(b"<html>404</html>")
     with pytest.raises(DatasetError, match=r"1 of 4 DICOM headers cannot be read.*\n.*b\.dcm"):
         index_rsna(tmp_path, cache=tmp_path / "cache", progress=False)
-    assert not (tmp_path / "cache").exists()
+    kept = json.loads((tmp_path / "cache" / "rsna-headers.json").read_text())
+    assert [Path(path).stem for path in kept] == ["a", "c", "d"]  # which need not be read again
 
 
 @pytest.mark.parametrize(

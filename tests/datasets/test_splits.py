@@ -123,6 +123,8 @@ def change_row(**changes):
         (lambda content: content.pop("val"), "missing or unknown entries: 'val'"),
         (lambda content: content["val"].pop(), "announces"),
         (change(train={}), "train is no list"),
+        (change(unreadable=3), "unreadable is no list of paths and reasons"),
+        (change(unreadable=[{"path": "a.png", "reason": ""}]), "reason='' of an unreadable image"),
         (change(train=[3]), "train holds an entry that is no record: 3"),
         (change_row(more=1), "val holds an entry"),
         (change_row(findings=None), "val holds an entry"),

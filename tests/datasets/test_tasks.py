@@ -3,10 +3,9 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from layouts import write_chexpert
 
 from anatpaste_aug.datasets import (
     DatasetError,
@@ -22,26 +21,6 @@ from anatpaste_aug.datasets.chexpert import DISEASES
 
 ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
-
-
-def write_chexpert(folder):
-    """A raw layout of 40 normal and 20 abnormal training images, a third of each AP, and 2 + 2 to validate."""
-    labels = ["No Finding", *DISEASES, "Support Devices"]
-    others = [name for name in chexpert_module._LABELS if name not in labels]
-    for source, normal, ill in (("train", 40, 20), ("valid", 2, 2)):
-        lines = [",".join(["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *labels, *others])]
-        for i in range(normal + ill):
-            path = f"{source}/patient{i + 100 * (source == 'valid'):05d}/study1/view1_frontal.jpg"
-            values = [""] * (len(labels) + len(others))
-            values[0 if i < normal else 1 + i % 2] = "1.0"
-            lines.append(
-                ",".join([f"CheXpert-v1.0-small/{path}", "Male", "30", "Frontal", ["PA", "AP"][i % 3 == 2], *values])
-            )
-            file = folder / path
-            file.parent.mkdir(parents=True)
-            Image.fromarray(np.random.default_rng(i).integers(0, 256, (20, 20), dtype=np.uint8)).save(file)
-        (folder / f"{source}.csv").write_text("\n".join(lines))
-    return folder
 
 
 @pytest.fixture

@@ -156,3 +156,30 @@ def test_synchronised_statistics_are_asked_for_on_gpus_and_do_not_show_in_the_we
     net = nn.SyncBatchNorm.convert_sync_batchnorm(PretextNet("test_resnet"))
     assert not {type(norm) for norm in net.modules()} & {*NORMS}
     assert PretextNet("test_resnet").state_dict().keys() == net.state_dict().keys()
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("moment", ["training", "reading"])
+def test_a_process_that_is_killed_is_told_by_the_other(lost, moment, tmp_path):
+    """Which must not wait for it: without torchrun, nobody else would end it."""
+
+    def die(progress):
+        if progress.update == 3 and Workers.current().rank == lost:
+            kill_self()
+
+    def share():
+        with process_group("cpu"):
+            with main_first():
+                if moment == "reading" and Workers.current().rank == lost:
+                    kill_self()
+            train(QUICK, TRAIN, VAL, VAL_LABELS, squares, callback=die)
+
+    def survive():
+        with pytest.raises(
+            ConnectionError, match=f"process {1 - lost} has lost another one, .*go on from the checkpoint"
+        ):
+            share()
+
+    codes = torchrun(2, survive, end_together=False)
+    assert codes[lost] == -signal.SIGKILL
+    assert codes[1 - lost] == 0

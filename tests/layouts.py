@@ -1,0 +1,86 @@
+"""Small downloads as they unpack. No two images are alike, so that one in another's place is seen."""
+
+import io
+from itertools import count
+
+import numpy as np
+from PIL import Image
+
+from anatpaste_aug.datasets import chexpert
+from anatpaste_aug.datasets.chexpert import DISEASES
+
+NORMAL, OPACITY = "Normal", "Lung Opacity"
+
+
+def pixels(number):
+    return np.random.default_rng(number).integers(0, 256, (20, 20), dtype=np.uint8)
+
+
+def write_chexpert(folder):
+    """A raw layout of 40 normal and 20 abnormal training images, a third of each AP, and 2 + 2 to validate."""
+    labels = ["No Finding", *DISEASES, "Support Devices"]
+    others = [name for name in chexpert._LABELS if name not in labels]
+    for source, normal, ill in (("train", 40, 20), ("valid", 2, 2)):
+        lines = [",".join(["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *labels, *others])]
+        for i in range(normal + ill):
+            path = f"{source}/patient{i + 100 * (source == 'valid'):05d}/study1/view1_frontal.jpg"
+            values = [""] * (len(labels) + len(others))
+            values[0 if i < normal else 1 + i % 2] = "1.0"
+            lines.append(
+                ",".join([f"CheXpert-v1.0-small/{path}", "Male", "30", "Frontal", ["PA", "AP"][i % 3 == 2], *values])
+            )
+            file = folder / path
+            file.parent.mkdir(parents=True)
+            Image.fromarray(pixels(i + 1000 * (source == "valid"))).save(file)
+        (folder / f"{source}.csv").write_text("\n".join(lines))
+    return folder
+
+
+def write_zhanglab(folder):
+    """A raw layout of 40 + 20 training and 5 + 5 test images, one per patient."""
+    numbers = count()
+    for source, normal, ill in (("train", 40, 20), ("test", 5, 5)):
+        for kind, files in (("NORMAL", normal), ("PNEUMONIA", ill)):
+            place = folder / source / kind
+            place.mkdir(parents=True)
+            for i in range(files):
+                name = f"IM-{i:04d}-0001.jpeg" if kind == "NORMAL" else f"person{i}_virus_{i}.jpeg"
+                Image.fromarray(pixels(next(numbers))).save(place / name)
+    return folder
+
+
+def write_rsna(folder):
+    """A raw layout of 40 normal and 20 abnormal images, all PA."""
+    place = folder / "stage_2_train_images"
+    place.mkdir(parents=True)
+    classes = [(f"p{i:02d}", NORMAL if i < 40 else OPACITY) for i in range(60)]
+    for i, (patient, _) in enumerate(classes):
+        (place / f"{patient}.dcm").write_bytes(dicom(pixels(i), ViewPosition="PA"))
+    rows = "\n".join(f"{patient},{name}" for patient, name in classes)
+    (folder / "stage_2_detailed_class_info.csv").write_text(f"patientId,class\n{rows}\n")
+    rows = "\n".join(f"{patient},{int(name == OPACITY)}" for patient, name in classes)
+    (folder / "stage_2_train_labels.csv").write_text(f"patientId,Target\n{rows}\n")
+    return folder
+
+
+def dicom(gray, **elements):
+    """The bytes of a file with these uint8 pixels."""
+    import pydicom
+    from pydicom.dataset import FileDataset, FileMetaDataset
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.Rows, dataset.Columns = gray.shape
+    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.PixelData = gray.tobytes()
+    for name, value in elements.items():
+        setattr(dataset, name, value)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

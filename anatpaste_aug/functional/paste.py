@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..params import AnatPasteParams
 from . import cpu
+from .checks import check_masks
 from .intensity import Intensities, at_least_float32
 from .jitter import color_jitter
 from .shape import blurred_shape
@@ -25,6 +26,8 @@ def paste(
         The augmented images, of the same shape and dtype, and X_mask as float32 B×1×H×W. Where X_mask is 0, the images
         are the given ones bit for bit.
     """
+    if lung_mask is not None:
+        check_masks(lung_mask[:, 0])
     if cpu.takes(images, params.sigma, lung_mask):
         pasted: tuple[Tensor, Tensor] = cpu.paste(images, list(params), lung_mask, *_readable(images, intensities))
         return pasted
@@ -44,6 +47,8 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
     Returns:
         float32 B×1×H×W in [0, 1]; 0 for images that are not to be augmented.
     """
+    if lung_mask is not None:
+        check_masks(lung_mask[:, 0])
     if cpu.takes(params.sigma, lung_mask):
         mask: Tensor = cpu.soft_mask(list(params), height, width, lung_mask)
         return mask

@@ -246,3 +246,12 @@ def test_raw_undoes_normalized():
     torch.testing.assert_close(normal.to_unit(normal.from_unit(images)), images, rtol=0, atol=1e-6)
     assert Intensities().to_unit(images) is images
     assert Intensities().from_unit(images) is images
+
+
+@pytest.mark.parametrize(
+    "call", [lambda p, m: soft_mask(p, 48, 40, m), lambda p, m: paste(torch.zeros(2, 1, 48, 40), p, m)]
+)
+def test_lungs_that_are_not_boolean_are_an_error(call):
+    """Their bytes would be read as pixels."""
+    with pytest.raises(TypeError, match=r"masks must be boolean, got torch\.int64; pass masks != 0"):
+        call(plain_params(2), torch.ones(2, 1, 48, 40, dtype=torch.int64))

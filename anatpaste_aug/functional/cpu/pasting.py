@@ -126,10 +126,11 @@ def _blending(
     given = (images.float() if half else images).contiguous()
     out = torch.empty_like(given)
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
-    # In float64, because the two are close to one another where the range is far from 0.
+    # In float64, and the slope by itself: the two can be far from one another where the range is far from 0.
     channels, work = torch.zeros(images.shape[1], 1, 1, dtype=torch.float64), at_least_float32(given[:0]).dtype
     offset = intensities.to_unit(channels).flatten()
-    scale = intensities.to_unit(channels + 1).flatten() - offset
+    slope = intensities._replace(black=0.0, white=white - black, mean=None if mean is None else (0.0,) * len(mean))
+    scale = slope.to_unit(channels + 1).flatten()
     fixed = (mask[:, 0].contiguous().numpy(), arrays, scale.to(work).numpy(), offset.to(work).numpy())
     whole = images.dtype == torch.uint8
     return out, lambda begin, end: blend_some(given.numpy(), *fixed, whole, out.numpy(), begin, end)

@@ -28,7 +28,7 @@ def read_gray(path: str | os.PathLike[str], size: int | None = None) -> npt.NDAr
     DICOM, told by its content or the suffix ``.dcm``, is read as :func:`read_dicom_gray` says.
 
     Args:
-        path: DICOM, or any format that Pillow reads; the first frame of several.
+        path: DICOM, or any format that Pillow reads, but for PostScript; the first frame of several.
         size: side of the square that the image is resized to, the aspect ratio not being kept (as in the paper);
             bilinear and antialiased, which is Pillow's ``BILINEAR``. None leaves the size as it is.
 
@@ -51,6 +51,8 @@ def read_gray(path: str | os.PathLike[str], size: int | None = None) -> npt.NDAr
             gray = Image.fromarray(read_dicom_gray(path))
         else:
             with Image.open(path) as image:
+                if image.format == "EPS":  # Pillow would have Ghostscript run it
+                    raise ValueError("PostScript, which is a program and is not run; save it as PNG")
                 gray = _to_gray(ImageOps.exif_transpose(image))
     except (MemoryError, ImportError, DatasetError):
         raise

@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from anatpaste_aug.detection import WARNING, Detector, cam_figure, grad_cam
     from anatpaste_aug.files import atomic_path
+    from anatpaste_aug.names import in_table, printable
 
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -60,17 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
         for path, raw, scaled, abnormal in zip(portion, found.raw, found.scaled, found.abnormal, strict=True):
             rows.append(
                 {
-                    "image": str(path),
+                    "image": in_table(str(path)),
                     "score": repr(float(raw)),
                     "threshold": repr(detector.threshold),
                     "scaled_score": f"{scaled:.6f}",
                     "scaled_threshold": f"{detector.scaled_threshold:.6f}",
                     "decision": "abnormal" if abnormal else "normal",
-                    "picture": "" if arguments.no_cam else pictures[path],
+                    "picture": "" if arguments.no_cam else in_table(pictures[path]),
                     "note": WARNING,
                 }
             )
-            print(f"{path}: {_told(rows[-1])}")
+            print(f"{printable(str(path))}: {_told(rows[-1])}")
         if not arguments.no_cam:
             try:
                 maps = grad_cam(detector.model, images)
@@ -82,13 +83,16 @@ def run(arguments: argparse.Namespace) -> int:
                     out / pictures[path], images[one], maps[one], titles=[_told(row)], names=[path.name], note=WARNING
                 )
     if rows:
-        with atomic_path(out / "scores.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(out / "scores.csv") as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         print(f"wrote {out / 'scores.csv'}", file=sys.stderr)
     if failures:
-        print(f"{len(failures)} could not be read", *failures, sep="\n  ", file=sys.stderr)
+        print(f"{len(failures)} could not be read", *map(printable, failures), sep="\n  ", file=sys.stderr)
     return 0 if not failures else 1 if rows else 2
 
 

@@ -59,10 +59,6 @@ def tint(axes: Axes, mask: Tensor, colour: str) -> None:
     axes.imshow(tint, interpolation="nearest")
 
 
-def shorten(name: str, length: int = 26) -> str:
-    return name if len(name) <= length else f"…{name[1 - length :]}"
-
-
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")

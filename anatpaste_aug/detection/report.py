@@ -23,6 +23,7 @@ from anatpaste_aug.detection.config import TrainConfig
 from anatpaste_aug.detection.intervals import Interval
 from anatpaste_aug.detection.metrics import Metrics
 from anatpaste_aug.files import atomic_path
+from anatpaste_aug.names import in_table
 
 # Heading and caption of the pictures of a run, in the order of the page.
 _CAPTIONS = {
@@ -109,18 +110,25 @@ def write_scores_csv(
 
     Args:
         path: the file to write.
-        names: M file names.
+        names: M file names. One that a spreadsheet would take for a formula (``=1+1.png``) is written ``./=1+1.png``.
         labels: M values, 0 (normal) or 1 (abnormal).
         columns: title to M values, such as ``{"best": scores, "best_scaled": scaled}``.
 
     Raises:
         ValueError: a column does not have M values.
     """
-    listed = {"name": list(names), "label": _plain(labels), **{title: _plain(data) for title, data in columns.items()}}
+    listed = {
+        "name": [in_table(name) for name in names],
+        "label": _plain(labels),
+        **{title: _plain(data) for title, data in columns.items()},
+    }
     for title, values in listed.items():
         if len(values) != len(names):
             raise ValueError(f"column {title!r} has {len(values)} values for {len(names)} names")
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(listed)
         writer.writerows(zip(*listed.values(), strict=True))
@@ -233,7 +241,7 @@ def write_report(
     )
     target = run_dir / "report.html"
     with atomic_path(target) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+        temporary.write_text(html, encoding="utf-8", errors="backslashreplace")
     return target
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from anatpaste_aug.names import printable
+
 __all__ = ["CheckReport", "ImageCheck", "Suspicion"]
 
 VISIBLE_LEVELS = 8
@@ -180,7 +182,7 @@ class CheckReport:
         lines = [f"{len(self):,} image{'' if len(self) == 1 else 's'} checked", *self._figures(), *self._suspected()]
         if self.unreadable:
             lines.append(f"{len(self.unreadable):,} could not be read")
-            lines += [f"  {reason}" for _, reason in self.unreadable]
+            lines += [f"  {printable(reason)}" for _, reason in self.unreadable]
         if self.not_images:
             lines.append(f"not images: {_some(self.not_images)}")
         return "\n".join(lines)
@@ -209,4 +211,6 @@ class CheckReport:
 
 
 def _some(names: tuple[str, ...] | list[str], shown: int = 5) -> str:
-    return ", ".join(names[:shown]) + (f", … ({len(names) - shown:,} more)" if len(names) > shown else "")
+    return ", ".join(map(printable, names[:shown])) + (
+        f", … ({len(names) - shown:,} more)" if len(names) > shown else ""
+    )

@@ -22,3 +22,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    r"""A path in one line of printable text, for messages: a name may hold line breaks, or bytes that are no text.
+
+    >>> shown("a b.png"), shown("a\nb.png")
+    ('a b.png', 'a\\nb.png')
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in os.fspath(path))

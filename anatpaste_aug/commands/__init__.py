@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from anatpaste_aug.commands import check, preview, score
-from anatpaste_aug.names import printable
+from anatpaste_aug.files import shown
 
 __all__ = ["main"]
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
     except (ValueError, TypeError, ImportError, OSError) as error:
-        lines = "\n".join(map(printable, str(error).split("\n")))
+        lines = "\n".join(map(shown, str(error).split("\n")))
         print(f"{parser.prog} {arguments.command}: error: {lines}", file=sys.stderr)
         return 2
     return code

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from anatpaste_aug.detection import WARNING, Detector, cam_figure, grad_cam
-    from anatpaste_aug.files import atomic_path
-    from anatpaste_aug.names import in_table, printable
+    from anatpaste_aug.files import atomic_path, shown
+    from anatpaste_aug.names import in_table
 
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
                     "note": WARNING,
                 }
             )
-            print(f"{printable(str(path))}: {_told(rows[-1])}")
+            print(f"{shown(path)}: {_told(rows[-1])}")
         if not arguments.no_cam:
             try:
                 maps = grad_cam(detector.model, images)
@@ -83,16 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
                     out / pictures[path], images[one], maps[one], titles=[_told(row)], names=[path.name], note=WARNING
                 )
     if rows:
-        with (
-            atomic_path(out / "scores.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
+        with atomic_path(out / "scores.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         print(f"wrote {out / 'scores.csv'}", file=sys.stderr)
     if failures:
-        print(f"{len(failures)} could not be read", *map(printable, failures), sep="\n  ", file=sys.stderr)
+        print(f"{len(failures)} could not be read", *map(shown, failures), sep="\n  ", file=sys.stderr)
     return 0 if not failures else 1 if rows else 2
 
 

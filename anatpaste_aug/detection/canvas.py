@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from anatpaste_aug.detection.metrics import to_numpy
-from anatpaste_aug.files import atomic_path
+from anatpaste_aug.files import atomic_path, shown
 
 NORMAL, ABNORMAL, THIRD, MUTED = "#2a78b5", "#c8442e", "#2f8f6b", "#8a939c"
 TEXT: dict[str, Any] = {"color": "#26323c", "parse_math": False}  # file names may hold a $
@@ -57,6 +57,11 @@ def tint(axes: Axes, mask: Tensor, colour: str) -> None:
     tint[..., :3] = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     tint[..., 3] = alpha
     axes.imshow(tint, interpolation="nearest")
+
+
+def shorten(name: str, length: int = 26) -> str:
+    name = shown(name)
+    return name if len(name) <= length else f"…{name[1 - length :]}"
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:

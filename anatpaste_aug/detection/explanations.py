@@ -13,9 +13,8 @@ from matplotlib.patches import Rectangle
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
-from anatpaste_aug.detection.canvas import ABNORMAL, TEXT, new_figure, save, show
+from anatpaste_aug.detection.canvas import ABNORMAL, TEXT, new_figure, save, shorten, show
 from anatpaste_aug.detection.metrics import to_numpy
-from anatpaste_aug.names import shorten
 
 _INSET = 0.46  # side of a magnified inset, as a share of the image's
 _FRAME = (1 / 6, 0.3)  # smallest and largest side of what it shows: magnified at least 1.5 times

@@ -25,13 +25,13 @@ from anatpaste_aug.detection.canvas import (
     new_single,
     plain,
     save,
+    shorten,
     show,
     tint,
 )
 from anatpaste_aug.detection.intervals import Interval
 from anatpaste_aug.detection.metrics import auroc, to_numpy
 from anatpaste_aug.detection.progress import Progress
-from anatpaste_aug.names import shorten
 
 
 def roc_figure(

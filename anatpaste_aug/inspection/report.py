@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anatpaste_aug.names import printable
+from anatpaste_aug.files import shown
 
 __all__ = ["CheckReport", "ImageCheck", "Suspicion"]
 
@@ -182,7 +182,7 @@ class CheckReport:
         lines = [f"{len(self):,} image{'' if len(self) == 1 else 's'} checked", *self._figures(), *self._suspected()]
         if self.unreadable:
             lines.append(f"{len(self.unreadable):,} could not be read")
-            lines += [f"  {printable(reason)}" for _, reason in self.unreadable]
+            lines += [f"  {reason}" for _, reason in self.unreadable]
         if self.not_images:
             lines.append(f"not images: {_some(self.not_images)}")
         return "\n".join(lines)
@@ -210,7 +210,5 @@ class CheckReport:
         return lines
 
 
-def _some(names: tuple[str, ...] | list[str], shown: int = 5) -> str:
-    return ", ".join(map(printable, names[:shown])) + (
-        f", … ({len(names) - shown:,} more)" if len(names) > shown else ""
-    )
+def _some(names: tuple[str, ...] | list[str], most: int = 5) -> str:
+    return ", ".join(map(shown, names[:most])) + (f", … ({len(names) - most:,} more)" if len(names) > most else "")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from anatpaste_aug.files import shown
 from anatpaste_aug.inspection.drawing import LUNG, TEXT, new_figure, show, tint
 from anatpaste_aug.inspection.report import ImageCheck
-from anatpaste_aug.names import shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,9 +52,14 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
         reasons = [each.reason for each in row.suspicions] or [f"nothing suspicious; lungs {row.lung_fraction:.1%}"]
         # Four lines of reasons at most, so that the images stay in line.
         words = [line for reason in reasons for line in textwrap.wrap(reason, 40)][:4]
-        axes.set_title(shorten(row.name, 38), fontsize=7.5, pad=3, **TEXT)
+        axes.set_title(_shorten(row.name), fontsize=7.5, pad=3, **TEXT)
         colour = _SUSPICIOUS if row.suspicions else _QUIET
         axes.set_xlabel("\n".join(words), fontsize=7.5, labelpad=3, color=colour, parse_math=False)
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
     return figure
+
+
+def _shorten(name: str, length: int = 38) -> str:
+    name = shown(name)
+    return name if len(name) <= length else f"…{name[1 - length :]}"

@@ -131,13 +131,13 @@ def test_file_names_as_only_an_attacker_gives_them(model, images, tmp_path, caps
     """None of them ends the run, moves the cursor, or is a formula in the table."""
     folder, content = tmp_path / "images", (images / "a.jpeg").read_bytes()
     folder.mkdir()
-    names = ["=1+1.png", "\x1b[2J.png", "a\nb.png", 'a,b".png', "<script>.png", "\udcff.png", "$(touch x).png"]
+    names = ["=1+1.png", "\x1b[2J.png", "a\nb.png", 'a,b".png', "<script>.png", "$(touch x).png"]
     for name in names:
         (folder / name).write_bytes(content)
     monkeypatch.chdir(folder)
     assert main(["score", "--model", str(model), *names, "-o", str(tmp_path / "scores")]) == 0
     rows = table(tmp_path / "scores")
-    assert [row["image"] for row in rows] == ["./=1+1.png", *names[1:5], "\\udcff.png", names[6]]
+    assert [row["image"] for row in rows] == ["./=1+1.png", *names[1:]]
     assert len({row["score"] for row in rows}) == 1
     assert {path.name for path in (tmp_path / "scores").iterdir()} == {"scores.csv", *names}
     printed = capsys.readouterr()

@@ -40,7 +40,7 @@ def mine(tmp_path):
 
 
 def raw(content):
-    return pickle.dumps(content)
+    return pickle.dumps(content, 2)  # torch warns of later protocols
 
 
 def zipped(content):

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import sys
+from functools import partial
 from pathlib import Path
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "reproduce_paper.py"
@@ -129,6 +130,8 @@ def example():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.PRESETS["smoke"] = TINY
+    few = partial(module.datasets.phantom_task, train=40, val=24, test=24)
+    module.datasets.phantom_task = few
     options = {"preset": "smoke", "device": "cpu", "backbone": "test_resnet", "seed": "2", "out": "run"}
     sys.argv = ["reproduce_paper.py", *(word for name, value in options.items() for word in (f"--{name}", value))]
     module.main()

@@ -38,15 +38,25 @@ def peak_bytes(run: Callable[[], object], device: torch.device) -> int | None:
 
 
 def _resident_rise(run: Callable[[], object]) -> int:
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # freed memory that is kept would be used again without a rise
+    trim()  # or freed memory that is kept would be used again without a rise
     _RESET.write_text("5")  # the high-water mark starts anew
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     run()
-    return _resident("VmHWM") - before
+    return resident("VmHWM") - before
 
 
-def _resident(field: str) -> int:
+def trim() -> None:
+    """Give freed memory back to the system (glibc)."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident(field: str) -> int:
+    """Bytes of this process in memory: ``VmRSS`` now, ``VmHWM`` at most (Linux).
+
+    Raises:
+        OSError: there is no such file on this system.
+    """
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024
 

@@ -29,6 +29,7 @@ from anatpaste_aug.detection.augmentations import DRAWN, NEEDED
 from anatpaste_aug.detection.jobs import run_jobs
 from anatpaste_aug.detection.runs import begin_run, is_finished, read_run, train_run
 from anatpaste_aug.detection.study_report import check_study, write_study
+from anatpaste_aug.files import check_writable
 
 REAL = ("zhanglab", "chexpert", "rsna")
 # Which datasets an option is for.
@@ -37,6 +38,7 @@ OPTIONS = {
     "cache": REAL,
     "split": REAL,
     "name": REAL,
+    "skip_unreadable": REAL,
     "download": ("zhanglab",),
     "views": ("chexpert", "rsna"),
     "per_disease": ("chexpert",),
@@ -53,6 +55,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--dataset", choices=("phantom", *REAL), default="phantom")
     add("--root", type=Path, help="folder of the raw download; not needed for phantoms")
+    add("--skip-unreadable", action="store_true", help="leave out images that cannot be read, and say which")
     add("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
     add("--cache", type=Path, help="folder that keeps decoded images for the next run")
     add("--views", choices=("PA", "all"), help="chexpert, rsna: default PA, as in the paper")
@@ -148,6 +151,7 @@ def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTas
     if arguments.dataset == "phantom":
         return datasets.phantom_task(size, seed=arguments.split_seed)
     options = {"seed": arguments.split_seed, "cache": arguments.cache}
+    options["on_error"] = "skip" if arguments.skip_unreadable else "raise"
     if arguments.split:
         options["split"] = datasets.Split.load(arguments.split)
     if arguments.name:
@@ -206,6 +210,8 @@ def main(argv: Sequence[str] | None = None) -> Path:
     options = {name: getattr(arguments, name) for name in ("backbone", "device", "amp", "sync_bn")}
     config = TrainConfig(**PRESETS[arguments.preset], seed=int(arguments.seeds[0]), **options)
     plan = plan_runs(arguments, config)
+    for folder in filter(None, (arguments.out, arguments.cache)):
+        check_writable(folder)  # now, not after hours of work
     with process_group(config.device) as main_process:
         with main_first():
             task = load_task(arguments, config.image_size)
@@ -215,6 +221,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
                 check_study(task, config, arguments.figure, arguments.pretrained)
             if main_process:
                 print(f"{task.name}: {task.protocol}", *filter(None, [task.note]), sep="\n")
+                print(*(f"left out: {bad}\n" for bad in task.unreadable), sep="", end="", file=sys.stderr)
                 begin_all(arguments, plan, task)
         if arguments.jobs > 1:
             train_side_by_side(arguments, pending)

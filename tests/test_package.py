@@ -20,6 +20,7 @@ HOSTS = ("albumentations", "lightning", "monai")  # needed to import their own a
 DOCUMENTED = [
     "anatpaste_aug",
     "anatpaste_aug.cutpaste_params",
+    "anatpaste_aug.names",
     "anatpaste_aug.params",
     "anatpaste_aug.validation",
     *(

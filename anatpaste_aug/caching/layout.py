@@ -115,8 +115,11 @@ class Layout:
         _, version, kind, height, width, count, length = _FIELDS.unpack_from(body)
         if version != _VERSION:
             raise StaleMaskCacheError(f"has format version {version}, and this package reads {_VERSION}")
-        text = body[_FIELDS.size : _FIELDS.size + length].decode()
-        return cls(count=count, height=height, width=width, key=get_args(Key)[kind], fingerprint=text)
+        try:
+            text = body[_FIELDS.size : _FIELDS.size + length].decode()
+            return cls(count=count, height=height, width=width, key=get_args(Key)[kind], fingerprint=text)
+        except (IndexError, ValueError) as error:  # its checksum fits, so that somebody has forged it
+            raise StaleMaskCacheError(f"has an impossible header ({error})") from error
 
     def differences(self, wanted: "Layout") -> list[str]:
         """What is here and what was wanted, for each thing that differs."""

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from anatpaste_aug.commands import check, preview, score
+from anatpaste_aug.files import shown
 
 __all__ = ["main"]
 
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
     except (ValueError, TypeError, ImportError, OSError) as error:
-        print(f"{parser.prog} {arguments.command}: error: {error}", file=sys.stderr)
+        lines = "\n".join(map(shown, str(error).split("\n")))
+        print(f"{parser.prog} {arguments.command}: error: {lines}", file=sys.stderr)
         return 2
     return code

@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from anatpaste_aug.detection import WARNING, Detector, cam_figure, grad_cam
     from anatpaste_aug.files import check_writable, shown
+    from anatpaste_aug.names import in_table
 
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -64,13 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
         for path, raw, scaled, abnormal in zip(portion, found.raw, found.scaled, found.abnormal, strict=True):
             rows.append(
                 {
-                    "image": str(path),
+                    "image": in_table(str(path)),
                     "score": repr(float(raw)),
                     "threshold": repr(detector.threshold),
                     "scaled_score": f"{scaled:.6f}",
                     "scaled_threshold": f"{detector.scaled_threshold:.6f}",
                     "decision": "abnormal" if abnormal else "normal",
-                    "picture": "" if arguments.no_cam else pictures[path],
+                    "picture": "" if arguments.no_cam else in_table(pictures[path]),
                     "note": WARNING,
                 }
             )
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         partial.replace(out / "scores.csv")
         print(f"wrote {out / 'scores.csv'}", file=sys.stderr)
     if failures:
-        print(f"{len(failures)} could not be read", *failures, sep="\n  ", file=sys.stderr)
+        print(f"{len(failures)} could not be read", *map(shown, failures), sep="\n  ", file=sys.stderr)
     return 0 if not failures else 1 if rows else 2
 
 

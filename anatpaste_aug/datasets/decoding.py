@@ -60,6 +60,8 @@ def decode_gray(path: Path) -> "Image.Image":
 
     # From an open file: Pillow 13.0 maps a path into memory, and then shears an uncompressed TIFF that is to be turned.
     with path.open("rb") as file, Image.open(file) as image:
+        if image.format == "EPS":  # Pillow would have Ghostscript run it
+            raise ValueError("PostScript, which is a program and is not run; save it as PNG")
         check_pixels(*image.size)
         image.load()
         if image.format in _WITH_END:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from io import FileIO
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from anatpaste_aug.datasets.archive import unzip
 from anatpaste_aug.datasets.records import DatasetError
@@ -97,14 +99,14 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
     What has come so far lies beside it in ``PATH.part``, which becomes ``path`` when all has come.
 
     Args:
-        url: http or https.
+        url: http or https. A redirect may not lead to another scheme, nor from https back to http.
         path: of the file to write.
         progress: show a progress bar.
         tries: connections in a row that bring nothing before it is given up.
 
     Raises:
-        DatasetError: no connection, an error from the server, an answer of unknown length, or too small a disk; what
-            has come stays.
+        DatasetError: no connection, an error from the server, an answer of unknown length, a redirect that is refused,
+            or too small a disk; what has come stays.
         ImportError: without tqdm where ``progress`` is asked for.
     """
     if not url.startswith(("https://", "http://")):
@@ -139,12 +141,24 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
     part.replace(path)
 
 
+class _WebOnly(urllib.request.HTTPRedirectHandler):
+    """urllib would follow a redirect to ftp, and from https to where anybody on the way can change what comes."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        if urlsplit(newurl).scheme not in ("https", req.type):
+            raise DatasetError(f"{req.full_url} sends to {newurl}, refused: a download stays with {req.type} or https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _request(url: str, part: Path, have: int, show: "_Show") -> bool:
     """One connection; whether all has come."""
     headers = {"User-Agent": "anatpaste_aug", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as answer:
+    opener = urllib.request.build_opener(_WebOnly)
+    with opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as answer:
         if answer.status != 206:
             have = 0  # the server sends everything, asked or not
         total = _total(answer, have)

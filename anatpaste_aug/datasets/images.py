@@ -29,7 +29,7 @@ def read_gray(path: str | os.PathLike[str], size: int | None = None) -> npt.NDAr
     DICOM, told by its content or the suffix ``.dcm``, is read as :func:`read_dicom_gray` says.
 
     Args:
-        path: DICOM, or any format that Pillow reads; the first frame of several.
+        path: DICOM, or any format that Pillow reads, but for PostScript; the first frame of several.
         size: side of the square that the image is resized to, the aspect ratio not being kept (as in the paper);
             bilinear and antialiased, which is Pillow's ``BILINEAR``. None leaves the size as it is.
 

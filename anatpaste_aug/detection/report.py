@@ -25,6 +25,7 @@ from anatpaste_aug.detection.intervals import Interval
 from anatpaste_aug.detection.metrics import Metrics
 from anatpaste_aug.detection.tables import Table
 from anatpaste_aug.files import atomic_path
+from anatpaste_aug.names import in_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,14 +88,18 @@ def write_scores_csv(
 
     Args:
         path: the file to write.
-        names: M file names.
+        names: M file names. One that a spreadsheet would take for a formula (``=1+1.png``) is written ``./=1+1.png``.
         labels: M values, 0 (normal) or 1 (abnormal).
         columns: title to M values, such as ``{"best": scores, "best_scaled": scaled}``.
 
     Raises:
         ValueError: a column does not have M values.
     """
-    listed = {"name": list(names), "label": _plain(labels), **{title: _plain(data) for title, data in columns.items()}}
+    listed = {
+        "name": [in_table(name) for name in names],
+        "label": _plain(labels),
+        **{title: _plain(data) for title, data in columns.items()},
+    }
     for title, values in listed.items():
         if len(values) != len(names):
             raise ValueError(f"column {title!r} has {len(values)} values for {len(names)} names")
@@ -226,7 +231,7 @@ def write_report(
     )
     target = run_dir / "report.html"
     with atomic_path(target) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+        temporary.write_text(html, encoding="utf-8", errors="backslashreplace")
     return target
 
 

@@ -48,6 +48,10 @@ def read_content(path: str | os.PathLike[str], kind: str, remedy: str) -> dict[s
     try:
         # torch.load does not compare checksums, and would read damaged weights as if nothing were wrong.
         with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            # torch writes its records unpacked and side by side, but would read any zip archive: a bomb, too.
+            if any(m.compress_type for m in members) or sum(m.file_size for m in members) > os.path.getsize(path):
+                raise zipfile.BadZipFile("packed")
             damaged = archive.testzip()
         content = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
     except OSError:

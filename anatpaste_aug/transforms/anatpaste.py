@@ -43,7 +43,9 @@ class AnatPasteTransform(v2.Transform):
         * a `LungMask` in the sample is read as the segmentation, an `AnomalyMask` is written; everything else passes
           through as the identical object. Of plain tensors the first with three or more dimensions is the image, and
           none is where a PIL image, ``tv_tensors.Image`` or ``tv_tensors.Video`` stands in the sample
-        * randomness: ``torch.manual_seed``, or the generator given to `augment`
+        * randomness: ``torch.manual_seed``, or the generator given to `augment`. Processes that share a training (DDP)
+          draw the same numbers if they are given one seed: give each its own, such as ``seed + rank``
+        * a call leaves nothing behind in the transform: threads may share it
 
     Args:
         p: Probability that an image is augmented, drawn per image.

@@ -25,6 +25,7 @@ class KorniaAnatPaste(IntensityAugmentationBase2D):
           on other images each patch goes to the same share of their own lungs
         * random numbers are drawn on the image's device; in a container, which draws before it shows an image, where
           ``.to(device)`` put it. Nothing waits for the device
+        * it keeps the result of its last call, as kornia's augmentations keep their parameters: one object per thread
         * ``torch.manual_seed`` gives a direct call, and a container that draws nothing else first, the same pixels as
           `AnatPasteTransform.augment`
 

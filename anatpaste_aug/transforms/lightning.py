@@ -25,7 +25,9 @@ class AnatPasteMixin(DataHooks):
         * the anomaly mask, boolean B×1×H×W, joins the batch: a tensor of images becomes ``(images, mask)``,
           ``(images, y)`` becomes ``(images, y, mask)`` (a list stays a list), and a dictionary gets a new key
         * a dictionary's lung masks, if there are any, are used instead of the segmenter; they are boolean or integer
-        * the batch itself is not modified; randomness is that of the device, set by ``seed_everything``
+        * the batch itself is not modified; randomness is that of the device, set by ``seed_everything``, which gives
+          the processes of several devices one seed, so that they draw the same numbers for their images:
+          ``torch.manual_seed(seed + self.global_rank)`` in ``on_fit_start`` makes them differ
 
     Attributes:
         anatpaste: The transform.

@@ -110,6 +110,30 @@ def test_pictures_in_a_process_of_its_own(model, images, tmp_path):
         assert (colourful > 0.02) == bool(heat.any())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="such names are for POSIX file systems")
+def test_file_names_as_only_an_attacker_gives_them(model, images, tmp_path, capsys, monkeypatch):
+    """None of them ends the run, moves the cursor, or is a formula in the table."""
+    folder, content = tmp_path / "images", (images / "a.jpeg").read_bytes()
+    folder.mkdir()
+    names = ["=1+1.png", "\x1b[2J.png", "a\nb.png", 'a,b".png', "<script>.png", "$(touch x).png"]
+    for name in names:
+        (folder / name).write_bytes(content)
+    monkeypatch.chdir(folder)
+    assert main(["score", "--model", str(model), *names, "-o", str(tmp_path / "scores")]) == 0
+    rows = table(tmp_path / "scores")
+    assert [row["image"] for row in rows] == ["./=1+1.png", *names[1:]]
+    assert len({row["score"] for row in rows}) == 1
+    assert {path.name for path in (tmp_path / "scores").iterdir()} == {"scores.csv", *names}
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == len(names)
+    assert "\\x1b[2J.png: " in printed.out
+    assert "a\\nb.png: " in printed.out
+    assert "\x1b" not in printed.out + printed.err
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    assert main(["score", "--model", "\x1b[2J", names[0], "-o", str(tmp_path / "again")]) == 2
+    assert "\\x1b[2J" in capsys.readouterr().err
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_scored(model, images, tmp_path, capsys):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")

@@ -4,6 +4,7 @@ import io
 import signal
 import sys
 import threading
+import urllib.request
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -39,7 +40,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, content):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.cut, self.asked = content, 10**9, []
-        self.ranges, self.told, self.status = True, True, 200
+        self.ranges, self.told, self.status, self.moved = True, True, 200, "/file"
 
     @property
     def url(self):
@@ -51,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         server, wanted = self.server, self.headers.get("Range")
         if self.path == "/moved":  # as Mendeley sends to its store
             self.send_response(302)
-            self.send_header("Location", "/file")
+            self.send_header("Location", server.moved)
             return self.end_headers()
         server.asked.append(wanted)
         if server.status != 200:
@@ -169,6 +170,27 @@ def test_no_server_and_no_web_address(tmp_path, server):
         get(tmp_path, server)
     with pytest.raises(DatasetError, match="url='file:///etc/passwd': expected https"):
         fetch_file("file:///etc/passwd", tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    "moved", ["file:///etc/passwd", "ftp://127.0.0.1/a", "data:text/plain,a", "gopher://a", "FILE:/a"]
+)
+def test_a_redirect_away_from_the_web_is_refused_at_once(tmp_path, server, moved):
+    server.moved = moved
+    with pytest.raises(DatasetError, match=f"(sends to {moved}, refused)|('{moved}' is not allowed)"):
+        get(tmp_path, server)
+    assert server.asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_redirect_from_https_to_http_is_refused():
+    """Without a server: that would take a certificate."""
+    asked, handler = urllib.request.Request("https://a/b"), download._WebOnly()
+    assert handler.redirect_request(asked, None, 302, "", {}, "https://c/d").full_url == "https://c/d"
+    with pytest.raises(DatasetError, match="https://a/b sends to http://c/d, refused"):
+        handler.redirect_request(asked, None, 302, "", {}, "http://c/d")
+    asked = urllib.request.Request("http://a/b")
+    assert handler.redirect_request(asked, None, 302, "", {}, "https://c/d").full_url == "https://c/d"
 
 
 def test_no_room(tmp_path, server, monkeypatch):

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 import threading
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -193,6 +194,78 @@ def test_report_escapes_every_text_it_is_given(tmp_path):
     ).read_text()
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 12
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '" onerror="alert(1)',
+        "' onload='alert(1)' x='",
+        "javascript:alert(1)",
+        "</title><script>alert(1)</script>",
+        "</td></table><iframe src=//evil></iframe>",
+        "<img src=x onerror=alert(1)>",
+        "{{ 7 * 7 }}{% raw %}",
+        "a.png\n<svg onload=alert(1)>",
+        "<!-- ",
+    ],
+)
+def test_no_text_becomes_markup(tmp_path, text):
+    """The tags and attributes are those of a page of harmless texts, and the texts are all there."""
+
+    picture = tmp_path / "x.png"
+    picture.write_bytes(b"a picture")
+
+    def page(text):
+        figures = {text: picture}
+        rows = [dataclasses.replace(ROWS[0], dataset=text, weights=text)]
+        told = dict.fromkeys(("title", "protocol", "data_note", "command"), text)
+        told |= {name: {text: text} for name in ("config", "data", "environment")}
+        return Page(write_page(tmp_path, rows=rows, figures=figures, **told).read_text(encoding="utf-8"))
+
+    found, harmless = page(text), page("harmless")
+    assert [(tag, {*names}) for tag, names in found.tags] == [(tag, {*names}) for tag, names in harmless.tags]
+    assert found.text.count(text) == harmless.text.count("harmless")
+    (shown,) = [names for tag, names in found.tags if tag == "img"]
+    assert shown["alt"] == text
+    assert shown["src"].startswith("data:image/png;base64,")
+    links = {"href", "src", "action", "formaction", "data", "srcdoc", "style"}
+    assert not [tag for tag, names in found.tags if tag != "img" and links & names.keys()]
+
+
+def test_the_page_asks_browsers_to_run_nothing_and_to_fetch_nothing(tmp_path):
+    (policy,) = [
+        names["content"] for tag, names in Page(write_page(tmp_path).read_text()).tags if "http-equiv" in names
+    ]
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def test_names_that_are_not_unicode_and_names_that_look_like_formulas(tmp_path):
+    names = ["=1+1.png", "@x.png", "-1.png", "+a.png", "\udcff.png", "a=1.png", "b.png"]
+    path = write_scores_csv(tmp_path / "scores.csv", names, LABELS, {"best": -SCORES})
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    told = [row["name"] for row in rows]
+    assert told == ["./=1+1.png", "./@x.png", "./-1.png", "./+a.png", "\\udcff.png", "a=1.png", "b.png"]
+    assert [float(row["best"]) for row in rows] == (-SCORES).tolist()  # numbers below 0 stay numbers
+    assert "\\udcff.png" in write_page(tmp_path, title="\udcff.png").read_text(encoding="utf-8")
+    images = torch.zeros(7, 1, 40, 32, dtype=torch.uint8)
+    extremes_figure(tmp_path / "extremes.png", images, LABELS, SCORES, 0.5, names=names, count=4)
 
 
 def test_report_without_the_optional_parts(tmp_path):

@@ -142,9 +142,15 @@ def test_levels_use_the_whole_scale_and_a_constant_image_is_0(dtype):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_levels_of_values_that_have_none_stay_on_the_scale(value):
+def test_images_with_values_that_have_no_level_become_0(value):
     image = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0))
     image[0, 5, 5] = value
-    levels = stretch_levels(image)
+    assert not stretch_levels(image).any()
+
+
+def test_ranges_beyond_the_floating_point_stay_on_the_scale():
+    image = torch.arange(-512, 512).view(1, 32, 32) * 6e35
+    levels = stretch_levels(torch.cat([image, image * 1e-45 * 1e-35, image * 1e-3]))
     assert levels.min() >= 0
     assert levels.max() < GRAY_LEVELS
+    assert levels[2].max() == GRAY_LEVELS - 1

@@ -210,9 +210,9 @@ def _uniform(u: Tensor, bounds: tuple[float, float]) -> Tensor:
 
 
 def _index(u: Tensor, count: Tensor | int) -> Tensor:
-    """A uniform integer in 0…count − 1. The product with u < 1 may round up to ``count``; no count at all gives 0."""
-    drawn = (u * count).long()
-    return drawn.clamp(0, max(count - 1, 0)) if isinstance(count, int) else torch.minimum(drawn, count - 1).clamp_min(0)
+    """A uniform integer in 0…count − 1; no count at all gives 0."""
+    drawn = (u * count).long()  # in half precision it may round up to the count, or overflow
+    return drawn.clamp(0, count - 1) if isinstance(count, int) else torch.minimum(drawn, count - 1).clamp_min(0)
 
 
 def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -59,8 +59,21 @@ def test_the_values_in_the_middle_of_the_ranges():
     assert made_of(all_of(0.5), 512, 2048).sigma.item() == pytest.approx(30, rel=1e-6)
 
 
-@pytest.mark.parametrize(("share", "side"), [(0.39, 0.6), (0.41, 0.6), (0.3999**2, 0.3999)])
-def test_sides_are_rounded_to_the_nearest_pixel(share, side):
+@pytest.mark.parametrize(
+    ("u", "opacity", "sigma", "factor", "hue", "height", "width"),
+    [(0.0, 0.59, 0.0, 0.9, -0.1, 20, 66), (1 - 2**-24, 1.0, 15.0, 1.1, 0.1, 181, 54)],
+)
+def test_the_values_at_the_ends_of_the_ranges(u, opacity, sigma, factor, hue, height, width):
+    """Tolerance: float32's rounding. The sides are sqrt(0.02 · 0.3), sqrt(0.02 / 0.3), sqrt(0.15 / 0.3) … of 256."""
+    params = made_of(all_of(u))
+    values = {"opacity": opacity, "sigma": sigma, "hue": hue, "brightness": factor, "contrast": factor}
+    for name, value in (values | {"saturation": factor}).items():
+        assert getattr(params, name).item() == pytest.approx(value, rel=1e-6, abs=1e-6)
+    assert (params.height.item(), params.width.item(), params.margin.item()) == (height, width, 10)
+
+
+@pytest.mark.parametrize("share", [0.39, 0.41, 0.3999**2])
+def test_sides_are_rounded_to_the_nearest_pixel(share):
     params = made_of(all_of(0.0), area=(share, share), aspect_ratio=(1.0, 1.0))
     assert params.height.item() == params.width.item() == round(math.sqrt(share) * 256)
 

@@ -136,6 +136,15 @@ def test_jitter_is_the_same_in_every_order(channels, dtype):
         assert np.abs(patch - expected[i].flatten(1).numpy()).max() <= 1e-5
 
 
+def test_a_hue_turned_by_less_than_a_rounding_stays():
+    """Below 0 by less than half a unit in the last place, it is rounded to a whole turn."""
+    red = np.zeros((3, 4), np.float32)
+    red[0] = 0.7
+    patch, one = red.copy(), np.float32(1)
+    jitter(patch, np.array([3, 2, 1, 0]), one, one, one, np.float32(-1e-9))
+    assert np.array_equal(patch, red)
+
+
 # what the kernels must not be given
 
 

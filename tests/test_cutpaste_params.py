@@ -164,6 +164,17 @@ def test_the_types_are_as_documented():
         assert field.shape == ((3, 4) if name == "jitter_order" else (3,))
 
 
+def test_the_default_dtype_changes_nothing():
+    expected = drawn(3, variant="union")
+    torch.set_default_dtype(torch.float64)
+    try:
+        for first, second in zip(drawn(3, variant="union"), expected, strict=True):
+            assert first.dtype == second.dtype
+            assert torch.equal(first, second)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_rows_are_the_parameters_of_some_images():
     params = drawn(6)
     for index in (slice(1, 3), torch.tensor([4, 0]), params.source_top > 300):

@@ -1,4 +1,4 @@
-"""Which random number decides what, and what the ends of the unit interval and half precision give."""
+"""Which random number decides what, and what the ends of the unit interval and other dtypes give."""
 
 import math
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from anatpaste_aug import AnatPasteConfig, sample_params
+from anatpaste_aug.functional import soft_mask
 from anatpaste_aug.params import DRAWS, draw_uniforms
 
 SIZE = {"height", "width", "source_top", "source_left"}  # a place depends on the size of what has to fit
@@ -83,14 +84,31 @@ def test_p_is_the_share_of_all_numbers(p, u, apply):
     assert made_of(all_of(u), p=p).apply.item() == apply
 
 
-@pytest.mark.parametrize(("dtype", "u"), [(torch.float16, 1 - 2**-11), (torch.bfloat16, 1 - 2**-8)])
-@pytest.mark.parametrize("size", [(257, 259), (70_000, 40)])
-def test_numbers_of_half_precision_stay_within_the_images(dtype, u, size):
-    """Their product with a count can be the count, or overflow."""
-    masks = torch.ones(1, 1, *size, dtype=torch.bool)
-    for lungs in (masks, None):
-        params = made_of(all_of(u, dtype), *size, lung_mask=lungs, area=(1e-6, 1e-5))
-        for name, length, total in (("y", params.height, size[0]), ("x", params.width, size[1])):
-            assert 0 <= getattr(params, f"center_{name}") < total
-            start = params.source_top if name == "y" else params.source_left
-            assert 0 <= start <= total - length
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("size", [(257, 259), (3000, 40)])
+def test_numbers_of_other_dtypes_are_taken_and_stay_within_the_images(dtype, size):
+    """The last float64 below 1 is 1 in float32."""
+    uniforms = all_of(1 - torch.finfo(dtype).eps / 2, dtype)
+    for lungs in (torch.ones(1, 1, *size, dtype=torch.bool), None):
+        params = made_of(uniforms, *size, lung_mask=lungs, area=(1e-6, 1e-5))
+        assert 0 <= params.center_y < size[0]
+        assert 0 <= params.center_x < size[1]
+        assert 0 <= params.source_top <= size[0] - params.height
+        assert 0 <= params.source_left <= size[1] - params.width
+        assert params.opacity.dtype == params.hue.dtype == torch.float32
+        assert soft_mask(params, *size, lungs).shape == (1, 1, *size)
+
+
+def test_the_default_dtype_changes_nothing():
+    def params():
+        generator = torch.Generator().manual_seed(0)
+        return sample_params(AnatPasteConfig(), 3, 64, 64, lung_mask=None, generator=generator)
+
+    expected = params()
+    torch.set_default_dtype(torch.float64)
+    try:
+        for first, second in zip(params(), expected, strict=True):
+            assert first.dtype == second.dtype
+            assert torch.equal(first, second)
+    finally:
+        torch.set_default_dtype(torch.float32)

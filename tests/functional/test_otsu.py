@@ -57,12 +57,14 @@ def test_levels_on_both_sides_of_every_edge_between_bins(span):
         assert_equal(np.stack([0 * level, level, level, 0 * level + span], axis=1)[:, None].astype(np.int32))
 
 
-def test_ties_are_broken_by_the_rounding_of_the_definition():
+@pytest.mark.parametrize(("count", "pixels"), [(300, 60), (60, 10_007)])
+def test_ties_are_broken_by_the_rounding_of_the_definition(count, pixels):
     """Three peaks, the same from above as from below: two thresholds are equally good, up to rounding."""
     rng = np.random.default_rng(0)
-    low = np.concatenate([rng.integers(0, 3000, (300, 1, 60)), rng.integers(7000, 9000, (300, 1, 30))], axis=2)
+    sides, middle = rng.integers(0, 3000, (count, 1, pixels)), rng.integers(7000, 9000, (count, 1, pixels // 2))
+    low = np.concatenate([sides, middle], axis=2)
     levels = np.concatenate([low, GRAY_LEVELS - 1 - low], axis=2)
-    levels[..., 0], levels[..., 90] = 0, GRAY_LEVELS - 1
+    levels[..., 0], levels[..., low.shape[2]] = 0, GRAY_LEVELS - 1
     assert_equal(levels.astype(np.int32))
 
 

@@ -130,9 +130,9 @@ def sample_cutpaste_params(
     scale = math.sqrt(height * width) / 256
     # torch.compile takes no generator, not even None, where the batch size is symbolic.
     if generator is None:
-        u = torch.rand(batch, _DRAWS, device=device)
+        u = torch.rand(batch, _DRAWS, dtype=torch.float32, device=device)
     else:
-        u = torch.rand(batch, _DRAWS, device=device, generator=generator)
+        u = torch.rand(batch, _DRAWS, dtype=torch.float32, device=device, generator=generator)
     scar = u[:, 1] < _SCARS[config.variant]
     area = _uniform(u[:, 2], config.area) * (height * width)
     aspect = _uniform(u[:, 3], (math.log(config.aspect_ratio[0]), math.log(config.aspect_ratio[1]))).exp()

@@ -132,7 +132,7 @@ def draw_uniforms(
         generator: Source of the random numbers; None uses the device's global one.
 
     Returns:
-        B×19 in [0, 1), one row per image. `sample_params` makes parameters of them once the lungs are known.
+        float32 B×19 in [0, 1), one row per image. `sample_params` makes parameters of them once the lungs are known.
 
     Example:
         >>> draw_uniforms(4).shape
@@ -140,8 +140,8 @@ def draw_uniforms(
     """
     # torch.compile takes no generator, not even None, where the batch size is symbolic.
     if generator is None:
-        return torch.rand(batch, DRAWS, device=device)
-    return torch.rand(batch, DRAWS, device=device, generator=generator)
+        return torch.rand(batch, DRAWS, dtype=torch.float32, device=device)
+    return torch.rand(batch, DRAWS, dtype=torch.float32, device=device, generator=generator)
 
 
 def sample_params(
@@ -186,7 +186,7 @@ def sample_params(
     if uniforms is not None and uniforms.shape != (batch, DRAWS):
         raise ValueError(f"uniforms must have shape {(batch, DRAWS)}, got {tuple(uniforms.shape)}; see draw_uniforms")
     scale = math.sqrt(height * width) / 256
-    u = draw_uniforms(batch, device=device, generator=generator) if uniforms is None else uniforms
+    u = draw_uniforms(batch, device=device, generator=generator) if uniforms is None else uniforms.float()
     area = _uniform(u[:, 1], config.area) * (height * width)
     aspect = _uniform(u[:, 2], (math.log(config.aspect_ratio[0]), math.log(config.aspect_ratio[1]))).exp()
     patch_h = (area * aspect).sqrt().round().long().clamp(1, height)
@@ -228,9 +228,9 @@ def _uniform(u: Tensor, bounds: tuple[float, float]) -> Tensor:
 
 
 def _index(u: Tensor, count: Tensor | int) -> Tensor:
-    """A uniform integer in 0…count − 1. The product with u < 1 may round up to ``count``; no count at all gives 0."""
-    drawn = (u * count).long()
-    return drawn.clamp(0, max(count - 1, 0)) if isinstance(count, int) else torch.minimum(drawn, count - 1).clamp_min(0)
+    """A uniform integer in 0…count − 1; no count at all gives 0."""
+    drawn = (u * count).long()  # the count itself where a float64 just below 1 became 1 in float32
+    return drawn.clamp_max(count - 1) if isinstance(count, int) else torch.minimum(drawn, count - 1).clamp_min(0)
 
 
 def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -111,6 +111,39 @@ def test_p_is_the_share_of_augmented_images(p):
     assert count == p * COUNT if p in (0, 1) else stats.binomtest(count, COUNT, p).pvalue > P_VALUE
 
 
+SOURCE, TARGET = {"source_top", "source_left"}, {"target_top", "target_left"}
+FIELDS = ["source_top", "source_left", "target_top", "target_left", "brightness", "contrast", "saturation", "hue"]
+COMMON = {
+    0: {"apply"},
+    **{7 + i: {name} for i, name in enumerate(FIELDS)},
+    **{i: {"jitter_order"} for i in range(15, 19)},
+}
+USES = {
+    "normal": {2: {"height", "width"} | SOURCE | TARGET, 3: {"height", "width"} | SOURCE | TARGET, **COMMON},
+    "scar": {
+        4: {"width", "source_left"} | TARGET,
+        5: {"height", "source_top"} | TARGET,
+        6: {"angle"} | TARGET,
+        **COMMON,
+    },
+}
+
+
+@pytest.mark.parametrize("variant", ["normal", "scar"])
+@pytest.mark.parametrize("draw", range(19))
+def test_each_number_has_its_own_use(variant, draw, monkeypatch):
+    uniforms = torch.rand(100, 19, generator=torch.Generator().manual_seed(0))
+    changed = uniforms.clone()
+    changed[:, draw] = uniforms[:, draw].roll(1)
+    results = []
+    for numbers in (uniforms, changed):
+        monkeypatch.setattr(torch, "rand", lambda *size, numbers=numbers, **_: numbers)
+        results.append(drawn(100, 256, 256, variant=variant, p=0.5)._asdict())
+    first, second = results
+    different = {name for name in first if not torch.equal(first[name], second[name])}
+    assert different == USES[variant].get(draw, set())
+
+
 # sizes
 
 
@@ -162,6 +195,17 @@ def test_the_types_are_as_documented():
         truth = name in ("apply", "scar")
         assert field.dtype == (torch.int64 if name in whole else torch.bool if truth else torch.float32)
         assert field.shape == ((3, 4) if name == "jitter_order" else (3,))
+
+
+def test_the_default_dtype_changes_nothing():
+    expected = drawn(3, variant="union")
+    torch.set_default_dtype(torch.float64)
+    try:
+        for first, second in zip(drawn(3, variant="union"), expected, strict=True):
+            assert first.dtype == second.dtype
+            assert torch.equal(first, second)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_rows_are_the_parameters_of_some_images():

@@ -35,7 +35,7 @@ def clahe(gray: Tensor) -> Tensor:
         (torch.Size([1, 32, 32]), torch.int32)
     """
     _, height, width = gray.shape
-    tile = (max(height // 8, 1), max(width // 8, 1))
+    tile = (height // 8, width // 8)
     area = tile[0] * tile[1]
     bins = stretch_levels(gray, BIN_SIZE)
     hist = _tile_histograms(bins, tile)
@@ -49,9 +49,9 @@ def _tile_histograms(bins: Tensor, tile: tuple[int, int]) -> Tensor:
     batch = bins.shape[0]
     for axis, side in enumerate(tile, start=1):
         missing = -bins.shape[axis] % side
-        if missing:
-            mirrored = bins.narrow(axis, bins.shape[axis] - 1 - missing, missing).flip(axis)
-            bins = torch.cat([bins, mirrored], axis)
+        if missing:  # less than a tile, and within a tile the order does not count
+            reflected = bins.narrow(axis, bins.shape[axis] - 1 - missing, missing)
+            bins = torch.cat([bins, reflected], axis)
     _, height, width = bins.shape
     rows, columns = height // tile[0], width // tile[1]
     row = torch.arange(height, dtype=torch.int32, device=bins.device) // tile[0]

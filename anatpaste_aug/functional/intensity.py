@@ -97,15 +97,14 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
     if gray.dtype == torch.uint8:
         # An image has only 256 values: the arithmetic runs on a table, in the float64 of the definition.
         values = torch.arange(256, device=gray.device, dtype=torch.float64)
-        span = (high.double() - low.double()).clamp_min(1)
-        table = ((values - low) / span * (GRAY_LEVELS - 1)).round().clamp(0, GRAY_LEVELS - 1).int() // bin_size
+        span = (high - low).clamp_min(1)
+        table = ((values - low) / span * (GRAY_LEVELS - 1)).round().int() // bin_size
         return table.gather(1, flat.int()).view(gray.shape)
     work = torch.promote_types(gray.dtype, torch.float32)
-    flat, low, high = flat.to(work), low.to(work), high.to(work)
-    span = torch.where(high > low, high - low, 1)
-    levels = (flat - low).div_(span).mul_(GRAY_LEVELS - 1)
+    low, high = low.to(work), high.to(work)
+    levels = (flat - low).div_(high - low).mul_(GRAY_LEVELS - 1)
     # Eight-bit images that were divided by 255 often fall on a half: rounding noise must not decide its side.
     levels = levels.mul_(SNAP).round_().div_(SNAP).round_()
-    # NaN and infinity have no level, but must not become an index out of bounds: on CUDA that ends the process.
+    # 0 / 0, NaN and infinity have no level, but must not become an index out of bounds: on CUDA that ends the process.
     levels = levels.nan_to_num_(0.0).clamp_(0, GRAY_LEVELS - 1)
-    return levels.div_(bin_size).floor_().int().view(gray.shape)
+    return levels.div_(bin_size).int().view(gray.shape)

@@ -25,26 +25,22 @@ def otsu_threshold(levels: Tensor) -> Tensor:
         >>> otsu_threshold(torch.tensor([[[0, 0, 100, 100]]])).item()
         0
     """
-    batch = levels.shape[0]
-    pixels = levels[0].numel() if batch else 0
+    batch, height, width = levels.shape
+    pixels = height * width
     one = torch.ones(1, 1, dtype=torch.int32, device=levels.device).expand(batch, pixels)
     hist = torch.zeros(batch, GRAY_LEVELS, dtype=torch.int32, device=levels.device)
-    flat = levels.flatten(1)
-    if flat.dtype != torch.int64:
-        flat = flat.int()
+    flat = levels.flatten(1).int()
     hist.scatter_add_(1, flat, one)
     cumulative = hist.cumsum(1, dtype=torch.int32)
     low, high = flat.aminmax(dim=1, keepdim=True)
-    low, high = low.long(), high.long()
     span = high - low
 
     # Bin i holds the levels v with i·span <= 256·(v − low) < (i + 1)·span; the last one holds its upper end as well.
     index = torch.arange(BINS, device=levels.device)
     first = low + (index[1:] * span + BINS - 1) // BINS
-    darker = cumulative.gather(1, (first - 1).clamp_min_(0)) * (first > 0)
-    darker = torch.nn.functional.pad(darker.long(), (1, 1))
+    darker = torch.nn.functional.pad(cumulative.gather(1, (first - 1).clamp_min_(0)), (1, 1))
     darker[:, -1] = pixels
-    counts = darker.diff(dim=1)
+    counts = darker.diff()
 
     # Weights in float32 and means in float64, as the definition computes them, so that near ties fall the same way.
     moments = counts * (2 * index + 1)
@@ -54,6 +50,6 @@ def otsu_threshold(levels: Tensor) -> Tensor:
     mean_dark = moment_dark.double() / (2 * BINS) / weight_dark.double()
     mean_bright = moment_bright.double() / (2 * BINS) / weight_bright.double()
     between = (weight_dark.float() * weight_bright.float()).double() * (mean_dark - mean_bright).square()
-    # A constant image has one empty class (0 / 0); it must not win over, or spoil, the comparison.
-    best = between.nan_to_num(0.0).argmax(1, keepdim=True)
+    # Of a constant image one class is empty (0 / 0), but with a span of 0 every choice gives the same threshold.
+    best = between.argmax(1, keepdim=True)
     return (low + (2 * best + 1) * span // (2 * BINS)).int().unsqueeze(2)

@@ -6,7 +6,7 @@ from oracles import redistributed, resized, smooth_images, tile_histograms
 from skimage.exposure import equalize_adapthist
 
 from anatpaste_aug.functional import clahe
-from anatpaste_aug.functional.clahe import BINS, ROUNDS, redistribute
+from anatpaste_aug.functional.clahe import BINS, ROUNDS, _interpolate, redistribute
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
 
 POWERS_OF_TWO = [(256, 256), (32, 32), (64, 128), (512, 512)]
@@ -50,6 +50,24 @@ def test_large_and_long_images_stay_exact(size):
     assert greatest_difference(smooth_images(1, *size)) < 1.001
 
 
+@pytest.mark.parametrize("tile", [(4, 4), (32, 32), (32, 33), (512, 256), (5, 40_000)])
+def test_the_mix_of_curves_is_exact_at_every_size_of_tile(tile):
+    """Up to tiles whose sums need 64 bits; NumPy's integers are the oracle. The image is two tiles high and wide."""
+    rng = np.random.default_rng(0)
+    bins = rng.integers(0, BINS, (2 * tile[0], 2 * tile[1]))
+    curves = rng.integers(0, GRAY_LEVELS, (2, 2, BINS))
+    curves[..., ::3], curves[..., 1::3] = GRAY_LEVELS - 1, GRAY_LEVELS - 1 - rng.integers(0, 2, curves[..., 1::3].shape)
+    above, weight_y = np.divmod(np.arange(2 * tile[0])[:, None] + tile[0] // 2, tile[0])
+    left, weight_x = np.divmod(np.arange(2 * tile[1]) + tile[1] // 2, tile[1])
+    expected = 0
+    for row, share_y in ((above - 1, tile[0] - weight_y), (above, weight_y)):
+        for column, share_x in ((left - 1, tile[1] - weight_x), (left, weight_x)):
+            expected += curves[row.clip(0, 1), column.clip(0, 1), bins] * share_y * share_x
+    levels = _interpolate(*(torch.from_numpy(array)[None].int() for array in (bins, curves)), tile)
+    assert levels.dtype == torch.int32
+    assert np.array_equal(levels[0].numpy(), expected // (tile[0] * tile[1]))
+
+
 # on its own
 
 
@@ -90,6 +108,7 @@ def test_redistribution_equals_scikit_images_loop(case):
     hist, limit = case
     expected = redistributed(hist[None], limit)
     given_hist = torch.from_numpy(hist.copy())[None]
+    assert redistribute(given_hist, limit).dtype == torch.int32
     assert np.array_equal(redistribute(given_hist, limit).numpy(), expected)
     assert np.array_equal(redistribute(given_hist, limit, ROUNDS).numpy(), expected)
     assert np.array_equal(given_hist[0].numpy(), hist)

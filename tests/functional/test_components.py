@@ -208,18 +208,27 @@ def test_empty_batches_views_and_inputs(path, function):
 
 
 @pytest.mark.parametrize("path", ["by the kernel", "until they stand still", "as on a device"])
-def test_labels_are_the_components(path, monkeypatch):
+@pytest.mark.parametrize("size", [(48, 48), (48, 37)])
+def test_labels_are_the_components(path, size, monkeypatch):
     monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", cpu.HAS_NUMBA and path == "by the kernel")
-    masks = torch.from_numpy(patterns(48))
+    masks = torch.from_numpy(patterns(48))[:, : size[0], : size[1]]
     labels, settled = label_components(masks, label_rounds(24, 24) if path == "as on a device" else None)
     assert settled.all()
+    assert settled.dtype == torch.bool
+    pixels = size[0] * size[1]
     assert labels.dtype == torch.int64
     for mask, label in zip(masks.numpy(), labels.numpy(), strict=True):
         expected, count = ndimage.label(mask, structure=np.ones((3, 3)))
         pairs = np.unique(np.stack([expected.ravel(), label]), axis=1)
-        assert pairs.shape[1] == count + (not mask.all())  # one label for each component, one component for each label
-        assert set(label[~mask.ravel()]) <= {48 * 48}
-        assert all(np.flatnonzero(label == value)[0] == value for value in pairs[1] if value < 48 * 48)
+        # One label for each component, and one component for each label.
+        assert pairs.shape[1] == len(np.unique(pairs[1])) == count + (not mask.all())
+        assert set(label[~mask.ravel()]) <= {pixels}
+        assert all(np.flatnonzero(label == value)[0] == value for value in pairs[1] if value < pixels)
+
+
+def test_a_given_number_of_rounds_is_run_and_no_more():
+    masks = torch.from_numpy(np.stack([spiral(64), np.ones((64, 64), dtype=bool)]))
+    assert label_components(masks, 2)[1].tolist() == [False, True]
 
 
 @pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 5)])

@@ -5,8 +5,8 @@ from PIL import Image
 from skimage.exposure import rescale_intensity
 from skimage.util import img_as_uint
 
-from anatpaste_aug.functional import to_gray
-from anatpaste_aug.functional.intensity import GRAY_LEVELS, stretch_levels
+from anatpaste_aug.functional import Intensities, to_gray
+from anatpaste_aug.functional.intensity import GRAY_LEVELS, at_least_float32, stretch_levels
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -21,6 +21,46 @@ def ramps(pairs):
     pairs = torch.as_tensor(pairs)
     levels = torch.arange(256).clamp(pairs[:, :1], pairs[:, 1:])
     return levels.view(-1, 16, 16).to(torch.uint8)
+
+
+# Intensities
+
+
+@pytest.mark.parametrize(
+    ("intensities", "value", "unit"),
+    [
+        (Intensities(), [0.25, 0.5, 0.75], [0.25, 0.5, 0.75]),
+        (Intensities(0, 255), [51.0, 0.0, 255.0], [0.2, 0.0, 1.0]),
+        (Intensities(-1000, 600), [-1000.0, -200.0, 600.0], [0.0, 0.5, 1.0]),
+        (Intensities(0.25, 1), [0.25, 0.625, 1.0], [0.0, 0.5, 1.0]),
+        (Intensities(mean=(0.5,), std=(0.25,)), [-2.0, 0.0, 1.0], [0.0, 0.5, 0.75]),
+        (Intensities(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0)), [-1.0, 1.0, 0.25], [0.0, 0.5, 0.5]),
+        (Intensities(0, 200, (100.0,), (50.0,)), [-2.0, 0.0, 1.0], [0.0, 0.5, 0.75]),
+        (Intensities(100, 300, (100.0, 200.0, 250.0), (50.0, 50.0, 10.0)), [0.0, 0.0, 5.0], [0.0, 0.5, 1.0]),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_values_are_mapped_to_0_for_black_and_1_for_white_and_back(intensities, value, unit, dtype):
+    """Tolerance: none but for 51 / 255."""
+    value, unit = (torch.tensor(numbers, dtype=dtype).view(1, 3, 1, 1).expand(2, 3, 4, 5) for numbers in (value, unit))
+    to, back = intensities.to_unit(value), intensities.from_unit(unit)
+    assert to.dtype == back.dtype == dtype
+    torch.testing.assert_close(to, unit, rtol=0, atol=1e-7)
+    torch.testing.assert_close(back, value, rtol=1e-6, atol=0)
+
+
+def test_values_from_0_to_1_are_the_same_tensor_without_a_copy():
+    images = torch.rand(1, 1, 4, 4)
+    assert Intensities().to_unit(images) is Intensities().from_unit(images) is images
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, *FLOATS])
+def test_arithmetic_runs_in_float32_or_float64(dtype):
+    expected = torch.float64 if dtype == torch.float64 else torch.float32
+    assert at_least_float32(torch.ones(2, dtype=dtype)).dtype == expected
+    gray = torch.uint8 if dtype == torch.uint8 else expected
+    for channels in (1, 3):
+        assert to_gray(torch.ones(2, channels, 8, 8, dtype=dtype)).dtype == gray
 
 
 # to_gray
@@ -102,9 +142,15 @@ def test_levels_use_the_whole_scale_and_a_constant_image_is_0(dtype):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_levels_of_values_that_have_none_stay_on_the_scale(value):
+def test_images_with_values_that_have_no_level_become_0(value):
     image = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0))
     image[0, 5, 5] = value
-    levels = stretch_levels(image)
+    assert not stretch_levels(image).any()
+
+
+def test_ranges_beyond_the_floating_point_stay_on_the_scale():
+    image = torch.arange(-512, 512).view(1, 32, 32) * 6e35
+    levels = stretch_levels(torch.cat([image, image * 1e-45 * 1e-35, image * 1e-3]))
     assert levels.min() >= 0
     assert levels.max() < GRAY_LEVELS
+    assert levels[2].max() == GRAY_LEVELS - 1

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug.functional import color_jitter
+from anatpaste_aug.functional import color_jitter, jitter
 
 ORDERS = list(itertools.permutations(range(4)))
 
@@ -31,6 +31,24 @@ def by_torchvision(image, brightness, contrast, saturation, hue, order):
         elif image.shape[-3] == 3:
             image = tvf.adjust_hue(image, float(hue))
     return image
+
+
+@pytest.mark.parametrize(
+    ("function", "value"), [("adjust_brightness", 1.3), ("adjust_saturation", 0.4), ("adjust_hue", -0.3)]
+)
+def test_each_step_alone_is_torchvisions(function, value):
+    """Tolerance: 1e-5."""
+    images = images_of(3)
+    images[..., :5] = (images[..., :5] * 2).floor() / 2  # equal channels, black and white
+    ours = getattr(jitter, function)(images, value)
+    torch.testing.assert_close(ours, getattr(tvf, function)(images, value), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_luminance_is_torchvisions_grey(channels):
+    """Tolerance: 1e-6."""
+    images = images_of(channels)
+    torch.testing.assert_close(jitter.luminance(images), tvf.rgb_to_grayscale(images), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -61,7 +79,7 @@ def test_saturation_and_hue_leave_one_channel_alone():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 def test_the_result_stays_in_range_and_the_input_as_it_was(channels, dtype):
     images = images_of(channels, dtype=dtype)
     before = images.clone()

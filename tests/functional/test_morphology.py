@@ -25,7 +25,9 @@ def masks(height, width):
 def test_equals_scikit_image(ours, theirs, size):
     given_masks = masks(*size)
     expected = np.stack([theirs(mask, SQUARE) for mask in given_masks])
-    assert np.array_equal(ours(torch.from_numpy(given_masks)).numpy(), expected)
+    result = ours(torch.from_numpy(given_masks))
+    assert result.dtype == torch.bool
+    assert np.array_equal(result.numpy(), expected)
 
 
 @pytest.mark.parametrize("ours", [dilate, erode, opening])

@@ -24,7 +24,7 @@ def assert_equal(levels):
 
 
 @pytest.mark.parametrize("spread", [2, 10, 255, 256, 257, 1000, GRAY_LEVELS])
-@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64])
 def test_random_images(spread, dtype):
     rng = np.random.default_rng(spread)
     levels = rng.integers(0, spread, (20, 40, 50)) + rng.integers(0, GRAY_LEVELS - spread + 1, (20, 1, 1))
@@ -48,6 +48,24 @@ def test_images_of_two_levels(levels, share):
 def test_images_with_ties_between_thresholds():
     image = np.repeat([0, 4000, 8000, 12000], 256).reshape(1, 32, 32).astype(np.int32)
     assert_equal(np.concatenate([image, image[:, ::-1], np.repeat([0, 8000], 512).reshape(1, 32, 32).astype(np.int32)]))
+
+
+@pytest.mark.parametrize("span", [255, 257, 511, 1023, GRAY_LEVELS - 1])
+def test_levels_on_both_sides_of_every_edge_between_bins(span):
+    edges = -(-np.arange(1, 256) * span // 256)
+    for level in (edges, edges - 1):
+        assert_equal(np.stack([0 * level, level, level, 0 * level + span], axis=1)[:, None].astype(np.int32))
+
+
+@pytest.mark.parametrize(("count", "pixels"), [(300, 60), (20, 60_007)])
+def test_ties_are_broken_by_the_rounding_of_the_definition(count, pixels):
+    """Three peaks, the same from above as from below: two thresholds are equally good, up to rounding."""
+    rng = np.random.default_rng(0)
+    sides, middle = rng.integers(0, 3000, (count, 1, pixels)), rng.integers(7000, 9000, (count, 1, pixels // 2))
+    low = np.concatenate([sides, middle], axis=2)
+    levels = np.concatenate([low, GRAY_LEVELS - 1 - low], axis=2)
+    levels[..., 0], levels[..., low.shape[2]] = 0, GRAY_LEVELS - 1
+    assert_equal(levels.astype(np.int32))
 
 
 @pytest.mark.parametrize("value", [0, 77, GRAY_LEVELS - 1])

@@ -3,7 +3,7 @@ import pytest
 import torch
 from oracles import iou, lungs_of_batch, resized, smooth_images
 
-from anatpaste_aug.functional import segment_lungs
+from anatpaste_aug.functional import blocks, segment_lungs
 
 SIZES = [(256, 256), (224, 224), (192, 320), (301, 257)]
 
@@ -11,7 +11,7 @@ SIZES = [(256, 256), (224, 224), (192, 320), (301, 257)]
 def masks_of(images, **settings):
     mask, settled = segment_lungs(images, **settings)
     assert settled.all()
-    assert mask.dtype == torch.bool
+    assert mask.dtype == settled.dtype == torch.bool
     return mask
 
 
@@ -159,9 +159,9 @@ def test_the_smallest_component_scales_with_the_area():
     assert not masks_of(image, min_size=area + 1).any()
 
 
-@pytest.mark.parametrize("size", [(64, 64), (96, 130)])
-def test_the_algorithm_for_accelerators_gives_the_same_masks(size, monkeypatch):
-    images = smooth_images(6, *size)
+@pytest.mark.parametrize(("size", "count"), [((64, 64), 40), ((96, 130), 6)])
+def test_the_algorithm_for_accelerators_gives_the_same_masks(size, count, monkeypatch):
+    images = smooth_images(count, *size)
     expected = masks_of(images)
     monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)  # what accelerators run
     assert torch.equal(masks_of(images), expected)
@@ -185,3 +185,19 @@ def test_autocast_changes_no_mask(has_numba, monkeypatch):
         expected = masks_of(given)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert torch.equal(masks_of(given), expected)
+
+
+def test_an_image_whose_labels_have_not_settled_has_an_empty_mask_and_says_so(monkeypatch):
+    images = torch.full((2, 1, 256, 256), 200, dtype=torch.uint8)
+    for row in range(30, 222, 16):  # a snake
+        images[0, 0, row : row + 6, 20:236] = 20
+        images[0, 0, row : row + 22, slice(230, 236) if row % 32 == 30 else slice(20, 26)] = 20
+    images[1, 0, 100:108, 100:108] = 20
+    assert masks_of(images, min_size=50).flatten(1).any(1).all()
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+    monkeypatch.setattr(blocks, "may_wait", lambda device: False)
+    assert masks_of(images, min_size=50).flatten(1).any(1).all()
+    monkeypatch.setattr(blocks, "label_rounds", lambda rows, columns: 1)
+    mask, settled = segment_lungs(images, min_size=50)
+    assert settled.tolist() == [False, True]
+    assert mask.flatten(1).any(1).tolist() == [False, True]

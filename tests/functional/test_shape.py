@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from anatpaste_aug import AnatPasteConfig, sample_params
 from anatpaste_aug.functional import soft_mask
-from anatpaste_aug.functional.shape import blur_radius, half_gaussian, shape_extent
+from anatpaste_aug.functional.shape import blur_radius, half_gaussian, shape_extent, weight_beyond
 
 SIZES = [(256, 256), (64, 64), (100, 160), (32, 32)]
 
@@ -33,6 +33,9 @@ def on_whole_frames(*arguments):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
         return soft_mask(*arguments)
+
+
+paths = pytest.mark.parametrize("path", [soft_mask, on_whole_frames])
 
 
 # against Pillow and SciPy
@@ -67,17 +70,18 @@ def test_soft_shapes_are_blurred_as_scipy_blurs_them(size):
     assert compared >= 70
 
 
+@paths
 @pytest.mark.parametrize("ellipse", [False, True])
 @pytest.mark.parametrize("sigma", [0.01, 0.12, 0.3, 1.0, 7.5, 15.0, 100.0])
 @pytest.mark.parametrize(("center_y", "center_x"), [(32, 32), (0, 0), (63, 0), (5, 60)])
-def test_any_blur_at_any_border(ellipse, sigma, center_y, center_x):
+def test_any_blur_at_any_border(path, ellipse, sigma, center_y, center_x):
     """Tolerance: 1e-5. A sigma of 100 px reaches beyond the image, where its weights go to the nearest edge."""
     params = plain_params(ellipse=ellipse, sigma=sigma, center_y=center_y, center_x=center_x)
-    hard = soft_mask(params._replace(sigma=torch.zeros(1)), 64, 64)[0, 0].numpy().astype(np.float64)
+    hard = path(params._replace(sigma=torch.zeros(1)), 64, 64)[0, 0].numpy().astype(np.float64)
     # SciPy normalises the kernel before it is cut at the image, so that it needs room to cut it where we do.
     radius = int(blur_radius(params.sigma, 64))
     expected = ndimage.gaussian_filter(hard, float(params.sigma), mode="nearest", radius=radius)
-    np.testing.assert_allclose(soft_mask(params, 64, 64)[0, 0].numpy(), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(path(params, 64, 64)[0, 0].numpy(), expected, rtol=0, atol=1e-5)
 
 
 # exact properties
@@ -89,16 +93,38 @@ def test_without_blur_the_shape_has_its_opacity_bit_for_bit():
         assert mask[mask > 0].unique().tolist() == [opacity.item()]
 
 
+@paths
 @pytest.mark.parametrize("height", [1, 2, 3, 19, 20, 21])
 @pytest.mark.parametrize("ellipse", [False, True])
-def test_a_patch_smaller_than_its_margins_leaves_one_pixel(height, ellipse):
-    mask = soft_mask(plain_params(height=height, width=height, ellipse=ellipse), 64, 64)
+def test_a_patch_smaller_than_its_margins_leaves_one_pixel(path, height, ellipse):
+    mask = path(plain_params(height=height, width=height, ellipse=ellipse), 64, 64)
     assert mask.nonzero().tolist() == [[0, 0, 32, 32]]
 
 
-def test_a_thin_patch_leaves_a_line():
-    mask = soft_mask(plain_params(height=5, width=40), 64, 64)[0, 0]
+@paths
+@pytest.mark.parametrize("ellipse", [False, True])
+def test_a_thin_patch_leaves_a_line(path, ellipse):
+    mask = path(plain_params(height=5, width=40, ellipse=ellipse), 64, 64)[0, 0]
     assert mask.nonzero().tolist() == [[32, column] for column in range(22, 43)]
+
+
+@paths
+def test_soft_masks_stay_within_one(path):
+    params = plain_params(40, height=60, width=torch.arange(20, 60), margin=0, sigma=torch.linspace(0, 20, 40))
+    assert path(params, 64, 64).max() <= 1
+
+
+@paths
+@pytest.mark.parametrize(("reach_y", "reach_x"), [(511, 509), (320, 500), (500, 167)])
+def test_large_ellipses_end_at_the_midpoint_next_to_the_curve(path, reach_y, reach_x):
+    """In whole numbers: a row ends where its last pixel's inner edge meets the ellipse, seen along one axis."""
+    params = plain_params(height=2 * reach_y, width=2 * reach_x, margin=0, center_y=511, center_x=511, ellipse=True)
+    y, x = np.ogrid[-511:513, -511:513]
+    y, x = abs(y), abs(x)
+    along_row = (2 * x * (x - 1) + 1) * (x > 0) * reach_y**2 <= 2 * reach_x**2 * (reach_y**2 - y**2)
+    along_column = (2 * y * (y - 1) + 1) * (y > 0) * reach_x**2 <= 2 * reach_y**2 * (reach_x**2 - x**2)
+    expected = (along_row | along_column) & (y <= reach_y) & (x <= reach_x)
+    assert np.array_equal(path(params, 1024, 1024)[0, 0].numpy() > 0, expected)
 
 
 def test_the_shape_is_the_patch_less_its_margins():
@@ -176,6 +202,9 @@ def test_half_a_gaussian_sums_to_one_with_its_mirror(sigma):
     assert 2 * half.sum() - half[0] == pytest.approx(1, abs=1e-6)
     radius = math.floor(4 * sigma + 0.5)
     assert half.nonzero().flatten().tolist() == list(range(radius + 1))
+    beyond = weight_beyond(half[None])[0]
+    assert beyond.nonzero().flatten().tolist() == list(range(radius))
+    torch.testing.assert_close(beyond, half.sum() - half.cumsum(0), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("sigma", [1e4, 3e18, 1e30, 3e38])

@@ -71,7 +71,7 @@ def turn_hue(patch, shift):
         red, green, blue = patch[0, i], patch[1, i], patch[2, i]
         value = max(red, max(green, blue))
         chroma = value - min(red, min(green, blue))
-        saturation = chroma / (value + kind(1e-8)) if value > 0 else kind(0)
+        saturation = chroma / (value + kind(1e-8))  # 0 of black
         if chroma == 0:
             hue = kind(0)
         elif red >= green and red >= blue:

@@ -1,0 +1,114 @@
+"""Which random number decides what, and what the ends of the unit interval and other dtypes give."""
+
+import math
+
+import pytest
+import torch
+
+from anatpaste_aug import AnatPasteConfig, sample_params
+from anatpaste_aug.functional import soft_mask
+from anatpaste_aug.params import DRAWS, draw_uniforms
+
+SIZE = {"height", "width", "source_top", "source_left"}  # a place depends on the size of what has to fit
+USES = [{"apply"}, SIZE, SIZE, {"source_top"}, {"source_left"}, {"center_y", "center_x"}, {"center_y"}, {"center_x"}]
+USES += [{"ellipse"}, {"opacity"}, {"sigma"}, {"brightness"}, {"contrast"}, {"saturation"}, {"hue"}]
+USES += [{"jitter_order"}] * 4
+
+
+def made_of(uniforms, height=256, width=256, lung_mask=None, **changes):
+    config = AnatPasteConfig(**changes)
+    return sample_params(config, len(uniforms), height, width, lung_mask=lung_mask, uniforms=uniforms)
+
+
+def all_of(u, dtype=torch.float32):
+    return torch.full((1, DRAWS), u, dtype=dtype)
+
+
+@pytest.mark.parametrize(("draw", "fields"), list(enumerate(USES)))
+def test_each_number_has_its_own_use(draw, fields):
+    """Half of the images have lungs: they take their centre from one number, and the others from two."""
+    masks = torch.zeros(100, 1, 256, 256, dtype=torch.bool)
+    masks[::2, :, 50:100, 20:90] = True
+    uniforms = draw_uniforms(100, generator=torch.Generator().manual_seed(0))
+    changed = uniforms.clone()
+    changed[:, draw] = uniforms[:, draw].roll(1)
+    first, second = (made_of(u, lung_mask=masks, p=0.5) for u in (uniforms, changed))
+    assert {name for name in first._fields if not torch.equal(getattr(first, name), getattr(second, name))} == fields
+    if draw in (5, 6, 7):
+        moved = (first.center_y != second.center_y) | (first.center_x != second.center_x)
+        assert moved[::2].any() == (draw == 5)
+        assert moved[1::2].any() == (draw != 5)
+
+
+def test_the_order_of_the_jitter_is_that_of_the_last_numbers():
+    uniforms = all_of(0.5)
+    uniforms[0, 15:] = torch.tensor([0.7, 0.1, 0.9, 0.3])
+    assert made_of(uniforms).jitter_order.tolist() == [[1, 3, 0, 2]]
+
+
+def test_the_values_in_the_middle_of_the_ranges():
+    """Tolerance: float32's rounding; 1/2 is no ellipse, so that half of all numbers are."""
+    params = made_of(all_of(0.5))
+    for name, value in (("opacity", 0.795), ("sigma", 7.5), ("brightness", 1), ("contrast", 1), ("saturation", 1)):
+        assert getattr(params, name).item() == pytest.approx(value, rel=1e-6)
+    assert not params.ellipse
+    assert params.hue.item() == pytest.approx(0, abs=1e-7)
+    assert params.center_y.item() == params.center_x.item() == 128
+    side = round(math.sqrt(0.085) * 256)
+    assert params.height.item() == params.width.item() == side
+    assert params.source_top.item() == params.source_left.item() == (256 - side + 1) // 2
+    assert made_of(all_of(0.5), 512, 2048).sigma.item() == pytest.approx(30, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("u", "opacity", "sigma", "factor", "hue", "height", "width"),
+    [(0.0, 0.59, 0.0, 0.9, -0.1, 20, 66), (1 - 2**-24, 1.0, 15.0, 1.1, 0.1, 181, 54)],
+)
+def test_the_values_at_the_ends_of_the_ranges(u, opacity, sigma, factor, hue, height, width):
+    """Tolerance: float32's rounding. The sides are sqrt(0.02 · 0.3), sqrt(0.02 / 0.3), sqrt(0.15 / 0.3) … of 256."""
+    params = made_of(all_of(u))
+    values = {"opacity": opacity, "sigma": sigma, "hue": hue, "brightness": factor, "contrast": factor}
+    for name, value in (values | {"saturation": factor}).items():
+        assert getattr(params, name).item() == pytest.approx(value, rel=1e-6, abs=1e-6)
+    assert (params.height.item(), params.width.item(), params.margin.item()) == (height, width, 10)
+
+
+@pytest.mark.parametrize("share", [0.39, 0.41, 0.3999**2])
+def test_sides_are_rounded_to_the_nearest_pixel(share):
+    params = made_of(all_of(0.0), area=(share, share), aspect_ratio=(1.0, 1.0))
+    assert params.height.item() == params.width.item() == round(math.sqrt(share) * 256)
+
+
+@pytest.mark.parametrize(("p", "u", "apply"), [(0.0, 0.0, False), (0.5, 0.5, False), (1.0, 1 - 2**-24, True)])
+def test_p_is_the_share_of_all_numbers(p, u, apply):
+    assert made_of(all_of(u), p=p).apply.item() == apply
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("size", [(257, 259), (3000, 40)])
+def test_numbers_of_other_dtypes_are_taken_and_stay_within_the_images(dtype, size):
+    """The last float64 below 1 is 1 in float32."""
+    uniforms = all_of(1 - torch.finfo(dtype).eps / 2, dtype)
+    for lungs in (torch.ones(1, 1, *size, dtype=torch.bool), None):
+        params = made_of(uniforms, *size, lung_mask=lungs, area=(1e-6, 1e-5))
+        assert 0 <= params.center_y < size[0]
+        assert 0 <= params.center_x < size[1]
+        assert 0 <= params.source_top <= size[0] - params.height
+        assert 0 <= params.source_left <= size[1] - params.width
+        assert params.opacity.dtype == params.hue.dtype == torch.float32
+        assert soft_mask(params, *size, lungs).shape == (1, 1, *size)
+
+
+def test_the_default_dtype_changes_nothing():
+    def params():
+        generator = torch.Generator().manual_seed(0)
+        return sample_params(AnatPasteConfig(), 3, 64, 64, lung_mask=None, generator=generator)
+
+    expected = params()
+    torch.set_default_dtype(torch.float64)
+    try:
+        for first, second in zip(params(), expected, strict=True):
+            assert first.dtype == second.dtype
+            assert torch.equal(first, second)
+    finally:
+        torch.set_default_dtype(torch.float32)

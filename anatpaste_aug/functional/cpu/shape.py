@@ -31,20 +31,15 @@ def running_sum(sigma, total):
 
 @compiled
 def blurred_run(total, first, last, size, begin, out):
-    """Into ``out``: the blur of the pixels ``first`` to ``last`` of ``size``, from position ``begin`` on.
+    """Add the blur of the pixels ``first`` to ``last`` of ``size`` to ``out``, from position ``begin`` on.
 
     Pixels at an edge go on beyond it.
     """
     middle = len(total) // 2 + begin
-    out[:] = 1
-    if first > 0:
-        below = total[middle - first : middle - first + len(out)]
-        for x in range(len(out)):
-            out[x] = below[x]
-    if last < size - 1:
-        above = total[middle - last - 1 : middle - last - 1 + len(out)]
-        for x in range(len(out)):
-            out[x] -= above[x]
+    below = total[middle - first : middle - first + len(out)]
+    above = total[middle - last - 1 : middle - last - 1 + len(out)]
+    for x in range(len(out)):
+        out[x] += (below[x] if first > 0 else 1.0) - (above[x] if last < size - 1 else 0.0)
 
 
 @compiled
@@ -88,10 +83,8 @@ def soft_masks(params, lungs, out, begin, end):
     """X_mask of the images ``begin`` to ``end``, into float32 B×H×W; ``lungs`` is uint8 B×H×W, or empty."""
     _, height, width = out.shape
     longest = max(height, width)
-    total, run = np.empty(2 * longest, np.float64), np.empty(longest, np.float64)
+    total = np.empty(2 * longest, np.float64)
     reach, weights = np.empty(height, np.int64), np.empty(height, np.float32)
-    # By their distance from the centre: what lines are across, and what they give to each row.
-    lines, shares = np.empty((height, width), np.float32), np.empty((height, height), np.float32)
     for i in range(begin, end):
         out[i] = 0
         if not params.apply[i]:
@@ -105,22 +98,17 @@ def soft_masks(params, lungs, out, begin, end):
         left, right = max(x0 - reach_x - radius, 0), min(x0 + reach_x + radius, width - 1) + 1
         top, bottom = max(y0 - reach_y - radius, 0), min(y0 + reach_y + radius, height - 1) + 1
         count = reach_y + 1 if ellipse else 1  # all lines of a rectangle are alike
+        # By their distance from the centre: what lines are across, and what they give to each row.
+        lines, shares = np.zeros((count, right - left), np.float32), np.zeros((count, bottom - top), np.float32)
         for d in range(count):
-            across = run[: right - left]
-            blurred_run(total, max(x0 - reach[d], 0), min(x0 + reach[d], width - 1), width, left, across)
-            lines[d, left:right] = across
-            down = run[: bottom - top]
+            blurred_run(total, max(x0 - reach[d], 0), min(x0 + reach[d], width - 1), width, left, lines[d])
             if not ellipse:
-                blurred_run(total, max(y0 - reach_y, 0), min(y0 + reach_y, height - 1), height, top, down)
-                shares[d, top:bottom] = down
+                blurred_run(total, max(y0 - reach_y, 0), min(y0 + reach_y, height - 1), height, top, shares[d])
                 continue
-            shares[d, top:bottom] = 0
             if y0 - d >= 0:
-                blurred_run(total, y0 - d, y0 - d, height, top, down)
-                shares[d, top:bottom] += down
+                blurred_run(total, y0 - d, y0 - d, height, top, shares[d])
             if d > 0 and y0 + d < height:
-                blurred_run(total, y0 + d, y0 + d, height, top, down)
-                shares[d, top:bottom] += down
+                blurred_run(total, y0 + d, y0 + d, height, top, shares[d])
         masked = lungs.shape[0] > 0 and not params.anywhere[i]
         for y in range(top, bottom):
             begin_x, end_x = left, right
@@ -132,13 +120,12 @@ def soft_masks(params, lungs, out, begin, end):
             if begin_x == end_x:
                 continue
             # Lines that are farther away than the blur reaches give nothing.
-            nearest, farthest = (
-                (max(abs(y - y0) - radius, 0), min(abs(y - y0) + radius + 1, count)) if ellipse else (0, 1)
-            )
+            distance = abs(y - y0) if ellipse else 0
+            nearest, farthest = max(distance - radius, 0), min(distance + radius + 1, count)
             for d in range(nearest, farthest):
-                weights[d] = shares[d, y] * params.opacity[i]
+                weights[d] = shares[d, y - top] * params.opacity[i]
             row = out[i, y, begin_x:end_x]
-            add_lines(lines, nearest, farthest, begin_x, end_x, weights, row)
+            add_lines(lines, nearest, farthest, begin_x - left, end_x - left, weights, row)
             for x in range(len(row)):
                 row[x] = min(row[x], np.float32(1))  # sums of weights may exceed it by a rounding
             if masked:

@@ -91,6 +91,10 @@ def intensities_for(
     black, white = value_range or ((0.0, 255.0) if integer else (0.0, 1.0))
     if integer and not 0 <= black < white <= 255:
         raise ValueError(f"value_range of uint8 images must lie in [0, 255], got {value_range}; or pass floats")
+    if not integer and mean is None and max(-black, white) > torch.finfo(images.dtype).max:
+        raise ValueError(
+            f"value_range=({black:g}, {white:g}) is more than {images.dtype} holds; pass float32 or float64"
+        )
     return Intensities(black, white, mean, std)
 
 

@@ -294,3 +294,10 @@ def test_intensities_that_fit_become_floats():
 def test_a_range_that_uint8_cannot_hold_is_an_error(value_range):
     with pytest.raises(ValueError, match=r"value_range of uint8 images must lie in \[0, 255\]"):
         AnatPasteTransform(value_range=value_range).augment(torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
+
+
+def test_a_range_that_half_precision_cannot_hold_is_an_error():
+    """What is pasted would be infinite."""
+    images = torch.zeros(1, 1, 32, 32, dtype=torch.float16)
+    with pytest.raises(ValueError, match=r"value_range=\(-1e\+30, 1e\+30\) is more than torch\.float16 holds"):
+        AnatPasteTransform(value_range=(-1e30, 1e30)).augment(images)

@@ -114,7 +114,11 @@ class ScoreScaler:
     high: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+        try:
+            fit = math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high
+        except OverflowError:  # a whole number that no float holds
+            fit = False
+        if not fit:
             raise ValueError(f"need finite low <= high, got low={self.low}, high={self.high}")
 
     @classmethod

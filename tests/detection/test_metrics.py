@@ -75,6 +75,8 @@ def test_scaler():
     assert ScoreScaler.fit([2.0, 2.0]).transform([1.0, 2.0, 3.0]).tolist() == [0.0, 0.0, 1.0]
     with pytest.raises(ValueError, match="low <= high"):
         ScoreScaler(low=1.0, high=0.0)
+    with pytest.raises(ValueError, match="need finite low <= high"):
+        ScoreScaler(low=0.0, high=10**400)
     with pytest.raises(ValueError, match="non-empty"):
         ScoreScaler.fit([])
 

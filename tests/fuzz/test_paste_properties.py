@@ -60,7 +60,7 @@ def test_soft_masks_are_shares_within_the_lungs(seed, lung_kind, batch):
 @given(seeds, lung_kinds, batches(), ranges)
 def test_pasting_stays_in_range_and_changes_nothing_outside_the_mask(seed, lung_kind, batch, value_range):
     images, params, lungs, intensities = case(batch, lung_kind, seed, value_range)
-    if not images.isfinite().all():
+    if intensities is not None and intensities.white > torch.finfo(images.dtype).max:
         return  # half precision has no such range
     with untouched(images, lungs, *params):
         found = on_both_paths(paste, images, params, lungs, intensities)

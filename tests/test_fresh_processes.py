@@ -14,7 +14,7 @@ from PIL import Image
 from anatpaste_aug.detection import load_checkpoint
 
 SCRIPT = Path(__file__).parent / "fresh_process.py"
-DURATIONS = re.compile(r"(wall time</th><td>)[^<]*")
+DURATIONS = re.compile(r"(training and scoring</th><td>)[^<]*")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from torch.library import custom_op
 
 from ...params import AnatPasteParams
 from ..intensity import Intensities, at_least_float32
-from .threads import share
+from .threads import empty, share
 
 Work = Callable[[int, int], object]
 _BOOLEAN = {"apply", "ellipse", "anywhere", "fallback"}
@@ -104,7 +104,9 @@ def _masking(arrays: Any, height: int, width: int, lung_mask: Tensor | None) -> 
     """An empty soft mask, and what fills it."""
     from .shape import soft_masks
 
-    mask = torch.empty(len(arrays.sigma), 1, height, width)  # filled in the threads, each with its own images
+    mask = empty(
+        len(arrays.sigma), 1, height, width, dtype=torch.float32
+    )  # filled in the threads, each with its own images
     lungs = torch.empty(0, 0, 0, dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
     fixed = (arrays, lungs.view(torch.uint8).numpy(), mask.numpy()[:, 0])
     return mask, lambda begin, end: soft_masks(*fixed, begin, end)
@@ -124,7 +126,7 @@ def _blending(
 
     half = images.dtype in (torch.float16, torch.bfloat16)
     given = (images.float() if half else images).contiguous()
-    out = torch.empty_like(given)
+    out = empty(*given.shape, dtype=given.dtype)
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
     # In float64, and the slope by itself: the two can be far from one another where the range is far from 0.
     channels, work = torch.zeros(images.shape[1], 1, 1, dtype=torch.float64), at_least_float32(given[:0]).dtype

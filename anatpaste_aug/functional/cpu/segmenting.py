@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from .threads import share
+from .threads import empty, share
 
 
 @custom_op("anatpaste_aug::segment", mutates_args=(), device_types="cpu")
@@ -13,7 +13,7 @@ def segment(gray: Tensor, smallest: float) -> Tensor:
     from .lungs import segment as segment_some
 
     images = gray.contiguous().numpy()
-    lungs = torch.empty(len(images), 1, *images.shape[1:], dtype=torch.bool)
+    lungs = empty(len(images), 1, *images.shape[1:], dtype=torch.bool)
     out = lungs.numpy()[:, 0]
     share(lambda begin, end: segment_some(images[begin:end], smallest, out[begin:end]), len(images))
     return lungs

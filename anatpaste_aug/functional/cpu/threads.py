@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
+import numpy as np
 import torch
 
 _CHUNKS = 4  # shares of a batch per thread, so that no thread waits long for the one with the larger shapes
@@ -30,6 +31,11 @@ def share(work: Callable[[int, int], object], count: int) -> None:
         take()
         for other in others:
             other.result()
+
+
+def empty(*shape: int, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor in memory from NumPy, which asks Linux for huge pages: small ones take as long to come as a blur."""
+    return torch.from_numpy(np.empty(shape, torch.empty(0, dtype=dtype).numpy().dtype))
 
 
 @cache

@@ -27,21 +27,31 @@ def _scaled_about(base: Tensor, images: Tensor, factor: Factor) -> Tensor:
 
 def adjust_hue(images: Tensor, shift: Factor) -> Tensor:
     """Turn the hue by ``shift`` turns (``adjust_hue``)."""
+    return _from_hue(*_to_hue(images, shift))
+
+
+def _to_hue(images: Tensor, shift: Factor) -> tuple[Tensor, Tensor, Tensor]:
+    """Value, chroma and turned hue in sixths of a turn; each B×H×W."""
     red, green, blue = images.unbind(1)
-    value = images.amax(1)
-    chroma = value - images.amin(1)
+    chroma = images.amax(1) - images.amin(1)
     divisor = chroma.masked_fill(chroma == 0, 1)
     sixths = torch.where(green >= blue, (blue - red) / divisor + 2, (red - green) / divisor + 4)
     sixths = torch.where((red >= green) & (red >= blue), (green - blue) / divisor, sixths)
     del divisor
-    sixths = sixths + 6 * (shift.view(-1, 1, 1) if isinstance(shift, Tensor) else shift)
-    # A channel is the value, less the chroma where the hue is far from its own.
-    turned = torch.empty_like(images)
+    return images.amax(1), chroma, sixths + 6 * (shift.view(-1, 1, 1) if isinstance(shift, Tensor) else shift)
+
+
+def _from_hue(value: Tensor, chroma: Tensor, sixths: Tensor) -> Tensor:
+    """A channel is the value, less the chroma where the hue is far from its own."""
+    batch, height, width = value.shape
+    images = value.new_empty(batch, 3, height, width)
     for channel, offset in enumerate((5, 3, 1)):
         distance = (sixths + offset).remainder_(6)
         weight = (4 - distance).clamp_max_(distance).clamp_(0, 1)
-        turned[:, channel] = torch.addcmul(value, chroma, weight, value=-1)
-    return turned
+        del distance
+        images[:, channel] = torch.addcmul(value, chroma, weight, value=-1)
+        del weight
+    return images
 
 
 def luminance(images: Tensor) -> Tensor:
@@ -109,7 +119,10 @@ def color_jitter(
     hue_at = order.argsort(1)[:, 3]
     for turn in (0, 1, 2):
         images = adjust(images, torch.where(hue_at > turn, order[:, turn], 3))
-    images = adjust_hue(images, column(hue))
+    # As in `adjust_hue`, but the colours of before are let go of while those of after are made.
+    images, chroma, sixths = _to_hue(images, column(hue))
+    images = _from_hue(images, chroma, sixths)
+    del chroma, sixths
     for turn in (1, 2, 3):
         images = adjust(images, torch.where(hue_at < turn, order[:, turn], 3))
     return images

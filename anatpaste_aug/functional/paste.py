@@ -66,7 +66,9 @@ def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: In
         blended: Tensor = cpu.blend(images, mask, list(params), *intensities)
         return blended
     pasted = intensities.from_unit(_patches(images, params, intensities))
-    out = torch.lerp(at_least_float32(images), pasted, mask.to(pasted.dtype))
+    given, weight = at_least_float32(images), mask.to(pasted.dtype)
+    out = torch.lerp(given, pasted, weight) if given is images else given.lerp_(pasted, weight)  # its own copy
+    del pasted
     out = out.round_().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
     # x + 0 · y is not x in every bit: −0 becomes 0, and an infinite y gives NaN.
     return torch.where(mask > 0, out, images)

@@ -169,6 +169,7 @@ def test_a_process_that_is_killed_is_told_by_the_other(lost, moment, tmp_path):
 
     def share():
         with process_group("cpu"):
+            torch.distributed.barrier()  # both are there; one that is killed earlier is the rendezvous' to tell
             with main_first():
                 if moment == "reading" and Workers.current().rank == lost:
                     kill_self()

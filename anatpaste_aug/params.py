@@ -228,7 +228,7 @@ def _uniform(u: Tensor, bounds: tuple[float, float]) -> Tensor:
 
 
 def _index(u: Tensor, count: Tensor | int) -> Tensor:
-    """A uniform integer in 0…count − 1; no count at all gives 0."""
+    """A uniform integer in 0…count − 1; where a mask has no pixel, 0."""
     drawn = (u * count).long()  # the count itself where a float64 just below 1 became 1 in float32
     return drawn.clamp_max(count - 1) if isinstance(count, int) else torch.minimum(drawn, count - 1).clamp_min(0)
 

@@ -35,7 +35,7 @@ def clahe(gray: Tensor) -> Tensor:
         (torch.Size([1, 32, 32]), torch.int32)
     """
     _, height, width = gray.shape
-    tile = (height // 8, width // 8)
+    tile = (max(height // 8, 1), max(width // 8, 1))
     area = tile[0] * tile[1]
     bins = stretch_levels(gray, BIN_SIZE)
     hist = _tile_histograms(bins, tile)

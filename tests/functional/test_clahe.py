@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from oracles import redistributed, resized, smooth_images, tile_histograms
 from skimage.exposure import equalize_adapthist
 
-from anatpaste_aug.functional import clahe
+from anatpaste_aug.functional import clahe, segment_lungs
 from anatpaste_aug.functional.clahe import BINS, ROUNDS, _interpolate, redistribute
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
 
@@ -142,3 +142,13 @@ def test_histograms_without_room_for_the_excess_end_full(total):
     expected = redistributed(hist, 1)
     assert np.array_equal(redistribute(torch.from_numpy(hist), 1).numpy(), expected)
     assert np.array_equal(redistribute(torch.from_numpy(hist), 1, ROUNDS).numpy(), expected)
+
+
+@pytest.mark.parametrize("size", [(5, 5), (7, 40)])
+def test_sides_below_eight_pixels_have_tiles_of_one(size, monkeypatch):
+    """Smaller than the transforms take; the compiled path and the torch code find the same lungs there too."""
+    images = torch.randint(0, 256, (4, 1, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    compiled, _ = segment_lungs(images)
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+    assert torch.equal(segment_lungs(images)[0], compiled)
+    assert clahe(images[:, 0]).shape == (4, *size)

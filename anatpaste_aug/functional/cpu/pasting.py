@@ -104,9 +104,7 @@ def _masking(arrays: Any, height: int, width: int, lung_mask: Tensor | None) -> 
     """An empty soft mask, and what fills it."""
     from .shape import soft_masks
 
-    mask = empty(
-        len(arrays.sigma), 1, height, width, dtype=torch.float32
-    )  # filled in the threads, each with its own images
+    mask = empty(len(arrays.sigma), 1, height, width, dtype=torch.float32)
     lungs = torch.empty(0, 0, 0, dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
     fixed = (arrays, lungs.view(torch.uint8).numpy(), mask.numpy()[:, 0])
     return mask, lambda begin, end: soft_masks(*fixed, begin, end)

@@ -39,8 +39,8 @@ def fill_holes(mask: Tensor) -> tuple[Tensor, Tensor]:
         >>> fill_holes(ring)[0].all().item()
         True
     """
-    # Between any two lines goes a third, their "and": in that taller image 8-connected means 4-connected in this one.
     check_masks(mask)
+    # Between any two lines goes a third, their "and": in that taller image 8-connected means 4-connected in this one.
     batch, height, width = mask.shape
     tall = torch.zeros(batch, max(2 * height - 1, 0), width, dtype=torch.bool, device=mask.device)
     tall[:, ::2] = ~mask

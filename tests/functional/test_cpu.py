@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -247,6 +248,29 @@ torch.save((result.image, result.lung_mask, sys.modules.get("numba") is not None
     assert lungs.any()
     assert torch.equal(lungs, other_lungs)
     assert (image.int() - other_image.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_machine_code_is_kept_where_no_uninstallation_forgets_it(tmp_path, chosen):
+    """Files left beside the source would make the package's folder an importable one without the package."""
+    code = """
+import torch, numba
+from anatpaste_aug import LungSegmenter
+from anatpaste_aug.functional.cpu import clahe
+LungSegmenter()(torch.rand(1, 1, 64, 64))
+kernels = [value for value in vars(clahe).values() if isinstance(value, numba.core.registry.CPUDispatcher)]
+assert kernels
+print(*{kernel.stats.cache_path for kernel in kernels}, numba.config.CACHE_DIR, sep="\\n")
+"""
+    folders = {"XDG_CACHE_HOME": str(tmp_path / "user"), "NUMBA_CACHE_DIR": str(tmp_path / "chosen") if chosen else ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env={**os.environ, **folders}
+    )
+    *kept, setting = done.stdout.splitlines()
+    wanted = tmp_path / ("chosen" if chosen else "user/anatpaste_aug")
+    assert [Path(folder).parent for folder in kept] == [wanted]
+    assert list(wanted.rglob("*.nbc"))
+    assert setting == folders["NUMBA_CACHE_DIR"]  # Numba's own setting is for all packages
 
 
 def test_a_numba_that_cannot_be_imported_is_named_and_done_without(tmp_path):

@@ -177,7 +177,7 @@ def plan_runs(arguments: argparse.Namespace, config: TrainConfig) -> dict[Path, 
     chosen = [(method, int(seed)) for method in arguments.methods for seed in arguments.seeds]
     folders = [arguments.out / f"{method}-seed{seed}" if arguments.study else arguments.out for method, seed in chosen]
     return {
-        folder: (method, dataclasses.replace(config, seed=seed))
+        folder: (method, dataclasses.replace(config, seed=seed, num_classes=METHODS[method].num_classes))
         for folder, (method, seed) in zip(folders, chosen, strict=True)
     }
 

@@ -49,12 +49,12 @@ def trainings(folder):
 
 def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypatch, capsys):
     out = tmp_path / "study"
-    assert paper("--out", out, "--table", 2, "--method", "cutpaste", "--figure", 1, 3) == out
-    assert trainings(out) == {"cutpaste-seed0"}
+    assert paper("--out", out, "--table", 2, "--method", "cutpaste-3way", "--figure", 1, 3) == out
+    assert trainings(out) == {"cutpaste-3way-seed0"}
     printed = capsys.readouterr().out
-    assert "Table II: AUROC (%) by group, CutPaste, seed 0" in printed
+    assert "Table II: AUROC (%) by group, CutPaste (3-way), seed 0" in printed
     assert "Synthetic phantom" in printed
-    assert Detector.load(out / "cutpaste-seed0").image_size == 32
+    assert Detector.load(out / "cutpaste-3way-seed0").image_size == 32
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*")}
 
     seen, begin = [], Trainer.__init__
@@ -66,11 +66,11 @@ def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypat
     monkeypatch.setattr(Trainer, "__init__", noted)
     paper("--out", out, "--seeds", 1, "--table", 3, fresh=False)
     assert seen == [1]
-    assert trainings(out) == {"cutpaste-seed0", "cutpaste-seed1"}
+    assert trainings(out) == {"cutpaste-3way-seed0", "cutpaste-3way-seed1"}
     assert before == {path: path.stat().st_mtime_ns for path in before}
     tables = (out / "tables.md").read_text()
-    assert "Table II: AUROC (%) by group, CutPaste, ensemble of 2 seeds" in tables
-    assert "CutPaste (2 seeds) | measured" in tables
+    assert "Table II: AUROC (%) by group, CutPaste (3-way), ensemble of 2 seeds" in tables
+    assert "CutPaste (3-way) (2 seeds) | measured" in tables
     assert {path.name for path in out.glob("*.png")} == {"figure1.png", "figure3.png"}
     page = (out / "report.html").read_text()
     assert page.count("python examples/reproduce_paper.py") == 2  # both commands

@@ -11,7 +11,7 @@ from anatpaste_aug.detection.model import PretextNet, prepare_inputs
 
 
 def grad_cam(
-    model: PretextNet, images: Tensor, *, layer: str | None = None, target: int = 1, batch_size: int = 32
+    model: PretextNet, images: Tensor, *, layer: str | None = None, target: int | None = None, batch_size: int = 32
 ) -> Tensor:
     """Grad-CAM maps (Selvaraju et al., ICCV 2017), computed by ``pytorch-grad-cam``.
 
@@ -25,7 +25,8 @@ def grad_cam(
         images: N×C×H×W as :func:`prepare_inputs` takes them, on any device.
         layer: name of a module of ``model`` with a B×K×h×w output, such as ``"backbone.layer4"``. None is the last
             convolution of the backbone that still sees more than one place.
-        target: class whose logit is explained: 1 is augmented, 0 is normal.
+        target: class whose logit is explained: 0 is normal, 1 augmented. None is the augmented class, of several the
+            one with the largest logit in each image.
         batch_size: images per pass; it changes only speed and memory.
 
     Returns:
@@ -57,15 +58,19 @@ def grad_cam(
         inputs = [prepare_inputs(batch, model.in_chans) for batch in images.split(batch_size)]
         first = inputs[0][:1].to(device)
         classes = model(first).shape[1]
-        if not 0 <= target < classes:
+        if target is not None and not 0 <= target < classes:
             raise ValueError(f"target must be a class from 0 to {classes - 1}, got {target}")
         chosen = _last_convolution(model, first) if layer is None else _named(model, layer)
         maps = []
         with GradCAM(model=model, target_layers=[chosen]) as cam:
             for batch in inputs:
-                targets = [ClassifierOutputTarget(target)] * len(batch)
+                targets = [_augmented if target is None else ClassifierOutputTarget(target)] * len(batch)
                 maps.append(torch.from_numpy(cam(input_tensor=batch.to(device), targets=targets)))
     return torch.cat(maps).unsqueeze(1).float()
+
+
+def _augmented(logits: Tensor) -> Tensor:
+    return logits[1:].amax()
 
 
 def _named(model: PretextNet, layer: str) -> nn.Module:

@@ -22,6 +22,7 @@ class TrainConfig:
         jitter: brightness and contrast factors of the training images are uniform in [1 - jitter, 1 + jitter].
         backbone: any timm name.
         in_chans: 1, or 3 to repeat the grey channel.
+        num_classes: of the pretext task: the normal images, and one for each augmentation.
         bandwidth: of the KDE.
         seed: of the weights, the order of the images, the jitter, and torch's global generator during the run.
         device: of the network, and of the images while they train; under torchrun ``"cuda"`` is each process's own GPU.
@@ -43,6 +44,7 @@ class TrainConfig:
     jitter: float = 0.1
     backbone: str = "resnet18"
     in_chans: int = 1
+    num_classes: int = 2
     bandwidth: float = 1.0
     seed: int = 0
     device: str = "cpu"
@@ -60,6 +62,7 @@ class TrainConfig:
             ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"),
             ("jitter", 0 <= self.jitter <= 1, "in [0, 1]"),
             ("in_chans", self.in_chans in (1, 3), "1 or 3"),
+            ("num_classes", self.num_classes >= 2, "at least 2"),
             ("bandwidth", 0 < self.bandwidth < math.inf, "positive"),
             ("seed", self.seed >= 0, "at least 0"),
         ):

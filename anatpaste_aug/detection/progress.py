@@ -60,6 +60,6 @@ class TrainResult:
 
 def build_net(config: TrainConfig) -> PretextNet:
     """The untrained network of a run on the CPU, in the memory layout of the run's device."""
-    net = PretextNet(config.backbone, config.in_chans, image_size=config.image_size)
+    net = PretextNet(config.backbone, config.in_chans, num_classes=config.num_classes, image_size=config.image_size)
     layout = torch.channels_last if torch.device(config.device).type == "cpu" else torch.contiguous_format
     return net.to(memory_format=layout)

@@ -119,10 +119,8 @@ def _draw(
     shown = task.train.images[:6]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(result.config.seed)
-        example = METHODS[method].transform().augment(shown)
-    pasted = getattr(example, "soft_mask", example.anomaly_mask)
-    lungs = getattr(example, "lung_mask", None)
-    gallery_figure(folder / "gallery.png", shown, lungs, pasted, example.image, note=note)
+        pasted = METHODS[method].paste(shown)
+    gallery_figure(folder / "gallery.png", shown, pasted.lung_mask, pasted.mask, pasted.image, note=note)
     extremes_figure(
         folder / "extremes.png",
         task.test.images,

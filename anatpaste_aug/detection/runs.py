@@ -148,9 +148,9 @@ def _train(
         from tqdm import tqdm
     except ImportError as error:
         raise ImportError("the progress bar needs tqdm: pip install 'anatpaste_aug[examples]'") from error
-    transform = METHODS[method].transform()
+    transforms = [make() for make in METHODS[method].transforms]
     # The lungs of an image never change: they are found once and handed to every call.
-    lungs = _lungs(transform, task.train.images)
+    lungs = _lungs(transforms[0], task.train.images)
     if main and lungs is not None and (missing := int((~lungs.flatten(1).any(1)).sum())):
         print(f"no lungs found in {missing} of {len(lungs)} training images: patches go anywhere in those")
     log = TensorBoardLog(folder / "tensorboard") if tensorboard and main else None
@@ -169,7 +169,7 @@ def _train(
             task.train.images,
             task.val.images,
             task.val.labels,
-            transform.augment,
+            [transform.augment for transform in transforms],
             lung_masks=lungs,
             callback=show,
             checkpoint=folder / _PROGRESS,

@@ -36,8 +36,8 @@ def pasted_figure(path: Path, task: DetectionTask, methods: Sequence[str], *, co
     with torch.random.fork_rng(devices=[]):
         for method in methods:
             torch.manual_seed(seed)
-            result = METHODS[method].transform().augment(images)
-            augmented[METHODS[method].label] = (result.image, result.anomaly_mask)
+            pasted = METHODS[method].paste(images)
+            augmented[METHODS[method].label] = (pasted.image, pasted.mask > 0)
     return augmentations_figure(path, images, augmented, note=task.note)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -45,14 +46,19 @@ class Trainer:
         config: the settings.
         images: N×1×S×S uint8 normal images on the run's device.
         lung_masks: their masks there, or None.
-        augment: see :class:`Augment`.
+        augments: one :class:`Augment` for each class after the normal images.
         workers: the processes that share the batches.
     """
 
     def __init__(
-        self, config: TrainConfig, images: Tensor, lung_masks: Tensor | None, augment: Augment, workers: Workers
+        self,
+        config: TrainConfig,
+        images: Tensor,
+        lung_masks: Tensor | None,
+        augments: Sequence[Augment],
+        workers: Workers,
     ) -> None:
-        self.config, self.workers, self.augment = config, workers, augment
+        self.config, self.workers, self.augments = config, workers, augments
         self.images, self.lung_masks, self.device = images, lung_masks, images.device
         self.part = workers.part(config.batch_size)
         self.net = build_net(config).to(self.device)
@@ -81,12 +87,13 @@ class Trainer:
         normal = jitter_images(self.images[index].float() / 255, config.jitter, self.draws)
         masks = None if self.lung_masks is None else self.lung_masks[index]
         # Every process augments the whole batch, which costs little beside the network: see Workers.
-        augmented = self.augment(normal, lung_mask=masks).image
-        if augmented.shape != normal.shape:
-            raise ValueError(f"augment turned {tuple(normal.shape)} images into {tuple(augmented.shape)}")
-        both = torch.cat([normal[self.part], augmented[self.part]])
-        inputs = to_layout(prepare_inputs(both, config.in_chans))
-        targets = torch.arange(2, device=self.device).repeat_interleave(len(both) // 2)
+        classes = [normal, *(augment(normal, lung_mask=masks).image for augment in self.augments)]
+        for augmented in classes:
+            if augmented.shape != normal.shape:
+                raise ValueError(f"augment turned {tuple(normal.shape)} images into {tuple(augmented.shape)}")
+        mine = [images[self.part] for images in classes]
+        inputs = to_layout(prepare_inputs(torch.cat(mine), config.in_chans))
+        targets = torch.arange(len(mine), device=self.device).repeat_interleave(len(mine[0]))
         self.learning_rate = half_cosine(self.update, config.updates, config.learning_rate)
         self.optimizer.param_groups[0]["lr"] = self.learning_rate
         with torch.autocast(self.device.type, self.half, enabled=config.amp):

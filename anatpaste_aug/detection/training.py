@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ def train(
     train_images: Tensor,
     val_images: Tensor,
     val_labels: Tensor,
-    augment: Augment,
+    augment: Augment | Sequence[Augment],
     *,
     lung_masks: Tensor | None = None,
     callback: Callable[[Progress], None] | None = None,
@@ -50,7 +50,7 @@ def train(
         train_images: N×1×S×S uint8 normal images, S = ``config.image_size``; N may be smaller than the batch.
         val_images: M×1×S×S uint8.
         val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
-        augment: see :class:`Augment`.
+        augment: see :class:`Augment`. Of several, each makes a class of its own; ``config.num_classes`` is one more.
         lung_masks: N×1×S×S boolean masks of the training images, handed to ``augment``; None lets it find them.
         callback: called with a :class:`Progress` every few updates and after each validation, in every process.
         checkpoint: file to go on from after an interruption, written at the start and after each validation.
@@ -76,6 +76,11 @@ def train(
         raise ValueError("resume and checkpoint_every need a checkpoint: name its file")
     if checkpoint_every is not None and checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be at least 1, got {checkpoint_every}")
+    augments = (augment,) if callable(augment) else tuple(augment)
+    if len(augments) + 1 != config.num_classes:
+        raise ValueError(
+            f"num_classes must be {len(augments) + 1} for {len(augments)} augmentation(s), got {config.num_classes}"
+        )
     workers = Workers.current()
     workers.part(config.batch_size)  # an uneven share is found here
     run_file, state = None, None
@@ -92,7 +97,7 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         masks = None if lung_masks is None else lung_masks.to(device)
-        trainer = Trainer(config, train_images.to(device), masks, augment, workers)
+        trainer = Trainer(config, train_images.to(device), masks, augments, workers)
         if state is not None:
             trainer.restore(state)
         elif run_file is not None and workers.main:

@@ -114,6 +114,15 @@ def test_three_channels():
     assert grad_cam(net, IMAGES).shape == (5, 1, 64, 64)
 
 
+def test_of_several_augmented_classes_the_one_with_the_largest_logit_is_explained():
+    net = network(num_classes=3)
+    chosen = 1 + net(prepare_inputs(IMAGES))[:, 1:].argmax(1)
+    expected = torch.cat([grad_cam(net, IMAGES[i : i + 1], target=int(chosen[i])) for i in range(len(IMAGES))])
+    torch.testing.assert_close(grad_cam(net, IMAGES), expected, rtol=0, atol=1e-5)
+    two = network()
+    assert torch.equal(grad_cam(two, IMAGES), grad_cam(two, IMAGES, target=1))
+
+
 def test_impossible_inputs(monkeypatch):
     with pytest.raises(ValueError, match="no images"):
         grad_cam(network(), IMAGES[:0])

@@ -18,7 +18,14 @@ def test_half_cosine():
     "change",
     [
         *({"image_size": 16}, {"batch_size": 0}, {"updates": 0}, {"learning_rate": float("nan")}, {"momentum": 1.0}),
-        *({"jitter": 1.5}, {"in_chans": 2}, {"bandwidth": 0.0}, {"weight_decay": -1.0}, {"seed": -1}),
+        *(
+            {"jitter": 1.5},
+            {"in_chans": 2},
+            {"num_classes": 1},
+            {"bandwidth": 0.0},
+            {"weight_decay": -1.0},
+            {"seed": -1},
+        ),
     ],
 )
 def test_impossible_settings(change):

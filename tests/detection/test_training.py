@@ -117,12 +117,36 @@ def test_divergence_stops_with_a_remedy(when, monkeypatch):
         ({"val_labels": VAL_LABELS[:5]}, ValueError, r"\(5,\)"),
         ({"lung_masks": TRAIN}, ValueError, "lung_masks must be boolean.*uint8"),
         ({"augment": lambda x, lung_mask: SimpleNamespace(image=x[:1])}, ValueError, "augment turned"),
+        ({"augment": [squares, squares]}, ValueError, r"num_classes must be 3 for 2 augmentation\(s\), got 2"),
     ],
 )
 def test_impossible_inputs(changes, error, message):
     inputs = {"train_images": TRAIN, "val_images": VAL, "val_labels": VAL_LABELS, "augment": squares, **changes}
     with pytest.raises(error, match=message):
         train(CONFIG, **inputs)
+
+
+def test_several_augmentations_are_a_class_each(monkeypatch):
+    """The same generator state gives the batches, so that the loss is that of the definition."""
+
+    def dark(images, *, lung_mask=None):
+        return SimpleNamespace(image=images * 0.2)
+
+    config = dataclasses.replace(CONFIG, num_classes=3, updates=1, jitter=0.0)
+    seen = []
+    cross_entropy = trainer.F.cross_entropy
+    monkeypatch.setattr(trainer.F, "cross_entropy", lambda *args: seen.append(args) or cross_entropy(*args))
+    given = []
+    forward = trainer.prepare_inputs
+    monkeypatch.setattr(trainer, "prepare_inputs", lambda images, *args: given.append(images) or forward(images, *args))
+    result = train(config, TRAIN, VAL, VAL_LABELS, [squares, dark])
+    ((logits, targets),), images = seen, given[0]
+    assert logits.shape == (24, 3)
+    assert targets.tolist() == [0] * 8 + [1] * 8 + [2] * 8
+    assert torch.equal(images[16:], images[:8] * 0.2)
+    assert not torch.equal(images[8:16], images[:8])
+    assert result.model()(torch.zeros(2, 1, 32, 32)).shape == (2, 3)
+    assert auroc(VAL_LABELS, score_images(result.model(), TRAIN, VAL)) == pytest.approx(result.best_auroc)
 
 
 def test_mixed_precision_learns_too_and_keeps_float32_weights(run):
@@ -135,7 +159,7 @@ def test_mixed_precision_learns_too_and_keeps_float32_weights(run):
 
 def trainer_of(config, scale=None):
     torch.manual_seed(0)
-    found = Trainer(config, TRAIN, None, squares, workers.Workers())
+    found = Trainer(config, TRAIN, None, [squares], workers.Workers())
     if scale is not None:
         found.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
     return found

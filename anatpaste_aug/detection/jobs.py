@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 _PAUSE = 0.1  # seconds between two looks at the processes
@@ -20,7 +24,8 @@ def run_jobs(
 ) -> dict[str, int]:
     """Runs commands as processes of their own, at most ``jobs`` at a time, with equal shares of the cores.
 
-    A command that fails is reported by its name, and the others go on. Whatever ends this call ends them too.
+    A command that fails is reported by its name, and the others go on. Whatever ends this call ends them too: SIGTERM
+    where it is made in the main thread, but not SIGKILL.
 
     Args:
         commands: name -> program and arguments.
@@ -41,26 +46,40 @@ def run_jobs(
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     waiting, failed, done = list(commands), dict[str, int](), 0
     running: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                name = waiting.pop(0)
-                with logs[name].open("ab") as log:
-                    running[name] = subprocess.Popen(commands[name], stdout=log, stderr=log, env=environment)
-                say(f"{name}: started")
-            time.sleep(_PAUSE)
-            for name, process in list(running.items()):
-                if (status := process.poll()) is None:
-                    continue
-                del running[name]
-                done += 1
-                if status:
-                    failed[name] = status
-                how = f"failed with exit status {status}, see {logs[name]}" if status else "done"
-                say(f"{name}: {how} ({done} of {len(commands)})")
-    finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.wait()
+    with _sigterm_as_exit():
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    name = waiting.pop(0)
+                    with logs[name].open("ab") as log:
+                        running[name] = subprocess.Popen(commands[name], stdout=log, stderr=log, env=environment)
+                    say(f"{name}: started")
+                time.sleep(_PAUSE)
+                for name, process in list(running.items()):
+                    if (status := process.poll()) is None:
+                        continue
+                    del running[name]
+                    done += 1
+                    if status:
+                        failed[name] = status
+                    how = f"failed with exit status {status}, see {logs[name]}" if status else "done"
+                    say(f"{name}: {how} ({done} of {len(commands)})")
+        finally:
+            for process in running.values():
+                process.terminate()
+            for process in running.values():
+                process.wait()
     return failed
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """SIGTERM ends a process without its ``finally`` clauses; as SystemExit it runs them."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

@@ -1,7 +1,11 @@
 """Commands side by side: as many as wanted, each with its share of the cores; one that dies stops no other."""
 
 import os
+import signal
+import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -68,6 +72,35 @@ def test_what_ends_the_call_ends_the_jobs(tmp_path):
         if number := (tmp_path / name).read_text():  # else it ended before it could print
             with pytest.raises(ProcessLookupError):
                 os.kill(int(number), 0)
+
+
+def test_sigterm_ends_the_jobs_too(tmp_path):
+    job = "import os, time\nprint(os.getpid(), flush=True)\nwhile True: time.sleep(1)"
+    code = f"""
+import pathlib, sys
+from anatpaste_aug.detection.jobs import run_jobs
+run_jobs({{"job": [sys.executable, "-c", {job!r}]}}, {{"job": pathlib.Path({str(tmp_path / "log")!r})}}, 1)
+"""
+    log = tmp_path / "log"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        while not (log.exists() and log.read_text().endswith("\n")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait() == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text()), 0)
+
+
+def test_the_caller_s_handler_comes_back_and_another_thread_needs_none(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    assert run(tmp_path, 1, good=("print('fine')",)) == {}
+    assert signal.getsignal(signal.SIGTERM) is before
+    found = []
+    thread = threading.Thread(target=lambda: found.append(run(tmp_path, 1, good=("print('fine')",))))
+    thread.start()
+    thread.join()
+    assert found == [{}]
 
 
 def test_no_jobs_are_refused(tmp_path):

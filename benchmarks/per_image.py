@@ -3,8 +3,8 @@
 `segment` and `paste` are the augmentation as the paper words it (Sato et al., arXiv 2205.04282), in scikit-image,
 Pillow and torchvision, each step by the call that these libraries recommend. It is no straw man: on 150 radiographs of
 256 px its masks are those of `anatpaste_aug` pixel for pixel, and with recorded parameters and masks its pastings are
-the authors' pixel for pixel (tests/test_benchmarks.py, where that data is present). `segment_opencv` is made of
-OpenCV's parts; its CLAHE is defined differently, so its masks are only similar.
+the authors' pixel for pixel (tests/test_benchmark_baselines.py, where that data is present). `segment_opencv` is made
+of OpenCV's parts; its CLAHE is defined differently, so its masks are only similar.
 """
 
 import math

@@ -1,0 +1,158 @@
+"""What the settings of the sampler do, what its random numbers depend on, and which settings are impossible."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from test_params import assert_uniform, drawn
+
+from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
+from anatpaste_aug.params import draw_uniforms
+
+# sizes, settings and seeds
+
+
+@pytest.mark.parametrize(
+    ("size", "margin"), [((256, 256), 10), ((512, 512), 20), ((128, 512), 10), ((224, 224), 9), ((32, 32), 1)]
+)
+def test_lengths_scale_with_the_square_root_of_the_area(size, margin):
+    """Tolerance: 1e-6 of the value."""
+    params, reference = drawn(20, *size), drawn(20, 256, 256)
+    assert params.margin.unique().tolist() == [margin]
+    torch.testing.assert_close(params.sigma, reference.sigma * math.sqrt(size[0] * size[1]) / 256, rtol=1e-6, atol=0)
+
+
+def test_sides_are_clamped_to_the_image():
+    params = drawn(500, 32, 64, area=(0.5, 1.0), aspect_ratio=(0.1, 10.0))
+    assert params.height.max() == 32
+    assert params.width.max() == 64
+    tiny = drawn(500, 32, 32, area=(1e-9, 1e-8))
+    assert tiny.height.unique().tolist() == tiny.width.unique().tolist() == [1]
+
+
+def test_without_blur_all_else_is_unchanged():
+    with_blur, without = drawn(50, 256, 256), drawn(50, 256, 256, blur=False)
+    assert not without.sigma.any()
+    for first, second in zip(with_blur, without._replace(sigma=with_blur.sigma), strict=True):
+        assert torch.equal(first, second)
+
+
+def test_without_segmentation_all_but_the_centre_is_unchanged():
+    mask = torch.ones(50, 1, 256, 256, dtype=torch.bool)
+    bound, free = drawn(50, 256, 256, mask), drawn(50, 256, 256)
+    for name, first, second in zip(AnatPasteParams._fields, bound, free, strict=True):
+        assert torch.equal(first, second) != (name in ("center_y", "center_x", "anywhere"))
+
+
+def test_settings_replace_the_ranges_of_the_paper():
+    params = drawn(area=(0.3, 0.3), aspect_ratio=(2.0, 2.0), jitter=0.0, margin=0, opacity=(0.2, 0.4), sigma=(1.0, 2.0))
+    assert params.height.unique().tolist() == [round(1024 * math.sqrt(0.6))]
+    assert params.width.unique().tolist() == [round(1024 * math.sqrt(0.15))]
+    assert params.margin.unique().tolist() == [0]
+    for name in ("brightness", "contrast", "saturation"):
+        assert getattr(params, name).unique().tolist() == [1]
+    assert not params.hue.any()
+    assert_uniform(params.opacity, 0.2, 0.4)
+    assert_uniform(params.sigma / 4, 1, 2)
+
+
+def test_a_seed_repeats_and_another_does_not():
+    mask = torch.ones(8, 1, 64, 64, dtype=torch.bool)
+    first, second, other = drawn(8, 64, 64, mask), drawn(8, 64, 64, mask), drawn(8, 64, 64, mask, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not torch.equal(first.opacity, other.opacity)
+
+
+def test_without_a_generator_the_global_one_is_used():
+    def draw():
+        return sample_params(AnatPasteConfig(), 8, 64, 64, lung_mask=None)
+
+    torch.manual_seed(3)
+    first, second = draw(), draw()
+    torch.manual_seed(3)
+    assert torch.equal(first.opacity, draw().opacity)
+    assert not torch.equal(first.opacity, second.opacity)
+
+
+def test_a_generator_leaves_the_global_one_alone():
+    before = torch.get_rng_state()
+    drawn(8, 64, 64)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_random_numbers_can_be_drawn_before_the_lungs_are_known():
+    mask = torch.rand(8, 1, 64, 64, generator=torch.Generator().manual_seed(1)) < 0.5
+    uniforms = draw_uniforms(8, generator=torch.Generator().manual_seed(0))
+    assert uniforms.shape == (8, 19)
+    before = torch.get_rng_state()
+    later = sample_params(AnatPasteConfig(), 8, 64, 64, lung_mask=mask, uniforms=uniforms)
+    assert all(torch.equal(a, b) for a, b in zip(later, drawn(8, 64, 64, mask), strict=True))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("u", [0.0, 1 - 2**-24])
+def test_the_ends_of_the_unit_interval_give_values_in_range(u, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.full(size, u))
+    mask = torch.ones(1, 1, 100, 64, dtype=torch.bool)
+    for lungs in (mask, None, ~mask):
+        params = drawn(1, 100, 64, lungs, area=(0.02, 1.0))
+        assert 0 <= params.center_y < 100
+        assert 0 <= params.center_x < 64
+        assert 1 <= params.height <= 100 - params.source_top
+        assert 1 <= params.width <= 64 - params.source_left
+        assert params.opacity.double() + 1e-7 >= 0.59
+        assert params.opacity <= 1
+        assert sorted(params.jitter_order[0].tolist()) == [0, 1, 2, 3]
+
+
+# settings that are impossible
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("p", -0.1, r"in \[0, 1\]"),
+        ("p", 1.5, r"in \[0, 1\]"),
+        ("p", math.nan, r"in \[0, 1\]"),
+        ("p", "0.5", "a number"),
+        ("p", None, "a number"),
+        ("p", (0.1, 0.2), "a number"),
+        ("jitter", 0.6, r"in \[0, 0.5\]"),
+        ("margin", -1, r"in \[0, 1e\+06\]"),
+        ("margin", math.inf, r"in \[0, 1e\+06\]"),
+        ("margin", 1e300, r"in \[0, 1e\+06\]"),
+        ("margin", 10**400, r"in \[0, 1e\+06\]"),
+        ("area", (0.2, 0.1), "low <= high"),
+        ("area", (0, 0.1), r"in \(0, 1\]"),
+        ("area", (0.1, 1.1), r"in \(0, 1\]"),
+        ("area", 0.1, r"\(low, high\)"),
+        ("area", (0.1, 0.2, 0.3), r"\(low, high\)"),
+        ("area", ("0.1", "0.2"), r"\(low, high\)"),
+        ("area", "ab", r"\(low, high\)"),
+        ("area", (math.nan, 0.1), r"in \(0, 1\]"),
+        ("aspect_ratio", (0, 1), r"in \[1e-06, 1e\+06\]"),
+        ("aspect_ratio", (1e-300, 1), r"in \[1e-06, 1e\+06\]"),
+        ("aspect_ratio", (1, math.inf), r"in \[1e-06, 1e\+06\]"),
+        ("opacity", (0.0, 1.0), r"in \(0, 1\]"),
+        ("opacity", (0.5, 1.1), r"in \(0, 1\]"),
+        ("sigma", (-1, 2), r"in \[0, 1e\+06\]"),
+        ("sigma", (0, 1e39), r"in \[0, 1e\+06\]"),
+        ("sigma", (1, math.nan), r"in \[0, 1e\+06\]"),
+    ],
+)
+def test_an_impossible_setting_is_named_with_what_is_allowed(name, value, allowed):
+    with pytest.raises(ValueError, match=f"^{name} must be .*{allowed}") as caught:
+        AnatPasteConfig(**{name: value})
+    assert f"got {value!r}" in str(caught.value)
+
+
+def test_numbers_of_numpy_and_lists_are_taken():
+    config = AnatPasteConfig(p=np.float32(0.5), area=[np.float32(0.1), np.float64(0.2)], margin=np.int64(3))
+    assert drawn(4, 64, 64, **dataclasses.asdict(config)).margin.tolist() == [1] * 4
+
+
+def test_settings_cannot_be_changed_behind_the_check():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        AnatPasteConfig().p = 2

@@ -31,7 +31,7 @@ def dilate_disk(mask: Tensor, radius: float) -> Tensor:
         raise ValueError(f"radius must be at least 0, got {radius}")
     height, width = mask.shape[-2:]
     radius = min(radius, math.hypot(height, width))  # the disc that reaches from corner to corner
-    out, run, reach = mask.clone(), mask.clone(), 0
+    out, run, reach = mask.clone(), mask, 0
     # A disc is a stack of horizontal runs: the run grows from the disc's ends to its middle, and shifts up and down.
     for shift in range(min(math.floor(radius), height - 1), -1, -1):
         while reach < min(math.isqrt(math.floor(radius**2 - shift**2)), width - 1):

@@ -271,6 +271,26 @@ def test_an_impossible_setting_is_named_with_what_is_allowed(name, value, allowe
     assert f"got {value!r}" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("p", [0, 1], [-1e-9, 1 + 1e-9]),
+        ("jitter", [0, 0.5], [-1e-9, 0.5 + 1e-9]),
+        ("area", [(1e-9, 1)], [(0, 1), (1e-9, 1 + 1e-9)]),
+        ("aspect_ratio", [(1e-6, 1e6)], [(0.9e-6, 1), (1, 1.1e6)]),
+        ("scar_width", [(1e-9, 1e6)], [(0, 1), (1, 1.1e6)]),
+        ("scar_length", [(1e-9, 1e6)], [(0, 1), (1, 1.1e6)]),
+        ("rotation", [(-180, 180)], [(-180.1, 0), (0, 180.1)]),
+    ],
+)
+def test_every_limit_is_allowed_and_what_lies_beyond_is_not(name, allowed, refused):
+    for value in allowed:
+        assert getattr(CutPasteConfig(**{name: value}), name) == value
+    for value in refused:
+        with pytest.raises(ValueError, match=f"^{name} must be"):
+            CutPasteConfig(**{name: value})
+
+
 def test_the_error_for_3_way_says_how():
     with pytest.raises(ValueError, match=r"3-way .* two transforms, one 'normal' and one 'scar': see OneClassPairs"):
         CutPasteConfig(variant="3way")

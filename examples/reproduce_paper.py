@@ -27,7 +27,7 @@ from anatpaste_aug import datasets
 from anatpaste_aug.detection import METHODS, PRESETS, TrainConfig, main_first, process_group
 from anatpaste_aug.detection.augmentations import DRAWN, NEEDED
 from anatpaste_aug.detection.jobs import run_jobs
-from anatpaste_aug.detection.runs import begin_run, is_finished, read_run, train_run
+from anatpaste_aug.detection.runs import begin_run, has_begun, is_finished, read_run, train_run
 from anatpaste_aug.detection.study_report import check_study, write_study
 from anatpaste_aug.files import check_writable
 
@@ -59,11 +59,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
     add("--cache", type=Path, help="folder that keeps decoded images for the next run")
     add("--views", choices=("PA", "all"), help="chexpert, rsna: default PA, as in the paper")
-    add("--per-disease", action="store_true", help="chexpert: 300 test images of each disease; as for --table 2 alone")
+    add("--per-disease", action="store_true", help="chexpert: the test set of --table 2, 300 of each disease")
     add("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
     add("--name", help="how results name the data, where it is not the published set")
     add("--split", type=Path, help="split.json of another run, to repeat its split")
-    add("--method", nargs="+", metavar="METHOD", help=f"any of {', '.join(METHODS)}; default: what is asked for needs")
+    add("--method", nargs="+", default=[], metavar="METHOD", help=f"{', '.join(METHODS)}; default: what the rest needs")
     add("--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="of weights and augmentations; a run each")
     add("--table", nargs="+", type=int, choices=(1, 2, 3), default=[], help="methods; diseases or views; ablations")
     add("--figure", nargs="+", type=int, choices=(1, 3, 4, 5), default=[], help="pasted, ROC, scores, Grad-CAM")
@@ -71,7 +71,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--jobs", type=int, default=1, metavar="N", help="trainings side by side, each with its share of the cores")
     add("--preset", choices=PRESETS, help="default: demo for phantoms, cpu for a dataset")
     add("--backbone", default="resnet18", help="any timm model name")
-    add("--split-seed", type=int, default=0, help="of the validation split")
+    add("--split-seed", type=int, default=0, help="of the split; for phantoms, of all images")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--amp", action="store_true", help="mixed precision in training, for GPUs")
     add("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
@@ -83,6 +83,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     command = shlex.join(["python", "examples/reproduce_paper.py", *given])
     parser.set_defaults(command=command, study=False, methods=[])
     arguments = parser.parse_args(given)
+    before, earlier = {}, {}
     if arguments.resume:
         begun = arguments.out and arguments.out / "config.json"
         if not begun or not begun.is_file():
@@ -90,31 +91,32 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         before = json.loads(begun.read_text())
         if set(given) - {"--out", str(arguments.out), "--resume"}:
             before["command"] += f"\n{command}"
-        parser.set_defaults(**before)
+        earlier = {name: before.pop(name, None) or [] for name in (*ADDED, "methods")}
+        parser.set_defaults(**before, seeds=[])
         arguments = parser.parse_args(given)
-        for name in ADDED:
-            setattr(arguments, name, [*(before.get(name) or []), *(getattr(arguments, name) or [])])
-    check(parser, arguments)
-    if arguments.resume and (
-        changed := [name for name in FIXED if str(before.get(name)) != str(getattr(arguments, name))]
-    ):
+    check(parser, arguments, earlier)
+    if before and (changed := [name for name in FIXED if str(before.get(name)) != str(getattr(arguments, name))]):
         parser.error(f"--{changed[0].replace('_', '-')} is another in {begun}; name a new folder")
     return arguments
 
 
-def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Ends with an error for what cannot be, and fills in what follows from the rest."""
+def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace, earlier: dict[str, list]) -> None:
+    """Ends with an error for what cannot be, and fills in what follows from the rest and from earlier calls."""
     torchrun = "RANK" in os.environ
-    arguments.seeds, arguments.method = listed(arguments.seeds), listed(arguments.method or [])
-    arguments.table, arguments.figure = sorted(set(arguments.table)), sorted(set(arguments.figure))
+    arguments.seeds, arguments.method = listed(arguments.seeds), listed(arguments.method)
     if not all(seed.isdecimal() for seed in arguments.seeds):
         parser.error(f"--seeds takes numbers from 0 up, got {' '.join(arguments.seeds)}")
     asked = [f"table {number}" for number in arguments.table] + [f"figure {number}" for number in arguments.figure]
     if unknown := [name for name in arguments.method if name not in METHODS]:
         parser.error(f"--method {unknown[0]}: choose from {', '.join(METHODS)}")
     needed = dict.fromkeys(name for each in asked for name in NEEDED[each])
-    wanted = arguments.method or list(needed) or ([] if asked else ["anatpaste"])
-    arguments.methods = listed([*arguments.methods, *wanted])  # those of a study that goes on come first
+    wanted = arguments.method or list(needed) or ([] if asked or earlier else ["anatpaste"])
+    if asked == ["figure 1"]:
+        wanted = []  # methods are drawn, not trained
+    arguments.methods = listed([*earlier.get("methods", []), *wanted])
+    for name in ADDED:
+        setattr(arguments, name, list(dict.fromkeys([*earlier.get(name, []), *getattr(arguments, name)])))
+    arguments.table, arguments.figure = sorted(set(arguments.table)), sorted(set(arguments.figure))
     arguments.study |= bool(asked) or len(arguments.methods) * len(arguments.seeds) > 1
     if arguments.dataset != "phantom" and arguments.root is None:
         parser.error(f"--dataset {arguments.dataset} needs --root DIR")
@@ -127,7 +129,9 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
         parser.error(f"--jobs {arguments.jobs}: at least 1, and not under torchrun")
     if not arguments.study:
         arguments.jobs = 1
-    arguments.per_disease |= arguments.dataset == "chexpert" and arguments.table == [2]
+    arguments.per_disease |= arguments.dataset == "chexpert" and 2 in arguments.table
+    if arguments.per_disease and {1, 3} & set(arguments.table):
+        parser.error("--table 2 of chexpert has a test set of its own (--per-disease): give it an --out of its own")
     arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "cpu")
     if torchrun and arguments.out is None:
         parser.error("torchrun needs --out, so that all processes have the same folder")
@@ -138,8 +142,13 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
     if arguments.resume and arguments.study and any(arguments.out.glob("*.pt")):
         parser.error(f"--out {arguments.out} holds a single training; name a new folder for several, tables or figures")
     fresh = not arguments.resume and os.environ.get("RANK", "0") == "0"  # process 0 creates it, the others may find it
-    if fresh and arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
+    if fresh and arguments.out.exists() and not is_empty(arguments.out):
         parser.error(f"--out {arguments.out} exists and is not an empty folder; name a new one, or --resume")
+
+
+def is_empty(folder: Path) -> bool:
+    """A folder without files, or with those of a call that was killed before it had begun."""
+    return folder.is_dir() and all(path.match(".*.tmp") for path in folder.iterdir())
 
 
 def listed(words: Sequence[str]) -> list[str]:
@@ -183,18 +192,21 @@ def plan_runs(arguments: argparse.Namespace, config: TrainConfig) -> dict[Path, 
 
 
 def begin_all(
-    arguments: argparse.Namespace, plan: dict[Path, tuple[str, TrainConfig]], task: datasets.DetectionTask
+    arguments: argparse.Namespace,
+    config: TrainConfig,
+    plan: dict[Path, tuple[str, TrainConfig]],
+    task: datasets.DetectionTask,
 ) -> None:
     """Makes the folders, each with the options that --resume takes from there."""
     options = {name: value for name, value in vars(arguments).items() if name not in ("out", "resume")}
     processes = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
     if arguments.study:
-        begin_run(arguments.out, options, task)
+        begin_run(arguments.out, options | dataclasses.asdict(config), task)
         options |= {"table": [], "figure": [], "pretrained": None, "jobs": 1, "study": False}
-    for folder, (method, config) in plan.items():
-        if not (folder / "config.json").exists():
-            own = {"method": [method], "methods": [method], "seeds": [str(config.seed)]}
-            begin_run(folder, options | own | dataclasses.asdict(config) | processes, task)
+    for folder, (method, training) in plan.items():
+        if not has_begun(folder, task):
+            own = {"method": [method], "methods": [method], "seeds": [str(training.seed)]}
+            begin_run(folder, options | own | dataclasses.asdict(training) | processes, task)
 
 
 def train_side_by_side(arguments: argparse.Namespace, folders: list[Path]) -> None:
@@ -207,8 +219,9 @@ def train_side_by_side(arguments: argparse.Namespace, folders: list[Path]) -> No
 def main(argv: Sequence[str] | None = None) -> Path:
     """Runs what the command line asks for; the folder of the run or the study."""
     arguments = parse_arguments(argv)
-    options = {name: getattr(arguments, name) for name in ("backbone", "device", "amp", "sync_bn")}
-    config = TrainConfig(**PRESETS[arguments.preset], seed=int(arguments.seeds[0]), **options)
+    given = {field.name for field in dataclasses.fields(TrainConfig)} & vars(arguments).keys()  # all, in a run's folder
+    settings = PRESETS[arguments.preset] | {name: getattr(arguments, name) for name in given}
+    config = TrainConfig(**settings | {"seed": int(arguments.seeds[0])})
     plan = plan_runs(arguments, config)
     for folder in filter(None, (arguments.out, arguments.cache)):
         check_writable(folder)  # now, not after hours of work
@@ -222,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
             if main_process:
                 print(f"{task.name}: {task.protocol}", *filter(None, [task.note]), sep="\n")
                 print(*(f"left out: {bad}\n" for bad in task.unreadable), sep="", end="", file=sys.stderr)
-                begin_all(arguments, plan, task)
+                begin_all(arguments, config, plan, task)
         if arguments.jobs > 1:
             train_side_by_side(arguments, pending)
         else:

@@ -1,5 +1,6 @@
 """The paper's tables and figures from one command: a folder for each training, none trained twice, two side by side."""
 
+import dataclasses
 import json
 from functools import partial
 
@@ -7,7 +8,8 @@ import pytest
 from test_examples import EXAMPLES, TINY, load_example
 
 from anatpaste_aug import datasets
-from anatpaste_aug.detection import Detector
+from anatpaste_aug.detection import Detector, load_checkpoint
+from anatpaste_aug.detection.runs import begin_run, has_begun
 from anatpaste_aug.detection.trainer import Trainer
 
 SMALL = partial(datasets.phantom_task, train=12, val=20, test=88)
@@ -104,10 +106,56 @@ def test_an_interrupted_study_goes_on(paper, tmp_path, monkeypatch):
     ]
 
 
-def test_figure_1_takes_no_training(paper, tmp_path):
-    paper("--out", tmp_path / "study", "--figure", 1)
+@pytest.mark.parametrize("methods", [[], ["--method", "cutpaste-3way"]])
+def test_figure_1_takes_no_training(paper, tmp_path, methods):
+    paper("--out", tmp_path / "study", "--figure", 1, *methods)
     names = {path.name for path in (tmp_path / "study").iterdir()}
     assert names == {"config.json", "figure1.png", "metrics.json", "report.html", "tables.md"}
+
+
+def test_a_later_table_gets_the_methods_that_it_needs(paper, tmp_path):
+    def planned(*arguments):
+        return paper.module.parse_arguments([*map(str, arguments), "--out", str(tmp_path)]).methods
+
+    begun = vars(paper.module.parse_arguments(["--method", "cutpaste", "--table", "1"]))
+    (tmp_path / "config.json").write_text(json.dumps(begun, default=str))
+    assert planned("--resume") == ["cutpaste"]
+    assert planned("--resume", "--figure", 1, "--method", "anatpaste") == ["cutpaste"]
+    assert planned("--resume", "--method", "cutpaste-union") == ["cutpaste", "cutpaste-union"]
+    assert planned("--resume", "--table", 3) == [
+        "cutpaste",
+        "anatpaste",
+        "anatpaste-noseg",
+        "anatpaste-noblur",
+        "cutpaste-scar",
+    ]
+
+
+def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, monkeypatch):
+    out = tmp_path / "study"
+    paper("--out", out, "--table", 2)
+    monkeypatch.setitem(paper.module.PRESETS, "smoke", {**TINY, "updates": TINY["updates"] + 1})
+    paper("--out", out, "--seeds", 1, fresh=False)
+    for name in ("anatpaste-seed0", "anatpaste-seed1"):
+        assert load_checkpoint(out / name / "checkpoint.pt")[0].history[-1].update == TINY["updates"]
+
+
+def test_what_a_call_leaves_that_was_killed_before_it_had_begun_is_in_nobody_s_way(paper, tmp_path):
+    out = tmp_path / "study"
+    out.mkdir()
+    (out / ".config.json.1234.tmp").touch()
+    paper("--out", out, "--figure", 1)
+    assert (out / "report.html").is_file()
+
+
+def test_a_run_folder_without_its_split_has_not_begun(tmp_path):
+    task = SMALL(32)
+    begin_run(tmp_path, {}, task)
+    assert has_begun(tmp_path, task)
+    task = dataclasses.replace(task, split=datasets.Split("x", "x", 0, (), (), ()))
+    assert not has_begun(tmp_path, task)
+    begin_run(tmp_path, {}, task)
+    assert has_begun(tmp_path, task)
 
 
 def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkeypatch, capsys):
@@ -143,6 +191,11 @@ def test_pretrained_weights_are_looked_at_before_the_training(paper, tmp_path):
         (["--figure", "2"], "invalid choice"),
         (["--pretrained", "x.pth"], "--pretrained needs --table 1"),
         (["--jobs", "0"], "--jobs 0: at least 1"),
+        (
+            ["--dataset", "chexpert", "--root", "x", "--table", "1", "2"],
+            "--table 2 of chexpert has a test set of its own",
+        ),
+        (["--dataset", "chexpert", "--root", "x", "--table", "3", "--per-disease"], "has a test set of its own"),
     ],
 )
 def test_wrong_wishes_end_with_one_clear_error(paper, arguments, message, capsys):
@@ -163,7 +216,6 @@ def test_table_2_on_chexpert_alone_is_the_protocol_of_the_diseases(paper):
     root = ["--dataset", "chexpert", "--root", "x"]
     parse = paper.module.parse_arguments
     assert parse([*root, "--table", "2"]).per_disease
-    assert not parse([*root, "--table", "1", "2"]).per_disease
     assert parse([*root, "--table", "1", "3"]).methods == [
         "anatpaste",
         "cutpaste-scar",

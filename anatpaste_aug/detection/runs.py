@@ -60,10 +60,15 @@ class Run:
 def begin_run(folder: Path, settings: Mapping[str, Any], task: DetectionTask) -> None:
     """Makes the folder, with all that it takes to repeat what is run in it, or to go on with that."""
     folder.mkdir(parents=True, exist_ok=True)
-    if task.split is not None:
-        task.split.save(folder / "split.json")
     with atomic_path(folder / "config.json") as file:
         file.write_text(json.dumps(settings, indent=2, default=str) + "\n", encoding="utf-8")
+    if task.split is not None:
+        task.split.save(folder / "split.json")
+
+
+def has_begun(folder: Path, task: DetectionTask) -> bool:
+    """Whether :func:`begin_run` has come to its end in this folder."""
+    return (folder / "config.json").is_file() and (task.split is None or (folder / "split.json").is_file())
 
 
 def is_finished(folder: Path) -> bool:

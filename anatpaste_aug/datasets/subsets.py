@@ -1,6 +1,7 @@
 """What a detector is trained and judged on: normal images to train on, labelled ones to validate and to test on."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ class DetectionTask:
         findings: The findings that a report tells apart.
         split: The split behind the three, with the hashes of its files; `Split.save` writes it. None for phantoms,
             which their seed reproduces.
+        root: Folder that the names are relative to; None for phantoms.
     """
 
     name: str
@@ -57,6 +59,7 @@ class DetectionTask:
     test: Subset
     findings: tuple[str, ...] = ()
     split: Split | None = None
+    root: Path | None = None
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:

@@ -215,6 +215,8 @@ def _task(
     elif not split.protocol.startswith("paper protocol"):
         kind = " (own protocol)"
         note = "Not the paper's protocol: figures are not to be compared with published ones."
+    if split.protocol.startswith("reduced protocol"):
+        note = f"Reduced protocol: fewer images than the paper's. {note}"
     if split.unreadable:
         note = f"{note} {len(split.unreadable)} image(s) could not be read and are left out.".lstrip()
     subsets, start = [], 0
@@ -231,4 +233,4 @@ def _task(
         )
         start = stop
     train, val, test = subsets
-    return DetectionTask(name + kind, split.protocol, note, train, val, test, findings, split)
+    return DetectionTask(name + kind, split.protocol, note, train, val, test, findings, split, root)

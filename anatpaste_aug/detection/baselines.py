@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from anatpaste_aug.datasets.dicom import is_dicom
 from anatpaste_aug.datasets.records import DatasetError
+from anatpaste_aug.datasets.tasks import DetectionTask
 from anatpaste_aug.detection.methods import MethodScores
 from anatpaste_aug.detection.metrics import auroc
 from anatpaste_aug.detection.model import PretextNet
@@ -164,6 +165,16 @@ def one_number_methods(
         sign = -1 if low else 1
         methods.append(MethodScores(f"{name} ({'low' if low else 'high'})", sign * values, sign * test_values[name]))
     return methods
+
+
+def one_number_scores(task: DetectionTask) -> list[MethodScores]:
+    """The one-number scores of a task: :func:`image_statistics`, and the original size where there are files."""
+    val, test = (
+        image_statistics(subset.images)
+        | ({} if task.root is None else {"original size": original_sizes(task.root, subset.names)})
+        for subset in (task.val, task.test)
+    )
+    return one_number_methods(val, task.val.labels, test)
 
 
 class _Rescale(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anatpaste_aug.datasets.tasks import DetectionTask
 from anatpaste_aug.detection.augmentations import METHODS
-from anatpaste_aug.detection.baselines import image_statistics, one_number_methods, pretrained_net, untrained_net
+from anatpaste_aug.detection.baselines import one_number_scores, pretrained_net, untrained_net
 from anatpaste_aug.detection.config import TrainConfig
 from anatpaste_aug.detection.detector import Detector
 from anatpaste_aug.detection.methods import MethodScores, ensemble, judge
@@ -100,8 +100,7 @@ def untrained(
         )
         scores = MethodScores(label, detector.score(task.val.images), detector.score(task.test.images))
         entrants.append(Entrant(label, (scores,), (partial(_same, detector),)))
-    numbers = one_number_methods(image_statistics(task.val.images), task.val.labels, image_statistics(task.test.images))
-    return entrants + [Entrant(each.name, (each,)) for each in numbers]
+    return entrants + [Entrant(each.name, (each,)) for each in one_number_scores(task)]
 
 
 def _same(detector: Detector) -> Detector:

@@ -11,7 +11,7 @@ import torch
 
 from anatpaste_aug.datasets.tasks import DetectionTask
 from anatpaste_aug.detection.augmentations import METHODS
-from anatpaste_aug.detection.baselines import image_statistics, one_number_methods
+from anatpaste_aug.detection.baselines import one_number_scores
 from anatpaste_aug.detection.checkpoint import save_checkpoint
 from anatpaste_aug.detection.detector import Detector
 from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
@@ -57,10 +57,9 @@ def write_results(folder: Path, task: DetectionTask, method: str, result: TrainR
         update = result.best_update if weights == "best" else config.updates
         rows.append(judge(scores, task.val.labels, labels, dataset=task.name, update=update))
     # What one number per image achieves, without any learning: a detector has to beat it.
-    baselines = one_number_methods(
-        image_statistics(task.val.images), task.val.labels, image_statistics(task.test.images)
-    )
-    rows += [judge(each, task.val.labels, labels, dataset=task.name) for each in baselines]
+    for each in one_number_scores(task):
+        rows.append(judge(each, task.val.labels, labels, dataset=task.name))
+        groups[each.name] = group_aurocs(task.groups(), labels, each.test)
     save_checkpoint(folder / "checkpoint.pt", result, extra)
     for name, part, subset in (("val_scores.csv", "val", task.val), ("scores.csv", "test", task.test)):
         write_scores_csv(folder / name, subset.names, subset.labels, columns[part])
@@ -75,7 +74,7 @@ def write_results(folder: Path, task: DetectionTask, method: str, result: TrainR
     about |= {"seconds": time.perf_counter() - start, "environment": environment(config.device)}
     write_metrics_json(folder / "metrics.json", rows, about)
     notes = [
-        f"Scores of the {METHODS[method].label} detector, best weights.",
+        f"“best” and “last” are the weights of the {METHODS[method].label} detector.",
         *filter(None, [task.protocol, task.note]),
     ]
     report = write_report(
@@ -84,7 +83,7 @@ def write_results(folder: Path, task: DetectionTask, method: str, result: TrainR
         config=config,
         data=task.counts(),
         rows=rows,
-        tables=[groups_table(groups["best"], notes=notes)] if groups["best"] else [],
+        tables=[groups_table(groups, notes=notes)] if groups["best"] else [],
         methods={METHODS[method].label: METHODS[method].about},
         figures={name: f"{name}.png" for name in ("roc", "history", "gallery", "extremes")},
         environment=about["environment"],

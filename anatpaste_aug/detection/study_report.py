@@ -69,7 +69,7 @@ def write_study(
     """
     start = time.perf_counter() - sum(run.seconds for run in runs)
     methods, last = trained(runs), trained(runs, "last")
-    baselines = untrained(task, config, weights_file) if 1 in tables else []
+    baselines = untrained(task, config, weights_file) if tables else []
     found = study(task, tables, methods, last, baselines) if runs else Findings()
     text = "\n\n".join(table.markdown() for table in found.tables)
     with atomic_path(folder / "tables.md") as file:

@@ -135,26 +135,30 @@ def ablation_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) 
 
 
 def groups_table(
-    groups: Mapping[str, GroupAuroc], *, title: str = "AUROC (%) by group", notes: Sequence[str] = ()
+    methods: Mapping[str, Mapping[str, GroupAuroc]], *, title: str = "AUROC (%) by group", notes: Sequence[str] = ()
 ) -> Table:
     """Table II: AUROC (%) of each disease against all normal images, or of each view, with its interval.
 
     Args:
-        groups: what :func:`anatpaste_aug.detection.group_aurocs` found; too few images show their counts alone.
-        title: the caption, such as whose scores these are.
+        methods: name -> what :func:`anatpaste_aug.detection.group_aurocs` found for it, on the same images. The columns
+            tell how many images a group has; too few show no AUROC.
+        title: the caption.
         notes: what a reader must know of the data.
 
     Example:
-        >>> groups_table({"edema": GroupAuroc(30, 9, None, None)}).rows
-        (('edema', '9', '30', 'too few'),)
+        >>> table = groups_table({"AnatPaste": {"edema": GroupAuroc(30, 9, None, None)}})
+        >>> table.header, table.rows
+        (('method', 'edema (9 abnormal, 30 normal)'), (('AnatPaste', 'too few'),))
     """
+    first: Mapping[str, GroupAuroc] = next(iter(methods.values()), {})
+    columns = (f"{name} ({group.abnormal} abnormal, {group.normal} normal)" for name, group in first.items())
     rows = []
-    for name, group in groups.items():
-        interval = group.interval
-        shown = "too few" if interval is None else str(Auroc(interval.estimate, interval=interval))
-        rows.append((name, str(group.abnormal), str(group.normal), shown))
+    for method, groups in methods.items():
+        intervals = [group.interval for group in groups.values()]
+        cells = ["too few" if each is None else str(Auroc(each.estimate, interval=each)) for each in intervals]
+        rows.append((method, *cells))
     about = f"Brackets: 95 % interval (stratified bootstrap). Too few: under {FEWEST} images of a class."
-    return Table(title, ("group", "abnormal", "normal", "AUROC"), tuple(rows), (about, *notes))
+    return Table(title, ("method", *columns), tuple(rows), (about, *notes))
 
 
 def _compared(title: str, rows: Sequence[MethodRow], notes: Sequence[str]) -> Table:

@@ -53,7 +53,7 @@ def test_comparisons_are_delongs_and_the_paired_bootstraps(found, finished_runs)
 
 
 def test_robustness_begins_with_the_images_as_they_are(found, finished_runs):
-    table = found.tables[2]
+    table = found.tables[-1]
     assert table.header[:3] == ("method", "unchanged", "common sharpness")
     assert len(table.rows) == 3  # two methods and the untrained features; not the one-number scores
     for entrant in trained(finished_runs):
@@ -62,22 +62,31 @@ def test_robustness_begins_with_the_images_as_they_are(found, finished_runs):
         assert len({interval.estimate for interval in row.values()}) > 2
 
 
-def test_table_2_has_one_table_for_each_method(found, finished_runs):
-    tables = [table for table in found.tables if table.title.startswith("Table II:")]
-    assert len(tables) == 2
+def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
+    (table,) = (table for table in found.tables if table.title.startswith("Table II:"))
     (entrant,) = trained(finished_runs[:2])
     groups = group_aurocs(TASK.groups(), LABELS, entrant.scores.test)
-    assert tables[0].rows == (
-        ("square", "18", "20", percent(groups["square"].interval)),
-        ("odd", "2", "20", "too few"),
-    )
+    assert table.header == ("method", "square (18 abnormal, 20 normal)", "odd (2 abnormal, 20 normal)")
+    assert table.rows[0] == (entrant.scores.name, percent(groups["square"].interval), "too few")
+    names = [row[0] for row in table.rows]
+    assert names[2] == "untrained test_resnet features"
+    assert len(names) == 2 + 5
 
 
-def test_table_3_leaves_out_the_baselines(found):
-    names = [row[0] for row in found.tables[-1].rows]
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_every_table_has_the_baselines_and_the_robustness_beside_the_methods(finished_runs, number):
+    methods, baselines = trained(finished_runs[:1]), untrained(TASK, SHORT)
+    tables = study(TASK, (number,), methods, [], baselines).tables
+    names = {row[0] for row in tables[0].rows}
+    assert {entrant.scores.name for entrant in (*methods, *baselines)} <= names
+    assert tables[-1].title == "AUROC (%) on changed test images"
+
+
+def test_table_3_begins_with_the_published_ablations(found):
+    (table,) = (table for table in found.tables if table.title.startswith("Table III:"))
+    names = [row[0] for row in table.rows]
     assert names[:3] == ["AnatPaste", "AnatPaste without segmentation", "AnatPaste without blur"]
     assert "AnatPaste (2 seeds)" in names
-    assert not any("untrained" in name for name in names)
 
 
 def test_every_table_names_its_data(found):

@@ -59,8 +59,9 @@ def test_measured_rows_are_marked_and_other_data_keep_to_their_own_column():
 
 def test_a_group_with_few_images_shows_its_counts_alone():
     found = {"edema": GroupAuroc(30, 9, None, None), "effusion": GroupAuroc(30, 10, 0.8, Interval(0.8, 0.75, 0.9))}
-    table = groups_table(found, title="By disease", notes=["Note."])
-    assert table.rows == (("edema", "9", "30", "too few"), ("effusion", "10", "30", "80.0 [75.0, 90.0]"))
+    table = groups_table({"a": found, "b": found}, title="By disease", notes=["Note."])
+    assert table.header == ("method", "edema (9 abnormal, 30 normal)", "effusion (10 abnormal, 30 normal)")
+    assert table.rows == tuple((name, "too few", "80.0 [75.0, 90.0]") for name in "ab")
     assert table.title == "By disease"
     assert "under 10 images" in table.notes[0]
     assert table.notes[1] == "Note."

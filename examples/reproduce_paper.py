@@ -27,7 +27,7 @@ from anatpaste_aug import datasets
 from anatpaste_aug.detection import METHODS, PRESETS, TrainConfig, main_first, process_group
 from anatpaste_aug.detection.augmentations import DRAWN, NEEDED
 from anatpaste_aug.detection.jobs import run_jobs
-from anatpaste_aug.detection.runs import begin_run, has_begun, is_finished, read_run, train_run
+from anatpaste_aug.detection.runs import begin_run, check_task, has_begun, is_finished, read_run, train_run
 from anatpaste_aug.detection.study_report import check_study, write_study
 from anatpaste_aug.files import check_writable
 
@@ -67,7 +67,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="of weights and augmentations; a run each")
     add("--table", nargs="+", type=int, choices=(1, 2, 3), default=[], help="methods; diseases or views; ablations")
     add("--figure", nargs="+", type=int, choices=(1, 3, 4, 5), default=[], help="pasted, ROC, scores, Grad-CAM")
-    add("--pretrained", type=Path, metavar="FILE", help="weights of the backbone, a baseline in --table 1")
+    add("--pretrained", type=Path, metavar="FILE", help="weights of the backbone, a baseline in --table")
     add("--jobs", type=int, default=1, metavar="N", help="trainings side by side, each with its share of the cores")
     add("--preset", choices=PRESETS, help="default: demo for phantoms, cpu for a dataset")
     add("--backbone", default="resnet18", help="any timm model name")
@@ -123,8 +123,8 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace, earlie
     for option, owners in OPTIONS.items():
         if getattr(arguments, option) and arguments.dataset not in owners:
             parser.error(f"--{option.replace('_', '-')} needs --dataset {' or '.join(owners)}")
-    if arguments.pretrained and 1 not in arguments.table:
-        parser.error("--pretrained needs --table 1")
+    if arguments.pretrained and not arguments.table:
+        parser.error("--pretrained needs --table")
     if arguments.jobs < 1 or (arguments.jobs > 1 and torchrun):
         parser.error(f"--jobs {arguments.jobs}: at least 1, and not under torchrun")
     if not arguments.study:
@@ -228,6 +228,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     with process_group(config.device) as main_process:
         with main_first():
             task = load_task(arguments, config.image_size)
+            check_task(task)
             runs = {folder: read_run(folder, task, plan[folder][1]) for folder in plan if is_finished(folder)}
             pending = [folder for folder in plan if folder not in runs]
             if arguments.study:

@@ -197,3 +197,16 @@ def test_space_is_taken_without_touching_what_is_there(tmp_path, monkeypatch, al
 def test_names_are_shown_in_one_line():
     assert shown("a b/é漢.png") == "a b/é漢.png"
     assert shown("a\nb\t\udcff.png") == r"a\nb\t\udcff.png"
+
+
+def test_two_that_write_one_file_do_not_share_the_temporary_one(tmp_path):
+    """Whoever ends last wins, whole."""
+    path = tmp_path / "file"
+    with atomic_path(path) as first:
+        first.write_text("first")
+        with atomic_path(path) as second:
+            assert second != first
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]

@@ -190,7 +190,7 @@ def test_pretrained_weights_are_looked_at_before_the_training(paper, tmp_path):
         (["--seeds", "0", "x"], "--seeds takes numbers from 0 up, got 0 x"),
         (["--table", "4"], "invalid choice"),
         (["--figure", "2"], "invalid choice"),
-        (["--pretrained", "x.pth"], "--pretrained needs --table 1"),
+        (["--pretrained", "x.pth"], "--pretrained needs --table"),
         (["--jobs", "0"], "--jobs 0: at least 1"),
         (
             ["--dataset", "chexpert", "--root", "x", "--table", "1", "2"],

@@ -11,8 +11,8 @@ import csv
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,12 +104,13 @@ def train_run(
     Returns:
         The results of the best and of the last weights and of one-number scores, as text for a terminal.
     """
-    result = _train(folder, task, method, config, main, checkpoint_every, tensorboard)
-    if not main:
-        return ""
-    found = write_results(folder, task, method, result, command)
-    (folder / _PROGRESS).unlink()  # nothing is left to resume
-    return found
+    with _alone_in(folder) if main else nullcontext():
+        result = _train(folder, task, method, config, main, checkpoint_every, tensorboard)
+        if not main:
+            return ""
+        found = write_results(folder, task, method, result, command)
+        (folder / _PROGRESS).unlink()  # nothing is left to resume
+        return found
 
 
 def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
@@ -138,6 +139,39 @@ def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
     )
     seconds = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["seconds"]
     return Run(folder, method, config.seed, best, last, seconds, settings["device"])
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """A training that outlived the process which began it may still run; two in one folder would destroy each other's.
+
+    Raises:
+        RuntimeError: another process trains there.
+    """
+    from filelock import FileLock, Timeout  # comes with torch
+
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RuntimeError(f"another process trains in {folder}: wait until it is done, or end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        if is_finished(folder):
+            (folder / ".lock").unlink(missing_ok=True)
+
+
+def check_task(task: DetectionTask) -> None:
+    """Finds before hours of training that the test images are too few for an interval.
+
+    Raises:
+        ValueError: fewer than two normal or abnormal ones.
+    """
+    normal, abnormal = (int((task.test.labels == label).sum()) for label in (0, 1))
+    if min(normal, abnormal) < 2:
+        raise ValueError(f"{normal} normal and {abnormal} abnormal images to test on: at least 2 of each are needed")
 
 
 def _train(

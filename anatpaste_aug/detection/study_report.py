@@ -61,7 +61,7 @@ def write_study(
         tables: 1, 2, 3, see :func:`anatpaste_aug.detection.studies.study`.
         figures: 1, 3, 4, 5.
         drawn: methods of Figure 1, as :data:`anatpaste_aug.detection.augmentations.METHODS` names them.
-        weights_file: of a pretrained backbone, for table 1.
+        weights_file: of a pretrained backbone, a baseline in the tables.
         command: the command line, for the report.
 
     Returns:

@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+import re
+import subprocess
+import sys
 
 import pytest
+import torch
 from tiny_study import SHORT, TASK, train_one
 
 from anatpaste_aug.detection import Detector
-from anatpaste_aug.detection.runs import begin_run, is_finished, read_run, train_run
+from anatpaste_aug.detection.runs import begin_run, check_task, is_finished, read_run, train_run
 from anatpaste_aug.detection.trainer import Trainer
 
 
@@ -85,3 +89,32 @@ def _counted(advance, seen):
         advance(trainer)
 
     return call
+
+
+def test_two_trainings_cannot_be_in_one_folder(tmp_path):
+    """As where a training goes on after the process that began it was killed, and is begun again."""
+    begin_run(tmp_path, {}, TASK)
+    code = f"""
+import sys
+from filelock import FileLock
+with FileLock({str(tmp_path / ".lock")!r}):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(RuntimeError, match=re.escape(f"another process trains in {tmp_path}: wait")):
+            train_run(tmp_path, TASK, "anatpaste", SHORT)
+        other.kill()  # the lock ends with the process
+    assert not (tmp_path / "training.pt").exists()
+    train_run(tmp_path, TASK, "anatpaste", SHORT)
+    assert is_finished(tmp_path)
+    assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize(("labels", "said"), [([0, 1, 1], "1 normal and 2"), ([0, 0, 0, 1], "3 normal and 1")])
+def test_too_few_test_images_are_named_before_the_training(labels, said):
+    check_task(TASK)
+    test = dataclasses.replace(TASK.test, labels=torch.tensor(labels))
+    with pytest.raises(ValueError, match=f"{said} abnormal images to test on: at least 2 of each"):
+        check_task(dataclasses.replace(TASK, test=test))

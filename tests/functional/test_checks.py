@@ -75,6 +75,12 @@ def test_images_of_another_kind_are_named(function):
     for dtype in (torch.int16, torch.int32, torch.bool, torch.complex64):
         with raises(TypeError, f"images must be uint8 or floating point, got {dtype}; scale"):
             function(torch.ones(1, 1, 40, 40).to(dtype))
-    for shape in ((40, 40), (1, 40, 40), (1, 2, 40, 40), (1, 40, 40, 3), (1, 1, 0, 40), (1, 3, 40, 0)):
+    wrong = ((40, 40), (1, 40, 40), (1, 2, 40, 40), (1, 4, 40, 40), (1, 40, 40, 3), (1, 1, 0, 40), (1, 3, 40, 0))
+    for shape in (*wrong, (1, 1, 40), (1, 3, 40), (1, 1, 40, 40, 40)):
         with raises(ValueError, "images must have shape (B, 1, H, W) or (B, 3, H, W)", f"got {shape}"):
             function(torch.from_numpy(np.ones(shape)))
+
+
+def test_the_smallest_images_are_taken():
+    for shape in ((1, 1, 1, 1), (0, 1, 1, 2), (2, 3, 2, 1)):
+        assert to_gray(torch.zeros(shape)).shape == (shape[0], *shape[2:])

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import skimage.morphology
@@ -68,3 +70,16 @@ def test_batches_views_and_inputs(ours):
     ours(masks, 0).logical_not_()
     assert torch.equal(masks, before)
     assert ours(masks[:0], 2).shape == (0, 3, 20, 30)
+
+
+@pytest.mark.parametrize("radius", [60.0, 1e300, math.inf])
+def test_a_radius_beyond_the_image_reaches_every_corner(radius):
+    point = torch.zeros(20, 30, dtype=torch.bool)
+    point[0, 0] = True
+    assert dilate_disk(point, radius).all()
+
+
+@pytest.mark.parametrize("radius", [-0.5, -1, math.nan])
+def test_radii_below_0_are_an_error(radius):
+    with pytest.raises(ValueError, match=f"radius must be at least 0, got {radius}"):
+        dilate_disk(torch.zeros(4, 4, dtype=torch.bool), radius)

@@ -141,3 +141,15 @@ def test_masks_without_any_pixel_stay_as_they_are(path, function, size):
 def test_a_limit_beyond_every_area_drops_nothing(path, limit):
     mask = torch.rand(2, 32, 40, generator=torch.Generator().manual_seed(0)) < 0.4
     assert torch.equal(path(remove_large_components, mask, limit)[0], mask)
+
+
+@paths
+def test_areas_that_fill_an_image_are_ranked_exactly(path):
+    """Area times pixels is beyond 32 bits, in integers and in floating point."""
+    mask = torch.zeros(1, 256, 256, dtype=torch.bool)
+    mask[:, :2, :2] = True
+    mask[:, 4:, :127] = True  # four pixels less than the one beside it
+    mask[:, 4:, 128:255] = True
+    mask[:, 4, 0:4] = False
+    kept, _ = path(keep_largest, mask)
+    assert np.array_equal(kept[0].numpy(), largest(mask[0].numpy(), 1))

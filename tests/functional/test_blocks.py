@@ -99,3 +99,19 @@ def test_too_few_rounds_are_told():
     row = torch.ones(2, 1, 400, dtype=torch.bool)
     row[1, 0, 2:] = False
     assert label_blocks(link_blocks(row, 1), 1)[1].tolist() == [False, True]
+
+
+@pytest.mark.parametrize("reach", range(1, 8))
+def test_two_points_link_their_blocks_exactly_where_they_are_within_reach(reach):
+    """Every point of a block against every point of it and of the blocks around it."""
+    side = reach + 1
+    at = torch.arange(3 * side)
+    y, x = (axis.flatten() for axis in torch.meshgrid(at, at, indexing="ij"))  # of the second point
+    for row in range(side, 2 * side):
+        for column in range(side, 2 * side):
+            points = torch.zeros(len(y), 3 * side, 3 * side, dtype=torch.bool)
+            points[torch.arange(len(y)), y, x] = True
+            points[:, row, column] = True
+            linked = link_blocks(points, reach)[torch.arange(len(y)), y // side, x // side, 1, 1]
+            near = ((y - row).abs() <= reach) & ((x - column).abs() <= reach)
+            assert torch.equal(linked, near)

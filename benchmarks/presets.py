@@ -20,6 +20,7 @@ from tables import aligned
 
 from anatpaste_aug import datasets
 from anatpaste_aug.detection import METHODS, Progress, TrainConfig, train
+from anatpaste_aug.detection.runs import lungs_for
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -49,7 +50,7 @@ def setting(text: str) -> tuple[int, int, int]:
 def one_training(task: datasets.DetectionTask, method: str, config: TrainConfig) -> dict[str, Any]:
     """Trains as the pipeline does; what the validations showed."""
     transforms = [make() for make in METHODS[method].transforms]
-    masks = transforms[0].segmenter(task.train.images) if getattr(transforms[0], "segmentation", False) else None
+    masks = lungs_for(transforms[0], task.train.images)
     start = time.perf_counter()
 
     def show(progress: Progress) -> None:

@@ -59,7 +59,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
     add("--cache", type=Path, help="folder that keeps decoded images for the next run")
     add("--views", choices=("PA", "all"), help="chexpert, rsna: default PA, as in the paper")
-    add("--per-disease", action="store_true", help="chexpert: the test set of --table 2, 300 of each disease")
+    add("--per-disease", action="store_true", help="chexpert: the test set of --table 2, at least 300 of each disease")
     add("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
     add("--name", help="how results name the data, where it is not the published set")
     add("--split", type=Path, help="split.json of another run, to repeat its split")

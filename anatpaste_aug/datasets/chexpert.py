@@ -124,8 +124,8 @@ def split_chexpert(
     """The paper's protocols: train and test come from train.csv by patient, ``valid.csv`` validates.
 
     *overall*: 300 abnormal images test, first 50 of each disease beginning with the rarest (an image counts for each
-    disease it has), then any; and 300 normal ones. *diseases*: 300 of each disease and 300 normal ones. The normal
-    images of all other patients train.
+    disease it has), then any; and 300 normal ones. *diseases*: at least 300 of each disease, as an image has several,
+    and 300 normal ones. The normal images of all other patients train.
 
     Patients are taken in an order that depends on the seed and their names only. A set too small shrinks the counts in
     proportion, so that at least half of the normals train; ``Split.protocol`` then says "reduced protocol".

@@ -189,7 +189,7 @@ def _train(
         raise ImportError("the progress bar needs tqdm: pip install 'anatpaste_aug[examples]'") from error
     transforms = [make() for make in METHODS[method].transforms]
     # The lungs of an image never change: they are found once and handed to every call.
-    lungs = _lungs(transforms[0], task.train.images)
+    lungs = lungs_for(transforms[0], task.train.images)
     if main and lungs is not None and (missing := int((~lungs.flatten(1).any(1)).sum())):
         print(f"no lungs found in {missing} of {len(lungs)} training images: patches go anywhere in those")
     log = TensorBoardLog(folder / "tensorboard") if tensorboard and main else None
@@ -217,7 +217,7 @@ def _train(
         )
 
 
-def _lungs(transform: Any, images: Tensor) -> Tensor | None:
+def lungs_for(transform: Any, images: Tensor) -> Tensor | None:
     """The lung masks, for a method that looks at them."""
     if not getattr(transform, "segmentation", False):
         return None

@@ -78,7 +78,7 @@ def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_pa
         run_paper(monkeypatch, *arguments, "--tensorboard", "--out", again)
 
     assert finish(start(killed)) == -signal.SIGKILL
-    assert {path.name for path in again.iterdir()} == {"config.json", "training.pt"}
+    assert {path.name for path in again.iterdir()} == {".lock", "config.json", "training.pt"}
     resume = ["reproduce_paper.py", "--out", str(again), "--resume"]
     run_paper(monkeypatch, argv=resume)
     assert {path.name for path in again.iterdir()} == WRITTEN | {"tensorboard"}

@@ -52,13 +52,15 @@ def test_images_are_those_of_the_split(root, tmp_path):
 def test_names_and_notes(root, monkeypatch):
     task = task_of(root)
     assert task.name == "CheXpert (development split)"
-    assert task.note.startswith("Not the complete published set (60 of 223,414 images in train.csv, 4 of 234")
+    reduced = "Reduced protocol: fewer images than the paper's."
+    missing = "60 of 223,414 images in train.csv, 4 of 234"
+    assert task.note.startswith(f"{reduced} Not the complete published set ({missing}")
     assert task.protocol.startswith("reduced protocol")
     assert task_of(root, name="mine").name == "mine (development split)"
     monkeypatch.setattr(chexpert_module, "PUBLISHED_ROWS", {"train": 60, "valid": 4})
     task = task_of(root)
     assert task.name == "CheXpert (own protocol)"
-    assert task.note.startswith("Not the paper's protocol")
+    assert task.note.startswith(f"{reduced} Not the paper's protocol")
 
 
 def test_groups_are_findings_against_all_normals_and_views(root):

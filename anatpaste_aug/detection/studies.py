@@ -149,7 +149,7 @@ def robustness_table(rows: Mapping[str, Mapping[str, Interval]], *, notes: Seque
     return Table("AUROC (%) on changed test images", header, lines, (about, *notes))
 
 
-_IMAGES = "Intervals and tests take the test images as independent, though some patients have several."
+_IMAGES = "Intervals and tests take the test images as independent, even where a patient has several."
 
 _WEIGHTS = (
     "Measured rows have the weights with the best validation AUROC, as in the paper, which takes labelled abnormal "

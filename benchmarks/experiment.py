@@ -39,21 +39,20 @@ def run(dataset: str, about: str, default: Sequence[str], argv: Sequence[str] | 
     given = sys.argv[1:] if argv is None else argv
     if not {"--table", "--resume"} & set(options):
         options = [*default, *options]
-    start = time.perf_counter()
+    machine, start = environment(torch.device("cpu")), time.perf_counter()  # the commit that runs, not a later one
     folder = reproduce_paper.main(["--dataset", dataset, *options])
     if os.environ.get("RANK", "0") == "0":  # under torchrun one process writes
         command = shlex.join(["python", f"benchmarks/{dataset}.py", *given])
-        append(
-            own.results, {"benchmark": dataset, "command": command, "wall_seconds": time.perf_counter() - start}, folder
-        )
+        about = {"benchmark": dataset, "command": command, "wall_seconds": time.perf_counter() - start}
+        append(own.results, about, folder, machine)
         say(f"appended a line to {own.results}")
 
 
-def append(results: Path, about: dict, folder: Path) -> None:
+def append(results: Path, about: dict, folder: Path, machine: dict) -> None:
     """One line: the environment with commit and date, the settings, and all figures of the study in ``folder``."""
     settings = json.loads((folder / "config.json").read_text())
     metrics = json.loads((folder / "metrics.json").read_text())
-    machine = environment(torch.device(settings["device"]))
+    machine["device"] = environment(torch.device(settings["device"]))["device"]
     line = {"date": machine.pop("date"), "commit": machine.pop("commit")} | about
     line |= {name: value for name, value in metrics.items() if name != "environment"}
     line |= {"settings": settings, "environment": machine}

@@ -7,6 +7,7 @@ the way; the test images are never scored. Printed: the best validation of each,
 """
 
 import argparse
+import dataclasses
 import json
 import statistics
 import time
@@ -33,6 +34,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="default 1: another training may use the other core")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--amp", action="store_true", help="mixed precision")
+    parser.add_argument("--learning-rate", type=float, default=TrainConfig.learning_rate)
     parser.add_argument("--out", type=Path, help="one JSON line for each training is appended")
     return parser.parse_args(argv)
 
@@ -92,13 +95,15 @@ def main(argv: Sequence[str] | None = None) -> None:
                     num_classes=METHODS[method].num_classes,
                     backbone=arguments.backbone,
                     device=arguments.device,
+                    learning_rate=arguments.learning_rate,
+                    amp=arguments.amp,
                     seed=seed,
                 )
                 found = one_training(task, method, config)
                 best[method].append(found["best"])
                 minutes.append(found["seconds"] / 60)
                 if arguments.out:
-                    about = {"size": size, "batch": batch, "updates": updates, "method": method, "seed": seed}
+                    about = dataclasses.asdict(config) | {"method": method}
                     machine = environment(torch.device(arguments.device)) | {"threads": arguments.threads}
                     with arguments.out.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(about | found | {"data": task.name, "environment": machine}) + "\n")

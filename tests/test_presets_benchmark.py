@@ -23,13 +23,15 @@ def test_every_setting_is_trained_for_every_method(presets, monkeypatch, tmp_pat
     monkeypatch.setattr(datasets, "zhanglab_task", phantoms)
     out = tmp_path / "found.jsonl"
     words = f"--root {tmp_path} --settings 32x4x2 48x2x3 --seeds 0 1 --threads 1 --backbone test_resnet --out {out}"
-    presets.main([*words.split(), "--methods", "anatpaste", "cutpaste-3way"])
+    words += " --methods anatpaste cutpaste-3way --amp --learning-rate 0.01"
+    presets.main(words.split())
     lines = [json.loads(line) for line in out.read_text().splitlines()]
-    kinds = [(line["size"], line["batch"], line["updates"], line["method"], line["seed"]) for line in lines]
+    kinds = [(line["image_size"], line["batch_size"], line["updates"], line["method"], line["seed"]) for line in lines]
     methods = ("anatpaste", "cutpaste-3way")
     assert kinds == [(*own, method, seed) for own in ((32, 4, 2), (48, 2, 3)) for method in methods for seed in (0, 1)]
     for line in lines:
         assert [update for update, _, _ in line["history"]] == list(range(1, line["updates"] + 1))
+        assert (line["amp"], line["learning_rate"]) == (True, 0.01)
         assert line["best"] == max(value for _, _, value in line["history"])
         assert line["last"] == line["history"][-1][2]
     mean = sum(line["best"] for line in lines[:4]) / 4

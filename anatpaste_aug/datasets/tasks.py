@@ -1,5 +1,6 @@
 """The datasets as a detector sees them, straight from the raw downloads."""
 
+import hashlib
 import os
 from typing import Literal
 
@@ -202,7 +203,10 @@ def _task(
     if cache is None:
         images = load_images(root, split.records(), size, progress=progress, unreadable=skip)
     else:
-        images = cached_images(cache, split.dataset, root, split.records(), size, progress=progress, unreadable=skip)
+        records = split.records()
+        listed = hashlib.sha256(os.fsencode("\n".join(record.path for record in records))).hexdigest()
+        name_in_cache = f"{split.dataset}-{listed[:8]}"  # one file for each split, so that protocols can alternate
+        images = cached_images(cache, name_in_cache, root, records, size, progress=progress, unreadable=skip)
     if skip is not None:
         split = split.without(skip).hashed(root, progress=progress)
     kind, note = "", ""

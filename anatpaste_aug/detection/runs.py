@@ -40,7 +40,8 @@ _NAMED: tuple[tuple[Weights, str], ...] = (("best", ""), ("last", ", last weight
 class Run:
     """A finished training: its scores of a task's validation and test images with the best and with the last weights.
 
-    ``method`` is a name of :data:`anatpaste_aug.detection.augmentations.METHODS`, ``device`` that of the training.
+    ``method`` is a name of :data:`anatpaste_aug.detection.augmentations.METHODS`, ``device`` that of the training,
+    ``environment`` its versions and hardware.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Run:
     last: MethodScores
     seconds: float
     device: str = "cpu"
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def detector(self, weights: Weights = "best") -> Detector:
         """The trained detector, on the device of the training if it is there, else on the CPU."""
@@ -137,8 +139,9 @@ def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
     best, last = (
         MethodScores(f"{label}, seed {config.seed}{note}", val[weights], test[weights]) for weights, note in _NAMED
     )
-    seconds = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["seconds"]
-    return Run(folder, method, config.seed, best, last, seconds, settings["device"])
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    about = metrics["seconds"], settings["device"], metrics["environment"]
+    return Run(folder, method, config.seed, best, last, *about)
 
 
 @contextmanager

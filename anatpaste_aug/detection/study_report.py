@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from anatpaste_aug.datasets.tasks import DetectionTask
 from anatpaste_aug.detection.augmentations import METHODS
@@ -76,6 +78,9 @@ def write_study(
         file.write_text(text + "\n", encoding="utf-8")
     pictures = _draw(folder, task, methods, runs, figures, drawn, config.seed)
     about = found.record | {"protocol": task.protocol, "note": task.note, "environment": environment(config.device)}
+    about["trainings"] = [
+        {"method": run.method, "seed": run.seed, "seconds": run.seconds, "environment": run.environment} for run in runs
+    ]
     about["seconds"] = time.perf_counter() - start
     write_metrics_json(folder / "metrics.json", found.rows, about)
     shown = dict.fromkeys([run.method for run in runs] + (list(drawn) if 1 in figures else []))
@@ -83,20 +88,36 @@ def write_study(
     report = write_report(
         folder,
         title=f"Anomaly detection as in Sato et al. (arXiv 2205.04282), on {task.name}",
-        config=config,
+        config=together([_settings(config, run) for run in runs] or [dataclasses.asdict(config)]),
         data=task.counts(),
         rows=found.rows,
         highlights=[row for row in found.rows if row.weights in names][:4],
         tables=found.tables,
         methods={METHODS[method].label: METHODS[method].about for method in shown},
         figures=pictures,
-        environment=about["environment"],
+        environment=together([run.environment for run in runs] or [about["environment"]]),
         protocol=task.protocol,
         data_note=task.note,
         command=command,
         seconds=about["seconds"],
     )
     return "\n\n".join(filter(None, [text, task.note, f"report: {report}"]))
+
+
+def together(each: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What trainings have in common, and what they differ in: every value of a name, once.
+
+    Example:
+        >>> together([{"seed": 0, "torch": "2.9"}, {"seed": 1, "torch": "2.9"}])
+        {'seed': '0; 1', 'torch': '2.9'}
+    """
+    names = dict.fromkeys(name for one in each for name in one)
+    return {name: "; ".join(dict.fromkeys(str(one.get(name, "–")) for one in each)) for name in names}
+
+
+def _settings(config: TrainConfig, run: Run) -> dict[str, Any]:
+    own = {"seed": run.seed, "num_classes": METHODS[run.method].num_classes, "device": run.device}
+    return dataclasses.asdict(config) | own
 
 
 def _draw(

@@ -1,6 +1,7 @@
 """Detection tasks from raw layouts: images, labels, findings and views in the split's order."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from anatpaste_aug.datasets import (
     rsna_task,
     zhanglab_task,
 )
+from anatpaste_aug.datasets import cache as cache_module
 from anatpaste_aug.datasets import chexpert as chexpert_module
 from anatpaste_aug.datasets.chexpert import DISEASES
 
@@ -35,7 +37,8 @@ def task_of(root, **options):
 def test_images_are_those_of_the_split(root, tmp_path):
     plain, cached = task_of(root), task_of(root.parent, cache=tmp_path / "cache")
     again = task_of(root, cache=tmp_path / "cache")
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["chexpert-16.npy"]
+    (file,) = (tmp_path / "cache").iterdir()
+    assert re.fullmatch(r"chexpert-[0-9a-f]{8}-16\.npy", file.name)
     for task in (plain, cached, again):
         assert task.split == plain.split
         for part in ("train", "val", "test"):
@@ -47,6 +50,14 @@ def test_images_are_those_of_the_split(root, tmp_path):
             assert set(subset.views) == {"PA"}
     assert all(record.sha256 for record in plain.split.records())
     plain.split.verify(root)
+
+
+def test_protocols_that_take_turns_are_decoded_once_each(root, tmp_path, monkeypatch):
+    options = {"cache": tmp_path / "cache"}
+    first, other = task_of(root, **options), task_of(root, protocol="diseases", **options)
+    monkeypatch.setattr(cache_module, "load_images", None)
+    assert torch.equal(task_of(root, **options).test.images, first.test.images)
+    assert torch.equal(task_of(root, protocol="diseases", **options).test.images, other.test.images)
 
 
 def test_names_and_notes(root, monkeypatch):

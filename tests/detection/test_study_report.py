@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 from tiny_study import SHORT, TASK
 
-from anatpaste_aug.detection.study_report import check_study, write_study
+from anatpaste_aug.detection.study_report import check_study, together, write_study
 
 
 def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
@@ -30,8 +30,21 @@ def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
     # The cards at the top are the methods with their best weights.
     cards = re.findall(r"<span>AUROC, (.*?)</span>", page)
     assert cards == ["AnatPaste, ensemble of 2 seeds", "CutPaste (scar), seed 3"]
-    seconds = json.loads((tmp_path / "metrics.json").read_text())["seconds"]
-    assert seconds > sum(run.seconds for run in finished_runs)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["seconds"] > sum(run.seconds for run in finished_runs)
+    # Each training with its own seed and machine, which the page shows together.
+    assert [(each["method"], each["seed"]) for each in metrics["trainings"]] == [
+        (run.method, run.seed) for run in finished_runs
+    ]
+    assert [each["environment"] for each in metrics["trainings"]] == [run.environment for run in finished_runs]
+    seeds = "; ".join(dict.fromkeys(str(run.seed) for run in finished_runs))
+    assert f'<th scope="row">seed</th><td>{seeds}</td>' in page
+    assert finished_runs[0].environment["torch"] in page
+
+
+def test_what_trainings_differ_in_is_shown_side_by_side():
+    one, other = {"seed": 0, "torch": "2.14.1"}, {"seed": 1, "torch": "2.14.1", "timm": "1.0"}
+    assert together([one, other]) == {"seed": "0; 1", "torch": "2.14.1", "timm": "–; 1.0"}
 
 
 def test_figure_1_needs_no_run(tmp_path):

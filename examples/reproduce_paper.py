@@ -73,7 +73,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--backbone", default="resnet18", help="any timm model name")
     add("--split-seed", type=int, default=0, help="of the split; for phantoms, of all images")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--amp", action="store_true", help="mixed precision in training, for GPUs")
+    add("--amp", action="store_true", help="mixed precision in training: GPUs, CPUs with AMX")
     add("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
     add("--tensorboard", action="store_true", help="log to OUT/tensorboard")
     add("--checkpoint-every", type=int, metavar="N", help="updates; default: only at validations")

@@ -27,7 +27,8 @@ class TrainConfig:
         seed: of the weights, the order of the images, the jitter, and torch's global generator during the run.
         device: of the network, and of the images while they train; under torchrun ``"cuda"`` is each process's own GPU.
         amp: mixed precision for the network's forward pass in training: bfloat16, or float16 with scaled gradients on
-            GPUs that lack it. Validation and scores stay in float32. Not for CPUs: most are many times slower with it.
+            GPUs that lack it. Validation and scores stay in float32. On CPUs with matrix units for bfloat16 (AMX, in
+            Intel's since Sapphire Rapids) it is faster too; those without bfloat16 are many times slower with it.
         sync_bn: several processes normalise their batches together, as one process does; needs CUDA.
 
     Raises:

@@ -77,19 +77,19 @@ def _spine_column(gray: Tensor, scale: float) -> Tensor:
 def _fold(mask: Tensor, spine: Tensor) -> Tensor:
     """Boolean 2B×H×U of B×H×W: left and right half of each image, column u at distance u from the spine."""
     batch, height, width = mask.shape
-    u = torch.arange(math.ceil(_SPINE_COLUMNS[1] * width) + 1, device=mask.device)
+    u = torch.arange(int(_SPINE_COLUMNS[1] * width) + 1, device=mask.device)  # the farthest edge is never farther away
     columns = torch.stack([spine[:, None] - u, spine[:, None] + u], 1).view(2 * batch, 1, len(u))
     index = columns.clamp(0, width - 1).expand(-1, height, -1)
     return mask.repeat_interleave(2, 0).gather(2, index) & (columns >= 0) & (columns < width)
 
 
 def _unfold(halves: Tensor, spine: Tensor, width: int) -> Tensor:
-    """The inverse of `_fold`; column 0 is taken from the left half."""
+    """The inverse of `_fold`; the spine's own column is taken from the left half."""
     height, reach = halves.shape[-2:]
     u = (torch.arange(width, device=halves.device) - spine[:, None]).unsqueeze(1)
-    index = u.abs().clamp_max(reach - 1).expand(-1, height, -1)
+    index = u.abs().expand(-1, height, -1)
     left, right = halves.view(-1, 2, height, reach).unbind(1)
-    return torch.where(u <= 0, left.gather(2, index), right.gather(2, index)) & (u.abs() < reach)
+    return torch.where(u <= 0, left.gather(2, index), right.gather(2, index))
 
 
 def _swapped(halves: Tensor) -> Tensor:

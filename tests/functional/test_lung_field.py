@@ -56,10 +56,11 @@ def field_of_half(lung, other):
     return lung | (inside & (y <= diaphragm) & (u >= 0.16 * lateral))
 
 
-def field_of(image):
+def field_of(image, dark=None):
+    """``dark`` in place of what Algorithm 1 finds."""
     height, width = image.shape
     scale = math.sqrt(height * width) / 256
-    dark = closing(lungs(image, 100), disc(4 * scale))
+    dark = closing(lungs(image, 100) if dark is None else dark, disc(4 * scale))
     spine, reach = spine_of(image, scale), math.ceil(0.65 * width) + 1
     padded = np.pad(dark, ((0, 0), (reach, reach)))
     found = []
@@ -98,6 +99,50 @@ def test_an_image_that_is_not_square(radiographs):
     images = resized(radiographs.images[:4], 160, 203)
     expected = torch.from_numpy(np.stack([field_of(image) for image in images[:, 0].numpy()]))
     assert iou(segment_lung_field(images)[0][:, 0], expected).min() >= 0.999
+
+
+def test_lungs_of_any_shape_and_place(monkeypatch):
+    """Tolerance: no pixel. Flat tops, gaps in them, lungs across the spine and at the edges, halves without any."""
+    size, draw = 96, np.random.default_rng(0)
+    images = phantom_batch(40, size=size).images
+    dark = np.zeros((40, size, size), dtype=bool)
+    for mask in dark:
+        for _ in range(draw.integers(1, 5)):
+            top, left, high, wide = (int(n) for n in draw.integers((0, 0, 5, 5), (size - 5, size - 5, 60, 40)))
+            mask[top : top + high, left : left + wide] = True
+        for _ in range(draw.integers(0, 3)):  # on a diagonal, so that a supporting line runs between them
+            y, x, step = (int(n) for n in draw.integers((10, 10, 6), (60, 60, 20)))
+            mask[y : y + 5, x : x + 5] = mask[y + step : y + step + 5, x - step : x - step + 5] = True
+    settled = torch.ones(40, dtype=torch.bool)
+    monkeypatch.setattr(lung_field, "segment_lungs", lambda *_, **__: (torch.from_numpy(dark).unsqueeze(1), settled))
+    field = segment_lung_field(images)[0][:, 0]
+    for i, image in enumerate(images[:, 0].numpy()):
+        assert torch.equal(field[i], torch.from_numpy(field_of(image, dark[i])))
+
+
+@pytest.mark.parametrize("width", [40, 57, 64])
+def test_the_spine_is_looked_for_in_the_middle_third(width):
+    first, last = int(0.35 * width), int(0.65 * width)
+    gray = torch.zeros(width, 64, width, dtype=torch.uint8)
+    for column in range(width):
+        gray[column, :, column] = 255
+    expected = [min(max(column, first), last) for column in range(width)]
+    assert lung_field._spine_column(gray, 0.25)[first : last + 1].tolist() == expected[first : last + 1]
+    assert lung_field._spine_column(gray, 0.25)[[first - 1, last + 1]].tolist() == [first, last]
+
+
+@pytest.mark.parametrize("width", [32, 40, 57, 180])
+def test_halves_are_unfolded_to_what_was_folded(width):
+    spine = torch.arange(int(0.35 * width), int(0.65 * width) + 1)
+    mask = torch.rand(len(spine), 5, width, generator=torch.Generator().manual_seed(0)) < 0.5
+    halves = lung_field._fold(mask, spine)
+    assert torch.equal(lung_field._unfold(halves, spine, width), mask)
+    for i, middle in enumerate(spine.tolist()):
+        left, right = halves[2 * i], halves[2 * i + 1]
+        assert torch.equal(left[:, : middle + 1], mask[i, :, : middle + 1].flip(1))
+        assert torch.equal(right[:, : width - middle], mask[i, :, middle:])
+        assert not left[:, middle + 1 :].any()
+        assert not right[:, width - middle :].any()
 
 
 # what it is good for
@@ -190,6 +235,19 @@ def test_the_input_stays_as_it_was(phantoms):
     before = phantoms.images.clone()
     segment_lung_field(phantoms.images)
     assert torch.equal(phantoms.images, before)
+
+
+def test_one_half_that_has_not_settled_empties_the_field(phantoms, monkeypatch):
+    def but_for_one(*args, **kwargs):
+        mask, settled = original(*args, **kwargs)
+        settled[[1, 4]] = False  # the right half of the first image, the left of the third
+        return mask, settled
+
+    original = lung_field.keep_largest
+    monkeypatch.setattr(lung_field, "keep_largest", but_for_one)
+    mask, settled = segment_lung_field(phantoms.images)
+    assert settled.tolist() == [False, True, False, True]
+    assert mask.flatten(1).any(1).tolist() == settled.tolist()
 
 
 @pytest.mark.parametrize("place", ["segment_lungs", "keep_largest"])

@@ -22,6 +22,7 @@ GOLDEN = DATA.parent / "golden"
 
 # Small tensors all: more threads would only wait for one another, above all where other programs use the cores.
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 
 
 def pytest_collection_modifyitems(items):

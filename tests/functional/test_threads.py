@@ -1,0 +1,70 @@
+"""A batch's images among threads: each once, all threads at work, no error lost."""
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from anatpaste_aug.functional.cpu.threads import empty, share
+
+
+@contextmanager
+def torch_threads(count):
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 64])
+def test_every_image_is_worked_on_once(threads, count):
+    done = []
+    with torch_threads(threads):
+        share(lambda begin, end: done.extend(range(begin, end)), count)
+    assert sorted(done) == list(range(count))
+
+
+@pytest.mark.parametrize(("threads", "count", "at_once"), [(3, 12, 3), (3, 2, 2), (1, 12, 1)])
+def test_as_many_threads_as_torch_has_work_side_by_side(threads, count, at_once):
+    met, local, names = threading.Barrier(at_once, timeout=60), threading.local(), set()
+
+    def work(begin, end):
+        names.add(threading.get_ident())
+        if begin < end and not hasattr(local, "met"):
+            local.met = met.wait()  # raises where the others do not come
+
+    with torch_threads(threads):
+        share(work, count)
+    assert threading.get_ident() in names  # the caller's own thread does not stand by
+    assert len(names) == at_once
+    assert not names & {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}  # none is kept
+
+
+def test_shares_are_small_enough_for_threads_to_finish_together():
+    begun = []
+    with torch_threads(2):
+        share(lambda begin, end: begun.append((begin, end)), 64)
+    assert sorted(begun) == [(start, start + 8) for start in range(0, 64, 8)]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("wrong", range(8))
+def test_an_error_in_any_share_reaches_the_caller(threads, wrong):
+    def work(begin, end):
+        if wrong in range(begin, end):
+            raise ZeroDivisionError
+
+    with torch_threads(threads), pytest.raises(ZeroDivisionError):
+        share(work, 8)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32, torch.float64])
+def test_empty_tensors_have_the_shape_and_type_asked_for(dtype):
+    made = empty(2, 0, 5, dtype=dtype)
+    assert made.shape == (2, 0, 5)
+    assert made.dtype == dtype
+    assert empty(3, 4, dtype=dtype).is_contiguous()

@@ -59,7 +59,9 @@ def roc_figure(
     """
     if not curves:
         raise ValueError("no curves to draw")
-    figure, axes = new_single(5.6, 5.0 + 0.2 * len(curves), title, note)
+    long = max(map(len, curves)) > 20  # wider than the axes have room for, so two lines each above them
+    figure, axes = new_single(5.6, 5.0 + (0.36 if long else 0.2) * len(curves), title, note)
+    between = "\n" if long else " "
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1)
     colours = [ABNORMAL, NORMAL, THIRD, "#8a5fb0", "#b58a1c", MUTED]
     for i, (name, (labels, scores)) in enumerate(curves.items()):
@@ -71,11 +73,11 @@ def roc_figure(
             "linestyle": ("-", "--", "-.", ":")[(i % 2 + 2 * (i // len(colours))) % 4],
         }
         shown = intervals[name] if intervals and name in intervals else f"{area:.3f}"
-        axes.plot(false_alarms, found, label=f"{name}: AUROC {shown}", **line)
+        axes.plot(false_alarms, found, label=f"{name}:{between}AUROC {shown}", **line)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set_xlabel("normal images called abnormal (1 − specificity)")
     axes.set_ylabel("abnormal images found (sensitivity)")
-    if max(map(len, curves)) > 20:  # wider than the axes have room for
+    if long:
         figure.legend(loc="outside upper left", frameon=False, fontsize=9)
     else:
         axes.legend(loc="lower right", frameon=False, fontsize=10 if len(curves) < 4 else 8)

@@ -123,6 +123,17 @@ def test_both_paths_agree(channels, dtype):
 
 
 @both_paths
+def test_uint8_is_jittered_as_the_same_image_in_unit_range(path):
+    """Tolerance: half a level, for the rounding; bright images, so that jitter reaches the upper end."""
+    images, params = case(3)
+    images = images // 2 + 128
+    result = path(images, params)[0]
+    expected = 255 * path(images.double() / 255, params)[0]
+    assert (expected == 255).any()
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=0.501)
+
+
+@both_paths
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.uint8, *FLOATS])
 def test_outside_the_mask_no_bit_changes(path, channels, dtype):
@@ -195,6 +206,22 @@ def test_expanded_images_are_taken():
     expanded = images[:1].expand(6, 3, -1, -1)
     for path in (one_by_one, on_whole_frames):
         assert torch.equal(path(expanded, params)[0], path(expanded.clone(), params)[0])
+
+
+@both_paths
+@pytest.mark.parametrize("angle", [0.0, 1.0, -1.0, 30.0])
+@pytest.mark.parametrize("place", [{"target_top": -3}, {"target_left": -3}, {"target_top": 90}, {"target_left": 75}])
+def test_a_patch_across_an_edge_is_cut_off_there(path, angle, place):
+    images, params = case(count=6, area=(0.05, 0.15), scar_width=(12, 16))
+    changes = place | {"angle": angle}
+    params = params._replace(**{name: torch.full_like(getattr(params, name), value) for name, value in changes.items()})
+    params = without_jitter(params)
+    result, mask = path(images, params)
+    assert mask.flatten(1).any(1).all()
+    for i, image in enumerate(images):
+        expected, pasted = by_pillow(image, params, i)
+        assert torch.equal(result[i], expected)
+        assert torch.equal(mask[i, 0], pasted)
 
 
 @both_paths

@@ -5,7 +5,7 @@
 Comparisons, operators, constants, conditions, calls and statements are changed, in kernels and module constants too.
 The tests are collected once; each mutant runs in a fork, in memory, so that no file is touched, with the tests that
 reach its lines, the fastest first. The mutants that they pass with are printed, and MUTATION.md tells what became of
-them. With NUMBA_DISABLE_JIT=1 in the environment the kernels run, and are mutated, as plain Python.
+them. Kernels are mutated as plain Python, while those of other modules stay compiled.
 """
 
 import argparse
@@ -125,6 +125,22 @@ class Mutations:
         return status == 0
 
 
+def interpret_kernels(path: Path) -> None:
+    """Leave the module's kernels, and kernels that call them, as they are written."""
+    from anatpaste_aug.functional.cpu import jit
+
+    compiled, left = jit.compiled, []
+
+    def compiled_or_left(kernel):
+        called = [kernel.__globals__.get(name) for name in kernel.__code__.co_names]
+        if Path(kernel.__code__.co_filename).samefile(path) or any(f is g for f in called for g in left):
+            left.append(kernel)
+            return kernel
+        return compiled(kernel)
+
+    jit.compiled = compiled_or_left
+
+
 def functions_of(code: types.CodeType) -> Iterator[types.CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -194,6 +210,7 @@ def main() -> None:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     hypothesis.settings.load_profile("mutants")
+    interpret_kernels(options.module)
     plugin = Mutations(Source(options.module), options.results, options.minutes, options.longest, options.every)
     pytest.main(
         ["-q", "-s", "--assert=plain", "--tb=native", "-p", "no:cacheprovider", *options.tests, *more], plugins=[plugin]

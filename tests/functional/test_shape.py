@@ -84,6 +84,17 @@ def test_any_blur_at_any_border(path, ellipse, sigma, center_y, center_x):
     np.testing.assert_allclose(path(params, 64, 64)[0, 0].numpy(), expected, rtol=0, atol=1e-5)
 
 
+@paths
+@pytest.mark.parametrize("ellipse", [False, True])
+@pytest.mark.parametrize("size", [(40, 90), (90, 40)])
+def test_a_blur_may_reach_beyond_the_shorter_side(path, ellipse, size):
+    """Tolerance: 1e-5."""
+    params = plain_params(ellipse=ellipse, sigma=16.0, center_y=3, center_x=35)
+    hard = path(params._replace(sigma=torch.zeros(1)), *size)[0, 0].numpy().astype(np.float64)
+    expected = ndimage.gaussian_filter(hard, 16.0, mode="nearest", radius=64)
+    np.testing.assert_allclose(path(params, *size)[0, 0].numpy(), expected, rtol=0, atol=1e-5)
+
+
 # exact properties
 
 

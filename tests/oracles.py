@@ -118,14 +118,17 @@ def redistributed(hist, limit):
 
 @st.composite
 def tile_histograms(draw):
-    """Histograms that a tile can have at a clip limit of 0.01, with bins filled in bulk, in strides and one by one."""
-    limit = draw(st.integers(1, 12))
+    """Histograms that a tile can have at a clip limit of 0.01, with bins filled in bulk, in strides and one by one.
+
+    Images of 64, 256, 1024 and 2048 px have limits of 1, 10, 163 and 655.
+    """
+    limit = draw(st.integers(1, 12) | st.sampled_from([163, 655]))
     area = draw(st.integers(16 if limit == 1 else 100 * limit, 100 * limit + 99))
     order = draw(st.permutations(range(256))) if draw(st.booleans()) else list(range(256))
     stride, phase = draw(st.integers(1, 130)), draw(st.integers(0, 255))
     order.sort(key=lambda bin_: (bin_ - phase) % stride)
     hist, left = np.zeros(256, dtype=np.int32), area
-    excess = draw(st.integers(0, min(60, area)))
+    excess = draw(st.integers(0, min(60, area)) | st.integers(0, area))
     for bin_ in order[: draw(st.integers(1, 256))]:
         count = min(limit, left - excess)
         hist[bin_], left = count, left - count

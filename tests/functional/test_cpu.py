@@ -56,6 +56,20 @@ def test_levels_are_the_same(size, dtype):
         assert np.array_equal(levels_by_kernel(image), expected)
 
 
+@pytest.mark.parametrize(("factor", "offset"), [(0.5, 30), (1, -128), (1 / 255, 5), (0, 0), (0, 9), (0, 255)])
+def test_levels_of_any_range_are_the_same(factor, offset):
+    images = smooth_images(1, 40, 48)[:, 0].double() * factor + offset
+    for dtype in (torch.uint8, torch.float32, torch.float64):
+        gray = (images.clamp(0, 255) if dtype == torch.uint8 else images).to(dtype)
+        assert np.array_equal(levels_by_kernel(gray[0].numpy()), clahe(gray)[0].numpy())
+
+
+def test_levels_of_a_range_that_is_too_wide_for_its_type_are_the_same():
+    gray = (smooth_images(1, 40, 48)[:, 0] - 128.0) * 2.6e36
+    assert (gray.max() - gray.min()).isinf()
+    assert np.array_equal(levels_by_kernel(gray[0].numpy()), clahe(gray)[0].numpy())
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_levels_without_a_meaning_are_the_same(value):
     gray = smooth_images(1, 40, 48)[:, 0].float()

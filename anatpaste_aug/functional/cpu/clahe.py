@@ -40,7 +40,7 @@ def bins_of_floats(gray, bins):
             lows[x] = line[x] if line[x] < lows[x] else lows[x]
             highs[x] = line[x] if line[x] > highs[x] else highs[x]
             check[x] += line[x] - line[x]
-    if np.isnan(check.sum()) and np.isnan(gray).any():
+    if np.isnan(check.sum()):  # NaN, or infinite: every quotient by the span would be 0 or NaN
         bins[:] = 0
         return
     low, high = lows.min(), highs.max()
@@ -51,14 +51,16 @@ def bins_of_floats(gray, bins):
         line, out = gray[y], bins[y]
         for x in range(width):
             level = np.rint(np.rint((line[x] - low) / span * top * snap) / snap)
-            level = level if level > zero else zero  # NaN as well
-            level = level if level < top else top
+            level = level if level > zero else zero  # NaN as well, of a span that is infinite
             out[x] = np.int32(level) // np.int32(BIN_SIZE)
 
 
 @compiled
 def redistribute(hist, limit):
-    """Clip one histogram in place and hand the excess out again; see `clahe.redistribute`."""
+    """Clip one histogram in place and hand the excess out again; see `clahe.redistribute`.
+
+    There must be room for it, as there is in every tile at CLIP_LIMIT.
+    """
     total = clipped = np.int64(0)
     for i in range(BINS):
         total += hist[i]
@@ -71,7 +73,6 @@ def redistribute(hist, limit):
         hist[i] = raised if raised < limit - increment else limit
         excess -= hist[i]
     while excess > 0:
-        before = excess
         for start in range(BINS):
             room = 0
             for i in range(BINS):
@@ -82,8 +83,6 @@ def redistribute(hist, limit):
                     excess -= 1
             if excess <= 0:
                 break
-        if excess == before:
-            break
 
 
 @compiled
@@ -173,7 +172,7 @@ def otsu(levels):
         low += 1
     while below[high + 1] == 0:
         high -= 1
-    for level in range(low, high + 1):
+    for level in range(low, high):
         below[level + 1] += below[level]
     span, pixels = high - low, height * width
     darker = np.empty(OTSU_BINS + 1, np.int64)

@@ -127,9 +127,11 @@ USES = {
         **COMMON,
     },
 }
+USES["union"] = {draw: USES["normal"].get(draw, set()) | USES["scar"].get(draw, set()) for draw in range(19)}
+USES["union"][1] = {"scar", "height", "width", "angle"} | SOURCE | TARGET
 
 
-@pytest.mark.parametrize("variant", ["normal", "scar"])
+@pytest.mark.parametrize("variant", USES)
 @pytest.mark.parametrize("draw", range(19))
 def test_each_number_has_its_own_use(variant, draw, monkeypatch):
     uniforms = torch.rand(100, 19, generator=torch.Generator().manual_seed(0))
@@ -201,11 +203,12 @@ def test_the_default_dtype_changes_nothing():
     expected = drawn(3, variant="union")
     torch.set_default_dtype(torch.float64)
     try:
-        for first, second in zip(drawn(3, variant="union"), expected, strict=True):
-            assert first.dtype == second.dtype
-            assert torch.equal(first, second)
+        given, own = drawn(3, variant="union"), sample_cutpaste_params(CutPasteConfig(), 3, 64, 64)
     finally:
         torch.set_default_dtype(torch.float32)
+    for first, second, third in zip(given, expected, own, strict=True):
+        assert first.dtype == second.dtype == third.dtype
+        assert torch.equal(first, second)
 
 
 def test_rows_are_the_parameters_of_some_images():
@@ -236,12 +239,26 @@ def test_without_a_generator_the_global_one_is_used():
 @pytest.mark.parametrize("u", [0.0, 1 - 2**-24])
 def test_the_ends_of_the_unit_interval_give_values_in_range(u, variant, monkeypatch):
     monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.full(size, u))
-    params = drawn(1, 100, 64, variant=variant, area=(0.02, 1.0))
-    assert 1 <= params.height <= 100 - params.source_top
-    assert 1 <= params.width <= 64 - params.source_left
+    params = drawn(1, 100, 64, variant=variant, area=(0.02, 0.5), aspect_ratio=(1.0, 1.0))
     high, wide = rotated_size(params.height, params.width, params.angle)
-    assert 0 <= params.target_top <= 100 - high
-    assert 0 <= params.target_left <= 64 - wide
+    for start, side, total in (
+        (params.source_top, params.height, 100),
+        (params.source_left, params.width, 64),
+        (params.target_top, high, 100),
+        (params.target_left, wide, 64),
+    ):
+        assert side >= 1
+        assert start == (0 if u == 0 else total - side)
+    assert params.scar == (variant == "scar" or (variant == "union" and u < 0.5))
+    assert not drawn(1, 100, 64, variant=variant, p=0.0).apply
+    assert drawn(1, 100, 64, variant=variant, p=1.0).apply
+
+
+@pytest.mark.parametrize(("u", "width", "height"), [(0.0, 2, 10), (1 - 2**-24, 16, 25)])
+def test_the_ends_of_the_unit_interval_give_the_lengths_of_the_settings(u, width, height, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.full(size, u))
+    params = drawn(1, 8192, 8192, variant="scar")
+    assert (params.width.item(), params.height.item()) == (32 * width, 32 * height)
 
 
 # settings that are impossible

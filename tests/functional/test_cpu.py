@@ -164,27 +164,31 @@ def test_a_hue_turned_by_less_than_a_rounding_stays():
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("name", "inside", "outside"),
     [
-        {"height": 65},
-        {"width": 0},
-        {"source_top": 30},
-        {"source_left": -1},
-        {"center_y": 64},
-        {"center_x": -3},
-        {"margin": -1},
-        {"sigma": float("nan")},
-        {"sigma": float("inf")},
-        {"sigma": -1.0},
+        ("height", [1, 64], [0, 65]),
+        ("width", [1, 48], [0, 49]),
+        ("source_top", [0, 24], [-1, 25]),
+        ("source_left", [0, 8], [-1, 9]),
+        ("center_y", [0, 63], [-1, 64]),
+        ("center_x", [0, 47], [-1, 48]),
+        ("margin", [0, 100], [-1]),
+        ("sigma", [0.0, 1e30], [-1.0, float("nan"), float("inf")]),
     ],
 )
-def test_parameters_that_lead_out_of_the_images_are_an_error(change):
-    images, params = torch.zeros(3, 1, 64, 64), plain_params(3)
-    (name, value), field = next(iter(change.items())), getattr(params, next(iter(change)))
-    wrong = params._replace(**{name: torch.where(torch.arange(3) == 1, torch.as_tensor(value).to(field.dtype), field)})
-    for call in (lambda: soft_mask(wrong, 64, 64), lambda: blend(images, torch.ones(3, 1, 64, 64), wrong)):
-        with pytest.raises(ValueError, match=r"params \[1\] lie outside images of 64×64"):
-            call()
+def test_parameters_that_lead_out_of_the_images_are_an_error(name, inside, outside):
+    """One step beyond what is allowed, of a 40×40 patch in a 64×48 image."""
+    images, params = torch.zeros(3, 1, 64, 48), plain_params(3)
+    for value in (*inside, *outside):
+        field = getattr(params, name)
+        field = torch.where(torch.arange(3) == 1, torch.as_tensor(value).to(field.dtype), field)
+        changed = params._replace(**{name: field})
+        for call in (soft_mask, lambda p, *_: blend(images, torch.ones(3, 1, 64, 48), p)):
+            if value in inside:
+                assert call(changed, 64, 48).isfinite().all()
+                continue
+            with pytest.raises(ValueError, match=r"params \[1\] lie outside images of 64×48"):
+                call(changed, 64, 48)
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,8 @@ def test_windows_equal_whole_frames(path, channels, dtype):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_nothing_outside_the_mask_changes_by_a_bit(path, channels, dtype):
     images, params, lungs = case(channels, dtype)
+    if dtype in (torch.float16, torch.bfloat16):
+        images.view(torch.int16)[:, :, 0, 0] = 0x7F81 if dtype == torch.bfloat16 else 0x7C01  # NaN, but not every NaN
     before = images.clone()
     result, mask = path(images, params, lungs)
     outside = (mask == 0).expand_as(images)
@@ -189,6 +191,16 @@ def test_normalising_and_pasting_commute(path, channels):
     normalised_last = normal.from_unit(path(images, params, lungs)[0])
     normalised_first = path(normal.from_unit(images), params, lungs, normal)[0]
     torch.testing.assert_close(normalised_first, normalised_last, rtol=0, atol=1e-5)
+
+
+@both_paths
+def test_double_precision_is_kept(path):
+    """Tolerance: 1e-13, where float32 would leave 1e-8."""
+    images, params, lungs = case(3, torch.float64)
+    intensities = Intensities(-0.1, 1.3, (0.3, 0.4, 0.5), (0.7, 0.2, 0.3))
+    expected = intensities.from_unit(path(images, params, lungs)[0])
+    result = path(intensities.from_unit(images), params, lungs, intensities)[0]
+    torch.testing.assert_close(result, expected, rtol=0, atol=1e-13)
 
 
 @both_paths

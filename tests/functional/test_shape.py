@@ -129,9 +129,12 @@ def test_soft_masks_stay_within_one(path, ellipse):
 
 
 @paths
-@pytest.mark.parametrize(("reach_y", "reach_x"), [(511, 509), (320, 500), (500, 167)])
+@pytest.mark.parametrize(("reach_y", "reach_x"), [(511, 509), (320, 500), (500, 167), (360, 486), (128, 497)])
 def test_large_ellipses_end_at_the_midpoint_next_to_the_curve(path, reach_y, reach_x):
-    """In whole numbers: a row ends where its last pixel's inner edge meets the ellipse, seen along one axis."""
+    """In whole numbers: a row ends where its last pixel's inner edge meets the ellipse, seen along one axis.
+
+    Of the last two, float32 gets one pixel wrong.
+    """
     params = plain_params(height=2 * reach_y, width=2 * reach_x, margin=0, center_y=511, center_x=511, ellipse=True)
     y, x = np.ogrid[-511:513, -511:513]
     y, x = abs(y), abs(x)

@@ -71,12 +71,13 @@ def test_recorded_augmentations_are_repeated(radiographs, recordings, path):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
-    ("size", "center", "sigma"), [((64, 64), (50, 5), 3.0), ((40, 90), (0, 80), 16.0), ((90, 40), (89, 20), 16.0)]
+    ("size", "source", "center", "sigma"),
+    [((64, 64), (7, 12), (50, 5), 3.0), ((40, 90), (0, 0), (0, 80), 16.0), ((90, 40), (60, 19), (89, 20), 16.0)],
 )
-def test_is_the_equation_of_the_paper_with_the_patch_at_its_place(path, channels, dtype, size, center, sigma):
-    """X (1 − X_mask) + X_paste X_mask, written out by index. Tolerance: 1e-6."""
+def test_is_the_equation_of_the_paper_with_the_patch_at_its_place(path, channels, dtype, size, source, center, sigma):
+    """X (1 − X_mask) + X_paste X_mask, written out by index, edges included. Tolerance: 1e-6."""
     images = (smooth_images(1, *size, channels) / 255).to(dtype)
-    place = {"source_top": 7, "source_left": 12, "center_y": center[0], "center_x": center[1]}
+    place = {"source_top": source[0], "source_left": source[1], "center_y": center[0], "center_x": center[1]}
     params = plain_params(height=30, width=21, **place, margin=2, sigma=sigma)
     mask = soft_mask(params, *size).to(dtype)
     patch = torch.zeros_like(images)
@@ -84,7 +85,7 @@ def test_is_the_equation_of_the_paper_with_the_patch_at_its_place(path, channels
         for column in range(21):
             to_row, to_column = center[0] - 15 + row, center[1] - 10 + column
             if 0 <= to_row < size[0] and 0 <= to_column < size[1]:
-                patch[..., to_row, to_column] = images[..., 7 + row, 12 + column]
+                patch[..., to_row, to_column] = images[..., source[0] + row, source[1] + column]
     expected = images * (1 - mask) + patch * mask
     torch.testing.assert_close(path(images, params)[0], expected, rtol=0, atol=1e-6)
 

@@ -51,6 +51,12 @@ def test_masks_of_another_shape_are_named(function, shape):
 
 
 @pytest.mark.parametrize("function", DISCS)
+def test_masks_of_one_axis_are_named(function):
+    with raises(ValueError, "masks must have shape (..., H, W), got (8,)"):
+        function(torch.ones(8, dtype=torch.bool), 2)
+
+
+@pytest.mark.parametrize("function", DISCS)
 @pytest.mark.parametrize("radius", [-1, -0.5, float("nan")])
 def test_a_radius_that_is_none_is_named(function, radius):
     with raises(ValueError, f"radius must be at least 0, got {radius}"):

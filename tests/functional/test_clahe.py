@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from oracles import redistributed, resized, smooth_images, tile_histograms
+from hypothesis import example, given, settings
+from oracles import filled_up, redistributed, resized, smooth_images, tile_histograms
 from skimage.exposure import equalize_adapthist
 
 from anatpaste_aug.functional import clahe, segment_lungs
@@ -109,6 +109,7 @@ def test_an_empty_batch_stays_empty():
 
 
 @given(tile_histograms())
+@example(filled_up())
 @settings(max_examples=400, deadline=None)
 def test_redistribution_equals_scikit_images_loop(case):
     hist, limit = case

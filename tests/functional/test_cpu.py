@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from oracles import plain_params, redistributed, smooth_images, tile_histograms
+from oracles import filled_up, plain_params, redistributed, smooth_images, tile_histograms
 
 pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
 
@@ -93,6 +93,7 @@ def test_the_quotient_by_a_tile_s_area_is_exact(tile):
 
 
 @given(tile_histograms())
+@example(filled_up())
 @settings(max_examples=300, deadline=None)
 def test_redistribution_equals_scikit_images_loop(case):
     hist, limit = case
@@ -134,13 +135,14 @@ def test_masks_do_not_depend_on_the_number_of_threads(threads, size):
 # jitter
 
 
+@pytest.mark.parametrize("size", [(9, 7), (8, 6)])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_jitter_is_the_same_in_every_order(channels, dtype):
+def test_jitter_is_the_same_in_every_order(size, channels, dtype):
     """Tolerance: 1e-5."""
     orders = torch.tensor(list(itertools.permutations(range(4))))
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(len(orders), channels, 9, 7, generator=generator).to(dtype)
+    images = torch.rand(len(orders), channels, *size, generator=generator).to(dtype)
     images[:, :, 0], images[:, :, 1], images[:, :, 2] = 0, 1, images[:, :1, 2]  # black, white and grey pixels
     factors = 0.6 + 0.8 * torch.rand(3, len(orders), generator=generator)
     hue = torch.rand(len(orders), generator=generator) - 0.5

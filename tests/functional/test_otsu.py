@@ -63,6 +63,14 @@ def test_levels_on_both_sides_of_every_edge_between_bins(span):
         assert_equal(np.stack([0 * level, level, level, 0 * level + span], axis=1)[:, None].astype(np.int32))
 
 
+def test_the_last_threshold_may_be_the_best():
+    """Two peaks in the last two bins outweigh a black pixel once they are large."""
+    levels = np.full((1, 600, 1001), GRAY_LEVELS - 1, dtype=np.int32)
+    levels[0, :300], levels[0, 0, 0] = GRAY_LEVELS - 80, 0
+    assert_equal(levels)
+    assert otsu_threshold(torch.from_numpy(levels)).item() == GRAY_LEVELS - 1 - 96
+
+
 @pytest.mark.parametrize(("count", "pixels"), [(300, 60), (20, 60_007)])
 def test_ties_are_broken_by_the_rounding_of_the_definition(count, pixels):
     """Three peaks, the same from above as from below: two thresholds are equally good, up to rounding."""

@@ -1,10 +1,6 @@
 """The kernels for the CPU, step by step against the torch code, which the oracles vouch for."""
 
 import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,69 +236,3 @@ def test_masks_of_another_size_are_an_error():
         soft_mask(plain_params(3), 64, 64, lungs)
     with pytest.raises(ValueError, match=r"must have shape \(3, 1, 64, 64\), got \(2, 1, 64, 64\)"):
         blend(torch.zeros(2, 1, 64, 64), torch.ones(2, 1, 64, 64), plain_params(3))
-
-
-# with and without Numba
-
-
-def test_without_numba_the_torch_code_gives_the_same(tmp_path):
-    """Tolerance: none for masks, 1 level for pixels."""
-    code = """
-import sys
-{block}
-import torch
-from anatpaste_aug import AnatPasteTransform
-from anatpaste_aug.datasets import phantom_batch
-torch.manual_seed(0)
-result = AnatPasteTransform().augment(phantom_batch(3, size=64, seed=0).images)
-torch.save((result.image, result.lung_mask, sys.modules.get("numba") is not None), {path!r})
-"""
-    results = []
-    for block in ("", "sys.modules['numba'] = None"):
-        path = str(tmp_path / "result.pt")
-        subprocess.run([sys.executable, "-c", code.format(block=block, path=path)], check=True)
-        results.append(torch.load(path))
-    (image, lungs, compiled), (other_image, other_lungs, other_compiled) = results
-    assert compiled
-    assert not other_compiled
-    assert lungs.any()
-    assert torch.equal(lungs, other_lungs)
-    assert (image.int() - other_image.int()).abs().max() <= 1
-
-
-@pytest.mark.parametrize("chosen", [False, True])
-def test_machine_code_is_kept_where_no_uninstallation_forgets_it(tmp_path, chosen):
-    """Files left beside the source would make the package's folder an importable one without the package."""
-    code = """
-import torch, numba
-from anatpaste_aug import LungSegmenter
-from anatpaste_aug.functional.cpu import clahe
-LungSegmenter()(torch.rand(1, 1, 64, 64))
-kernels = [value for value in vars(clahe).values() if isinstance(value, numba.core.registry.CPUDispatcher)]
-assert kernels
-print(*{kernel.stats.cache_path for kernel in kernels}, numba.config.CACHE_DIR, sep="\\n")
-"""
-    folders = {"XDG_CACHE_HOME": str(tmp_path / "user"), "NUMBA_CACHE_DIR": str(tmp_path / "chosen") if chosen else ""}
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env={**os.environ, **folders}
-    )
-    *kept, setting = done.stdout.splitlines()
-    wanted = tmp_path / ("chosen" if chosen else "user/anatpaste_aug")
-    assert [Path(folder).parent for folder in kept] == [wanted]
-    assert list(wanted.rglob("*.nbc"))
-    assert setting == folders["NUMBA_CACHE_DIR"]  # Numba's own setting is for all packages
-
-
-def test_a_numba_that_cannot_be_imported_is_named_and_done_without(tmp_path):
-    (tmp_path / "numba").mkdir()
-    (tmp_path / "numba" / "__init__.py").write_text("raise ImportError('Numba needs another NumPy')")
-    code = """
-import torch
-from anatpaste_aug import LungSegmenter
-print(LungSegmenter()(torch.rand(1, 1, 64, 64)).shape)
-"""
-    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert "torch.Size([1, 1, 64, 64])" in done.stdout
-    assert "UserWarning: Numba cannot be used" in done.stderr

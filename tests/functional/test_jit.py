@@ -1,0 +1,126 @@
+"""How the kernels are compiled and kept, and what happens without Numba."""
+
+import importlib.util
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+
+import numba
+
+import anatpaste_aug
+from anatpaste_aug.functional.cpu import jit
+
+
+def quotient(a, b):
+    return a / b
+
+
+def test_kernels_divide_as_torch_does_and_let_other_threads_run():
+    kernel = jit.compiled(quotient)
+    assert kernel(1.0, 0.0) == math.inf
+    assert math.isnan(kernel(0.0, 0.0))
+    assert kernel.targetoptions["nogil"]
+
+
+def test_where_nothing_can_be_kept_kernels_are_compiled_for_this_process(monkeypatch):
+    def refusing(*arguments, cache=False, **settings):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(*arguments, **settings)
+
+    njit, before = numba.njit, numba.config.CACHE_DIR
+    monkeypatch.setattr(numba, "njit", refusing)
+    kernel = jit.compiled(quotient)
+    assert kernel(1.0, 0.0) == math.inf
+    assert kernel.targetoptions["nogil"]
+    assert before == numba.config.CACHE_DIR
+
+
+def test_machine_code_is_of_all_sources_that_kernels_are_made_of(tmp_path):
+    """Numba itself compares a kernel's own file only, and would go on with an old constant of another one."""
+    shutil.copytree(Path(anatpaste_aug.__file__).parent / "functional", tmp_path / "functional")
+
+    def name():
+        spec = importlib.util.spec_from_file_location("copy", tmp_path / "functional" / "cpu" / "jit.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.compiled(lambda x: x).py_func.__qualname__
+
+    names = [name(), name()]
+    assert names[0] == names[1]
+    for changed in ("clahe.py", "cpu/shape.py"):
+        with (tmp_path / "functional" / changed).open("a") as file:
+            file.write("# another constant\n")
+        names.append(name())
+    assert len(set(names)) == 3
+
+
+def test_without_numba_the_torch_code_gives_the_same(tmp_path):
+    """Tolerance: none for masks, 1 level for pixels."""
+    code = """
+import sys
+{block}
+import torch
+from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.datasets import phantom_batch
+torch.manual_seed(0)
+result = AnatPasteTransform().augment(phantom_batch(3, size=64, seed=0).images)
+torch.save((result.image, result.lung_mask, sys.modules.get("numba") is not None), {path!r})
+"""
+    results = []
+    for block in ("", "sys.modules['numba'] = None"):
+        path = str(tmp_path / "result.pt")
+        subprocess.run([sys.executable, "-c", code.format(block=block, path=path)], check=True)
+        results.append(torch.load(path))
+    (image, lungs, compiled), (other_image, other_lungs, other_compiled) = results
+    assert compiled
+    assert not other_compiled
+    assert lungs.any()
+    assert torch.equal(lungs, other_lungs)
+    assert (image.int() - other_image.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_machine_code_is_kept_where_no_uninstallation_forgets_it(tmp_path, chosen):
+    """Files left beside the source would make the package's folder an importable one without the package."""
+    code = """
+import torch, numba
+from anatpaste_aug import LungSegmenter
+from anatpaste_aug.functional.cpu import clahe
+LungSegmenter()(torch.rand(1, 1, 64, 64))
+kernels = [value for value in vars(clahe).values() if isinstance(value, numba.core.registry.CPUDispatcher)]
+assert kernels
+print(*{kernel.stats.cache_path for kernel in kernels}, numba.config.CACHE_DIR, sep="\\n")
+"""
+    folders = {"XDG_CACHE_HOME": str(tmp_path / "user"), "NUMBA_CACHE_DIR": str(tmp_path / "chosen") if chosen else ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env={**os.environ, **folders}
+    )
+    *kept, setting = done.stdout.splitlines()
+    wanted = tmp_path / ("chosen" if chosen else "user/anatpaste_aug")
+    assert [Path(folder).parent for folder in kept] == [wanted]
+    assert list(wanted.rglob("*.nbc"))
+    assert setting == folders["NUMBA_CACHE_DIR"]  # Numba's own setting is for all packages
+
+
+def test_a_numba_that_cannot_be_imported_is_named_and_done_without(tmp_path):
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text("raise ImportError('Numba needs another NumPy')")
+    code = """
+import torch
+from anatpaste_aug import LungSegmenter
+print(LungSegmenter()(torch.rand(1, 1, 64, 64)).shape)
+"""
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "torch.Size([1, 1, 64, 64])" in done.stdout
+    assert "UserWarning: Numba cannot be used" in done.stderr

@@ -63,6 +63,8 @@ def test_the_mix_of_curves_is_exact_at_every_size_of_tile(tile):
     bins = rng.integers(0, BINS, (2 * tile[0], 2 * tile[1]))
     curves = rng.integers(0, GRAY_LEVELS, (2, 2, BINS))
     curves[..., ::3], curves[..., 1::3] = GRAY_LEVELS - 1, GRAY_LEVELS - 1 - rng.integers(0, 2, curves[..., 1::3].shape)
+    # The pixel to which the first tile contributes one part of its area: one less than a multiple of the area.
+    bins[tuple(2 * side - 1 - side // 2 for side in tile)], curves[..., 1], curves[0, 0, 1] = 1, 16_383, 16_382
     above, weight_y = np.divmod(np.arange(2 * tile[0])[:, None] + tile[0] // 2, tile[0])
     left, weight_x = np.divmod(np.arange(2 * tile[1]) + tile[1] // 2, tile[1])
     expected = 0

@@ -107,8 +107,9 @@ def test_the_default_dtype_changes_nothing():
     expected = params()
     torch.set_default_dtype(torch.float64)
     try:
-        for first, second in zip(params(), expected, strict=True):
-            assert first.dtype == second.dtype
-            assert torch.equal(first, second)
+        given, own = params(), sample_params(AnatPasteConfig(), 3, 64, 64, lung_mask=None)
     finally:
         torch.set_default_dtype(torch.float32)
+    for first, second, third in zip(given, expected, own, strict=True):
+        assert first.dtype == second.dtype == third.dtype
+        assert torch.equal(first, second)

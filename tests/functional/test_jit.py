@@ -44,6 +44,16 @@ def test_where_nothing_can_be_kept_kernels_are_compiled_for_this_process(monkeyp
     assert before == numba.config.CACHE_DIR
 
 
+@pytest.mark.parametrize(("folder", "expected"), [("/somewhere", "/somewhere/anatpaste_aug"), ("relative", "")])
+def test_a_cache_folder_that_is_relative_does_not_count(folder, expected, monkeypatch):
+    """The XDG specification has such values ignored; they would depend on where a program is started."""
+    monkeypatch.setenv("XDG_CACHE_HOME", folder)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    with jit._kept_outside_the_package():
+        assert expected == numba.config.CACHE_DIR
+    assert numba.config.CACHE_DIR == ""
+
+
 def test_machine_code_is_of_all_sources_that_kernels_are_made_of(tmp_path):
     """Numba itself compares a kernel's own file only, and would go on with an old constant of another one."""
     shutil.copytree(Path(anatpaste_aug.__file__).parent / "functional", tmp_path / "functional")

@@ -9,7 +9,6 @@ tensors take them as they are.
 import warnings
 from functools import cache
 from importlib.util import find_spec
-from sys import modules
 
 import torch
 from torch import Tensor
@@ -29,7 +28,7 @@ __all__ = [
     "takes",
 ]
 
-HAS_NUMBA = modules.get("numba", True) is not None and find_spec("numba") is not None
+HAS_NUMBA = find_spec("numba") is not None
 
 
 def takes(*tensors: Tensor | None) -> bool:

@@ -227,6 +227,14 @@ def test_a_seed_repeats_another_does_not_and_the_global_generator_is_left_alone(
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_call_takes_nineteen_numbers_an_image_from_the_generator():
+    """More would give other parameters than earlier releases gave with the same seed."""
+    first, second = (torch.Generator().manual_seed(0) for _ in range(2))
+    sample_cutpaste_params(CutPasteConfig(), 7, 64, 64, generator=first)
+    torch.rand(7, 19, generator=second)
+    assert torch.equal(first.get_state(), second.get_state())
+
+
 def test_without_a_generator_the_global_one_is_used():
     torch.manual_seed(3)
     first, second = (sample_cutpaste_params(CutPasteConfig(), 8, 64, 64) for _ in range(2))

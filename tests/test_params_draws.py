@@ -99,6 +99,14 @@ def test_numbers_of_other_dtypes_are_taken_and_stay_within_the_images(dtype, siz
         assert soft_mask(params, *size, lungs).shape == (1, 1, *size)
 
 
+def test_a_call_takes_nineteen_numbers_an_image_from_the_generator():
+    """More would give other parameters than earlier releases gave with the same seed."""
+    first, second = (torch.Generator().manual_seed(0) for _ in range(2))
+    sample_params(AnatPasteConfig(), 7, 64, 64, lung_mask=None, generator=first)
+    torch.rand(7, 19, generator=second)
+    assert torch.equal(first.get_state(), second.get_state())
+
+
 def test_the_default_dtype_changes_nothing():
     def params():
         generator = torch.Generator().manual_seed(0)

@@ -87,6 +87,15 @@ def test_dropping_small_components_of_squares(masks, min_size):
         assert np.array_equal(result, remove_small(mask, min_size))
 
 
+@pytest.mark.parametrize(("min_size", "stays"), [(25, True), (25.000_000_1, False), (26, False)])
+def test_a_limit_just_above_an_area_drops_it(min_size, stays):
+    """In float32 it would be the area itself."""
+    square = torch.zeros(1, 20, 20, dtype=torch.bool)
+    square[0, 8, 9] = True
+    kept, _ = remove_small_squares(square, torch.from_numpy(grown(square[0].numpy(), 2))[None], min_size)
+    assert kept.any() == stays
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_an_empty_batch(wait, monkeypatch):
     monkeypatch.setattr(blocks, "may_wait", lambda device: wait)

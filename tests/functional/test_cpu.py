@@ -66,6 +66,14 @@ def test_levels_of_a_range_that_is_too_wide_for_its_type_are_the_same():
     assert np.array_equal(levels_by_kernel(gray[0].numpy()), clahe(gray)[0].numpy())
 
 
+def test_levels_of_a_range_that_is_just_not_too_wide_are_the_same():
+    """Sums of a column would be infinite."""
+    gray = torch.linspace(-1e38, 1e38, 48).expand(1, 40, 48)
+    expected = clahe(gray)[0].numpy()
+    assert len(np.unique(expected)) > 40
+    assert np.array_equal(levels_by_kernel(gray[0].contiguous().numpy()), expected)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_levels_without_a_meaning_are_the_same(value):
     gray = smooth_images(1, 40, 48)[:, 0].float()

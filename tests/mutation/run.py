@@ -51,13 +51,13 @@ class Mutations:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
-        covered, seconds = [], {}
+        covered, seconds, waited = [], {}, {}
         for item in session.items:
-            begin = time.process_time()
+            begin, start = time.process_time(), time.monotonic()
             if not self.passes([item]):
                 print(f"{item.nodeid} fails without any change", flush=True)
                 os._exit(3)
-            seconds[item] = time.process_time() - begin
+            seconds[item], waited[item] = time.process_time() - begin, time.monotonic() - start
             lines: set[int] = set()
             sys.settrace(self.tracer(lines))  # not in the first run, in which kernels may be compiled
             self.passes([item])
@@ -67,9 +67,16 @@ class Mutations:
         covered.sort(key=lambda pair: seconds[pair[0]])
         self.swap = Swap(self.filename)
         gc.freeze()
-        everything = [item for item, _ in covered]
-        if not self.survives(self.source.path.read_bytes(), everything, 10 + 5 * sum(seconds.values())):
-            print("a test fails without any change in a fork, which has no threads but one", flush=True)
+        if not covered:
+            print("no test is left", flush=True)
+            os._exit(3)
+
+        def survives(text, items):
+            cpu, wall = (sum(spent[item] for item in items) for spent in (seconds, waited))
+            return self.survives(text, items, 10 + 5 * cpu, 40 + 20 * wall)
+
+        if not survives(self.source.path.read_bytes(), [item for item, _ in covered]):
+            print("without any change a test fails, or takes too long, in a fork, which has one thread", flush=True)
             os._exit(3)
         done = self.results.read_text().splitlines() if self.results.exists() else []
         done = {tuple(json.loads(line)["key"]) for line in done}
@@ -83,9 +90,8 @@ class Mutations:
                 os._exit(2)
             lines = set(range(node.lineno, node.end_lineno + 1))
             items = [item for item, some in covered if lines & some or node not in self.source.in_functions]
-            limit = 10 + 5 * sum(seconds[item] for item in items)
             try:
-                survived = not items or self.survives(self.source.changed(node, text), items, limit)
+                survived = not items or survives(self.source.changed(node, text), items)
             except SwapError:  # says nothing about the tests, so it does not count
                 print(f"{self.source.path}:{node.lineno}: {text} cannot be put in place", flush=True)
                 continue
@@ -108,11 +114,11 @@ class Mutations:
 
         return lambda frame, event, argument: note if frame.f_code.co_filename == self.filename else None
 
-    def survives(self, text: bytes, items, limit: float) -> bool:
+    def survives(self, text: bytes, items, cpu_seconds: float, wall_seconds: float) -> bool:
         child = os.fork()
         if child == 0:
-            resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 1))
-            signal.alarm(4 * int(limit))  # for one that waits for ever
+            resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds) + 1))
+            signal.alarm(int(wall_seconds))  # for one that waits for ever
             resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
             devnull = os.open(os.devnull, os.O_WRONLY)
             os.dup2(devnull, 1)

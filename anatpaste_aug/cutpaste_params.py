@@ -169,7 +169,8 @@ def rotated_size(height: Tensor, width: Tensor, angle: Tensor) -> tuple[Tensor, 
         angle: Floating point B, in degrees.
 
     Returns:
-        int64 B and int64 B. A side stays even or odd, so that the centre keeps its place among the pixels.
+        int64 B and int64 B. A side stays even or odd, so that the centre keeps its place among the pixels; after an
+        exact quarter turn, too, where Pillow transposes the patch instead, and its sides can be a pixel smaller.
 
     Example:
         >>> rotated_size(torch.tensor([10]), torch.tensor([4]), torch.tensor([45.0]))

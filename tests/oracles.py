@@ -117,7 +117,7 @@ def redistributed(hist, limit):
 
 
 def filled_up():
-    """A histogram of 163 counts a bin whose excess is 10 a bin: 142 becomes 152, but 143 and more become 163."""
+    """A histogram at a limit of 163 whose excess is 10 a bin: 142 becomes 152, but 143 and more become 163."""
     hist = np.zeros(256, dtype=np.int32)
     hist[100:231], hist[[3, 50, 51, 52, 255]] = 99, (163 + 2600, 142, 143, 144, 163)
     return hist, 163

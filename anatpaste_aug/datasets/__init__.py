@@ -9,7 +9,8 @@ Reading image files needs Pillow and tqdm, and pydicom for DICOM: ``pip install 
 """
 
 from anatpaste_aug.datasets.cache import cached_images
-from anatpaste_aug.datasets.chexpert import ChexpertIndex, index_chexpert, split_chexpert
+from anatpaste_aug.datasets.chexpert import ChexpertIndex, index_chexpert
+from anatpaste_aug.datasets.chexpert_split import split_chexpert
 from anatpaste_aug.datasets.dicom import read_dicom_gray
 from anatpaste_aug.datasets.download import download_zhanglab
 from anatpaste_aug.datasets.images import load_images, read_gray
@@ -19,7 +20,8 @@ from anatpaste_aug.datasets.rsna import RsnaIndex, index_rsna, split_rsna
 from anatpaste_aug.datasets.splits import Split
 from anatpaste_aug.datasets.subsets import DetectionTask, Subset
 from anatpaste_aug.datasets.tasks import chexpert_task, phantom_task, rsna_task, zhanglab_task
-from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab, split_zhanglab
+from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab
+from anatpaste_aug.datasets.zhanglab_split import split_zhanglab
 
 __all__ = [
     "FINDINGS",

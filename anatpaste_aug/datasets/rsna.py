@@ -88,7 +88,8 @@ def index_rsna(
     paths = {patient: f"{_IMAGES}/{patient}.dcm" for patient in sorted(classes)}
     if on_error == "raise" and (missing := [path for path in paths.values() if not (folder / path).is_file()]):
         raise DatasetError(
-            f"{len(missing)} of {len(paths)} images are missing in {folder}: {some_of(missing)}. Complete the download"
+            f"{len(missing)} of {len(paths)} images are missing in {folder}: {some_of(missing)}. Complete the "
+            'download, or leave them out (--skip-unreadable, on_error="skip")'
         )
     headers = _read_headers(folder, list(paths.values()), None if cache is None else Path(cache), progress)
     failures = {path: answer for path, answer in headers.items() if isinstance(answer, DatasetError)}
@@ -128,23 +129,25 @@ def split_rsna(
         train: the 6,614 above.
 
     Raises:
-        DatasetError: too little to split, says what there is.
+        DatasetError: too little to split; says what there is, and whether ``views="all"`` would help.
         ValueError: another view, or a count below 1.
     """
     if views not in ("PA", "all"):
         raise ValueError(f"views={views!r}: expected PA or all")
     if count < 1 or train < 1:
         raise ValueError(f"count={count}, train={train}: expected at least 1")
+    unreadable = len(records.unreadable) if isinstance(records, RsnaIndex) else 0
+    records = list(records)
     used = [record for record in records if views in ("all", record.view)]
     # One image per patient: the order of the patients is the order of the images.
     normal, ill = (
         [image for images in by_patient([r for r in used if r.label == label], seed) for image in images]
         for label in (0, 1)
     )
-    if len(normal) < 4 or len(ill) < 2:
+    if not _is_enough(used):
         raise DatasetError(
             f"cannot split {len(normal)} normal + {len(ill)} abnormal images (views: {views}): at least 4 + 2 are "
-            "needed. Complete the download"
+            f"needed. {_remedy(records, unreadable)}"
         )
     spare = len(normal) // 2  # at least half of the normals train
     share = min(Fraction(1), Fraction(spare, 2 * count), Fraction(len(ill), 2 * count))
@@ -164,6 +167,20 @@ def split_rsna(
         text += " (" + ", ".join(f"{v} {tally[v, 0]} + {tally[v, 1]}" for v in sorted({v for v, _ in tally})) + ")"
     train_, val_, test_ = (tuple(sorted(part, key=lambda record: record.path)) for part in (training, val, test))
     return Split("rsna", text, int(seed), train_, val_, test_)
+
+
+def _is_enough(records: Iterable[Record]) -> bool:
+    labels = Counter(record.label for record in records)
+    return labels[0] >= 4 and labels[1] >= 2
+
+
+def _remedy(records: Sequence[Record], unreadable: int) -> str:
+    """What to do about a set that has too few images of the view asked for."""
+    if _is_enough(records):
+        told = any(record.view for record in records)
+        fault = "" if told else "No image tells its view (DICOM without ViewPosition): "
+        return f'{fault}{"U" if told else "u"}se --views all (views="all")'
+    return f"Download the {unreadable} images again that cannot be read" if unreadable else "Complete the download"
 
 
 def _read_classes(folder: Path) -> dict[str, str]:
@@ -243,9 +260,19 @@ def _read_all(folder: Path, paths: Sequence[str], progress: bool) -> list[_Heade
             raise DatasetError(f"{shown(folder / path)} {fault}")
         try:
             header: Any = pydicom.dcmread(folder / path, stop_before_pixels=True, specific_tags=list(_TAGS))
-            view, sex, age = (str(header.get(name) or "").strip() for name in _TAGS)
+            view, sex, age = (_first(header.get(name)) for name in _TAGS)
         except Exception as error:  # what a parser raises on a damaged file is not limited to OSError
             raise DatasetError(f"{shown(folder / path)} cannot be read as DICOM: {error}") from error
         return view.upper() or None, sex or None, parse_age(age)
 
     return attempt_all(read, paths, noun="DICOM headers", progress=progress)
+
+
+def _first(value: Any) -> str:
+    """The first usable of an element's values, or the only one; empty where there is none.
+
+    >>> _first(None), _first(["", "PA "])
+    ('', 'PA')
+    """
+    values = [value] if value is None or isinstance(value, str) else list(value)
+    return next((text for text in (str(each or "").strip() for each in values) if text), "")

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from anatpaste_aug.datasets.filenames import is_leftover_folder
 from anatpaste_aug.datasets.records import DatasetError
 
 __all__ = ["find_folder", "is_folder", "parse_age", "read_rows"]
@@ -86,7 +87,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.name[0] != "." and is_folder(entry))
+            names = sorted(entry.name for entry in entries if is_folder(entry) and not is_leftover_folder(entry.name))
     except OSError:  # a folder beside the download that is none of ours to read
         return []
     return [folder / name for name in names]

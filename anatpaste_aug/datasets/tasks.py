@@ -7,14 +7,16 @@ from typing import Literal
 import torch
 
 from anatpaste_aug.datasets.cache import cached_images
-from anatpaste_aug.datasets.chexpert import DISEASES, ChexpertIndex, index_chexpert, split_chexpert
+from anatpaste_aug.datasets.chexpert import DISEASES, ChexpertIndex, index_chexpert
+from anatpaste_aug.datasets.chexpert_split import split_chexpert
 from anatpaste_aug.datasets.images import load_images
 from anatpaste_aug.datasets.phantom import FINDINGS, phantom_batch
 from anatpaste_aug.datasets.records import DatasetError, Unreadable
 from anatpaste_aug.datasets.rsna import ABNORMAL, RsnaIndex, index_rsna, split_rsna
 from anatpaste_aug.datasets.splits import Split
 from anatpaste_aug.datasets.subsets import DetectionTask, Subset
-from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab, split_zhanglab
+from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab
+from anatpaste_aug.datasets.zhanglab_split import split_zhanglab
 from anatpaste_aug.files import check_writable
 
 __all__ = ["OnError", "chexpert_task", "phantom_task", "rsna_task", "zhanglab_task"]
@@ -105,7 +107,7 @@ def chexpert_task(
     name: str = "CheXpert",
     progress: bool = True,
 ) -> DetectionTask:
-    """CheXpert by the paper's protocols, read from the raw download, `CheXpert-v1.0` or `CheXpert-v1.0-small`.
+    """CheXpert by the paper's protocols, read from the raw download: `CheXpert-v1.0-small`, or the full size.
 
     Args:
         root: The download, or a folder above it.
@@ -126,9 +128,12 @@ def chexpert_task(
         DatasetError: See `index_chexpert`, `split_chexpert` and `load_images`; nothing is returned half read.
     """
     index = index_chexpert(root)
-    split = _same(split, "chexpert") or split_chexpert(
-        index, seed, protocol=protocol, views=views, exclude_support_devices=exclude_support_devices
-    )
+    if given := _same(split, "chexpert"):
+        split = index.find_again(given)
+    else:
+        split = split_chexpert(
+            index, seed, protocol=protocol, views=views, exclude_support_devices=exclude_support_devices
+        )
     return _task(index, split, size, name, DISEASES, cache, on_error, progress)
 
 
@@ -168,7 +173,7 @@ def rsna_task(
 
 
 def _checked(on_error: OnError, cache: _Path | None) -> OnError:
-    """Before anything is read."""
+    """Check the options before anything is read."""
     if cache is not None:
         check_writable(cache)
     if on_error not in ("raise", "skip"):
@@ -210,15 +215,18 @@ def _task(
     if skip is not None:
         split = split.without(skip).hashed(root, progress=progress)
     kind, note = "", ""
-    if index.missing:
+    if index.missing and not (isinstance(index, ZhanglabIndex) and index.has_official_test):
         kind = " (development split)"
         note = (
             f"Not the complete published set ({index.missing}): development figures, not to be compared with published "
             "ones."
         )
-    elif not split.protocol.startswith("paper protocol"):
-        kind = " (own protocol)"
-        note = "Not the paper's protocol: figures are not to be compared with published ones."
+    else:
+        if index.missing:
+            note = f"The official test set, but training differs from the published set: {index.missing}."
+        if not split.protocol.startswith("paper protocol"):
+            kind = " (own protocol)"
+            note = f"{note} Not the paper's protocol: figures are not to be compared with published ones.".lstrip()
     if split.protocol.startswith("reduced protocol"):
         note = f"Reduced protocol: fewer images than the paper's. {note}"
     if split.unreadable:

@@ -5,20 +5,21 @@ version 3, which renamed the files. CC BY 4.0. As published: 1349 normal + 3883 
 included) and 234 + 390 for the test.
 """
 
-import filecmp
 import os
-import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
+from anatpaste_aug.datasets.filenames import is_image_name, is_leftover, is_leftover_folder
+from anatpaste_aug.datasets.parallel import some_of
 from anatpaste_aug.datasets.records import DatasetError, Record
-from anatpaste_aug.datasets.splits import Split, by_patient, draw
 from anatpaste_aug.datasets.tables import is_folder
+from anatpaste_aug.datasets.twins import File, find_twins, is_same
+from anatpaste_aug.datasets.zhanglab_names import read_name
 
-__all__ = ["PUBLISHED_COUNTS", "ZhanglabIndex", "count_zhanglab", "index_zhanglab", "split_zhanglab"]
+__all__ = ["PUBLISHED_COUNTS", "ZhanglabIndex", "count_zhanglab", "index_zhanglab", "tell_difference"]
 
 PUBLISHED_COUNTS = {"train": (1349, 3883), "test": (234, 390)}
 """(normal, pneumonia) images of the published set, with Kaggle's ``val`` counted to train."""
@@ -26,20 +27,8 @@ PUBLISHED_COUNTS = {"train": (1349, 3883), "test": (234, 390)}
 _SOURCES = ("train", "val", "test")
 _CLASSES = ("NORMAL", "PNEUMONIA")
 _LAYOUT = "{train,test}/{NORMAL,PNEUMONIA}, as the downloads from Kaggle and Mendeley Data unpack (folder chest_xray)"
-_JUNK = {"thumbs.db", "desktop.ini"}  # and whatever starts with a dot: .DS_Store, macOS's ._ twins
 _DEPTH = 4  # ZhangLabData/CellData/chest_xray, and one folder around it
 _MOST_FOLDERS = 2000  # a home directory given by mistake is answered, not crawled
-
-# Version 3 numbers its patients across classes, so there the number alone is the patient. IM-0115 and
-# NORMAL2-IM-0115 are different series, hence two patients.
-_SUFFIX = r"\.(?i:jpe?g|png)"
-_NAMES = {
-    "NORMAL": re.compile(rf"(?:(?P<series>(?:NORMAL2-)?IM-\d+)-\d+(?:-\d+)?|NORMAL-(?P<number>\d+)-\d+){_SUFFIX}"),
-    "PNEUMONIA": re.compile(
-        rf"(?:(?P<series>person\d+)_(?P<kind>bacteria|virus)_\d+|"
-        rf"(?P<kind3>BACTERIA|VIRUS)-(?P<number>\d+)-\d+){_SUFFIX}"
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -64,25 +53,35 @@ class ZhanglabIndex:
     @property
     def missing(self) -> str:
         """How the set differs from the published one, in words; empty for the complete one."""
-        sizes = count_zhanglab(self.records)
-        return "" if sizes == PUBLISHED_COUNTS else f"{_said(sizes)} instead of {_said(PUBLISHED_COUNTS)} images"
+        return tell_difference(count_zhanglab(self.records))
+
+    @property
+    def has_official_test(self) -> bool:
+        """Whether the test set has as many images as the published one, whatever the training set has."""
+        return count_zhanglab(self.records)["test"] == PUBLISHED_COUNTS["test"]
 
 
 def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:
-    """List a download's images, without opening one.
+    """List a download's images.
 
     Takes Kaggle's ``chest_xray/{train,val,test}``, Mendeley version 2's ``chest_xray/{train,test}`` and version 3's
     ``CellData/chest_xray/{train,test}``; ``root`` may be that folder or one up to four levels above. ``__MACOSX``,
-    hidden files and the second copy that Kaggle nests inside the first are passed over.
+    hidden files and the second copy that Kaggle nests inside the first are passed over, and so is what is no image by
+    its name, with a warning if nobody knows what it is.
 
     A record's ``source`` is the folder (``train``, ``val``, ``test``), ``findings`` is bacteria or virus. Its
     ``patient`` comes from the file name, with the side in front: person numbers start afresh in the test folder, so
     ``train/person1000`` and ``test/person1000`` are two people. ``val`` was cut out of train by Kaggle and is named
-    ``train/...`` here. An image that lies in both train and val, byte for byte, is listed once.
+    ``train/...`` here. A copy (``NAME (1)``, ``NAME_1``, another suffix) belongs to the patient of the original. A name
+    that doesn't tell the patient is a patient of its own, and a warning counts and names such files.
+
+    No image is decoded. The bytes of files that have one name or one size are compared. An image that lies in both
+    train and val under one name is listed once. One that lies in both train and test under different names gives a
+    warning.
 
     Raises:
         DatasetError: no such folder, nothing in it, no such layout, a class folder missing or empty, several
-            downloads side by side, or file names that don't tell the patient (or belong to the other class).
+            downloads side by side, a file name of the other class, or one image in both train and test under one name.
     """
     tree = _find_tree(Path(root))
     sources = [source for source in _SOURCES if source != "val" or (tree / "val").is_dir()]
@@ -90,109 +89,51 @@ def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:
     if missing := [f"{source}/{name}" for source, name in folders if not (tree / source / name).is_dir()]:
         raise DatasetError(f"{tree} lacks {', '.join(missing)}: unpack the download again; expected {_LAYOUT}")
 
-    files = {folder: _files(tree.joinpath(*folder)) for folder in folders}
+    files: dict[tuple[str, str], dict[str, int]] = {}
+    passed_over: list[str] = []
+    for folder in folders:
+        files[folder], others = _list_files(tree.joinpath(*folder))
+        passed_over += ["/".join((*folder, name)) for name in others]
     # An emptied val is what remains where somebody moved its images into train by hand.
     val_is_empty = not any(files.get(("val", name)) for name in _CLASSES)
     if empty := ["/".join(key) for key in folders if not files[key] and not (key[0] == "val" and val_is_empty)]:
         raise DatasetError(f"no images in {', '.join(empty)} of {tree}: unpack the download again")
 
     records: list[Record] = []
-    strange: list[str] = []
-    for (source, name), names in files.items():
-        twins = set(files["train", name]) if source == "val" else set()
-        for file in names:
+    sizes: dict[str, int] = {}
+    misplaced: list[str] = []
+    nameless: list[str] = []
+    for (source, name), found in files.items():
+        for file, size in found.items():
             path = f"{source}/{name}/{file}"
-            if (match := _NAMES[name].fullmatch(file)) is None:
-                strange.append(path)
-            elif file not in twins or not _equal(tree / "train" / name / file, tree / path):
-                records.append(_record(path, source, name, match.groupdict()))
-    if strange:
-        shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")
+            if source == "val" and file in files["train", name] and is_same(tree / "train" / name / file, tree / path):
+                continue
+            told = read_name(Path(file).stem)
+            if told.label not in (None, _CLASSES.index(name)):
+                misplaced.append(path)
+            if told.patient is None:
+                nameless.append(path)
+            records.append(_record(path, source, name, told.patient, told.kind))
+            sizes[path] = size
+    if misplaced:
         raise DatasetError(
-            f"{len(strange)} file(s) in {tree} have a name that doesn't tell the patient, or that of the other class: "
-            f"{shown}. Splitting by patient needs names like IM-0115-0001.jpeg, NORMAL2-IM-0427-0001.jpeg or "
-            "NORMAL-28501-0001.jpeg in NORMAL, person1000_bacteria_2931.jpeg or VIRUS-3637528-0002.jpeg in PNEUMONIA: "
-            "restore them, or move these files elsewhere"
+            f"{len(misplaced)} file(s) in {tree} have a name of the other class: {some_of(misplaced)}. Move them to "
+            "the folder of their class, or rename them"
+        )
+    _check_twins(tree, records, sizes)
+    if nameless:
+        warnings.warn(
+            f"{len(nameless)} file(s) in {tree} have a name that doesn't tell the patient, and count as one patient "
+            f"each: {some_of(nameless)}",
+            stacklevel=2,
+        )
+    if passed_over:
+        warnings.warn(
+            f"{len(passed_over)} file(s) in {tree} are no images by their names, and are passed over: "
+            f"{some_of(passed_over)}",
+            stacklevel=2,
         )
     return ZhanglabIndex(tree, tuple(sorted(records, key=lambda record: record.path)))
-
-
-def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 100, val_abnormal: int = 100) -> Split:
-    """The paper's protocol: 100 + 100 images of train (val/ included) validate, the other normals train, the given
-    test folder tests; pneumonia images that are left over are not used.
-
-    Validation is drawn by patient, in an order that depends on the seed and the patient's name only: neither the
-    order of ``records`` nor the file system nor a library's version changes it. Whole patients are taken as long as
-    they fit. Should that miss the count (patients with many images), one more patient gives the images that lack,
-    and its others are left out of both sides. Pneumonia comes from patients without normal images in training, and
-    first from those whose number does not occur in the test folder, in case a re-cut download did not keep it apart.
-
-    A set too small shrinks both counts in proportion, so that at least half of the normals train; ``protocol`` then
-    says "reduced protocol". It also tells when the set is not the complete published one.
-
-    Args:
-        records: of :func:`~anatpaste_aug.datasets.index_zhanglab`, in any order.
-        seed: which patients are drawn.
-        val_normal: normal images for validation, at least 1.
-        val_abnormal: pneumonia images for validation, at least 1.
-
-    Raises:
-        ValueError: a count below 1.
-        DatasetError: fewer than 4 normal or 2 pneumonia images in train, a class missing in test, a source other than
-            train, val and test, or too few patients to keep training and validation apart.
-
-    Source: Sato et al., "Anatomy-aware Self-supervised Learning for Anomaly Detection in Chest Radiographs".
-
-    >>> def person(i, label, source="train"):
-    ...     return Record(f"{source}/{i}_{label}.png", label, f"{source}/{i}_{label}", source)
-    >>> everyone = [person(i, label, source) for i in range(20) for label in (0, 1) for source in ("train", "test")]
-    >>> split = split_zhanglab(everyone)
-    >>> [tuple(part.values()) for part in split.counts().values()]
-    [(10, 0), (10, 10), (20, 20)]
-    >>> split.protocol.startswith("reduced protocol")
-    True
-    """
-    for name, asked in (("val_normal", val_normal), ("val_abnormal", val_abnormal)):
-        if asked < 1:
-            raise ValueError(f"{name}={asked}: validation needs at least 1 image of each class")
-    records = sorted(records, key=lambda record: record.path)
-    if unknown := {record.source for record in records} - {"train", "val", "test"}:
-        raise DatasetError(f"source {', '.join(sorted(unknown))} of some records: expected train, val or test")
-    test = [record for record in records if record.source == "test"]
-    normal, abnormal = ([r for r in records if r.source != "test" and r.label == label] for label in (0, 1))
-    sizes = count_zhanglab(records)
-    if len(normal) < 4 or len(abnormal) < 2 or not all(sizes["test"]):
-        raise DatasetError(
-            f"cannot split {_said(sizes)}: at least 4 normal + 2 pneumonia images in train and 1 + 1 in test are "
-            "needed. Complete the download"
-        )
-
-    spare = len(normal) // 2  # at least half of the normals train
-    part = min(Fraction(1), Fraction(spare, val_normal), Fraction(len(abnormal), val_abnormal))
-    val = draw(by_patient(normal, seed), max(1, int(val_normal * part)), spare)
-    drawn = {record.patient for record in val}
-    train = [record for record in normal if record.patient not in drawn]
-    training = {record.patient for record in train}
-    tested = {_number(record) for record in test}
-    ill = [images for images in by_patient(abnormal, seed) if images[0].patient not in training]
-    ill.sort(key=lambda images: _number(images[0]) in tested)
-    val_ill = draw(ill, max(1, int(val_abnormal * part)), len(abnormal))
-    if not val or not val_ill:
-        raise DatasetError(
-            f"{_said(sizes)} come from too few patients ({len(by_patient(normal, seed))} with normal and "
-            f"{len(by_patient(abnormal, seed))} with pneumonia images) to keep training and validation apart. "
-            "Complete the download"
-        )
-
-    protocol = f"{len(val)} normal + {len(val_ill)} pneumonia images of train validate, by patient"
-    if len(val) < val_normal or len(val_ill) < val_abnormal:
-        protocol = f"reduced protocol ({val_normal} + {val_abnormal} asked for): {protocol}"
-    else:
-        protocol = f"{'paper' if val_normal == val_abnormal == 100 else 'own'} protocol: {protocol}"
-    if sizes != PUBLISHED_COUNTS:
-        protocol += f"; not the complete published set: {_said(sizes)} instead of {_said(PUBLISHED_COUNTS)}"
-    val = sorted(val + val_ill, key=lambda record: record.path)
-    return Split("zhanglab", protocol, int(seed), tuple(train), tuple(val), tuple(test))
 
 
 def count_zhanglab(records: Iterable[Record]) -> dict[str, tuple[int, int]]:
@@ -201,23 +142,49 @@ def count_zhanglab(records: Iterable[Record]) -> dict[str, tuple[int, int]]:
     return {"train": (count[False, 0], count[False, 1]), "test": (count[True, 0], count[True, 1])}
 
 
-def _said(sizes: dict[str, tuple[int, int]]) -> str:
-    return ", ".join(f"{name} {normal} + {abnormal}" for name, (normal, abnormal) in sizes.items())
+def tell_difference(sizes: dict[str, tuple[int, int]]) -> str:
+    """How these counts differ from the published ones, in words; empty where they don't.
+
+    >>> tell_difference({"train": (1341, 3875), "test": (234, 390)})
+    'train 1341 + 3875 images instead of 1349 + 3883'
+    """
+    return ", ".join(
+        f"{name} {found[0]} + {found[1]} images instead of {normal} + {ill}"
+        for name, (normal, ill) in PUBLISHED_COUNTS.items()
+        if (found := sizes[name]) != (normal, ill)
+    )
 
 
-def _number(record: Record) -> str:
-    """The patient without the side in front: person1000 of train/person1000."""
-    return record.patient.rpartition("/")[2]
+def _check_twins(tree: Path, records: Iterable[Record], sizes: dict[str, int]) -> None:
+    """An image that both trains and tests makes the result wrong."""
+    sides: tuple[list[File], list[File]] = ([], [])
+    for record in records:
+        sides[record.source == "test"].append(File(record.path, sizes[record.path]))
+    twins = find_twins(tree, *sides)
+    same = [f"{first}, {second}" for first, second in twins if first.split("/")[-1] == second.split("/")[-1]]
+    if same:
+        raise DatasetError(
+            f"{len(same)} image(s) in {tree} are in both train and test, under one name: {some_of(same)}. Delete one "
+            "of the two, or unpack the download again"
+        )
+    if twins:
+        told = [f"{first} = {second}" for first, second in twins]
+        warnings.warn(
+            f"{len(twins)} image(s) in {tree} are in both train and test, under different names: {some_of(told)}. "
+            "Results on them are too good",
+            stacklevel=3,
+        )
 
 
-def _record(path: str, source: str, name: str, parts: dict[str, str | None]) -> Record:
-    kind = parts.get("kind") or parts.get("kind3")
+def _record(path: str, source: str, name: str, patient: str | None, kind: str | None) -> Record:
+    # Files that differ in the suffix alone are one image.
+    own = Path(path).with_suffix("").as_posix()
     return Record(
         path=path,
         label=_CLASSES.index(name),
-        patient=f"{'test' if source == 'test' else 'train'}/{parts['series'] or parts['number']}",
+        patient=own if patient is None else f"{'test' if source == 'test' else 'train'}/{patient}",
         source=source,
-        findings=(kind.lower(),) if kind else (),
+        findings=(kind,) if kind and name == "PNEUMONIA" else (),
     )
 
 
@@ -260,17 +227,22 @@ def _folders(folder: Path) -> list[Path]:
             names = [entry.name for entry in entries if is_folder(entry)]
     except OSError:  # a folder beside the download that is none of ours to read
         return []
-    return [folder / name for name in sorted(names) if name[0] != "." and name not in (*_SOURCES, "__MACOSX")]
+    return [folder / name for name in sorted(names) if name not in _SOURCES and not is_leftover_folder(name)]
 
 
-def _equal(first: Path, second: Path) -> bool:
-    try:
-        return filecmp.cmp(first, second, shallow=False)
-    except OSError:  # one cannot be read, which loading will say
-        return False
-
-
-def _files(folder: Path) -> list[str]:
+def _list_files(folder: Path) -> tuple[dict[str, int], list[str]]:
+    """The images by name, with their sizes in bytes, and what is neither an image nor a known leftover."""
+    images: dict[str, int] = {}
+    others: list[str] = []
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not is_folder(entry)]  # a dead link is named by whoever reads it
-    return sorted(name for name in names if name[0] != "." and name.lower() not in _JUNK)
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if is_folder(entry) or is_leftover(entry.name):
+                continue
+            if not is_image_name(entry.name):
+                others.append(entry.name)
+                continue
+            try:
+                images[entry.name] = entry.stat().st_size
+            except OSError:  # a dead link, which is named by whoever reads it
+                images[entry.name] = 0
+    return images, others

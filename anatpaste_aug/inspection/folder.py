@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anatpaste_aug.datasets.dicom import is_dicom
+from anatpaste_aug.datasets.filenames import is_image_name, is_leftover, is_leftover_folder
 from anatpaste_aug.datasets.records import DatasetError
 
-__all__ = ["SUFFIXES", "batches", "list_images", "progress_bar"]
-
-SUFFIXES = (".bmp", ".dcm", ".dicom", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp")
-"""What a file is called that is expected to be an image; DICOM is known by its content, too."""
+__all__ = ["batches", "list_images", "progress_bar"]
 
 
 def list_images(folder: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
-    """Sorted names, relative to the folder, of the images and of the other files in it and below; hidden files and
-    ``__MACOSX`` are passed over.
+    """List the images and the other files in a folder and below, by sorted names relative to the folder.
+
+    DICOM is known by its content, too. Hidden files, ``Thumbs.db``, ``NAME:Zone.Identifier`` and the like are in
+    neither list, nor is what lies in folders such as ``__MACOSX`` and ``.ipynb_checkpoints``.
 
     Raises:
         DatasetError: No such folder.
@@ -26,11 +26,10 @@ def list_images(folder: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
     images: list[str] = []
     others: list[str] = []
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name[0] != "." and name != "__MACOSX")
-        for path in (Path(place, name) for name in files if name[0] != "."):
-            (images if path.suffix.lower() in SUFFIXES or is_dicom(path) else others).append(
-                path.relative_to(folder).as_posix()
-            )
+        folders[:] = sorted(name for name in folders if not is_leftover_folder(name))
+        for path in (Path(place, name) for name in files if not is_leftover(name)):
+            known = images if is_image_name(path.name) or is_dicom(path) else others
+            known.append(path.relative_to(folder).as_posix())
     return sorted(images), sorted(others)
 
 

@@ -36,7 +36,8 @@ def test_paper_protocol():
     split = split_zhanglab(records)
     assert totals(split) == [(270, 0), (100, 100), (60, 70)]
     assert split.protocol.startswith("paper protocol: 100 normal + 100 pneumonia")
-    assert "train 370 + 300, test 60 + 70 instead of train 1349 + 3883, test 234 + 390" in split.protocol
+    difference = "train 370 + 300 images instead of 1349 + 3883, test 60 + 70 images instead of 234 + 390"
+    assert split.protocol.endswith(f"; not the complete published set: {difference}")
     assert (split.dataset, split.seed) == ("zhanglab", 0)
 
 
@@ -44,6 +45,13 @@ def test_complete_published_set_has_no_remark():
     split = split_zhanglab(make_records([1] * 1349, [1] * 3883, (234, 390)))
     assert totals(split) == [(1249, 0), (100, 100), (234, 390)]
     assert split.protocol == "paper protocol: 100 normal + 100 pneumonia images of train validate, by patient"
+
+
+def test_official_test_beside_incomplete_training():
+    split = split_zhanglab(make_records([1] * 1341, [1] * 3875, (234, 390)))
+    assert totals(split) == [(1241, 0), (100, 100), (234, 390)]
+    assert split.protocol.startswith("paper protocol: ")
+    assert split.protocol.endswith("; official test, but train 1341 + 3875 images instead of 1349 + 3883")
 
 
 def test_val_folder_belongs_to_train():
@@ -109,9 +117,25 @@ def test_too_small(records):
         split_zhanglab(records)
 
 
-def test_too_few_patients():
-    with pytest.raises(DatasetError, match="too few patients"):
-        split_zhanglab(make_records([50], [1] * 50))
+@pytest.mark.parametrize(
+    ("normal", "ill", "shared", "remedy", "added"),
+    [
+        ([50], [1] * 50, 0, "add normal images of other patients", make_records([50, 1], [1] * 50)),
+        (
+            [1] * 9,
+            [1] * 4,
+            4,
+            "add pneumonia images of patients without normal ones",
+            make_records([1] * 9, [1] * 5, shared=4),
+        ),
+    ],
+)
+def test_too_few_patients(normal, ill, shared, remedy, added):
+    with pytest.raises(
+        DatasetError, match=rf"too few to keep training and validation apart\. Complete .*, or {remedy}"
+    ):
+        split_zhanglab(make_records(normal, ill, shared=shared))
+    split_zhanglab(added)
 
 
 def test_foreign_source_and_counts():

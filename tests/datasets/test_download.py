@@ -18,14 +18,18 @@ COUNTS = {"train": (3, 2), "test": (2, 1)}
 
 
 def zhanglab_zip(counts=COUNTS, extra=()):
-    """An archive laid out as Mendeley's, with so many (normal, pneumonia) files."""
+    """An archive laid out as Mendeley's, with so many (normal, pneumonia) files, no two of them alike."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
         for source, (normal, ill) in counts.items():
             for i in range(normal):
-                packed.writestr(f"chest_xray/{source}/NORMAL/IM-{i:04d}-0001.jpeg", b"n" * 3000)
+                packed.writestr(
+                    f"chest_xray/{source}/NORMAL/IM-{i:04d}-0001.jpeg", f"{source}n{i:04d}".encode().ljust(3000)
+                )
             for i in range(ill):
-                packed.writestr(f"chest_xray/{source}/PNEUMONIA/person{i}_virus_{i}.jpeg", b"p" * 3000)
+                packed.writestr(
+                    f"chest_xray/{source}/PNEUMONIA/person{i}_virus_{i}.jpeg", f"{source}p{i:04d}".encode().ljust(3000)
+                )
         packed.writestr("__MACOSX/chest_xray/._train", b"x")
         for name, content in extra:
             packed.writestr(name, content)

@@ -1,6 +1,7 @@
 """Small downloads as they unpack. No two images are alike, so that one in another's place is seen."""
 
 import io
+import shutil
 from itertools import count
 
 import numpy as np
@@ -8,6 +9,14 @@ from PIL import Image
 
 from anatpaste_aug.datasets import chexpert
 from anatpaste_aug.datasets.chexpert import DISEASES
+
+BATCHES = (
+    "CheXpert-v1.0 batch 1 (validate & csv)",
+    "CheXpert-v1.0 batch 2 (train 1)",
+    "CheXpert-v1.0 batch 3 (train 2)",
+    "CheXpert-v1.0 batch 4 (train 3)",
+)
+"""The folders of CheXpert's full size, as its four archives unpack."""
 
 NORMAL, OPACITY = "Normal", "Lung Opacity"
 
@@ -33,6 +42,21 @@ def write_chexpert(folder):
             file.parent.mkdir(parents=True)
             Image.fromarray(pixels(i + 1000 * (source == "valid"))).save(file)
         (folder / f"{source}.csv").write_text("\n".join(lines))
+    return folder
+
+
+def unpack_batches(merged, folder):
+    """Lay a CheXpert of train.csv, valid.csv, train/ and valid/ out as the archives of the full size unpack."""
+    lists, *parts = (folder / name for name in BATCHES)
+    for part in (lists, *parts):
+        part.mkdir(parents=True)
+    for name in ("train.csv", "valid.csv"):
+        text = (merged / name).read_text().replace("CheXpert-v1.0-small/", "CheXpert-v1.0/")
+        (lists / name).write_text(text)
+    shutil.copytree(merged / "valid", lists / "valid")
+    patients = sorted((merged / "train").iterdir())
+    for i, patient in enumerate(patients):
+        shutil.copytree(patient, parts[3 * i // len(patients)] / patient.name)
     return folder
 
 

@@ -19,7 +19,7 @@ from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.datasets.splits import Split
 from anatpaste_aug.datasets.tables import find_folder, parse_age, read_rows
 
-__all__ = ["DEVICES", "DISEASES", "ChexpertIndex", "index_chexpert"]
+__all__ = ["DEVICES", "DISEASES", "ChexpertIndex", "image_key", "index_chexpert"]
 
 DISEASES = ("Pleural Effusion", "Cardiomegaly", "Consolidation", "Edema", "Atelectasis")
 """The findings that make an image abnormal: CheXpert's five competition tasks."""
@@ -47,9 +47,9 @@ _LAYOUT = (
 class ChexpertIndex:
     """The frontal images of one download that are normal or abnormal, of every view.
 
-    ``root`` is the folder that holds the lists and the images, ``records`` are relative to it and sorted by path.
-    ``rows`` counts all images that both files list, and ``contradictory`` those with No Finding and a disease, which
-    are neither. Iterating, or ``len``, is over the records.
+    ``root`` is the folder that holds the lists and the images, ``records`` are relative to it and sorted by
+    `image_key`. ``rows`` counts all images that both files list, and ``contradictory`` those with No Finding and a
+    disease, which are neither. Iterating, or ``len``, is over the records.
     """
 
     root: Path
@@ -71,9 +71,9 @@ class ChexpertIndex:
 
     def find_again(self, split: Split) -> Split:
         """The split with each image's path as it is in this download, such as the four archives' instead of train/."""
-        paths = {_key(record): record.path for record in self.records}
+        paths = {image_key(record): record.path for record in self.records}
         train, val, test = (
-            tuple([replace(record, path=paths.get(_key(record), record.path)) for record in part])
+            tuple([replace(record, path=paths.get(image_key(record), record.path)) for record in part])
             for part in (split.train, split.val, split.test)
         )
         return replace(split, train=train, val=val, test=test)
@@ -130,7 +130,16 @@ def index_chexpert(root: str | os.PathLike[str]) -> ChexpertIndex:
                 about = (view or None, sex or None, parse_age(age))
                 path = _place(folder, patients.get((source, patient), ()), patient, file) or path
                 records.append(Record(path, label, patient, source, *about, findings))
-    return ChexpertIndex(folder, tuple(sorted(records, key=lambda record: record.path)), rows, contradictory)
+    return ChexpertIndex(folder, tuple(sorted(records, key=image_key)), rows, contradictory)
+
+
+def image_key(record: Record) -> tuple[str, ...]:
+    """What names an image in every layout: train or valid, patient, study and file.
+
+    >>> image_key(Record("CheXpert-v1.0 batch 2 (train 1)/patient00001/study1/a.jpg", 0, "patient00001", "train"))
+    ('train', 'patient00001', 'study1', 'a.jpg')
+    """
+    return (record.source, *record.path.split("/")[-3:])
 
 
 def _classify(labels: Sequence[str], where: str) -> tuple[int | None, tuple[str, ...]]:
@@ -151,7 +160,3 @@ def _place(root: Path, folders: Sequence[str], patient: str, file: str) -> str |
     if len(paths) > 1:  # a part of the patient's studies, or all of them, was moved or copied
         paths = [path for path in paths if (root / path).is_file()] or paths
     return paths[0] if paths else None
-
-
-def _key(record: Record) -> tuple[str, ...]:
-    return (record.source, *record.path.split("/")[-3:])

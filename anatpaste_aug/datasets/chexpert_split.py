@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Any, Literal
 
-from anatpaste_aug.datasets.chexpert import DEVICES, DISEASES
+from anatpaste_aug.datasets.chexpert import DEVICES, DISEASES, image_key
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.datasets.splits import Split, by_patient, draw
 
@@ -68,7 +68,7 @@ def _split(
 ) -> Split:
     used = [
         record
-        for record in sorted(records, key=lambda record: record.path)
+        for record in sorted(records, key=image_key)
         if views in ("all", record.view)
         and not (exclude_support_devices and record.label == 0 and DEVICES in record.findings)
     ]
@@ -98,7 +98,7 @@ def _split(
             "Complete the download, or add "
             + ("normal images of other patients" if test_ill else "abnormal images of patients without normal ones"),
         )
-    test = sorted(test_normal + test_ill, key=lambda record: record.path)
+    test = sorted(test_normal + test_ill, key=image_key)
     testing = {record.patient for record in test}
     train = [record for record in normal if record.patient not in testing]
 

@@ -1,17 +1,14 @@
-"""CheXpert: the labels of a raw download, and the paper's two protocols."""
+"""CheXpert: the labels of a raw download, and the images of the full size in its four archives' folders."""
 
 import os
-import random
-from collections import Counter
+import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+import torch
+from layouts import BATCHES, unpack_batches, write_chexpert
 
-from anatpaste_aug.datasets import DatasetError, Record, Split, index_chexpert, split_chexpert
-from anatpaste_aug.datasets.chexpert import DISEASES
+from anatpaste_aug.datasets import DatasetError, Record, chexpert_task, index_chexpert, split_chexpert
 
 ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2].parent / "shared" / "data")) / "chexpert_layout"
 needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
@@ -117,169 +114,143 @@ def test_what_is_missing_is_named(tmp_path):
         index_chexpert(tmp_path)
 
 
-# the split
+# where the images lie
 
 
-def records(normal, ill, valid=(14, 19)):
-    """Records of patients with so many images each: ``ill`` is a list of (patient, findings)."""
-    made = [
-        Record(f"train/n{p}/{i}.jpg", 0, f"n{p}", "train", view="PA") for p, n in enumerate(normal) for i in range(n)
-    ]
-    made += [
-        Record(f"train/a{i}/{p}.jpg", 1, p, "train", view="PA", findings=found) for i, (p, found) in enumerate(ill)
-    ]
-    for label, count in enumerate(valid):
-        made += [Record(f"valid/{label}-{i}.jpg", label, f"v{label}-{i}", "valid", view="PA") for i in range(count)]
-    return made
+@pytest.fixture
+def merged(tmp_path):
+    return write_chexpert(tmp_path / "merged" / "CheXpert-v1.0-small")
 
 
-def many(count, share=0.2, seed=0, own=True):
-    chance = random.Random(seed)
-    found = [tuple(d for k, d in enumerate(DISEASES) if chance.random() < share / (k + 1)) for _ in range(count)]
-    return [(f"i{i // 2}" if own else f"n{i}", some or ("Edema",)) for i, some in enumerate(found)]
+def task_of(root, **options):
+    return chexpert_task(root, 16, progress=False, **options)
 
 
-def totals(split):
-    return [tuple(part.values()) for part in split.counts().values()]
+def check_same(merged, root, place):
+    """The download below ``root`` gives the images of the merged one, from paths below ``place``."""
+    expected, task = task_of(merged), task_of(root)
+    assert task.root == place
+    assert index_chexpert(root).rows == index_chexpert(merged).rows
+    for part in ("train", "val", "test"):
+        assert torch.equal(getattr(task, part).images, getattr(expected, part).images)
+        assert [r.patient for r in getattr(task.split, part)] == [r.patient for r in getattr(expected.split, part)]
+    task.split.verify(place)
+    return task
 
 
-def positives(split):
-    return Counter(finding for record in split.test for finding in record.findings if record.label)
+@pytest.mark.parametrize("below", ["", "chexpertchestxrays-u20210408"])
+def test_the_archives_side_by_side_under_any_parent(tmp_path, merged, below):
+    place = unpack_batches(merged, tmp_path / "downloads" / below)
+    for extra in ("train_cheXbert.csv", "train_visualCheXbert.csv", "README.md", "CheXpert-v1.0 batch 2 (train 1).zip"):
+        (place / extra).write_text("Path,No Finding\n")
+    (place / BATCHES[0] / "train_visualCheXbert.csv").write_text("Path\n")
+    task = check_same(merged, tmp_path / "downloads", place)
+    assert {path.split("/")[0] for path in task.train.names + task.test.names} == set(BATCHES[1:])
+    assert all(path.startswith(f"{BATCHES[0]}/valid/patient") for path in task.val.names)
 
 
-def test_paper_protocol():
-    split = split_chexpert(records([1] * 700 + [3] * 100, many(3000)))
-    assert totals(split) == [(700, 0), (14, 19), (300, 300)]
-    assert min(positives(split).values()) >= 50
-    assert split.protocol.startswith("paper protocol, by patient, PA views")
-    assert "training 700 + 0 of train.csv (the paper: 5466 + 0), test 300 + 300" in split.protocol
-    assert f"Edema {positives(split)['Edema']}" in split.protocol
+def test_the_folder_of_the_lists_is_enough(tmp_path, merged, monkeypatch):
+    place = unpack_batches(merged, tmp_path / "full")
+    check_same(merged, place / BATCHES[0], place)
+    monkeypatch.chdir(place / BATCHES[0])
+    check_same(merged, ".", place)
 
 
-def test_rarest_first_and_an_image_counts_for_each_of_its_diseases():
-    ill = [("a", ("Edema", "Consolidation"))] * 3 + [(f"b{i}", ("Consolidation",)) for i in range(400)]
-    split = split_chexpert(records([1] * 900, ill), count=60)
-    assert positives(split)["Edema"] == 3  # all there are, though none is first in the random order
-    assert positives(split)["Consolidation"] == 60
+def test_each_archive_in_a_folder_of_its_own_name(tmp_path, merged):
+    place = unpack_batches(merged, tmp_path / "full")
+    for name in BATCHES:
+        (place / name).rename(place / "moving")
+        (place / name).mkdir()
+        (place / "moving").rename(place / name / name)
+    check_same(merged, place, place)
 
 
-def test_diseases():
-    split = split_chexpert(records([1] * 900, many(6000, 0.4)), protocol="diseases")
-    assert totals(split)[::2] == [(600, 0), (300, sum(record.label for record in split.test))]
-    found = positives(split)
-    assert all(found[disease] >= 300 for disease in DISEASES)
-    assert len([r for r in split.test if r.label]) < 5 * 300  # images with two diseases count for both
-    assert split.protocol.startswith("paper protocol")
+def test_lists_copied_or_moved_beside_the_archives(tmp_path, merged):
+    place = unpack_batches(merged, tmp_path / "full")
+    for name in ("train.csv", "valid.csv"):
+        shutil.copy(place / BATCHES[0] / name, place / name)
+    check_same(merged, place, place)
+    for name in ("train.csv", "valid.csv"):
+        (place / BATCHES[0] / name).unlink()
+    check_same(merged, place, place)
+    (place / "lists").mkdir()
+    for name in ("train.csv", "valid.csv"):
+        (place / name).rename(place / "lists" / name)
+    check_same(merged, place, place)
 
 
-def test_a_rare_disease_reduces_the_protocol_of_diseases():
-    ill = [(f"i{i}", (DISEASES[i % 2],)) for i in range(800)] + [("r", ("Edema",))]
-    split = split_chexpert(records([1] * 900, ill), protocol="diseases")
-    assert positives(split) == {"Pleural Effusion": 300, "Cardiomegaly": 300, "Edema": 1}
-    assert split.protocol.startswith("reduced protocol (300 normal + 300 of each disease asked for)")
-    assert "Consolidation 0, Edema 1, Atelectasis 0" in split.protocol
+def test_archives_that_are_half_merged_into_train(tmp_path, merged):
+    place = unpack_batches(merged, tmp_path / "full")
+    for name in ("train.csv", "valid.csv", "valid"):
+        (place / BATCHES[0] / name).rename(place / name)
+    (place / BATCHES[1]).rename(place / "train")
+    check_same(merged, place, place)
+    # one patient lies in both, with a study in each
+    patient = next((place / BATCHES[2]).iterdir())
+    (place / "train" / patient.name / "study9").mkdir(parents=True)
+    check_same(merged, place, place)
 
 
-def test_shrinks_in_proportion():
-    split = split_chexpert(records([1] * 100, many(900)))
-    assert totals(split) == [(50, 0), (14, 19), (50, 50)]
-    assert split.protocol.startswith("reduced protocol (300 normal + 300 abnormal asked for)")
-    assert totals(split_chexpert(records([1] * 2000, many(90))))[2] == (90, 90)
+def test_paths_in_the_lists_as_in_the_published_full_size(tmp_path, merged):
+    place = unpack_batches(merged, tmp_path / "full")
+    assert "CheXpert-v1.0/train/patient00000/" in (place / BATCHES[0] / "train.csv").read_text()
 
 
-def test_normals_of_abnormal_patients_do_not_train():
-    ill = many(400, own=False)  # the patients n0 to n399 have an abnormal image too
-    split = split_chexpert(records([1] * 1500, ill))
-    tested = {record.patient for record in split.test}
-    assert {r.patient for r in split.train} == {f"n{i}" for i in range(1500)} - tested
+def test_patients_that_are_nowhere_are_named(tmp_path, merged):
+    place = unpack_batches(merged, tmp_path / "full")
+    shutil.rmtree(place / BATCHES[1])
+    with pytest.raises(
+        DatasetError, match=r"\d of the split's \d+ images are missing in .*: train/patient000\d\d/study1"
+    ):
+        task_of(place)
+    task = task_of(place, on_error="skip")
+    assert {bad.reason for bad in task.unreadable} == {"does not exist"}
 
 
-def test_views_and_devices():
-    made = [
-        Record(f"train/{i}.jpg", i % 2, f"p{i}", "train", view=("PA", "AP")[i // 2 % 2],
-               findings=("Edema",) if i % 2 else (("Support Devices",) if i % 8 == 0 else ()))
-        for i in range(200)
-    ] + records([], [])  # fmt: skip
-    split = split_chexpert(made, count=6)
-    assert {r.view for r in split.records()} == {"PA"}
-    assert totals(split)[0] == (44, 0)
-    assert totals(split_chexpert(made, count=6, views="all"))[0] == (94, 0)
-    without = split_chexpert(made, count=6, exclude_support_devices=True)
-    assert totals(without)[0] == (19, 0)
-    assert not any("Support Devices" in r.findings for r in without.records())
-    assert "normals without support devices" in without.protocol
+def test_the_small_download_beside_the_full_one(tmp_path, merged):
+    unpack_batches(merged, tmp_path / "merged")
+    with pytest.raises(DatasetError, match=r"several downloads below .*Give one of them"):
+        index_chexpert(tmp_path / "merged")
+    index_chexpert(merged)
+    assert index_chexpert(tmp_path / "merged" / BATCHES[0]).root == tmp_path / "merged"
 
 
-def test_patients_of_valid_do_not_train():
-    made = records([1] * 100, many(50))
-    made.append(Record("valid/x.jpg", 0, "n7", "valid", view="PA"))
-    split = split_chexpert(made, count=6)
-    assert "n7" not in {record.patient for record in split.train + split.test}
+def test_a_split_is_repeated_in_another_layout(tmp_path, merged):
+    place = unpack_batches(merged, tmp_path / "full")
+    for first, second in ((merged, place), (place, merged)):
+        split = task_of(first, seed=3).split
+        task = task_of(second, split=split)
+        assert torch.equal(task.train.images, task_of(first, split=split).train.images)
+        assert [r.sha256 for r in task.split.records()] == [r.sha256 for r in split.records()]
+        task.split.verify(second)
 
 
-def test_the_draw_is_the_same_in_every_release():
-    """A change of this list silently changes everybody's split: it needs a new protocol name."""
-    ill = [(f"i{i}", (DISEASES[i % 5],)) for i in range(12)]
-    split = split_chexpert(records([1] * 14, ill, (1, 1)), seed=3, count=6)
-    assert " ".join(record.patient for record in split.test) == "i0 i11 i2 i3 i4 i7 n10 n12 n13 n6 n8 n9"
-
-
-@pytest.mark.parametrize(
-    "made", [[], records([1] * 3, many(5)), records([1] * 9, []), records([1] * 9, many(9), (0, 5))]
-)
-def test_too_small(made):
-    with pytest.raises(DatasetError, match=r"cannot split train \d+ \+ \d+, valid \d+ \+ \d+.*Complete the download"):
-        split_chexpert(made)
-
-
-def test_too_few_patients():
-    ill = [("n0", ("Edema",)), ("n0", ("Edema",))]
-    with pytest.raises(DatasetError, match="too few patients"):
-        split_chexpert(records([50], ill))
-
-
-@pytest.mark.parametrize("wrong", [{"protocol": "table 2"}, {"views": "AP"}, {"count": 5}])
-def test_wrong_arguments(wrong):
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
-        split_chexpert(records([1] * 9, many(9)), **wrong)
-
-
-@hypothesis_settings(max_examples=100, deadline=None)
-@given(
-    st.lists(st.integers(1, 5), min_size=4, max_size=40),
-    st.lists(st.tuples(st.integers(0, 60), st.sets(st.sampled_from(DISEASES), min_size=1)), min_size=2, max_size=60),
-    st.sampled_from(["overall", "diseases"]),
-    st.integers(6, 40),
-    st.randoms(),
-)
-def test_split_properties(normal, ill, protocol, count, shuffle: random.Random):
-    made = records(normal, [(f"n{patient}", tuple(sorted(found))) for patient, found in ill], (2, 2))
-    try:
-        split = split_chexpert(made, 1, protocol=protocol, count=count)
-    except DatasetError as error:
-        assert "too few patients" in str(error)  # noqa: PT017
-        return
-    shuffle.shuffle(made)
-    assert split_chexpert(made, 1, protocol=protocol, count=count) == split
-    (train, _), _, (normals, abnormals) = totals(split)
-    assert train >= (sum(normal) + 1) // 2
-    assert 1 <= normals <= count
-    assert abnormals >= 1
-    if protocol == "overall":
-        assert abnormals <= count
+def test_leftovers_in_the_download(tmp_path, merged):
+    place = unpack_batches(merged, tmp_path / "full")
+    for folder in (place, place / BATCHES[0], place / BATCHES[1], next((place / BATCHES[1]).iterdir())):
+        for name in ("train.csv:Zone.Identifier", "._train.csv", "Thumbs.db", "desktop.ini"):
+            (folder / name).write_bytes(b"x")
+        (folder / ".ipynb_checkpoints").mkdir()
+        (folder / ".ipynb_checkpoints" / "train.csv").write_bytes(b"x")
+    (place.parent / "__MACOSX" / place.name).mkdir(parents=True)
+    (place.parent / "__MACOSX" / place.name / "train.csv").write_bytes(b"x")
+    check_same(merged, place.parent / "full", place)
 
 
 # real radiographs
 
 
 @needs_data
-def test_real_layout(tmp_path):
+def test_real_layout():
     index = index_chexpert(ROOT.parent)
+    assert index.root == ROOT / "CheXpert-v1.0-small"
     assert index.missing == "425 of 223,414 images in train.csv, 67 of 234 images in valid.csv"
-    split = split_chexpert(index)
-    assert totals(split) == [(35, 0), (5, 19), (35, 35)]
-    assert positives(split)["Edema"] == 1
-    hashed = split.hashed(index.root)
-    hashed.save(tmp_path / "split.json")
-    assert Split.load(tmp_path / "split.json") == hashed
-    Split.load(tmp_path / "split.json").verify(index.root)
+
+
+@needs_data
+def test_real_archives(tmp_path):
+    place = unpack_batches(ROOT / "CheXpert-v1.0-small", tmp_path / "chexpertchestxrays-u20210408")
+    expected, index = index_chexpert(ROOT), index_chexpert(tmp_path)
+    assert (index.root, index.rows, index.contradictory) == (place, expected.rows, expected.contradictory)
+    assert [(r.patient, r.label, r.view) for r in index] == [(r.patient, r.label, r.view) for r in expected]
+    split_chexpert(index).verify(place)

@@ -7,7 +7,20 @@ import sys
 
 import pytest
 
-from anatpaste_aug.datasets import DatasetError, Record, images, parallel, records, splits, tables, tasks, zhanglab
+from anatpaste_aug.datasets import (
+    DatasetError,
+    Record,
+    chexpert,
+    images,
+    parallel,
+    records,
+    rsna,
+    splits,
+    tables,
+    tasks,
+    zhanglab,
+    zhanglab_split,
+)
 
 GOOD = {"path": "train/NORMAL/IM-0115-0001.jpeg", "label": 0, "patient": "train/IM-0115", "source": "train"}
 
@@ -53,7 +66,9 @@ def test_two_dots_inside_a_name_are_fine():
     assert Record(**{**GOOD, "path": "a..b/c.png"}).path == "a..b/c.png"
 
 
-@pytest.mark.parametrize("module", [records, images, parallel, splits, tables, tasks, zhanglab])
+@pytest.mark.parametrize(
+    "module", [records, chexpert, images, parallel, rsna, splits, tables, tasks, zhanglab, zhanglab_split]
+)
 def test_docstring_examples(module):
     assert doctest.testmod(module).failed == 0
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from anatpaste_aug.datasets import DatasetError, Record, index_rsna, load_images, rsna, split_rsna
+from anatpaste_aug.datasets import DatasetError, Record, index_rsna, load_images, rsna, rsna_task, split_rsna
 
 pydicom = pytest.importorskip("pydicom")
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
@@ -76,6 +76,12 @@ def test_index(tmp_path, end):
         Record(f"{where}/c.dcm", 1, "c", "train", view="PA", sex="F", findings=(OTHER,)),
         Record(f"{where}/d.dcm", 0, "d", "train", sex="F"),
     ]
+
+
+def test_of_several_views_the_first_that_is_told(tmp_path):
+    make(tmp_path, PATIENTS)
+    write_dicom(tmp_path / "stage_2_train_images" / "a.dcm", np.zeros((8, 8), np.uint8), ViewPosition=["", "AP", "PA"])
+    assert index_rsna(tmp_path, progress=False).records[0].view == "AP"
 
 
 def test_inverted_rescaled_and_windowed_pixels(tmp_path):
@@ -238,10 +244,65 @@ def test_the_draw_is_the_same_in_every_release():
     assert " ".join(record.patient for record in split.val + split.test) == "PA06 PA09 PA12 PA13 PA00 PA08 PA14 PA15"
 
 
-@pytest.mark.parametrize("made", [[], records(3, 9), records(9, 1), records(50, 50, "AP")])
+@pytest.mark.parametrize("made", [[], records(3, 9), records(9, 1), records(3, 50, "AP")])
 def test_too_small(made):
     with pytest.raises(DatasetError, match=r"cannot split \d+ normal \+ \d+ abnormal images \(views: PA\).*Complete"):
         split_rsna(made)
+    split_rsna(made + [r for r in records(20, 20) if r not in made])
+
+
+@pytest.mark.parametrize("made", [records(50, 50, "AP"), records(3, 9) + records(50, 50, "UNKNOWN")])
+def test_all_views_are_the_remedy_where_too_few_are_pa(made):
+    with pytest.raises(
+        DatasetError, match=r'\(views: PA\): at least 4 \+ 2 are needed\. Use --views all \(views="all"\)$'
+    ):
+        split_rsna(made)
+    split_rsna(made, views="all")
+
+
+def test_dicom_that_were_anonymized_again(tmp_path):
+    patients = [(f"p{i:02d}", NORMAL if i < 12 else OPACITY, None, None) for i in range(20)]
+    make(tmp_path, patients)
+    for i, value in enumerate(("", "ANONYMIZED", None)):
+        path = tmp_path / "stage_2_train_images" / f"p{i:02d}.dcm"
+        write_dicom(path, np.full((8, 8), i, np.uint8), PatientSex="", PatientAge="", ViewPosition=value)
+    with pytest.raises(DatasetError, match=r'cannot split 0 normal \+ 0 .*Use --views all \(views="all"\)'):
+        rsna_task(tmp_path, 16, progress=False)
+    (tmp_path / "stage_2_train_images" / "p01.dcm").unlink()
+    options = {"on_error": "skip", "progress": False}
+    with pytest.raises(DatasetError, match=r"No image tells its view \(DICOM without ViewPosition\): use --views all"):
+        rsna_task(tmp_path, 16, **options)
+    task = rsna_task(tmp_path, 16, views="all", **options)
+    assert task.counts()["test, abnormal"] == 2
+    assert "view unknown 2 + 2" in task.protocol
+
+
+def test_images_that_cannot_be_read_are_the_remedy_where_too_few_are_left(tmp_path):
+    make(tmp_path, [(f"p{i:02d}", NORMAL if i < 6 else OPACITY, "PA", None) for i in range(9)])
+    kept = (tmp_path / "stage_2_train_images" / "p00.dcm").read_bytes()
+    for i in range(4):
+        (tmp_path / "stage_2_train_images" / f"p{i:02d}.dcm").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"cannot split 2 normal.*Download the 4 images again that cannot be read"):
+        rsna_task(tmp_path, 16, on_error="skip", progress=False)
+    for i in range(4):
+        (tmp_path / "stage_2_train_images" / f"p{i:02d}.dcm").write_bytes(kept)
+    assert rsna_task(tmp_path, 16, progress=False).counts()["training, normal"] == 4
+
+
+def test_leftovers_in_the_download(tmp_path):
+    make(tmp_path / "rsna", PATIENTS)
+    for folder in (tmp_path / "rsna", tmp_path / "rsna" / "stage_2_train_images"):
+        for name in (
+            "a.dcm:Zone.Identifier",
+            "._a.dcm",
+            "Thumbs.db",
+            "stage_2_detailed_class_info.csv:Zone.Identifier",
+        ):
+            (folder / name).write_bytes(b"x")
+    for name in (".ipynb_checkpoints", "__MACOSX"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stage_2_detailed_class_info.csv").write_bytes(b"x")
+    assert len(index_rsna(tmp_path, progress=False)) == 4
 
 
 def test_wrong_arguments():

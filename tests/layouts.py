@@ -60,16 +60,59 @@ def unpack_batches(merged, folder):
     return folder
 
 
-def write_zhanglab(folder):
+def write_zhanglab(folder, train=(40, 20)):
     """A raw layout of 40 + 20 training and 5 + 5 test images, one per patient."""
     numbers = count()
-    for source, normal, ill in (("train", 40, 20), ("test", 5, 5)):
+    for source, normal, ill in (("train", *train), ("test", 5, 5)):
         for kind, files in (("NORMAL", normal), ("PNEUMONIA", ill)):
             place = folder / source / kind
             place.mkdir(parents=True)
             for i in range(files):
                 name = f"IM-{i:04d}-0001.jpeg" if kind == "NORMAL" else f"person{i}_virus_{i}.jpeg"
                 Image.fromarray(pixels(next(numbers))).save(place / name)
+    return folder
+
+
+NAMES = {
+    "NORMAL": (
+        *("IM-{p:04d}-0001", "IM-{p:04d}-0001-0001", "IM-{p:04d}-0001-0002"),
+        *("NORMAL2-IM-{p:04d}-0001", "NORMAL2-IM-{p:04d}-0001-0001", "NORMAL2-IM-{p:04d}-0001-0002"),
+    ),
+    "PNEUMONIA": ("person{p}_bacteria_{i}", "person{p}_virus_{i}"),
+}
+NAMES_3 = {"NORMAL": ("NORMAL-{p}-0001", "NORMAL-{p}-0002"), "PNEUMONIA": ("BACTERIA-{p}-0001", "VIRUS-{p}-0002")}
+
+
+def published_zhanglab_names(version=2, val=True):
+    """Paths of the complete set, "train/NORMAL/IM-0000-0001.jpeg" and so on, in every shape of published names.
+
+    As many as published: 1,349 + 3,883 training and 234 + 390 test images. Every fourth patient has an image of each
+    shape, the others have one image. Version 2 is also Kaggle's, with 8 + 8 training images in val/ if ``val``.
+    """
+    paths = []
+    for source, counts in (("train", (1349, 3883)), ("test", (234, 390))):
+        for (kind, shapes), size in zip((NAMES if version == 2 else NAMES_3).items(), counts, strict=True):
+            names = []
+            for patient in count():
+                chosen = shapes if patient % 4 == 0 else [shapes[patient % len(shapes)]]
+                names += [shape.format(p=patient, i=len(names) + k) for k, shape in enumerate(chosen)]
+                if len(names) >= size:
+                    break
+            names = names[:size]
+            if version == 2 and (source, kind) == ("train", "PNEUMONIA"):
+                names[-1] = "person447_virus_921_1"
+            moved = 8 if val and source == "train" else 0
+            paths += [f"val/{kind}/{name}.jpeg" for name in names[:moved]]
+            paths += [f"{source}/{kind}/{name}.jpeg" for name in names[moved:]]
+    return paths
+
+
+def write_files(folder, paths):
+    """Files that are no images; no two hold the same bytes, and all have one size."""
+    for parent in {(folder / path).parent for path in paths}:
+        parent.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        (folder / path).write_bytes(path.encode().ljust(64))
     return folder
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from layouts import write_chexpert
+from layouts import write_chexpert, write_zhanglab
 
 from anatpaste_aug.datasets import (
     DatasetError,
@@ -19,6 +19,7 @@ from anatpaste_aug.datasets import (
 )
 from anatpaste_aug.datasets import cache as cache_module
 from anatpaste_aug.datasets import chexpert as chexpert_module
+from anatpaste_aug.datasets import zhanglab as zhanglab_module
 from anatpaste_aug.datasets.chexpert import DISEASES
 
 ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
@@ -72,6 +73,41 @@ def test_names_and_notes(root, monkeypatch):
     task = task_of(root)
     assert task.name == "CheXpert (own protocol)"
     assert task.note.startswith(f"{reduced} Not the paper's protocol")
+
+
+@pytest.mark.parametrize(
+    ("published", "name", "start", "in_note"),
+    [
+        ({"train": (40, 20), "test": (5, 5)}, "own protocol", "Reduced protocol", "Not the paper's protocol"),
+        (
+            {"train": (41, 22), "test": (5, 5)},
+            "own protocol",
+            "Reduced protocol",
+            "The official test set, but training",
+        ),
+        (
+            {"train": (40, 20), "test": (5, 6)},
+            "development split",
+            "Reduced protocol",
+            "Not the complete published set",
+        ),
+    ],
+)
+def test_what_the_note_says_of_the_official_test(tmp_path, monkeypatch, published, name, start, in_note):
+    monkeypatch.setattr(zhanglab_module, "PUBLISHED_COUNTS", published)
+    task = zhanglab_task(write_zhanglab(tmp_path), 16, progress=False)
+    assert task.name == f"Zhanglab ({name})"
+    assert task.note.startswith(start)
+    assert in_note in task.note
+    assert ("development" in task.note) == (name == "development split")
+
+
+def test_the_official_test_beside_incomplete_training_keeps_the_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(zhanglab_module, "PUBLISHED_COUNTS", {"train": (241, 122), "test": (5, 5)})
+    task = zhanglab_task(write_zhanglab(tmp_path, train=(240, 120)), 16, progress=False)
+    assert task.name == "Zhanglab"
+    difference = "train 240 + 120 images instead of 241 + 122"
+    assert task.note == f"The official test set, but training differs from the published set: {difference}."
 
 
 def test_groups_are_findings_against_all_normals_and_views(root):

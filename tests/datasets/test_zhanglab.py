@@ -6,8 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from layouts import published_zhanglab_names, write_files
 
-from anatpaste_aug.datasets import DatasetError, Record, index_zhanglab
+from anatpaste_aug.datasets import DatasetError, Record, ZhanglabIndex, index_zhanglab, split_zhanglab
 
 ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2].parent / "shared" / "data")) / "zhanglab"
 needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
@@ -106,6 +107,35 @@ def test_emptied_val_is_fine(tmp_path):
     make_tree(tmp_path)
     make_tree(tmp_path, [], [], sources=("val",))
     assert len(index_zhanglab(tmp_path)) == 14
+
+
+# the complete published set
+
+
+@pytest.mark.parametrize(("version", "val"), [(2, False), (2, True), (3, False)])
+def test_the_complete_set(tmp_path, version, val):
+    paths = published_zhanglab_names(version, val)
+    assert len(set(paths)) == len(paths) == 1349 + 3883 + 234 + 390
+    write_files(tmp_path / "chest_xray", paths)
+    with warnings.catch_warnings(action="error"):
+        index = index_zhanglab(tmp_path)
+    assert sorted(record.path for record in index) == sorted(paths)
+    assert index.is_complete
+    counts = Counter((record.source, record.label) for record in index)
+    assert (counts["train", 0], counts["train", 1]) == ((1341, 3875) if val else (1349, 3883))
+    assert (counts["val", 0], counts["val", 1]) == ((8, 8) if val else (0, 0))
+    assert {len(record.findings) for record in index if record.label} == {1}
+    split = split_zhanglab(index)
+    assert [tuple(part.values()) for part in split.counts().values()] == [(1249, 0), (100, 100), (234, 390)]
+    assert split.protocol == "paper protocol: 100 normal + 100 pneumonia images of train validate, by patient"
+
+
+def test_kaggle_without_val_has_the_official_test(tmp_path):
+    paths = [path for path in published_zhanglab_names() if not path.startswith("val/")]
+    index = index_zhanglab(write_files(tmp_path, paths))
+    assert index.has_official_test
+    assert index.missing == "train 1341 + 3875 images instead of 1349 + 3883"
+    assert not ZhanglabIndex(tmp_path, index.records[1:]).has_official_test
 
 
 # what may be wrong

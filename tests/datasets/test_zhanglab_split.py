@@ -122,11 +122,11 @@ def test_too_small(records):
     [
         ([50], [1] * 50, 0, "add normal images of other patients", make_records([50, 1], [1] * 50)),
         (
-            [1] * 9,
-            [1] * 4,
-            4,
+            [5, 1, 1, 1, 1],
+            [2],
+            1,
             "add pneumonia images of patients without normal ones",
-            make_records([1] * 9, [1] * 5, shared=4),
+            make_records([5, 1, 1, 1, 1], [2, 1], shared=1),
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""CheXpert's lists at their full length are indexed in little memory."""
+"""CheXpert's lists at their full length are indexed in little memory, with the images where the archives put them."""
 
 import json
 import subprocess
@@ -10,11 +10,14 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "chexpert_index.py"
 
 
+@pytest.mark.slow
 def test_the_published_number_of_rows_takes_less_than_500_mb():
     done = subprocess.run([sys.executable, SCRIPT, "--repeats", "1"], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert found["rows"] == 223_414
     assert found["frontal, normal or abnormal"] > 100_000
+    training = [f"CheXpert-v1.0 batch {number} (train {number - 1})" for number in (2, 3, 4)]
+    assert found["folders"] == ["CheXpert-v1.0 batch 1 (validate & csv)/valid", *training]
     if found["MB"] is None:
         pytest.skip("resident memory is read from Linux's files")
     assert 50 < found["MB"] <= 500

@@ -3,14 +3,15 @@
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["check_pixels", "decode_gray", "fault_of", "is_cut_off", "need_pillow", "reason_of"]
+__all__ = ["check_pixels", "decode_gray", "fault_of", "is_cut_off", "luma", "need_pillow", "reason_of"]
 
 _SOI, _SOC, _SOT, _END = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\xff\x90", b"\xff\xd9"
 _WITH_END = ("JPEG", "MPO", "JPEG2000")
@@ -104,6 +105,15 @@ def is_cut_off(data: bytes) -> bool:
     else:
         start = data.find(_SOT, max(0, data.find(_SOC)))
     return start < 0 or data.find(_END, start) < 0
+
+
+def luma(colour: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint8]:
+    """H×W grey levels 0 to 255 of an H×W×3 image, as Pillow's "L" computes them; ``white`` and above become 255."""
+    from PIL import Image
+
+    if colour.dtype != np.uint8 or white != 255:
+        colour = np.rint(np.minimum(colour, white) * (255 / white)).astype(np.uint8)
+    return np.asarray(Image.fromarray(colour).convert("L"))
 
 
 def reason_of(error: Exception) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from anatpaste_aug.datasets.decoding import check_pixels, is_cut_off, luma, reason_of
+from anatpaste_aug.datasets.decoding import check_pixels, is_cut_off, reason_of
 from anatpaste_aug.datasets.dicom_elements import normalize, padding_of
 from anatpaste_aug.datasets.records import DatasetError
+from anatpaste_aug.datasets.sixteen_bits import luma
 from anatpaste_aug.files import shown
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _window(values: npt.NDArray[Any], dataset: "Dataset") -> tuple[npt.NDArray[A
 
 
 def _indices(values: npt.NDArray[Any], table: "Dataset") -> npt.NDArray[np.int64]:
-    """Values to be looked up, as integers within a table; pydicom subtracts in their type, where others may overflow."""
+    """Values to be looked up, as integers within a table: pydicom computes in their type, where others may overflow."""
     count, first, _ = table.LUTDescriptor
     limited = np.clip(np.nan_to_num(values), first, first + (count or 2**16) - 1)
     indices: npt.NDArray[np.int64] = np.rint(limited).astype(np.int64)
@@ -165,8 +166,10 @@ def _reason(dataset: "Dataset", error: Exception) -> str:
     if isinstance(error, DecompressionBombError):
         return reason_of(error)
     name = getattr(syntax, "name", "no transfer syntax")
-    hint = "; if the file is intact, another decoder reads it: pip install python-gdcm" if "all available plugins" in str(error) else ""
-    return f"cannot be read ({name}): {_line(error)}{hint}"
+    told = f"cannot be read ({name}): {_line(error)}"
+    if "all available plugins" in str(error):
+        told += "; if the file is intact, another decoder reads it: pip install python-gdcm"
+    return told
 
 
 def _line(error: Exception) -> str:

@@ -4,6 +4,7 @@ Files in the field hold elements that are empty, several where one is meant, not
 undefined kind. pydicom computes with them as they are. What is done about each element is said at its function below.
 """
 
+import contextlib
 import math
 import struct
 from collections.abc import Iterable
@@ -114,9 +115,10 @@ def _set_window(dataset: "Dataset") -> None:
     functions = [text.upper().replace(" ", "_") for text in _texts(dataset, "VOILUTFunction")]
     center = width = function = None
     # With lengths that differ, what has no partner is no window.
-    for i, pair in enumerate(zip(_numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth"), strict=False)):
-        if pair[0] is not None and pair[1] is not None and pair[1] > 0:
-            center, width = pair
+    windows = zip(_numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth"), strict=False)
+    for i, (at, wide) in enumerate(windows):
+        if at is not None and wide is not None and wide > 0:
+            center, width = at, wide
             own = functions[i if i < len(functions) else 0] if functions else ""
             function = own if own in _FUNCTIONS else "LINEAR"
             if function == "LINEAR" and width < 1:
@@ -200,10 +202,8 @@ def _values(dataset: "Dataset", name: str) -> list[Any]:
 
         vr = dictionary_VR(name) if element.VR in (None, "UN") else element.VR
         if vr.split()[0] in _BINARY:
-            try:
-                value = dataset[name].value
-            except (ValueError, TypeError, AttributeError, NotImplementedError, struct.error):
-                pass  # the bytes
+            with contextlib.suppress(ValueError, TypeError, AttributeError, NotImplementedError, struct.error):
+                value = dataset[name].value  # else the bytes
         else:
             value = value.decode("latin-1")
     if isinstance(value, str):

@@ -210,11 +210,11 @@ def test_what_was_scored_before_a_kill_stays_and_is_not_taken_for_all(model, ima
     monkeypatch.setattr("anatpaste_aug.commands.score._PORTION", 1)
     portions = []
 
-    def read(path, size):
+    def read(path, size, **options):
         portions.append(path)
         if len(portions) == 3:
             kill_self()
-        return read_gray(path, size)
+        return read_gray(path, size, **options)
 
     given = ["score", "--model", str(model), str(images), "-o", str(tmp_path / "out"), "--no-cam"]
     with monkeypatch.context() as patch:

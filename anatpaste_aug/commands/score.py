@@ -51,9 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder; name a new one with -o")
     check_writable(out)
+    white = check_white(arguments.white)
     paths = list(_listed(arguments.images))
     detector = Detector.load(arguments.model, arguments.weights, arguments.device)
-    detector.white = check_white(arguments.white) or detector.white
+    detector.white = white or detector.white
     print(WARNING, file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
     partial = out / "scores.partial.csv"

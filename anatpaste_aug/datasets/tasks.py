@@ -13,6 +13,7 @@ from anatpaste_aug.datasets.images import load_images
 from anatpaste_aug.datasets.phantom import FINDINGS, phantom_batch
 from anatpaste_aug.datasets.records import DatasetError, Unreadable
 from anatpaste_aug.datasets.rsna import ABNORMAL, RsnaIndex, index_rsna, split_rsna
+from anatpaste_aug.datasets.sixteen_bits import check_white
 from anatpaste_aug.datasets.splits import Split
 from anatpaste_aug.datasets.subsets import DetectionTask, Subset
 from anatpaste_aug.datasets.white import find_white
@@ -206,6 +207,7 @@ def _task(
     on_error: OnError,
     progress: bool,
 ) -> DetectionTask:
+    check_white(white)
     root = index.root
     skip: list[Unreadable] | None = None
     if _checked(on_error, cache) == "skip":

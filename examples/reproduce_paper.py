@@ -39,6 +39,7 @@ OPTIONS = {
     "split": REAL,
     "name": REAL,
     "skip_unreadable": REAL,
+    "white": REAL,
     "download": ("zhanglab",),
     "views": ("chexpert", "rsna"),
     "per_disease": ("chexpert",),
@@ -63,6 +64,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
     add("--name", help="how results name the data, where it is not the published set")
     add("--split", type=Path, help="split.json of another run, to repeat its split")
+    add("--white", type=int, metavar="N", help="of 16-bit PNG and TIFF that don't tell it; default: looked for")
     add("--method", nargs="+", default=[], metavar="METHOD", help=f"{', '.join(METHODS)}; default: what the rest needs")
     add("--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="of weights and augmentations; a run each")
     add("--table", nargs="+", type=int, choices=(1, 2, 3), default=[], help="methods; diseases or views; ablations")
@@ -160,6 +162,7 @@ def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTas
     if arguments.dataset == "phantom":
         return datasets.phantom_task(size, seed=arguments.split_seed)
     options = {"seed": arguments.split_seed, "cache": arguments.cache}
+    options["white"] = arguments.white
     options["on_error"] = "skip" if arguments.skip_unreadable else "raise"
     if arguments.split:
         options["split"] = datasets.Split.load(arguments.split)

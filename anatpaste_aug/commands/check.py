@@ -13,10 +13,10 @@ images don't change it: they are a matter of judgement.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from anatpaste_aug.commands.settings import add_settings, transform_from
@@ -25,7 +25,7 @@ from anatpaste_aug.segmentation import LungSegmenter
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from anatpaste_aug.inspection import ImageCheck
+    from anatpaste_aug.inspection import CheckReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw the 16 most suspicious images, with reasons")
     parser.add_argument("--limit", type=int, metavar="N", help="check only N images, spread evenly over the names")
     parser.add_argument("--size", type=int, default=256, help="side of the square that images are resized to (256)")
+    parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (looked for)")
     parser.add_argument("--augmentations", type=int, default=4, metavar="N", help="tried for each image (4)")
     parser.add_argument("--seed", type=int, default=0, help="of the augmentations (0)")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
@@ -49,22 +50,24 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.folder,
         size=arguments.size,
         limit=arguments.limit,
+        white=arguments.white,
         transform=transform_from(arguments),
         augmentations=arguments.augmentations,
         seed=arguments.seed,
     )
     print(json.dumps(report.to_dict(), indent=1) if arguments.json else report)
     if arguments.sheet is not None and report.images:
-        save_figure(_sheet(report.most_suspicious(16), arguments), arguments.sheet)
+        save_figure(_sheet(report, arguments), arguments.sheet)
         print(f"wrote {arguments.sheet}", file=sys.stderr)
     return 0 if not report.unreadable else 1 if report.images else 2
 
 
-def _sheet(rows: "Sequence[ImageCheck]", arguments: argparse.Namespace) -> "Figure":
+def _sheet(report: "CheckReport", arguments: argparse.Namespace) -> "Figure":
     """The pictures were not kept: these few are read again."""
     from anatpaste_aug.datasets.images import read_gray
     from anatpaste_aug.inspection import contact_sheet
 
-    arrays = [torch.from_numpy(read_gray(arguments.folder / row.name, arguments.size)) for row in rows]
-    images = torch.stack(arrays).unsqueeze(1)
+    rows, white = report.most_suspicious(16), None if report.white is None else report.white.value
+    arrays = [read_gray(arguments.folder / row.name, arguments.size, white=white) for row in rows]
+    images = torch.from_numpy(np.stack(arrays)).unsqueeze(1)
     return contact_sheet(rows, images, LungSegmenter()(images))

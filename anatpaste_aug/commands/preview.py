@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one number: so many seeds from 0 up; several: these seeds (3)",
     )
     parser.add_argument("--size", type=int, default=256, help="side of the square that images are resized to (256)")
+    parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (65535)")
     add_settings(parser)
     parser.add_argument("--no-segmentation", action="store_true", help="paste anywhere, without lungs (ablation)")
 
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         seeds=range(seeds[0]) if len(seeds) == 1 else seeds,
         transform=transform_from(arguments, segmentation=not arguments.no_segmentation),
         size=arguments.size,
+        white=arguments.white,
     )
     save_figure(figure, arguments.out)
     print(f"wrote {arguments.out}")

@@ -36,11 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="best",
         help="best: chosen by labelled validation images; last: of the training's end (best)",
     )
+    parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (the training's)")
     parser.add_argument("--no-cam", action="store_true", help="write no pictures")
     parser.add_argument("--device", default="cpu", help="where the network runs, such as cuda (cpu)")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from anatpaste_aug.datasets.sixteen_bits import check_white
     from anatpaste_aug.detection import WARNING, Detector, cam_figure, grad_cam
     from anatpaste_aug.files import check_writable, shown
     from anatpaste_aug.names import in_table
@@ -49,8 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder; name a new one with -o")
     check_writable(out)
+    white = check_white(arguments.white)
     paths = list(_listed(arguments.images))
     detector = Detector.load(arguments.model, arguments.weights, arguments.device)
+    detector.white = white or detector.white
     print(WARNING, file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
     partial = out / "scores.partial.csv"
@@ -148,7 +152,7 @@ def _read(paths: Sequence[Path], detector: "Detector", failures: list[str]) -> t
     good, arrays = [], []
     for path in paths:
         try:
-            arrays.append(torch.from_numpy(read_gray(path, detector.image_size)))
+            arrays.append(torch.from_numpy(read_gray(path, detector.image_size, white=detector.white)))
             good.append(path)
         except DatasetError as error:
             failures.append(str(error))

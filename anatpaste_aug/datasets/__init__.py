@@ -20,6 +20,7 @@ from anatpaste_aug.datasets.rsna import RsnaIndex, index_rsna, split_rsna
 from anatpaste_aug.datasets.splits import Split
 from anatpaste_aug.datasets.subsets import DetectionTask, Subset
 from anatpaste_aug.datasets.tasks import chexpert_task, phantom_task, rsna_task, zhanglab_task
+from anatpaste_aug.datasets.white import White, find_white
 from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab
 from anatpaste_aug.datasets.zhanglab_split import split_zhanglab
 
@@ -35,10 +36,12 @@ __all__ = [
     "Split",
     "Subset",
     "Unreadable",
+    "White",
     "ZhanglabIndex",
     "cached_images",
     "chexpert_task",
     "download_zhanglab",
+    "find_white",
     "index_chexpert",
     "index_rsna",
     "index_zhanglab",

@@ -16,7 +16,7 @@ from anatpaste_aug.files import atomic_path, take_space
 
 __all__ = ["cached_images"]
 
-_DECODER = 2  # counts up when `read_gray` gives other pixels: what was cached before is then decoded again
+_DECODER = 3  # counts up when `read_gray` gives other pixels: what was cached before is then decoded again
 _TAIL = 8 + 32  # bytes: length of the list of unreadable images, SHA-256
 
 
@@ -27,6 +27,7 @@ def cached_images(
     records: Iterable[Record],
     size: int,
     *,
+    white: int | None = None,
     progress: bool = True,
     unreadable: list[Unreadable] | None = None,
 ) -> torch.Tensor:
@@ -34,9 +35,9 @@ def cached_images(
     nothing.
 
     There is one file per name and size, ``NAME-SIZE.npy``. It ends with a digest of the records' paths, sizes and
-    times of modification; if that is not the one expected, the file is made again. It replaces the old one only when it
-    is whole. A killed run may leave a hidden ``.tmp`` file, which is never read and may be deleted. Before the digest
-    stands what could not be read; that is tried again each time.
+    times of modification, and of ``white``; if that is not the one expected, the file is made again. It replaces the
+    old one only when it is whole. A killed run may leave a hidden ``.tmp`` file, which is never read and may be
+    deleted. Before the digest stands what could not be read; that is tried again each time.
 
     Args:
         cache: folder for the file; made where it is missing.
@@ -44,6 +45,7 @@ def cached_images(
         root: the folder that the records' paths are relative to.
         records: what to read.
         size: side of the square that each image is resized to.
+        white: as :func:`~anatpaste_aug.datasets.load_images` takes it.
         progress: show a progress bar while images are decoded.
         unreadable: as :func:`~anatpaste_aug.datasets.load_images` takes it.
 
@@ -57,9 +59,9 @@ def cached_images(
     """
     root, records = Path(root), list(records)
     if not records or size < 1:
-        return load_images(root, records, size, progress=progress)
+        return load_images(root, records, size, white=white, progress=progress)
     file = Path(cache) / f"{name}-{size}.npy"
-    digest = _digest(root, records, size)
+    digest = _digest(root, records, size, white)
     if (images := _known(file, root, len(records), size, digest, unreadable)) is not None:
         return images
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ def cached_images(
         # A full disk is an error here; in a map, it would be the end of the process.
         take_space(opened, offset + len(records) * size**2)
         pixels = np.memmap(opened, np.uint8, "r+", offset, (len(records), 1, size, size))
-        count = len(load_images(root, records, size, progress=progress, out=pixels, unreadable=left_out))
+        count = len(load_images(root, records, size, out=pixels, unreadable=left_out, white=white, progress=progress))
         pixels.flush()
         del pixels  # unmapped, which Windows wants before the file is cut or renamed
         opened.seek(0)
@@ -81,7 +83,7 @@ def cached_images(
     if (images := _known(file, root, len(records), size, digest, unreadable)) is not None:
         return images
     # Another process may just have put images of its own there.
-    return load_images(root, records, size, progress=progress, unreadable=unreadable)
+    return load_images(root, records, size, white=white, progress=progress, unreadable=unreadable)
 
 
 def _write_header(file: BinaryIO, count: int, size: int) -> int:
@@ -91,9 +93,9 @@ def _write_header(file: BinaryIO, count: int, size: int) -> int:
     return file.tell()
 
 
-def _digest(root: Path, records: list[Record], size: int) -> bytes:
+def _digest(root: Path, records: list[Record], size: int, white: int | None) -> bytes:
     """Of everything that decides about the pixels, but for their content."""
-    entries: list[object] = [_DECODER, size]
+    entries: list[object] = [_DECODER, size, white]
     for record in records:
         try:
             status = (root / record.path).stat()

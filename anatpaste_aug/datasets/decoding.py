@@ -5,16 +5,15 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+from anatpaste_aug.datasets.sixteen_bits import Deep, deep_values, is_deep
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["check_pixels", "decode_gray", "fault_of", "is_cut_off", "need_pillow", "reason_of"]
+__all__ = ["check_pixels", "decode_gray", "decode_picture", "fault_of", "is_cut_off", "need_pillow", "reason_of"]
 
 _SOI, _SOC, _SOT, _END = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\xff\x90", b"\xff\xd9"
 _WITH_END = ("JPEG", "MPO", "JPEG2000")
-_WHITE_IS_ZERO = 0  # of the TIFF tag 262
 
 
 def need_pillow() -> None:
@@ -50,8 +49,20 @@ def fault_of(path: Path) -> str | None:
     return None if status.st_size else "is empty (0 bytes)"
 
 
-def decode_gray(path: Path) -> "Image.Image":
-    """The first frame as mode L, upright.
+def decode_gray(path: Path, white: int | None = None) -> "Image.Image":
+    """The first frame as mode L, upright; ``white`` is that of 16 bits where the file does not tell it.
+
+    Raises:
+        Exception: anything that Pillow raises on a damaged file; see `reason_of`.
+    """
+    from PIL import Image
+
+    picture = decode_picture(path)
+    return Image.fromarray(picture.gray(white)) if isinstance(picture, Deep) else picture
+
+
+def decode_picture(path: Path) -> "Image.Image | Deep":
+    """The first frame, upright: as mode L, or the values where it has more than 8 bits.
 
     Raises:
         Exception: anything that Pillow raises on a damaged file; see `reason_of`.
@@ -63,18 +74,13 @@ def decode_gray(path: Path) -> "Image.Image":
         if image.format == "EPS":  # Pillow would have Ghostscript run it
             raise ValueError("PostScript, which is a program and is not run; save it as PNG")
         check_pixels(*image.size)
+        deep = deep_values(file, image) if is_deep(image) else None
         image.load()
         if image.format in _WITH_END:
             file.seek(0)
             if is_cut_off(file.read()):
                 raise ValueError("it is cut off, no end of the image follows")
-        upright = ImageOps.exif_transpose(image)  # does nothing to a TIFF, which was turned while it was loaded
-        if not image.mode.startswith("I"):
-            return _to_gray(upright)
-        gray = _from_integers(upright)
-        # Pillow inverts these where they have 8 bits, but not where they have 16.
-        falling = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(262) == _WHITE_IS_ZERO
-        return ImageOps.invert(gray) if falling else gray
+        return deep or _to_gray(ImageOps.exif_transpose(image))  # nothing is left to turn in a TIFF
 
 
 def check_pixels(width: int, height: int) -> None:
@@ -120,16 +126,6 @@ def reason_of(error: Exception) -> str:
             "if you trust it"
         )
     return f"is damaged or of a kind that cannot be read: {' '.join(str(error).split())}"
-
-
-def _from_integers(image: "Image.Image") -> "Image.Image":
-    from PIL import Image
-
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"values {values.min()} to {values.max()}, expected at most 16 bits without sign")
-    white = 4095 if values.max() <= 4095 else 65535
-    return Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
 
 
 def _to_gray(image: "Image.Image") -> "Image.Image":

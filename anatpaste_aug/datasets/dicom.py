@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from anatpaste_aug.datasets.decoding import check_pixels, is_cut_off, reason_of
+from anatpaste_aug.datasets.dicom_elements import normalize, padding_of
 from anatpaste_aug.datasets.records import DatasetError
+from anatpaste_aug.datasets.sixteen_bits import luma
 from anatpaste_aug.files import shown
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ def read_dicom_gray(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     and intercept, then the first VOI LUT or window, whose ends become black and white. Without either, 8 bits stay as
     they are, and more bits are stretched from the 0.5th to the 99.5th percentile, padding pixels not counted.
     MONOCHROME1 is inverted, so that bones are bright. Colour (RGB, YBR, palette) becomes grey as Pillow's "L".
+
+    Elements that are empty or make no sense count as absent, and of several values the first usable one is taken: a
+    window whose width is 0, negative or not a number is no window. Decimal commas are read as points.
 
     Args:
         path: a DICOM file. Uncompressed, deflated, RLE, JPEG baseline and JPEG 2000 need pydicom and Pillow alone;
@@ -80,24 +85,39 @@ def read_dicom_gray(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
 def _unit(dataset: "Dataset") -> npt.NDArray[Any]:
     """H×W in [0, 1] of the first frame."""
     from pydicom.encaps import get_frame
-    from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+    from pydicom.pixels import apply_color_lut, pixel_array
 
+    normalize(dataset)
     check_pixels(dataset.get("Columns") or 0, dataset.get("Rows") or 0)
+    if not (syntax := dataset.file_meta.get("TransferSyntaxUID")):
+        raise ValueError("its pixels are compressed, and no transfer syntax says how")
     stored = pixel_array(dataset, index=0)
-    if "JPEG" in dataset.file_meta.TransferSyntaxUID.name:
+    if "JPEG" in syntax.name:
         frames = int(dataset.get("NumberOfFrames") or 1)
         if is_cut_off(get_frame(dataset.PixelData, 0, number_of_frames=frames)):
             raise ValueError("it is cut off, no end of the image follows")
     if stored.ndim == 3:
-        return _luma(stored)
+        return luma(stored, 2**dataset.BitsStored - 1) / 255
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        return _luma(apply_color_lut(stored, dataset))
-    values = apply_modality_lut(stored, dataset)
+        colour = apply_color_lut(stored, dataset)[..., :3]
+        # Palettes that announce 16 bits may hold entries of 8.
+        return luma(colour, 255 if colour.max() < 256 else 65535) / 255
+    values = _modality(stored, dataset)
     shown, black, white = _window(values, dataset)
     if black == white:
         black, white = _limits(shown, stored, dataset)
-    unit = np.clip((shown - black) / ((white - black) or 1), 0, 1)
+    # What is no number, as floating-point pixels may be, is black.
+    unit = np.nan_to_num(np.clip((shown - black) / ((white - black) or 1), 0, 1))
     return 1 - unit if dataset.PhotometricInterpretation == "MONOCHROME1" else unit
+
+
+def _modality(stored: npt.NDArray[Any], dataset: "Dataset") -> npt.NDArray[Any]:
+    """The values after the modality LUT or rescaling."""
+    from pydicom.pixels import apply_modality_lut
+
+    if table := dataset.get("ModalityLUTSequence"):
+        stored = _indices(stored, table[0])
+    return apply_modality_lut(stored, dataset)
 
 
 def _window(values: npt.NDArray[Any], dataset: "Dataset") -> tuple[npt.NDArray[Any], float, float]:
@@ -105,35 +125,36 @@ def _window(values: npt.NDArray[Any], dataset: "Dataset") -> tuple[npt.NDArray[A
     from pydicom.pixels import apply_voi, apply_windowing
 
     if table := dataset.get("VOILUTSequence"):
-        entries, first, _ = table[0].LUTDescriptor
-        # pydicom indexes in the type of the LUT's values: 4096 entries of 8 bits would wrap around.
-        table[0].LUTDescriptor = [entries, first, 16]
-        curve = apply_voi(first + np.arange(entries or 2**16), dataset)
-        return apply_voi(np.rint(values).astype(np.int64), dataset), float(curve.min()), float(curve.max())
-    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
+        entries = table[0].LUTData
+        return apply_voi(_indices(values, table[0]), dataset), min(entries), max(entries)
+    if "WindowCenter" not in dataset:
         return values, 0, 0
     with np.errstate(over="ignore"):
-        black, white = apply_windowing(np.array([-1e9, 1e9]), dataset).tolist()
+        black, white = apply_windowing(np.array([-np.inf, np.inf]), dataset).tolist()
         return apply_windowing(values, dataset), black, white
+
+
+def _indices(values: npt.NDArray[Any], table: "Dataset") -> npt.NDArray[np.int64]:
+    """Values to be looked up, as integers within a table: pydicom computes in their type, where others may overflow."""
+    count, first, _ = table.LUTDescriptor
+    limited = np.clip(np.nan_to_num(values), first, first + (count or 2**16) - 1)
+    indices: npt.NDArray[np.int64] = np.rint(limited).astype(np.int64)
+    return indices
 
 
 def _limits(values: npt.NDArray[Any], stored: npt.NDArray[Any], dataset: "Dataset") -> tuple[float, float]:
     """Black and white of an image without a window."""
-    if dataset.get("BitsStored") == 8 and values.min() >= 0 and values.max() <= 255:
-        return 0, 255
-    padding = dataset.get("PixelPaddingValue")
-    counted = values if padding is None else values[stored != padding]
-    low, high = np.percentile(counted if counted.size else values, _PERCENTILES)
+    from pydicom.pixels import pixel_array
+
+    if dataset.BitsStored == 8 and stored.min() >= 0 and "ModalityLUTSequence" not in dataset:
+        low, high = sorted(_modality(np.array([0, 255]), dataset).tolist())
+        return low, high
+    counted = ~padding_of(dataset, stored) & np.isfinite(values)
+    if dataset.BitsStored < dataset.BitsAllocated and "PixelPaddingValue" in dataset:
+        # Padding may have bits above the stored ones, which pydicom sets to 0.
+        counted &= ~padding_of(dataset, pixel_array(dataset, index=0, correct_unused_bits=False))
+    low, high = np.percentile(values[counted] if counted.any() else np.nan_to_num(values), _PERCENTILES)
     return float(low), float(high)
-
-
-def _luma(colour: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """H×W in [0, 1] of H×W×3, the grey levels being Pillow's."""
-    from PIL import Image
-
-    if colour.dtype != np.uint8:
-        colour = np.rint(colour * (255 / np.iinfo(colour.dtype).max)).astype(np.uint8)
-    return np.asarray(Image.fromarray(colour[..., :3]).convert("L")) / 255
 
 
 def _reason(dataset: "Dataset", error: Exception) -> str:
@@ -145,9 +166,15 @@ def _reason(dataset: "Dataset", error: Exception) -> str:
     if isinstance(error, DecompressionBombError):
         return reason_of(error)
     name = getattr(syntax, "name", "no transfer syntax")
-    hint = "; another decoder may read it: pip install python-gdcm" if "all available plugins" in str(error) else ""
-    return f"is damaged or of a kind that cannot be read ({name}): {_line(error)}{hint}"
+    told = f"cannot be read ({name}): {_line(error)}"
+    if "all available plugins" in str(error):
+        told += "; if the file is intact, another decoder reads it: pip install python-gdcm"
+    return told
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())  # pydicom's are of several lines
+    """What an error of pydicom says of the file; not what it says of the objects of a library."""
+    text = " ".join(str(error).split())  # pydicom's are of several lines
+    if isinstance(error, AttributeError | TypeError | LookupError) and not text.startswith("Missing required element"):
+        return "elements that describe the pixels are missing or contradict each other"
+    return text

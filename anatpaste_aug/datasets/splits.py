@@ -11,6 +11,7 @@ from typing import Any
 
 from anatpaste_aug.datasets.parallel import on_all, some_of
 from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
+from anatpaste_aug.datasets.sixteen_bits import check_white
 from anatpaste_aug.files import atomic_path
 
 __all__ = ["Split", "by_patient", "draw"]
@@ -27,10 +28,12 @@ class Split:
     """Three disjoint sets of records: ``train`` (normals only), ``val`` and ``test``.
 
     ``protocol`` says in words how they were chosen, and is meant to be printed beside every result. ``unreadable`` are
-    the images that `without` left out.
+    the images that `without` left out. ``white`` is that of 16-bit files which don't tell it, see `find_white`; None
+    where there are none.
 
     Raises:
         DatasetError: an abnormal image in train, an image listed twice, or a patient in more than one set.
+        ValueError: ``white`` outside 1 to 65535.
     """
 
     dataset: str
@@ -40,8 +43,10 @@ class Split:
     val: tuple[Record, ...]
     test: tuple[Record, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    white: int | None = None
 
     def __post_init__(self) -> None:
+        check_white(self.white)
         if abnormal := [record.path for record in self.train if record.label]:
             raise DatasetError(f"train holds {len(abnormal)} abnormal image(s), such as {abnormal[0]}: normals only")
         paths = Counter(record.path for record in self.records())
@@ -110,6 +115,8 @@ class Split:
         if self.unreadable:
             lines = ",\n".join(f"  {json.dumps(asdict(bad))}" for bad in self.unreadable)
             blocks.append(f'"unreadable": [\n{lines}\n]')
+        if self.white is not None:
+            blocks.append(f'"white": {self.white}')
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.write("{\n" + ",\n".join(blocks) + "\n}\n")
@@ -130,7 +137,7 @@ class Split:
             raise DatasetError(f"{path} is not a split file, or is damaged: {error}. Make the split again") from error
         try:
             return _parse(cls, content)
-        except DatasetError as error:
+        except ValueError as error:
             raise DatasetError(f"split file {path}: {error}. Make the split again") from error
 
     def verify(self, root: str | os.PathLike[str], *, progress: bool = False) -> None:
@@ -176,14 +183,15 @@ def _parse(cls: type[Split], content: Any) -> Split:
         raise DatasetError(f'not a split file of this package (no "format": "{_FORMAT}")')
     if content.get("version") != _VERSION:
         raise DatasetError(f"version {content.get('version')!r}; this release of anatpaste_aug reads {_VERSION}")
-    if strange := (content.keys() - {"unreadable"}) ^ {*_HEAD, *_PARTS}:
+    if strange := (content.keys() - {"unreadable", "white"}) ^ {*_HEAD, *_PARTS}:
         raise DatasetError(f"missing or unknown entries: {', '.join(sorted(map(repr, strange)))}")
     for name, kind in _HEAD.items():
         if type(content[name]) is not kind:
             raise DatasetError(f"{name}={content[name]!r}, expected {kind.__name__}")
-    parts = {part: _parse_records(part, content[part]) for part in _PARTS}
+    parts: dict[str, Any] = {part: _parse_records(part, content[part]) for part in _PARTS}
     unreadable = _parse_unreadable(content.get("unreadable", []))
-    split = cls(content["dataset"], content["protocol"], content["seed"], **parts, unreadable=unreadable)
+    more: dict[str, Any] = {"unreadable": unreadable, "white": content.get("white")}
+    split = cls(content["dataset"], content["protocol"], content["seed"], **parts, **more)
     if split.counts() != content["counts"]:
         raise DatasetError(f"it announces {content['counts']} and holds {split.counts()}")
     return split

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -13,8 +14,10 @@ from anatpaste_aug.datasets.images import load_images
 from anatpaste_aug.datasets.phantom import FINDINGS, phantom_batch
 from anatpaste_aug.datasets.records import DatasetError, Unreadable
 from anatpaste_aug.datasets.rsna import ABNORMAL, RsnaIndex, index_rsna, split_rsna
+from anatpaste_aug.datasets.sixteen_bits import check_white
 from anatpaste_aug.datasets.splits import Split
 from anatpaste_aug.datasets.subsets import DetectionTask, Subset
+from anatpaste_aug.datasets.white import find_white
 from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab
 from anatpaste_aug.datasets.zhanglab_split import split_zhanglab
 from anatpaste_aug.files import check_writable
@@ -66,6 +69,7 @@ def zhanglab_task(
     *,
     seed: int = 0,
     split: Split | None = None,
+    white: int | None = None,
     cache: _Path | None = None,
     on_error: OnError = "raise",
     name: str = "Zhanglab",
@@ -78,6 +82,8 @@ def zhanglab_task(
         size: Side in pixels to which the images are resized.
         seed: Of the split.
         split: A split to repeat, as `Split.load` reads it, instead of one that the seed gives; its files are checked.
+        white: Of 16-bit files that don't tell it, see `read_gray`. None takes that of the split, or decides on the
+            training images, see `find_white`; the split of the task keeps it.
         cache: Folder that keeps the decoded images, see `cached_images`. None keeps nothing.
         on_error: What to do about images that are missing or cannot be read: "raise" names them all at once, "skip"
             leaves them out of the sets they were drawn for and lists them in `DetectionTask.unreadable`, the note and
@@ -90,7 +96,7 @@ def zhanglab_task(
     """
     index = index_zhanglab(root)
     split = _same(split, "zhanglab") or split_zhanglab(index, seed)
-    return _task(index, split, size, name, ("bacteria", "virus"), cache, on_error, progress)
+    return _task(index, split, size, name, ("bacteria", "virus"), white, cache, on_error, progress)
 
 
 def chexpert_task(
@@ -102,6 +108,7 @@ def chexpert_task(
     exclude_support_devices: bool = False,
     seed: int = 0,
     split: Split | None = None,
+    white: int | None = None,
     cache: _Path | None = None,
     on_error: OnError = "raise",
     name: str = "CheXpert",
@@ -117,6 +124,8 @@ def chexpert_task(
         exclude_support_devices: Leave out normal images with tubes, lines or pacemakers.
         seed: Of the split.
         split: A split to repeat; `protocol`, `views`, `exclude_support_devices` and `seed` are then its own.
+        white: Of 16-bit files that don't tell it, see `read_gray`. None takes that of the split, or decides on the
+            training images, see `find_white`; the split of the task keeps it.
         cache: Folder that keeps the decoded images. None keeps nothing.
         on_error: What to do about images that are missing or cannot be read: "raise" names them all at once, "skip"
             leaves them out of the sets they were drawn for and lists them in `DetectionTask.unreadable`, the note and
@@ -134,7 +143,7 @@ def chexpert_task(
         split = split_chexpert(
             index, seed, protocol=protocol, views=views, exclude_support_devices=exclude_support_devices
         )
-    return _task(index, split, size, name, DISEASES, cache, on_error, progress)
+    return _task(index, split, size, name, DISEASES, white, cache, on_error, progress)
 
 
 def rsna_task(
@@ -144,6 +153,7 @@ def rsna_task(
     views: Literal["PA", "all"] = "PA",
     seed: int = 0,
     split: Split | None = None,
+    white: int | None = None,
     cache: _Path | None = None,
     on_error: OnError = "raise",
     name: str = "RSNA",
@@ -157,6 +167,8 @@ def rsna_task(
         views: "PA" as in the paper, or "all".
         seed: Of the split.
         split: A split to repeat; `views` and `seed` are then its own.
+        white: Of 16-bit files that don't tell it, see `read_gray`. None takes that of the split, or decides on the
+            training images, see `find_white`; the split of the task keeps it.
         cache: Folder that keeps the decoded images and what the DICOM headers say. None keeps nothing.
         on_error: What to do about images that are missing or cannot be read: "raise" names them all at once, "skip"
             leaves them out of the sets they were drawn for and lists them in `DetectionTask.unreadable`, the note and
@@ -169,7 +181,7 @@ def rsna_task(
     """
     index = index_rsna(root, cache=cache, progress=progress, on_error=_checked(on_error, cache))
     split = _same(split, "rsna") or split_rsna(index, seed, views=views)
-    return _task(index, split, size, name, ABNORMAL, cache, on_error, progress)
+    return _task(index, split, size, name, ABNORMAL, white, cache, on_error, progress)
 
 
 def _checked(on_error: OnError, cache: _Path | None) -> OnError:
@@ -195,23 +207,31 @@ def _task(
     size: int,
     name: str,
     findings: tuple[str, ...],
+    white: int | None,
     cache: _Path | None,
     on_error: OnError,
     progress: bool,
 ) -> DetectionTask:
+    check_white(white)
     root = index.root
     skip: list[Unreadable] | None = None
     if _checked(on_error, cache) == "skip":
         skip = [*index.unreadable] if isinstance(index, RsnaIndex) else []
     else:
         split = split.hashed(root, progress=progress)
+    if white is None and split.white is None:
+        found = find_white([root / record.path for record in split.train], progress=progress)
+        white = None if found is None else found.value
+    split = replace(split, white=white or split.white)
     if cache is None:
-        images = load_images(root, split.records(), size, progress=progress, unreadable=skip)
+        images = load_images(root, split.records(), size, white=split.white, progress=progress, unreadable=skip)
     else:
         records = split.records()
         listed = hashlib.sha256(os.fsencode("\n".join(record.path for record in records))).hexdigest()
         name_in_cache = f"{split.dataset}-{listed[:8]}"  # one file for each split, so that protocols can alternate
-        images = cached_images(cache, name_in_cache, root, records, size, progress=progress, unreadable=skip)
+        images = cached_images(
+            cache, name_in_cache, root, records, size, white=split.white, progress=progress, unreadable=skip
+        )
     if skip is not None:
         split = split.without(skip).hashed(root, progress=progress)
     kind, note = "", ""
@@ -231,6 +251,8 @@ def _task(
         note = f"Reduced protocol: fewer images than the paper's. {note}"
     if split.unreadable:
         note = f"{note} {len(split.unreadable)} image(s) could not be read and are left out.".lstrip()
+    if split.white is not None:
+        note = f"{note} White of 16-bit files that don't tell it: {split.white}.".lstrip()
     subsets, start = [], 0
     for records in (split.train, split.val, split.test):
         stop = start + len(records)

@@ -38,6 +38,7 @@ class Detector:
         scaler: of the raw scores, from the validation images.
         image_size: side of the square images that the network was trained on.
         bandwidth: of the kernel density estimate.
+        white: of 16-bit files that don't tell it, as the training images were read with, see `read_gray`.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_task
@@ -56,17 +57,26 @@ class Detector:
         scaler: ScoreScaler,
         image_size: int,
         bandwidth: float = 1.0,
+        white: int | None = None,
     ) -> None:
         self.model = model.eval()
         self.reference = reference
         self.threshold = threshold
         self.scaler = scaler
         self.image_size = image_size
+        self.white = white
         self._kde = GaussianKDE(reference, bandwidth)
 
     @classmethod
     def fit(
-        cls, model: PretextNet, train_images: Tensor, val_images: Tensor, val_labels: Any, *, bandwidth: float = 1.0
+        cls,
+        model: PretextNet,
+        train_images: Tensor,
+        val_images: Tensor,
+        val_labels: Any,
+        *,
+        bandwidth: float = 1.0,
+        white: int | None = None,
     ) -> Detector:
         """A detector from a trained network, the normal training images, and labelled validation images.
 
@@ -76,11 +86,12 @@ class Detector:
             val_images: normal and abnormal images, M×1×S×S uint8.
             val_labels: M labels, 0 (normal) or 1 (abnormal); both must occur. The threshold has the best F1 on them.
             bandwidth: of the kernel density estimate.
+            white: that the images were read with.
         """
         reference = extract_features(model, train_images)
         scores = GaussianKDE(reference, bandwidth).score(extract_features(model, val_images))
         threshold = best_f1_threshold(val_labels, scores)
-        return cls(model, reference, threshold, ScoreScaler.fit(scores), int(train_images.shape[-1]), bandwidth)
+        return cls(model, reference, threshold, ScoreScaler.fit(scores), int(train_images.shape[-1]), bandwidth, white)
 
     @classmethod
     def load(
@@ -114,13 +125,15 @@ class Detector:
             state = extra[weights]
             reference, threshold = state["reference"].to(device), float(state["threshold"])
             scaler = ScoreScaler(float(state["low"]), float(state["high"]))
+            white = state["white"]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{source} does not hold the normal features, scale and threshold of the {weights} weights; "
                 "train again with this version"
             ) from error
         config = result.config
-        return cls(result.model(weights, device), reference, threshold, scaler, config.image_size, config.bandwidth)
+        model = result.model(weights, device)
+        return cls(model, reference, threshold, scaler, config.image_size, config.bandwidth, white)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps beside the weights: ``save_checkpoint(path, result, {"best": detector.state()})``."""
@@ -129,6 +142,7 @@ class Detector:
             "scaled_threshold": self.scaled_threshold,
             "low": self.scaler.low,
             "high": self.scaler.high,
+            "white": self.white,
             "reference": self.reference.detach().cpu(),
         }
 

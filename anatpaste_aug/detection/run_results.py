@@ -48,7 +48,10 @@ def write_results(folder: Path, task: DetectionTask, method: str, result: TrainR
     columns: dict[str, dict[str, Any]] = {"val": {}, "test": {}}
     for weights in ("best", "last"):
         model = result.model(weights)
-        detector = Detector.fit(model, task.train.images, task.val.images, task.val.labels, bandwidth=config.bandwidth)
+        white = None if task.split is None else task.split.white
+        detector = Detector.fit(
+            model, task.train.images, task.val.images, task.val.labels, bandwidth=config.bandwidth, white=white
+        )
         scores = MethodScores(weights, detector.score(task.val.images), detector.score(task.test.images))
         for part, values in (("val", scores.val), ("test", scores.test)):
             columns[part] |= {weights: values, f"{weights}_scaled": detector.scaler.transform(values)}

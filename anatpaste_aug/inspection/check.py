@@ -11,6 +11,7 @@ from torch import Tensor
 from anatpaste_aug.datasets.filenames import SUFFIXES
 from anatpaste_aug.datasets.images import read_gray
 from anatpaste_aug.datasets.records import DatasetError
+from anatpaste_aug.datasets.white import find_white
 from anatpaste_aug.functional import label_components, to_gray
 from anatpaste_aug.inspection.folder import batches, list_images, progress_bar
 from anatpaste_aug.inspection.heuristics import appearance
@@ -73,6 +74,7 @@ def check_folder(
     *,
     size: int = 256,
     limit: int | None = None,
+    white: int | None = None,
     transform: AnatPasteTransform | None = None,
     augmentations: int = 4,
     seed: int = 0,
@@ -84,11 +86,13 @@ def check_folder(
         folder: Where they lie.
         size: Side of the square that each image is resized to, see `read_gray`.
         limit: Check only so many, spread evenly over the sorted names; None checks all.
+        white: Of 16-bit files that don't tell it, see `read_gray`; None decides by these files, see `find_white`.
         transform, augmentations, seed: As `check` takes them.
         progress: Show a progress bar on standard error.
 
     Returns:
-        As `check`; images that cannot be read are in ``unreadable``, other files in ``not_images``.
+        As `check`; images that cannot be read are in ``unreadable``, other files in ``not_images``, and what white is
+        in files that don't tell it is in ``white``.
 
     Raises:
         DatasetError: No such folder, or no image in it.
@@ -105,13 +109,15 @@ def check_folder(
         raise DatasetError(f"no image in {folder} ({len(others)} other files); expected {', '.join(SUFFIXES)}")
     if limit is not None and limit < len(paths):
         paths = [paths[i * len(paths) // limit] for i in range(limit)]
+    found_white = find_white([Path(folder) / name for name in paths], white=white, progress=progress)
+    white = None if found_white is None else found_white.value
     generator = torch.Generator().manual_seed(seed)
     rows: list[ImageCheck] = []
     unreadable: list[tuple[str, str]] = []
 
     def read(name: str) -> Tensor | str:
         try:
-            return torch.from_numpy(read_gray(Path(folder) / name, size))
+            return torch.from_numpy(read_gray(Path(folder) / name, size, white=white))
         except DatasetError as error:
             return str(error)
 
@@ -124,7 +130,7 @@ def check_folder(
                 images = torch.stack([image for _, image in found]).unsqueeze(1)
                 rows += _rows(images, [name for name, _ in found], len(rows), transform, augmentations, generator)
             advance(len(chunk))
-    return CheckReport(tuple(rows), augmentations, tuple(unreadable), tuple(others))
+    return CheckReport(tuple(rows), augmentations, tuple(unreadable), tuple(others), found_white)
 
 
 def _portion(height: int, width: int) -> int:

@@ -32,6 +32,7 @@ def preview(
     seeds: Sequence[int] = (0, 1, 2),
     transform: AnatPasteTransform | None = None,
     size: int = 256,
+    white: int | None = None,
     names: Sequence[str] | None = None,
 ) -> "Figure":
     """Draw input, lung mask, soft shape (X_blur), anomaly mask (X_mask), result and difference; one line per seed.
@@ -44,6 +45,7 @@ def preview(
         seeds: Of the augmentations to show.
         transform: The augmentation with your settings; None is `AnatPasteTransform` with the paper's.
         size: Side of the square that image files are resized to; tensors stay as they are.
+        white: Of 16-bit files that don't tell it, see `read_gray`.
         names: What to call the images; None takes the file names, or numbers.
 
     Returns:
@@ -65,7 +67,7 @@ def preview(
         raise ValueError(f"seeds must be one integer or more, from 0 up, got {seeds}")
     if size < 32:
         raise ValueError(f"size={size}: expected at least 32")
-    batch, found = _read(images, size)
+    batch, found = _read(images, size, white)
     names = found if names is None else list(names)
     if len(names) != len(batch) or not names:
         raise ValueError(f"one image or more and as many names are needed, got {len(batch)} and {len(names)}")
@@ -129,11 +131,11 @@ def _share_scale(figure: "Figure", grid: Any, drawn: list[Any]) -> None:
     bar.ax.tick_params(labelsize=7)
 
 
-def _read(images: Any, size: int) -> tuple[Tensor, list[str]]:
+def _read(images: Any, size: int, white: int | None) -> tuple[Tensor, list[str]]:
     if isinstance(images, Tensor):
         return check_images(images), [f"image {i}" for i in range(len(images))]
     paths = [images] if isinstance(images, str | os.PathLike) else list(images)
-    arrays = [torch.from_numpy(read_gray(path, size)).unsqueeze(0) for path in paths]
+    arrays = [torch.from_numpy(read_gray(path, size, white=white)).unsqueeze(0) for path in paths]
     return torch.stack(arrays) if arrays else torch.empty(0), [os.path.basename(path) for path in paths]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from anatpaste_aug.datasets.white import White
 from anatpaste_aug.files import shown
 
 __all__ = ["CheckReport", "ImageCheck", "Suspicion"]
@@ -116,6 +117,7 @@ class CheckReport:
         augmentations: How many augmentations of each image were tried.
         unreadable: (file, reason) of images that could not be read.
         not_images: Files that are no images.
+        white: What white is in 16-bit files that don't tell it, and which depths they need; None without such files.
 
     Example:
         >>> row = ImageCheck(0, "a.png", 0.2, 2, 0.4, False, 0.0, -0.8, 0.0, 0)
@@ -130,6 +132,7 @@ class CheckReport:
     augmentations: int
     unreadable: tuple[tuple[str, str], ...] = ()
     not_images: tuple[str, ...] = ()
+    white: White | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -176,10 +179,13 @@ class CheckReport:
             "images": rows,
             "unreadable": [{"name": name, "reason": reason} for name, reason in self.unreadable],
             "not_images": list(self.not_images),
+            "white": None if self.white is None else asdict(self.white),
         }
 
     def __str__(self) -> str:
         lines = [f"{len(self):,} image{'' if len(self) == 1 else 's'} checked", *self._figures(), *self._suspected()]
+        if self.white is not None:
+            lines.append(f"  16-bit files    {self.white}")
         if self.unreadable:
             lines.append(f"{len(self.unreadable):,} could not be read")
             lines += [f"  {reason}" for _, reason in self.unreadable]

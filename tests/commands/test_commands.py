@@ -122,6 +122,39 @@ def test_check_prints_json_and_nothing_else(folder, capsys):
     assert printed == json.loads(json.dumps(report.to_dict()))
 
 
+def test_white_is_looked_for_or_given(tmp_path, capsys):
+    for i, image in enumerate(phantom_batch(2, size=64).images[:, 0].numpy()):
+        Image.fromarray(image.astype(np.uint16) * 16).save(tmp_path / f"{i}.png")
+    sheets = []
+    for given in ([], ["--white", "4095"], ["--white", "65535"]):
+        sheets.append(tmp_path / f"{len(sheets)}.jpg")
+        assert main(["check", str(tmp_path), "--size", "64", "--sheet", str(sheets[-1]), "--limit", "2", *given]) == 0
+        told = f"white: {given[1]} (given)" if given else "white: 4095 (bits needed: 12 in 2)"
+        assert told in capsys.readouterr().out
+        sheets[-1].rename(tmp_path.parent / f"{tmp_path.name}-{len(sheets)}.jpg")
+    looked, same, dark = ((tmp_path.parent / f"{tmp_path.name}-{i}.jpg").read_bytes() for i in (1, 2, 3))
+    assert looked == same
+    assert looked != dark
+    assert main(["check", str(tmp_path), "--white", "0"]) == 2
+    assert "white=0: expected" in capsys.readouterr().err
+
+
+def test_preview_takes_a_white(tmp_path):
+    image = phantom_batch(1, size=64).images[0, 0].numpy()
+    Image.fromarray(image.astype(np.uint16) * 16).save(tmp_path / "twelve.png")
+    Image.fromarray(np.rint(image * (16 * 255 / 4095)).astype(np.uint8)).save(tmp_path / "eight.png")
+    pictures = []
+    for name, given in (("twelve", ["--white", "4095"]), ("eight", []), ("twelve", [])):
+        out = tmp_path / f"out{len(pictures)}.png"
+        assert (
+            main(["preview", str(tmp_path / f"{name}.png"), "-o", str(out), "--seeds", "1", "--size", "64", *given])
+            == 0
+        )
+        with Image.open(out) as picture:
+            pictures.append(np.asarray(picture.convert("L"), int)[80:])  # below the names
+    assert np.abs(pictures[0] - pictures[1]).mean() < np.abs(pictures[2] - pictures[1]).mean() / 10
+
+
 def test_images_that_cannot_be_read_are_named_at_the_end_and_in_the_exit_code(tmp_path, folder, capsys):
     (tmp_path / "a.png").write_bytes((folder / "1.png").read_bytes())
     (tmp_path / "b.png").write_bytes((folder / "1.png").read_bytes()[:300])

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from deep_files import png16
 from forks import finish, kill_self, limit_files, start
-from layouts import dicom
+from layouts import dicom, write_zhanglab
 from PIL import Image
+from tiny_study import SHORT, train_one
 
 from anatpaste_aug.commands import main
-from anatpaste_aug.datasets import phantom_task, read_gray
+from anatpaste_aug.datasets import phantom_task, read_gray, zhanglab_task
 from anatpaste_aug.detection import (
     WARNING,
     Detector,
@@ -149,6 +151,32 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_scored(model, images, tmp_
     assert not (tmp_path / "none" / "scores.csv").exists()
 
 
+def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
+    """Nothing in the file tells that it has 12 bits; the trained model does."""
+    rng, root = np.random.default_rng(0), write_zhanglab(tmp_path / "chest_xray")
+    for path in root.rglob("*.jpeg"):
+        png16(path, rng.integers(0, 4096, (20, 20)) // (1 + ("PNEUMONIA" in str(path))))
+    task = zhanglab_task(root, 32, progress=False)
+    assert task.split.white == 4095
+    train_one(tmp_path / "run", "cutpaste-scar", SHORT, task)
+    (tmp_path / "alone").mkdir()
+    lone = tmp_path / "alone" / "dark.png"
+    lone.write_bytes((root / task.test.names[-1]).read_bytes())
+    options = ["score", "--model", str(tmp_path / "run"), str(lone), "--no-cam"]
+    scores = []
+    for given in ([], ["--white", "4095"], ["--white", "65535"]):
+        out = tmp_path / f"out{len(scores)}"
+        assert main([*options, "-o", str(out), *given]) == 0
+        scores.append(float(table(out)[0]["score"]))
+    expected = next(float(r["best"]) for r in table(tmp_path / "run") if r["name"] == task.test.names[-1])
+    # In another batch than in training, float32 features differ in their last digits.
+    assert scores[:2] == pytest.approx([expected] * 2, abs=1e-5)
+    assert scores[2] != pytest.approx(expected, abs=1e-3)
+    assert main([*options, "-o", str(tmp_path / "no"), "--white", "70000"]) == 2
+    assert "white=70000: expected" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
 def test_more_images_than_a_portion(model, images, tmp_path, monkeypatch):
     monkeypatch.setattr("anatpaste_aug.commands.score._PORTION", 3)
     main(["score", "--model", str(model), str(images), "-o", str(tmp_path / "few"), "--no-cam"])
@@ -210,11 +238,11 @@ def test_what_was_scored_before_a_kill_stays_and_is_not_taken_for_all(model, ima
     monkeypatch.setattr("anatpaste_aug.commands.score._PORTION", 1)
     portions = []
 
-    def read(path, size):
+    def read(path, size, **options):
         portions.append(path)
         if len(portions) == 3:
             kill_self()
-        return read_gray(path, size)
+        return read_gray(path, size, **options)
 
     given = ["score", "--model", str(model), str(images), "-o", str(tmp_path / "out"), "--no-cam"]
     with monkeypatch.context() as patch:

@@ -123,7 +123,7 @@ def test_no_records(tmp_path):
 def test_a_killed_writer_leaves_nothing_that_is_read(tmp_path, data, decoded):
     code = (
         "import sys, time; from anatpaste_aug.datasets import Record, cache, cached_images\n"
-        "def load(root, records, size, progress, out, unreadable):\n    out[:3] = 7; out.flush(); time.sleep(60)\n"
+        "def load(root, records, size, out, **more):\n    out[:3] = 7; out.flush(); time.sleep(60)\n"
         "cache.load_images = load\n"
         "records = [Record(f'{i}.png', 0, str(i), 't') for i in (3, 0, 4, 1, 2)]\n"
         "cached_images(sys.argv[1], 'mine', sys.argv[2], records, 32)"

@@ -81,7 +81,7 @@ def test_bad_files_stop_everything_or_are_left_out(layout, tmp_path, cached):
         check_aligned(task, root, full, bad)
         assert sorted(left.path for left in task.unreadable) == sorted(bad)
         reasons = {left.path: left.reason for left in task.unreadable}
-        assert reasons[bad[1]].startswith("is damaged" if bad[1].endswith(".dcm") else "is empty (0 bytes)")
+        assert reasons[bad[1]].startswith("cannot be read" if bad[1].endswith(".dcm") else "is empty (0 bytes)")
         assert not any(str(root) in reason for reason in reasons.values())
         assert task.note.endswith("4 image(s) could not be read and are left out.")
         assert "4 unreadable image(s) left out: " in task.protocol

@@ -53,6 +53,14 @@ def test_scores_from_the_file_are_those_of_the_training(run, result, weights):
     assert Detector.load(run / "checkpoint.pt", weights).threshold == threshold
 
 
+@pytest.mark.parametrize("white", [None, 4095])
+def test_the_white_of_the_training_images_is_kept(result, tmp_path, white):
+    parts = (TASK.train.images, TASK.val.images, TASK.val.labels)
+    detector = Detector.fit(result.model("best"), *parts, white=white)
+    save_checkpoint(tmp_path / "checkpoint.pt", result, {"best": detector.state()})
+    assert Detector.load(tmp_path).white == white
+
+
 def test_best_and_last_differ(run):
     assert Detector.load(run).threshold != Detector.load(run, "last").threshold
 

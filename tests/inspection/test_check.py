@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch.nn.functional import pad
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
-from anatpaste_aug.datasets import DatasetError, phantom_batch
+from anatpaste_aug.datasets import DatasetError, White, phantom_batch
 from anatpaste_aug.inspection import check, check_folder
 
 
@@ -189,6 +189,22 @@ def test_a_folder_is_checked_as_its_images_are(tmp_path, phantoms):
     assert "cut.jpeg is not an image" in report.unreadable[0][1]
     assert report.not_images == ("labels.csv",)
     json.dumps(report.to_dict())
+
+
+def test_white_of_sixteen_bits_is_looked_for_or_given(tmp_path, phantoms):
+    expected = [row.lung_fraction for row in check(phantoms)]
+    for i, pixels in enumerate(phantoms[:, 0].numpy()):
+        save(tmp_path, f"{i}.png", np.rint(pixels / 255 * 4095).astype(np.uint16))
+    options = {"size": 128, "progress": False}
+    found = check_folder(tmp_path, **options)
+    assert found.white == White(4095, 8, {12: 8})
+    assert [row.lung_fraction for row in found] == pytest.approx(expected, abs=0.02)
+    assert "8 don't tell their white: 4095" in str(found)
+    given = check_folder(tmp_path, white=255, **options)  # nearly all is white
+    assert given.white == White(255, 8, {})
+    assert [row.lung_fraction for row in given] != pytest.approx(expected, abs=0.02)
+    with pytest.raises(ValueError, match="white=0: expected"):
+        check_folder(tmp_path, white=0, **options)
 
 
 def test_a_limit_is_spread_over_the_names(tmp_path):

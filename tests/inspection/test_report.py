@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from anatpaste_aug.datasets import White
 from anatpaste_aug.inspection import CheckReport, ImageCheck, report
 
 FINE = ImageCheck(0, "fine.png", 0.2, 2, 0.45, False, 0.0, 0.8, 0.0, 0)
@@ -69,7 +70,8 @@ def test_it_prints_figures_remedies_and_what_was_left_out():
     images = rows(
         *[{"frontal": -0.5}] * 7, {"fallback": True, "components": 0, "lung_fraction": 0.0}, {}, {"hidden": 1}
     )
-    text = str(CheckReport(images, 4, (("cut.png", "/x/cut.png is damaged"),), ("labels.csv", "notes.txt")))
+    white = White(4095, 3, {12: 2, 16: 1})
+    text = str(CheckReport(images, 4, (("cut.png", "/x/cut.png is damaged"),), ("labels.csv", "notes.txt"), white))
     assert text.startswith("10 images checked\n")
     for line in (
         "  lungs           20.0 % of the image (median), 3.6 to 20.0 (2nd to 98th percentile)",
@@ -79,6 +81,7 @@ def test_it_prints_figures_remedies_and_what_was_left_out():
         "  suspicious      9 (90.0%)",
         f"    7 × inverted: {report.REMEDIES['inverted']}",
         "      0.png, 1.png, 2.png, 3.png, 4.png, … (2 more)",
+        "  16-bit files    3 don't tell their white: 4095 (bits needed: 12 in 2, 16 in 1)",
         "1 could not be read",
         "  /x/cut.png is damaged",
         "not images: labels.csv, notes.txt",
@@ -96,6 +99,9 @@ def test_it_becomes_json():
     assert read["images"][1]["suspicions"][0]["kind"] == "inverted"
     assert read["unreadable"] == [{"name": "cut.png", "reason": "is damaged"}]
     assert read["not_images"] == ["labels.csv"]
+    assert read["white"] is None
+    found = CheckReport((), 4, white=White(4095, 3, {12: 3}))
+    assert json.loads(json.dumps(found.to_dict()))["white"] == {"value": 4095, "files": 3, "needs": {"12": 3}}
 
 
 def test_docstring_examples():

@@ -2,7 +2,7 @@
 
 import sys
 
-from anatpaste_aug.commands import main
+from anatpaste_aug.cli import main
 
 if __name__ == "__main__":
     # A file's name may hold what the terminal cannot show: that should not be the end of the work.

@@ -140,7 +140,7 @@ def example():
 def commands():
     from PIL import Image
 
-    from anatpaste_aug.commands import main
+    from anatpaste_aug.cli import main
     from anatpaste_aug.datasets import phantom_batch
 
     Path("images").mkdir()

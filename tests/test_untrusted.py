@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
 from anatpaste_aug.caching import MaskCache, MaskCacheError, StaleMaskCacheError, layout
-from anatpaste_aug.commands import main
+from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import DatasetError, Record, Split, cache, cached_images, load_images, read_gray, tables
 from anatpaste_aug.detection import Detector, load_checkpoint, pretrained_net, train
 

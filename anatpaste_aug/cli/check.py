@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from anatpaste_aug.commands.settings import add_settings, transform_from
+from anatpaste_aug.cli.settings import add_settings, transform_from
 from anatpaste_aug.segmentation import LungSegmenter
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from anatpaste_aug.commands.output import check_picture_path, save_figure
+    from anatpaste_aug.cli.output import check_picture_path, save_figure
     from anatpaste_aug.inspection import check_folder
 
     if arguments.sheet is not None:

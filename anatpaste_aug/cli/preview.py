@@ -9,7 +9,7 @@ Input, lung mask, soft shape, anomaly mask, result and difference, one line per 
 import argparse
 from pathlib import Path
 
-from anatpaste_aug.commands.settings import add_settings, transform_from
+from anatpaste_aug.cli.settings import add_settings, transform_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from anatpaste_aug.commands.output import check_picture_path, save_figure
+    from anatpaste_aug.cli.output import check_picture_path, save_figure
     from anatpaste_aug.inspection import preview
 
     check_picture_path(arguments.out)

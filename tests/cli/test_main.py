@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from anatpaste_aug import AnatPasteTransform
-from anatpaste_aug.commands import check as check_command
-from anatpaste_aug.commands import main
-from anatpaste_aug.commands import preview as preview_command
+from anatpaste_aug.cli import check as check_command
+from anatpaste_aug.cli import main
+from anatpaste_aug.cli import preview as preview_command
 from anatpaste_aug.datasets import phantom_batch
 from anatpaste_aug.inspection import check_folder
 
@@ -53,7 +53,7 @@ def settings_of(monkeypatch, module, *arguments):
 
 def test_preview_in_a_process_of_its_own_loads_what_is_heavy_only_when_it_runs(tmp_path, folder):
     code = (
-        "import sys; from anatpaste_aug.commands import main;"
+        "import sys; from anatpaste_aug.cli import main;"
         "heavy = {'matplotlib', 'pydicom', 'anatpaste_aug.datasets'};"
         "assert not heavy & set(sys.modules); sys.exit(main())"
     )

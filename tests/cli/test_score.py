@@ -16,7 +16,7 @@ from forks import finish, kill_self, limit_files, start
 from layouts import dicom
 from PIL import Image
 
-from anatpaste_aug.commands import main
+from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import phantom_task, read_gray
 from anatpaste_aug.detection import (
     WARNING,
@@ -150,7 +150,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_scored(model, images, tmp_
 
 
 def test_more_images_than_a_portion(model, images, tmp_path, monkeypatch):
-    monkeypatch.setattr("anatpaste_aug.commands.score._PORTION", 3)
+    monkeypatch.setattr("anatpaste_aug.cli.score._PORTION", 3)
     main(["score", "--model", str(model), str(images), "-o", str(tmp_path / "few"), "--no-cam"])
     monkeypatch.undo()
     main(["score", "--model", str(model), str(images), "-o", str(tmp_path / "all"), "--no-cam"])
@@ -207,7 +207,7 @@ def test_names_that_no_terminal_shows_are_scored_like_any_other(model, images, t
 
 @pytest.mark.trains_in_forks
 def test_what_was_scored_before_a_kill_stays_and_is_not_taken_for_all(model, images, tmp_path, monkeypatch):
-    monkeypatch.setattr("anatpaste_aug.commands.score._PORTION", 1)
+    monkeypatch.setattr("anatpaste_aug.cli.score._PORTION", 1)
     portions = []
 
     def read(path, size):

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from anatpaste_aug.commands import check, preview, score
+from anatpaste_aug.cli import check, preview, score
 from anatpaste_aug.files import shown
 
 __all__ = ["main"]

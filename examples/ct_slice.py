@@ -66,14 +66,14 @@ def read_slice(path: Path) -> Tensor:
     except OSError:
         raise
     except Exception as error:  # pydicom raises nearly anything on a file that is damaged or no DICOM
-        raise ValueError(f"{path} cannot be read as a CT slice: {error}") from error
+        raise ValueError(f"{path} cannot be read as a CT slice: {str(error).split('. ')[0]}") from error
     if hu.ndim != 2 or min(hu.shape) < 32 or data.get("Modality") != "CT" or "RescaleSlope" not in data:
         raise ValueError(f"{path} is no single slice of CT that tells its Hounsfield units; give one")
     return torch.from_numpy(hu.astype("float32")).clamp(-1024, 3071)[None, None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = CommandLine(__doc__, prog="python examples/ct_slice.py")
+    parser = CommandLine(__doc__, prog="python examples/ct_slice.py", usage="%(prog)s [-o PICTURE] [SLICE]")
     parser.add_argument("slice", type=Path, nargs="?", help="a DICOM file; default: a drawn slice")
     parser.add_argument("-o", "--out", type=Path, default=Path("ct_slice.png"))
     parser.add_argument("--seed", type=SEED, default=1)

@@ -31,7 +31,7 @@ METHODS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = CommandLine(__doc__, prog="python examples/one_class_pairs.py")
+    parser = CommandLine(__doc__, prog="python examples/one_class_pairs.py", usage="%(prog)s [--method NAME] [options]")
     parser.add_argument("--method", choices=METHODS, default="anatpaste")
     parser.add_argument("--images", type=COUNT, default=64)
     parser.add_argument("--size", type=SIDE, default=64)

@@ -4,7 +4,7 @@
     python examples/reproduce_paper.py --dataset zhanglab --root DOWNLOAD   # real ones; also chexpert, rsna
     torchrun --nproc-per-node 4 examples/reproduce_paper.py --out RUN ...   # one process per GPU
 
-The same as `python -m anatpaste_aug reproduce`; --help lists the options. How it works: `anatpaste_aug/cli/reproduce.py`.
+The same as `python -m anatpaste_aug reproduce`; --help lists the options. `anatpaste_aug/cli/reproduce.py` does it.
 """
 
 from anatpaste_aug.cli import run_command

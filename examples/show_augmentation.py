@@ -20,7 +20,7 @@ from anatpaste_aug.functional import soft_mask
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = CommandLine(__doc__, prog="python examples/show_augmentation.py")
+    parser = CommandLine(__doc__, prog="python examples/show_augmentation.py", usage="%(prog)s [options] [IMAGE]")
     parser.add_argument("image", type=Path, nargs="?", help="a frontal chest radiograph; default: a phantom")
     parser.add_argument("-o", "--out", type=Path, default=Path("anatpaste.png"))
     parser.add_argument("--seed", type=SEED, default=8)

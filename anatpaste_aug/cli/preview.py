@@ -39,9 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_picture_path(arguments.out)
     seeds = range(arguments.seeds[0]) if len(arguments.seeds) == 1 else arguments.seeds
     if (lines := len(seeds) * len(arguments.images)) > _MOST_LINES:
-        raise ValueError(
-            f"the picture would have {lines} lines, at most {_MOST_LINES} can be drawn: give fewer --seeds"
-        )
+        raise ValueError(f"{lines} lines of pictures, at most {_MOST_LINES} can be drawn: give fewer images or --seeds")
     figure = preview(
         arguments.images,
         seeds=seeds,

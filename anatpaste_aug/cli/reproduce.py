@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anatpaste_aug.cli.command_line import CommandLine, Incomplete
-from anatpaste_aug.cli.reproduce_arguments import complete, folder_names, recorded
-from anatpaste_aug.cli.reproduce_arguments import add_arguments as add_options
+from anatpaste_aug.cli.reproduce_arguments import add_options, complete, folder_names, recorded
 
 if TYPE_CHECKING:
     from anatpaste_aug.datasets import DetectionTask
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     Plan = dict[Path, tuple[str, TrainConfig]]
 
-USAGE = "%(prog)s [--dataset NAME --root DIR] [--table N ...] [--figure N ...] [--seeds N ...] [--out RUN] [options]"
+USAGE = "%(prog)s [--dataset NAME --root DIR] [--preset NAME] [--out RUN] [options]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from anatpaste_aug.cli.command_line import CommandLine
 from anatpaste_aug.cli.values import COUNT, SEED
 
-__all__ = ["add_arguments", "complete", "folder_names", "recorded"]
+__all__ = ["add_options", "complete", "folder_names", "recorded"]
 
 _REAL = ("zhanglab", "chexpert", "rsna")
 # Which datasets an option is for.
@@ -40,7 +40,7 @@ METHOD_NAMES = (
 PRESET_NAMES = ("paper", "cpu", "demo", "smoke")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dataset", choices=("phantom", *_REAL), default="phantom")
     add("--root", type=Path, help="folder of the raw download; not needed for phantoms")
@@ -85,7 +85,7 @@ def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
         if set(argv) - {"--out", str(arguments.out), "--resume", "--debug"}:
             before["command"] = f"{before['command']}\n{command}"
         earlier = {name: before.pop(name, None) or [] for name in (*_ADDED, "methods")}
-        parser.set_defaults(**before, **dict.fromkeys(_ADDED, []))
+        parser.set_defaults(**before, table=[], figure=[], method=[], seeds=[])
         arguments = parser.parse_args(argv)
     _check_methods(parser, arguments, earlier)
     _check_data(parser, arguments)
@@ -104,7 +104,7 @@ def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
 def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
     """What a run folder keeps, to be repeated or to go on."""
     fresh = argparse.ArgumentParser()
-    add_arguments(fresh)
+    add_options(fresh)
     names = [*vars(fresh.parse_args([])), "command", "study", "methods"]
     return {name: getattr(arguments, name) for name in names if name not in ("out", "resume")}
 
@@ -113,7 +113,7 @@ def folder_names(arguments: argparse.Namespace) -> dict[Path, tuple[str, int]]:
     """Folder -> method and seed of each training; a single one has --out to itself."""
     chosen = [(method, int(seed)) for method in arguments.methods for seed in arguments.seeds]
     if not arguments.study:
-        return {arguments.out: one for one in chosen}
+        return {arguments.out: chosen[0]}
     return {arguments.out / f"{method}-seed{seed}": (method, seed) for method, seed in chosen}
 
 

@@ -84,7 +84,7 @@ def test_warnings_are_one_line_while_it_runs(capsys):
 
 
 def test_blame_names_the_option():
-    with pytest.raises(ValueError, match="^--out: a: Is a directory$"), blame("--out"):
+    with pytest.raises(ValueError, match=r"^--out: a: Is a directory$"), blame("--out"):
         raise IsADirectoryError(21, "Is a directory", "a")
     with pytest.raises(KeyError), blame("--out"):
         raise KeyError

@@ -1,4 +1,4 @@
-"""The options of reproduce: what they mean together, what a run that goes on takes from its folder, and what cannot be."""
+"""The options of reproduce: what they mean together, what goes on from a folder, and what cannot be."""
 
 import json
 

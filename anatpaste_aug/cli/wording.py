@@ -19,7 +19,7 @@ _REMEDIES = {
 _ASSIGNMENT = re.compile(r"""\b([a-z_]+)=("[^"]*"|'[^']*'|\([^()]*\)|[^\s,;:()]+)""")
 _SUBJECT = re.compile(r"^([a-z_]+)(?= (?:must|needs|is) )")
 # Messages that name the argument and the option keep the option alone.
-_TWICE = re.compile(r"(--[a-z-]+(?: \w+)?)(?:,? or |, | \()\1\b(?: on the command line)?\)?")
+_TWICE = re.compile(r"(--[a-z-]+(?: \w+)?)(?: \(\1\b[^()]*\)|(?:,? or |, )\1\b(?: on the command line)?)")
 
 
 def explain(error: BaseException) -> str:

@@ -29,6 +29,8 @@ OPTIONS = {"--size", "--skip-unreadable", "--views", "--no-segmentation", "--no-
         ('on_error="skip" (--skip-unreadable)', "--skip-unreadable"),
         ('on_error="skip", or --skip-unreadable on the command line', "--skip-unreadable"),
         ('give views="all" (--views all on the command line)', "give --views all"),
+        ('leave them out (--skip-unreadable, on_error="skip"): a', "leave them out (--skip-unreadable): a"),
+        ('use --views all (views="all")', "use --views all"),
         ("--views all or --skip-unreadable", "--views all or --skip-unreadable"),
     ],
 )

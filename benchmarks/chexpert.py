@@ -6,4 +6,4 @@ python benchmarks/chexpert.py --root DIR --cache CACHE --preset paper --seeds 0 
 from experiment import run
 
 if __name__ == "__main__":
-    run("chexpert", __doc__, ["--table", "1", "3"])
+    raise SystemExit(run("chexpert", __doc__, [1, 3]))

@@ -1,51 +1,51 @@
-"""The paper's protocol on one dataset: runs the example as a user does, and appends a line to a file of results."""
+"""The paper's protocol on one dataset: runs the command as a user does, and appends a line to a file of results."""
 
 import argparse
 import json
 import os
 import shlex
-import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from measuring import environment, say
 
+from anatpaste_aug.cli import CommandLine
+from anatpaste_aug.cli.reproduce import USAGE, add_arguments, reproduce
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "examples"))
-
-import reproduce_paper  # noqa: E402
-
 RESULTS = ROOT / "benchmarks" / "results.jsonl"
 
 
-def run(dataset: str, about: str, default: Sequence[str], argv: Sequence[str] | None = None) -> None:
+def run(dataset: str, about: str, tables: Sequence[int], argv: Sequence[str] | None = None) -> int:
     """Runs the tables on a dataset and records them.
 
     Args:
-        dataset: as the example names it.
+        dataset: as the command names it.
         about: for ``--help``.
-        default: options that hold unless the command line names tables, or goes on with a folder.
+        tables: those that are made unless the command line names others, or goes on with a folder.
         argv: the command line; None is that of this process.
+
+    Returns:
+        The exit code.
     """
-    parser = argparse.ArgumentParser(
-        description=about,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="All other options are those of examples/reproduce_paper.py (see its --help).",
-    )
+    parser = CommandLine(about, prog=f"python benchmarks/{dataset}.py", usage=USAGE)
+    add_arguments(parser)
     parser.add_argument("--results", type=Path, default=RESULTS, help=f"one line is appended; default: {RESULTS}")
-    own, options = parser.parse_known_args(argv)
-    given = sys.argv[1:] if argv is None else argv
-    if not {"--table", "--resume"} & set(options):
-        options = [*default, *options]
+    parser.set_defaults(dataset=dataset, table=list(tables))
+    return parser.run(partial(_record, parser), argv)
+
+
+def _record(parser: CommandLine, arguments: argparse.Namespace) -> None:
     machine, start = environment(torch.device("cpu")), time.perf_counter()  # the commit that runs, not a later one
-    folder = reproduce_paper.main(["--dataset", dataset, *options])
+    folder = reproduce(parser)
     if os.environ.get("RANK", "0") == "0":  # under torchrun one process writes
-        command = shlex.join(["python", f"benchmarks/{dataset}.py", *given])
-        about = {"benchmark": dataset, "command": command, "wall_seconds": time.perf_counter() - start}
-        append(own.results, about, folder, machine)
-        say(f"appended a line to {own.results}")
+        command = shlex.join([*parser.prog.split(), *parser.given])
+        about = {"benchmark": arguments.dataset, "command": command, "wall_seconds": time.perf_counter() - start}
+        append(arguments.results, about, folder, machine)
+        say(f"appended a line to {arguments.results}")
 
 
 def append(results: Path, about: dict, folder: Path, machine: dict) -> None:

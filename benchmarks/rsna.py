@@ -6,4 +6,4 @@ python benchmarks/rsna.py --root DIR --cache CACHE --preset paper --seeds 0 1 2 
 from experiment import run
 
 if __name__ == "__main__":
-    run("rsna", __doc__, ["--table", "1"])
+    raise SystemExit(run("rsna", __doc__, [1]))

@@ -6,4 +6,4 @@ python benchmarks/zhanglab.py --root DIR --cache CACHE --preset paper --seeds 0 
 from experiment import run
 
 if __name__ == "__main__":
-    run("zhanglab", __doc__, ["--table", "1"])
+    raise SystemExit(run("zhanglab", __doc__, [1]))

@@ -4,7 +4,8 @@ python examples/ct_slice.py                                # a drawn slice
 python examples/ct_slice.py slice.dcm -o picture.png       # one of yours (needs pydicom)
 """
 
-import argparse
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +13,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.cli import CommandLine
+from anatpaste_aug.cli.output import check_picture_path, save_figure
+from anatpaste_aug.cli.values import SEED
 from anatpaste_aug.functional import soft_mask
 from anatpaste_aug.segmentation import CTLungSegmenter
 
@@ -53,20 +57,31 @@ def read_slice(path: Path) -> Tensor:
     """A DICOM slice in Hounsfield units, float32 1×1×H×W."""
     try:
         import pydicom
+        from pydicom.pixels import apply_rescale
     except ImportError as error:
-        raise SystemExit("reading DICOM needs pydicom: pip install pydicom") from error
-    data = pydicom.dcmread(path)
-    hu = torch.from_numpy(data.pixel_array.astype("float32")) * float(data.RescaleSlope) + float(data.RescaleIntercept)
-    return hu.clamp(-1024, 3071)[None, None]
+        raise ImportError("reading DICOM needs pydicom: pip install pydicom") from error
+    try:
+        data = pydicom.dcmread(path)
+        hu = apply_rescale(data.pixel_array, data)
+    except OSError:
+        raise
+    except Exception as error:  # pydicom raises nearly anything on a file that is damaged or no DICOM
+        raise ValueError(f"{path} cannot be read as a CT slice: {str(error).split('. ')[0]}") from error
+    if hu.ndim != 2 or min(hu.shape) < 32 or data.get("Modality") != "CT" or "RescaleSlope" not in data:
+        raise ValueError(f"{path} is no single slice of CT that tells its Hounsfield units; give one")
+    return torch.from_numpy(hu.astype("float32")).clamp(-1024, 3071)[None, None]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = CommandLine(__doc__, prog="python examples/ct_slice.py", usage="%(prog)s [-o PICTURE] [SLICE]")
     parser.add_argument("slice", type=Path, nargs="?", help="a DICOM file; default: a drawn slice")
     parser.add_argument("-o", "--out", type=Path, default=Path("ct_slice.png"))
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
+    parser.add_argument("--seed", type=SEED, default=1)
+    return parser.run(augment, argv)
 
+
+def augment(arguments: Namespace) -> None:
+    check_picture_path(arguments.out)
     images = draw_slice()[0] if arguments.slice is None else read_slice(arguments.slice)
     torch.manual_seed(arguments.seed)
     # The jitter works on this range, and its lower end is the black that surrounds the patch.
@@ -86,9 +101,9 @@ def main() -> None:
         axes.imshow(panel[0, 0].numpy(), cmap="gray", vmin=low, vmax=high)
         axes.set_title(title, fontsize=10)
         axes.axis("off")
-    figure.savefig(arguments.out, dpi=100)
+    save_figure(figure, arguments.out)
     print(f"wrote {arguments.out}")
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

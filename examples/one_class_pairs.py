@@ -8,7 +8,8 @@ On phantom radiographs, in seconds. Everything but the network is what a real ru
 alone, and `one_class_batch` makes the rest of the batch on the device, with labels and pixel masks.
 """
 
-import argparse
+from argparse import Namespace
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.cli import CommandLine
+from anatpaste_aug.cli.values import COUNT, SIDE, device
 from anatpaste_aug.datasets import phantom_batch
 from anatpaste_aug.transforms.cutpaste import CutPasteTransform
 from anatpaste_aug.transforms.pairs import one_class_batch
@@ -27,24 +30,26 @@ METHODS = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = CommandLine(__doc__, prog="python examples/one_class_pairs.py", usage="%(prog)s [--method NAME] [options]")
     parser.add_argument("--method", choices=METHODS, default="anatpaste")
-    parser.add_argument("--images", type=int, default=64)
-    parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    arguments = parser.parse_args()
+    parser.add_argument("--images", type=COUNT, default=64)
+    parser.add_argument("--size", type=SIDE, default=64)
+    parser.add_argument("--epochs", type=COUNT, default=20)
+    parser.add_argument("--device", type=device, default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.run(train, argv)
 
+
+def train(arguments: Namespace) -> None:
     torch.manual_seed(0)
-    augmentations, device = METHODS[arguments.method], arguments.device
+    augmentations = METHODS[arguments.method]
     loader = DataLoader(phantom_batch(arguments.images, size=arguments.size).images, batch_size=16, shuffle=True)
-    net = small_network(classes=1 + len(augmentations)).to(device)
+    net = small_network(classes=1 + len(augmentations)).to(arguments.device)
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     for epoch in range(arguments.epochs):
         loss_sum, correct, seen = 0.0, 0, 0
         for normal in loader:
-            batch = one_class_batch(normal.to(device), *augmentations)  # images, masks, labels
+            batch = one_class_batch(normal.to(arguments.device), *augmentations)  # images, masks, labels
             logits = net((batch.images.float() / 255 - 0.5) / 0.5)
             loss = F.cross_entropy(logits, batch.labels)
             optimizer.zero_grad()
@@ -64,4 +69,4 @@ def small_network(classes: int) -> nn.Module:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

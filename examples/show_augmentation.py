@@ -4,25 +4,32 @@ python examples/show_augmentation.py                         # a phantom radiogr
 python examples/show_augmentation.py chest.png -o picture.png --seed 3
 """
 
-import argparse
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 
 from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.cli import CommandLine
+from anatpaste_aug.cli.output import check_picture_path, save_figure
+from anatpaste_aug.cli.values import SEED, SIDE
 from anatpaste_aug.datasets import phantom_batch, read_gray
 from anatpaste_aug.functional import soft_mask
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = CommandLine(__doc__, prog="python examples/show_augmentation.py", usage="%(prog)s [options] [IMAGE]")
     parser.add_argument("image", type=Path, nargs="?", help="a frontal chest radiograph; default: a phantom")
     parser.add_argument("-o", "--out", type=Path, default=Path("anatpaste.png"))
-    parser.add_argument("--seed", type=int, default=8)
-    parser.add_argument("--size", type=int, default=256)
-    arguments = parser.parse_args()
+    parser.add_argument("--seed", type=SEED, default=8)
+    parser.add_argument("--size", type=SIDE, default=256)
+    return parser.run(draw, argv)
 
+
+def draw(arguments: Namespace) -> None:
+    check_picture_path(arguments.out)
     if arguments.image is None:
         images = phantom_batch(1, size=arguments.size).images
     else:
@@ -41,9 +48,9 @@ def main() -> None:
         axes.imshow(panel[0, 0].numpy(), cmap="gray", vmin=0, vmax=255 if panel.dtype == torch.uint8 else 1)
         axes.set_title(title, fontsize=10)
         axes.axis("off")
-    figure.savefig(arguments.out, dpi=100)
+    save_figure(figure, arguments.out)
     print(f"wrote {arguments.out}")
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

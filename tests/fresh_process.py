@@ -4,7 +4,6 @@ python fresh_process.py THREADS backwards|as-it-is
 """
 
 import hashlib
-import importlib.util
 import json
 import os
 import random
@@ -12,7 +11,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "reproduce_paper.py"
 TINY = {"image_size": 32, "batch_size": 4, "updates": 2, "updates_per_epoch": 1}
 
 
@@ -126,21 +124,20 @@ def splits(folder):
 
 
 def example():
-    spec = importlib.util.spec_from_file_location("reproduce_paper", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.PRESETS["smoke"] = TINY
-    few = partial(module.datasets.phantom_task, train=40, val=24, test=24)
-    module.datasets.phantom_task = few
+    from anatpaste_aug import datasets
+    from anatpaste_aug.cli import main
+    from anatpaste_aug.detection import PRESETS
+
+    PRESETS["smoke"] = TINY
+    datasets.phantom_task = partial(datasets.phantom_task, train=40, val=24, test=24)
     options = {"preset": "smoke", "device": "cpu", "backbone": "test_resnet", "seed": "2", "out": "run"}
-    sys.argv = ["reproduce_paper.py", *(word for name, value in options.items() for word in (f"--{name}", value))]
-    module.main()
+    assert main(["reproduce", *(word for name, value in options.items() for word in (f"--{name}", value))]) == 0
 
 
 def commands():
     from PIL import Image
 
-    from anatpaste_aug.commands import main
+    from anatpaste_aug.cli import main
     from anatpaste_aug.datasets import phantom_batch
 
     Path("images").mkdir()

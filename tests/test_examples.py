@@ -4,21 +4,23 @@ import csv
 import importlib.util
 import json
 import os
+import runpy
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from forks import finish, kill_self, start, torchrun
+from tiny_paper import TINY
 
 from anatpaste_aug.datasets import Split
 from anatpaste_aug.datasets.chexpert import DISEASES
-from anatpaste_aug.detection import load_checkpoint
+from anatpaste_aug.detection import PRESETS, load_checkpoint
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DATA = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data"))
 ZHANGLAB = DATA / "zhanglab"
-TINY = {"image_size": 32, "batch_size": 4, "updates": 2, "updates_per_epoch": 1}
 WRITTEN = {
     "checkpoint.pt",
     "config.json",
@@ -41,11 +43,13 @@ def load_example(name):
 
 
 def run_paper(monkeypatch, *arguments, argv=None):
-    example = load_example("reproduce_paper")
-    monkeypatch.setitem(example.PRESETS, "smoke", TINY)
-    argv = argv or ["reproduce_paper.py", "--preset", "smoke", "--device", "cpu", *map(str, arguments)]
-    monkeypatch.setattr(sys, "argv", argv)
-    example.main()
+    """Runs the example as a script; it must end well."""
+    monkeypatch.setitem(PRESETS, "smoke", TINY)
+    argv = argv or ["--preset", "smoke", "--device", "cpu", *map(str, arguments)]
+    monkeypatch.setattr(sys, "argv", ["reproduce_paper.py", *argv])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(EXAMPLES / "reproduce_paper.py"), run_name="__main__")
+    assert ended.value.code == 0
 
 
 def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
@@ -79,13 +83,10 @@ def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_pa
 
     assert finish(start(killed)) == -signal.SIGKILL
     assert {path.name for path in again.iterdir()} == {".lock", "config.json", "training.pt"}
-    resume = ["reproduce_paper.py", "--out", str(again), "--resume"]
-    run_paper(monkeypatch, argv=resume)
+    run_paper(monkeypatch, argv=["--out", str(again), "--resume"])
     assert {path.name for path in again.iterdir()} == WRITTEN | {"tensorboard"}
     assert (run / "scores.csv").read_text() == (again / "scores.csv").read_text()
     assert "--seed 3" in (again / "report.html").read_text()
-    with pytest.raises(SystemExit):
-        run_paper(monkeypatch, argv=resume)
 
 
 @pytest.mark.trains_in_forks
@@ -140,38 +141,59 @@ def test_a_run_on_the_rsna_layout_reports_views(tmp_path, monkeypatch, capsys):
     assert groups_of(tmp_path / "run") == {"AP", "PA", "Lung Opacity", "No Lung Opacity / Not Normal"}
 
 
+def test_show_augmentation_draws_a_picture(tmp_path):
+    assert load_example("show_augmentation").main(["-o", str(tmp_path / "picture.png"), "--size", "64"]) == 0
+    assert (tmp_path / "picture.png").stat().st_size > 1000
+
+
+def cut_png(folder):
+    path = folder / "cut.png"
+    path.write_bytes((EXAMPLES / "anatpaste.png").read_bytes()[:5000])
+    return path
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("example", "arguments", "message"),
     [
-        (["--dataset", "zhanglab"], "needs --root"),
-        (["--views", "all"], "--views needs --dataset chexpert or rsna"),
-        (["--dataset", "rsna", "--root", "x", "--download"], "--download needs --dataset zhanglab"),
-        (["--root", "somewhere"], "needs --dataset zhanglab"),
-        (["--dataset", "chestxray"], "invalid choice"),
-        (["--resume"], "--resume needs --out RUN"),
+        ("show_augmentation", ["missing.png"], "missing.png does not exist"),
+        ("show_augmentation", [str(EXAMPLES)], "is a folder, not an image"),
+        ("show_augmentation", [str(EXAMPLES / "ct_slice.py")], "ct_slice.py is not an image"),
+        ("show_augmentation", [cut_png], "cut.png is damaged"),
+        ("show_augmentation", ["--size", "8"], "--size: 8 is out of range, give a number from 32 to 4096"),
+        ("show_augmentation", ["-o", "nowhere/picture.png"], "nowhere is not a folder"),
+        ("ct_slice", ["missing.dcm"], "missing.dcm: No such file or directory"),
+        ("ct_slice", [str(EXAMPLES / "anatpaste.png")], "anatpaste.png cannot be read as a CT slice"),
+        ("ct_slice", ["-o", "picture.doc"], "picture.doc has no suffix of a picture"),
+        ("ct_slice", ["--seed", "-1"], "--seed: -1 is out of range, give a number from 0 up"),
+        ("one_class_pairs", ["--device", "cudda"], "--device: cudda: "),
+        ("one_class_pairs", ["--method", "nsa"], "invalid choice: 'nsa'"),
     ],
 )
-def test_wrong_arguments_end_with_one_clear_error(arguments, message, monkeypatch, capsys):
-    with pytest.raises(SystemExit):
-        run_paper(monkeypatch, *arguments)
-    assert message in capsys.readouterr().err
+def test_an_example_ends_in_one_line_where_an_argument_is_wrong(
+    example, arguments, message, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    given = [argument(tmp_path) if callable(argument) else argument for argument in arguments]
+    before = sorted(tmp_path.iterdir())
+    assert load_example(example).main(list(map(str, given))) == 2
+    printed = capsys.readouterr()
+    usage, error = printed.err.splitlines()
+    assert usage.startswith(f"usage: python examples/{example}.py")
+    assert error.startswith(f"python examples/{example}.py: error: ")
+    assert message in error
+    assert printed.out == ""
+    assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_run_folder_with_files_in_it_is_not_touched(tmp_path, monkeypatch, capsys):
-    (tmp_path / "precious.txt").write_text("mine")
-    with pytest.raises(SystemExit):
-        run_paper(monkeypatch, "--out", tmp_path)
-    assert "name a new one" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
-
-
-def test_a_missing_dataset_is_named_before_anything_is_written(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="nowhere"):
-        run_paper(monkeypatch, "--dataset", "zhanglab", "--root", tmp_path / "nowhere", "--out", tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_show_augmentation_draws_a_picture(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["show_augmentation.py", "-o", str(tmp_path / "picture.png"), "--size", "64"])
-    load_example("show_augmentation").main()
-    assert (tmp_path / "picture.png").stat().st_size > 1000
+def test_an_example_in_a_process_of_its_own_shows_no_traceback(tmp_path):
+    script = EXAMPLES / "reproduce_paper.py"
+    command = [sys.executable, script, "--dataset", "zhanglab", "--root", "nowhere", "--out", "run"]
+    environment = os.environ | {"PYTHONPATH": str(EXAMPLES.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    usage, error = done.stderr.splitlines()
+    assert usage.startswith("usage: python examples/reproduce_paper.py ")
+    assert error.startswith(
+        "python examples/reproduce_paper.py: error: --root: nowhere does not exist; give the folder"
+    )
+    assert not list(tmp_path.iterdir())

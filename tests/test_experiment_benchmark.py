@@ -2,32 +2,30 @@
 
 import importlib
 import json
-from functools import partial
+import runpy
 from pathlib import Path
 
 import pytest
+from tiny_paper import QUICK, make_tiny
 
 from anatpaste_aug import datasets
+from anatpaste_aug.cli.reproduce_arguments import complete
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-TINY = {"image_size": 32, "batch_size": 4, "updates": 2, "updates_per_epoch": 1}
 
 
 @pytest.fixture
 def experiment(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    module = importlib.import_module("experiment")
-    monkeypatch.setitem(module.reproduce_paper.PRESETS, "smoke", TINY)
-    monkeypatch.setattr(datasets, "phantom_task", partial(datasets.phantom_task, train=12, val=20, test=88))
-    return module
+    make_tiny(monkeypatch)
+    return importlib.import_module("experiment")
 
 
 def test_each_run_appends_a_line(experiment, tmp_path):
     results, out = tmp_path / "new" / "results.jsonl", str(tmp_path / "study")
     options = ["--results", str(results), "--out", out]
-    tiny = ["--preset", "smoke", "--backbone", "test_resnet", "--device", "cpu", "--method", "cutpaste"]
-    experiment.run("phantom", "About.", ["--table", "3"], [*options, *tiny])
-    experiment.run("phantom", "About.", ["--table", "3"], [*options, "--resume", "--table", "2"])
+    assert experiment.run("phantom", "About.", [3], [*options, *QUICK, "--method", "cutpaste"]) == 0
+    assert experiment.run("phantom", "About.", [3], [*options, "--resume", "--table", "2"]) == 0
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert len(lines) == 2
     for line in lines:
@@ -46,21 +44,37 @@ def test_each_run_appends_a_line(experiment, tmp_path):
     assert set(lines[1]["groups"]["CutPaste, seed 0"]) == {*datasets.phantom.FINDINGS}
 
 
-@pytest.mark.parametrize(("dataset", "tables"), [("zhanglab", "1"), ("chexpert", "1 3"), ("rsna", "1")])
+@pytest.mark.parametrize(("dataset", "tables"), [("zhanglab", [1]), ("chexpert", [1, 3]), ("rsna", [1])])
 def test_scripts_ask_for_their_dataset(experiment, dataset, tables, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(experiment.reproduce_paper, "main", lambda argv: asked.append(argv) or tmp_path)
+    monkeypatch.setattr(
+        experiment, "reproduce", lambda parser: asked.append(complete(parser, parser.given)) or tmp_path
+    )
     monkeypatch.setattr(experiment, "append", lambda *arguments: None)
-    monkeypatch.setattr("sys.argv", [f"{dataset}.py", "--root", "DIR"])
-    script = (BENCHMARKS / f"{dataset}.py").read_text()
-    exec(compile(script, f"{dataset}.py", "exec"), {"__name__": "__main__", "__doc__": "About."})
-    assert asked == [["--dataset", dataset, "--table", *tables.split(), "--root", "DIR"]]
-    monkeypatch.setattr("sys.argv", [f"{dataset}.py", "--root", "DIR", "--table", "2"])
-    exec(compile(script, f"{dataset}.py", "exec"), {"__name__": "__main__", "__doc__": "About."})
-    assert asked[1] == ["--dataset", dataset, "--root", "DIR", "--table", "2"]
+    for given in ([], ["--table", "2"]):
+        monkeypatch.setattr("sys.argv", [f"{dataset}.py", "--root", "DIR", *given])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(BENCHMARKS / f"{dataset}.py"), run_name="__main__")
+        assert ended.value.code == 0
+    assert [(each.dataset, each.root, each.table) for each in asked] == [
+        (dataset, Path("DIR"), tables),
+        (dataset, Path("DIR"), [2]),
+    ]
 
 
 def test_help_names_the_options(experiment, capsys):
-    with pytest.raises(SystemExit):
-        experiment.run("rsna", "What it does.", [], ["--help"])
-    assert "What it does." in capsys.readouterr().out
+    assert experiment.run("rsna", "What it does.", [1], ["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "What it does." in printed
+    assert "--results" in printed
+    assert "--skip-unreadable" in printed
+
+
+@pytest.mark.parametrize("dataset", ["zhanglab", "chexpert", "rsna"])
+def test_a_wrong_folder_is_one_line(experiment, dataset, tmp_path, capsys):
+    results = tmp_path / "results.jsonl"
+    assert experiment.run(dataset, "About.", [1], ["--root", str(tmp_path), "--results", str(results), *QUICK]) == 2
+    *_, usage, error = capsys.readouterr().err.splitlines()
+    assert usage.startswith(f"usage: python benchmarks/{dataset}.py")
+    assert str(tmp_path) in error
+    assert not results.exists()

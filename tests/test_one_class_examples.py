@@ -3,6 +3,7 @@
 import re
 import runpy
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def printed(name, monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    with suppress(SystemExit):
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     return capsys.readouterr().out.splitlines()
 
 

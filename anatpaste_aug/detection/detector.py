@@ -20,6 +20,9 @@ WARNING = "Research software, not a medical device: no diagnosis, and nothing to
 """What goes with every score that is shown to somebody."""
 
 
+_CHECKPOINT = "checkpoint.pt"
+
+
 class Scored(NamedTuple):
     """Scores of N images: ``raw`` (minus the log density), ``scaled`` to [0, 1], and the decision of the threshold."""
 
@@ -100,13 +103,16 @@ class Detector:
         """The detector of a run folder, or of its ``checkpoint.pt``; no code in the file is run.
 
         Raises:
-            FileNotFoundError: no such run.
+            FileNotFoundError: no such run, a run whose training is not finished, or a study, whose runs are then named.
             ValueError: a damaged or foreign file, or a checkpoint without what :meth:`state` tells of these weights.
         """
         path = Path(run)
-        path = path / "checkpoint.pt" if path.is_dir() else path
-        if not path.is_file():
+        if not path.exists():
             raise FileNotFoundError(f"{path} does not exist; give the run folder of a training")
+        if path.is_dir():
+            path = path / _CHECKPOINT
+            if not path.is_file():
+                raise FileNotFoundError(_why_none(path.parent))
         result, extra = load_checkpoint(path)
         return cls.from_result(result, extra, weights, device, source=str(path))
 
@@ -162,3 +168,12 @@ class Detector:
         """Scores of images and what the threshold says of them; see :meth:`score` for the input."""
         raw = self.score(images).numpy().astype(np.float64)
         return Scored(raw, self.scaler.transform(raw), raw >= self.threshold)
+
+
+def _why_none(folder: Path) -> str:
+    """Why a folder has no checkpoint, and what to do."""
+    if runs := sorted(path.parent.name for path in folder.glob(f"*/{_CHECKPOINT}")):
+        return f"{folder} is a study of {len(runs)} trainings; give one of its run folders: {', '.join(runs)}"
+    if (folder / "config.json").is_file():
+        return f"the training in {folder} is not finished (no {_CHECKPOINT}); go on with it first (--resume)"
+    return f"{folder} holds no {_CHECKPOINT}; give the run folder of a training"

@@ -67,6 +67,28 @@ class PretextNet(nn.Module):
         return logits
 
 
+def check_backbone(name: str, in_chans: int = 1, *, image_size: int) -> None:
+    """See before any work whether a backbone exists and takes the images.
+
+    Args:
+        name: of the backbone.
+        in_chans: channels of its input.
+        image_size: side of the square images.
+
+    Raises:
+        ImportError: timm is not installed.
+        ValueError: timm does not know the name, or the backbone cannot be built for such images.
+    """
+    _find_backbone(name)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode():
+            net = PretextNet(name, in_chans, image_size=image_size).eval()
+            net(torch.zeros(1, in_chans, image_size, image_size))
+    except Exception as error:  # what the models raise on a size that does not suit them is not limited to ValueError
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{name} does not take images of {image_size}×{image_size} pixels: {said}") from error
+
+
 def prepare_inputs(images: Tensor, in_chans: int = 1) -> Tensor:
     """Images as the network reads them: ``(x - 0.5) / 0.5``, one channel repeated to ``in_chans``.
 
@@ -125,7 +147,7 @@ def to_layout(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
-def _create_backbone(name: str, in_chans: int, image_size: int | None) -> tuple[nn.Module, int]:
+def _find_backbone(name: str) -> None:
     try:
         import timm
     except ImportError as error:
@@ -135,6 +157,12 @@ def _create_backbone(name: str, in_chans: int, image_size: int | None) -> tuple[
         close = difflib.get_close_matches(name, known, n=5) or [model for model in known if name.lower() in model][:5]
         hint = f"did you mean {', '.join(close)}?" if close else "timm.list_models() lists all names"
         raise ValueError(f"timm knows no backbone {name!r}: {hint}")
+
+
+def _create_backbone(name: str, in_chans: int, image_size: int | None) -> tuple[nn.Module, int]:
+    _find_backbone(name)
+    import timm
+
     # Only models with a fixed input size take img_size; for the others it is an unknown argument.
     config = timm.models.get_pretrained_cfg(name)
     fixed: dict[str, Any] = (

@@ -149,7 +149,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """A training that outlived the process which began it may still run; two in one folder would destroy each other's.
 
     Raises:
-        RuntimeError: another process trains there.
+        BlockingIOError: another process trains there.
     """
     from filelock import FileLock, Timeout  # comes with torch
 
@@ -157,7 +157,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise RuntimeError(f"another process trains in {folder}: wait until it is done, or end it") from None
+        raise BlockingIOError(f"another process trains in {folder}: wait until it is done, or end it") from None
     try:
         yield
     finally:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from anatpaste_aug.datasets.tasks import DetectionTask
 from anatpaste_aug.detection.augmentations import METHODS
 from anatpaste_aug.detection.baselines import pretrained_net, untrained_net
@@ -23,12 +25,14 @@ from anatpaste_aug.files import atomic_path
 
 
 def check_study(
-    task: DetectionTask,
-    config: TrainConfig,
-    figures: Sequence[int],
-    weights_file: str | os.PathLike[str] | None = None,
+    config: TrainConfig, figures: Sequence[int], weights_file: str | os.PathLike[str] | None = None
 ) -> None:
-    """Finds before hours of training what would fail after them: the weights of a baseline, and Grad-CAM.
+    """Find before any work what would fail after hours of training: the weights of a baseline, and Grad-CAM.
+
+    Args:
+        config: the settings of the trainings.
+        figures: the paper's figures that the study is to have.
+        weights_file: of a pretrained backbone.
 
     Raises:
         FileNotFoundError, ValueError: see :func:`pretrained_net` and :func:`grad_cam`.
@@ -37,7 +41,8 @@ def check_study(
     if weights_file is not None:
         pretrained_net(weights_file, config.backbone, image_size=config.image_size)
     if 5 in figures:
-        grad_cam(untrained_net(config.backbone, image_size=config.image_size), task.train.images[:1])
+        side = config.image_size
+        grad_cam(untrained_net(config.backbone, image_size=side), torch.zeros(1, 1, side, side, dtype=torch.uint8))
 
 
 def write_study(

@@ -103,7 +103,7 @@ with FileLock({str(tmp_path / ".lock")!r}):
 """
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"locked\n"
-        with pytest.raises(RuntimeError, match=re.escape(f"another process trains in {tmp_path}: wait")):
+        with pytest.raises(BlockingIOError, match=re.escape(f"another process trains in {tmp_path}: wait")):
             train_run(tmp_path, TASK, "anatpaste", SHORT)
         other.kill()  # the lock ends with the process
     assert not (tmp_path / "training.pt").exists()

@@ -58,8 +58,8 @@ def test_figure_1_needs_no_run(tmp_path):
 
 def test_what_would_fail_after_the_training_fails_before_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.pth does not exist"):
-        check_study(TASK, SHORT, (), tmp_path / "nowhere.pth")
+        check_study(SHORT, (), tmp_path / "nowhere.pth")
     vit = dataclasses.replace(SHORT, backbone="test_vit")
     with pytest.raises(ValueError, match="Grad-CAM"):
-        check_study(TASK, vit, (5,))
-    check_study(TASK, vit, (1, 3, 4))
+        check_study(vit, (5,))
+    check_study(vit, (1, 3, 4))

@@ -8,7 +8,7 @@ map, which shows where the network sees an augmentation.
 
 The table is written from time to time as scores.partial.csv, which becomes scores.csv once all images are scored.
 
-Exit code: 0 all images were scored; 1 some could not be read (named at the end); 2 nothing could be scored.
+Exit code: 0 if all images were scored; 1 if some could not be read (named at the end); 2 if nothing could be scored.
 """
 
 import argparse
@@ -20,9 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from anatpaste_aug.cli.command_line import blame
+from anatpaste_aug.cli.values import device
+
 if TYPE_CHECKING:
     from anatpaste_aug.detection import Detector
 
+USAGE = "%(prog)s --model RUN [-o FOLDER] [options] IMAGE ..."
 _PORTION = 32  # images in memory at once
 
 
@@ -38,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (the training's)")
     parser.add_argument("--no-cam", action="store_true", help="write no pictures")
-    parser.add_argument("--device", default="cpu", help="where the network runs, such as cuda (cpu)")
+    parser.add_argument("--device", type=device, default="cpu", help="where the network runs, such as cuda (cpu)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,8 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(out)
     white = check_white(arguments.white)
     paths = list(_listed(arguments.images))
-    detector = Detector.load(arguments.model, arguments.weights, arguments.device)
+    with blame("--model"):
+        detector = Detector.load(arguments.model, arguments.weights, arguments.device)
     detector.white = white or detector.white
+    if not arguments.no_cam:
+        _check_cam(detector)
     print(WARNING, file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
     partial = out / "scores.partial.csv"
@@ -81,10 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
             print(f"{shown(path)}: {_told(rows[-1])}")
         if not arguments.no_cam:
-            try:
-                maps = grad_cam(detector.model, images)
-            except ValueError as error:
-                raise ValueError(f"no Grad-CAM for this network ({error}); score without pictures: --no-cam") from error
+            maps = grad_cam(detector.model, images)
         _write(partial, rows)
         if not arguments.no_cam:
             for i, (path, row) in enumerate(zip(portion, rows[-len(portion) :], strict=True)):
@@ -98,6 +102,17 @@ def run(arguments: argparse.Namespace) -> int:
     if failures:
         print(f"{len(failures)} could not be read", *map(shown, failures), sep="\n  ", file=sys.stderr)
     return 0 if not failures else 1 if rows else 2
+
+
+def _check_cam(detector: "Detector") -> None:
+    """See before any work whether the network has Grad-CAM maps."""
+    from anatpaste_aug.detection import grad_cam
+
+    side = detector.image_size
+    try:
+        grad_cam(detector.model, torch.zeros(1, 1, side, side, dtype=torch.uint8))
+    except ValueError as error:
+        raise ValueError(f"no Grad-CAM for this network ({error}); score without pictures: --no-cam") from error
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -9,7 +9,11 @@ Input, lung mask, soft shape, anomaly mask, result and difference, one line per 
 import argparse
 from pathlib import Path
 
-from anatpaste_aug.commands.settings import add_settings, transform_from
+from anatpaste_aug.cli.settings import add_settings, transform_from
+from anatpaste_aug.cli.values import SEED, SIDE
+
+USAGE = "%(prog)s [-o PICTURE] [--seeds N ...] [options] IMAGE ..."
+_MOST_LINES = 300  # of the picture: matplotlib draws no more than 65536 pixels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,26 +22,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds",
         nargs="+",
-        type=int,
+        type=SEED,
         default=[3],
         metavar="N",
         help="one number: so many seeds from 0 up; several: these seeds (3)",
     )
-    parser.add_argument("--size", type=int, default=256, help="side of the square that images are resized to (256)")
+    parser.add_argument("--size", type=SIDE, default=256, help="side of the square that images are resized to (256)")
     parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (65535)")
     add_settings(parser)
     parser.add_argument("--no-segmentation", action="store_true", help="paste anywhere, without lungs (ablation)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from anatpaste_aug.commands.output import check_picture_path, save_figure
+    from anatpaste_aug.cli.output import check_picture_path, save_figure
     from anatpaste_aug.inspection import preview
 
     check_picture_path(arguments.out)
-    seeds = arguments.seeds
+    seeds = range(arguments.seeds[0]) if len(arguments.seeds) == 1 else arguments.seeds
+    if (lines := len(seeds) * len(arguments.images)) > _MOST_LINES:
+        raise ValueError(f"{lines} lines of pictures, at most {_MOST_LINES} can be drawn: give fewer images or --seeds")
     figure = preview(
         arguments.images,
-        seeds=range(seeds[0]) if len(seeds) == 1 else seeds,
+        seeds=seeds,
         transform=transform_from(arguments, segmentation=not arguments.no_segmentation),
         size=arguments.size,
         white=arguments.white,

@@ -6,8 +6,8 @@ inverted, framed or not frontal, with the remedy.
     python -m anatpaste_aug check FOLDER --sheet suspicious.png
     python -m anatpaste_aug check FOLDER --limit 500 --json > report.json
 
-Exit code: 0 all images were read; 1 some could not be read (named at the end); 2 nothing could be checked. Suspicious
-images don't change it: they are a matter of judgement.
+Exit code: 0 if all images were read; 1 if some could not be read (named at the end); 2 if nothing could be checked.
+Suspicious images do not change it: they are a matter of judgment.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from anatpaste_aug.commands.settings import add_settings, transform_from
+from anatpaste_aug.cli.settings import add_settings, transform_from
+from anatpaste_aug.cli.values import COUNT, SEED, SIDE
 from anatpaste_aug.segmentation import LungSegmenter
 
 if TYPE_CHECKING:
@@ -27,21 +28,23 @@ if TYPE_CHECKING:
 
     from anatpaste_aug.inspection import CheckReport
 
+USAGE = "%(prog)s [--sheet PNG] [--limit N] [--json] [options] FOLDER"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="searched with the folders below it")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw the 16 most suspicious images, with reasons")
-    parser.add_argument("--limit", type=int, metavar="N", help="check only N images, spread evenly over the names")
-    parser.add_argument("--size", type=int, default=256, help="side of the square that images are resized to (256)")
+    parser.add_argument("--limit", type=COUNT, metavar="N", help="check only N images, spread evenly over the names")
+    parser.add_argument("--size", type=SIDE, default=256, help="side of the square that images are resized to (256)")
     parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (looked for)")
-    parser.add_argument("--augmentations", type=int, default=4, metavar="N", help="tried for each image (4)")
-    parser.add_argument("--seed", type=int, default=0, help="of the augmentations (0)")
+    parser.add_argument("--augmentations", type=COUNT, default=4, metavar="N", help="tried for each image (4)")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the augmentations (0)")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     add_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from anatpaste_aug.commands.output import check_picture_path, save_figure
+    from anatpaste_aug.cli.output import check_picture_path, save_figure
     from anatpaste_aug.inspection import check_folder
 
     if arguments.sheet is not None:

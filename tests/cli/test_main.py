@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,7 @@ import pytest
 from PIL import Image
 
 from anatpaste_aug import AnatPasteTransform
-from anatpaste_aug.commands import check as check_command
-from anatpaste_aug.commands import main
-from anatpaste_aug.commands import preview as preview_command
+from anatpaste_aug.cli import _COMMANDS, main
 from anatpaste_aug.datasets import phantom_batch
 from anatpaste_aug.inspection import check_folder
 
@@ -53,7 +52,7 @@ def settings_of(monkeypatch, module, *arguments):
 
 def test_preview_in_a_process_of_its_own_loads_what_is_heavy_only_when_it_runs(tmp_path, folder):
     code = (
-        "import sys; from anatpaste_aug.commands import main;"
+        "import sys; from anatpaste_aug.cli import main;"
         "heavy = {'matplotlib', 'pydicom', 'anatpaste_aug.datasets'};"
         "assert not heavy & set(sys.modules); sys.exit(main())"
     )
@@ -177,48 +176,101 @@ def test_nothing_readable_makes_no_sheet(tmp_path):
 # errors
 
 
+def refused(capsys, *arguments):
+    """What a command says of its arguments."""
+    assert main([*map(str, arguments)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    usage, error = err.splitlines()
+    assert usage.startswith(f"usage: anatpaste-aug {arguments[0]} ")
+    assert len(usage) < 120
+    return error.removeprefix(f"anatpaste-aug {arguments[0]}: error: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["preview", "missing.png"], "missing.png does not exist"),
+        (["preview", "."], ". is a folder, not an image"),
+        (["preview", "cut.png"], "cut.png is damaged"),
         (
             ["preview", "a.png", "--area", "0", "2"],
-            "area must be (low, high) with low <= high in (0, 1], got (0.0, 2.0)",
+            "--area must be (low, high) with low <= high in (0, 1], got (0.0, 2.0)",
         ),
         (["preview", "a.png", "-o", "nowhere/a.png"], "nowhere is not a folder"),
         (["preview", "a.png", "-o", "grid.doc"], "grid.doc has no suffix of a picture; use .png"),
-        (["preview", "a.png", "--size", "8"], "size=8: expected at least 32"),
+        (["preview", "a.png", "--size", "8"], "--size: 8 is out of range, give a number from 32 to 4096"),
         (["preview", "a.png", "--seeds", "0"], "seeds must be one integer or more"),
+        (["preview", "a.png", "--seeds", "-1"], "--seeds: -1 is out of range, give a number from 0 up"),
+        (["preview", "a.png", "--seeds", "1000"], "1000 lines of pictures, at most 300 can be drawn: give fewer"),
+        (["preview", "a.png", "--area", "x", "y"], "argument --area: invalid float value: 'x'"),
+        (["preview"], "the following arguments are required: IMAGE"),
         (["check", "missing"], "missing is not a folder; give the one that holds the images"),
-        (["check", ".", "--limit", "0"], "limit=0: expected at least 1"),
-        (["check", ".", "--jitter", "2"], "jitter must be a number in [0, 0.5], got 2.0"),
+        (["check", "cut.png"], "cut.png is not a folder; give the one that holds the images"),
+        (["check", "empty"], "no image in empty"),
+        (["check", ".", "--limit", "0"], "--limit: 0 is out of range, give a number from 1 up"),
+        (["check", ".", "--size", "999999"], "--size: 999999 is out of range, give a number from 32 to 4096"),
+        (["check", ".", "--augmentations", "0"], "--augmentations: 0 is out of range"),
+        (["check", ".", "--seed", "1.5"], "--seed: '1.5' is not a whole number"),
+        (["check", ".", "--jitter", "2"], "--jitter must be a number in [0, 0.5], got 2.0"),
         (["check", "missing", "--sheet", "nowhere/a.png"], "nowhere is not a folder"),
+        (["score", "a.png"], "the following arguments are required: --model"),
+        (["score", "--model", "run", "a.png", "--device", "cudda"], "--device: cudda: "),
     ],
 )
-def test_errors_are_one_line(arguments, message, capsys, monkeypatch, tmp_path):
+def test_errors_are_one_line_after_the_usage(arguments, message, capsys, monkeypatch, tmp_path, folder):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "cut.png").write_bytes((folder / "1.png").read_bytes()[:300])
+    (tmp_path / "empty").mkdir()
+    assert message in refused(capsys, *arguments)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.png", "empty"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "the following arguments are required: COMMAND"), (["scor"], "invalid choice: 'scor'")],
+)
+def test_no_command_and_a_wrong_one_name_those_that_there_are(arguments, message, capsys):
     assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"python -m anatpaste_aug {arguments[0]}: error: ")
-    assert message in err
-    assert err.count("\n") == 1
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage == "usage: anatpaste-aug COMMAND ..."
+    assert message in error
 
 
-@pytest.mark.parametrize("arguments", [[], ["score"], ["preview"], ["preview", "a.png", "--area", "x", "y"]])
-def test_wrong_usage_ends_with_the_usage(arguments, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
-    assert "usage: python -m anatpaste_aug" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("module", [preview_command, check_command])
-def test_help_shows_the_defaults(module, capsys):
-    name = module.__name__.rpartition(".")[2]
-    with pytest.raises(SystemExit) as ended:
-        main([name, "--help"])
-    assert ended.value.code == 0
+@pytest.mark.parametrize("name", _COMMANDS)
+def test_help_names_the_options(name, capsys):
+    module = import_module(f"anatpaste_aug.cli.{name}")
+    assert main([name, "--help"]) == 0
     shown = capsys.readouterr().out
     assert module.__doc__.splitlines()[0] in shown
-    assert "default 0.02 0.15" in " ".join(shown.split())
+    assert "--debug" in shown
+    if name in ("preview", "check"):
+        assert "default 0.02 0.15" in " ".join(shown.split())
+    assert main(["--help"]) == 0
+    assert f"  {name} " in capsys.readouterr().out
+
+
+def test_a_process_of_its_own_shows_a_traceback_only_where_it_is_asked_for(tmp_path):
+    command = ["-m", "anatpaste_aug", "check", "missing"]
+    done = in_a_process(*command, cwd=tmp_path)
+    prog = "python -m anatpaste_aug check"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"usage: {prog} [--sheet PNG] [--limit N] [--json] [options] FOLDER",
+        f"{prog}: error: missing is not a folder; give the one that holds the images",
+    ]
+    done = in_a_process(*command, "--debug", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Traceback (most recent call last):")
+    assert done.stderr.endswith("is not a folder; give the one that holds the images\n")
+
+
+def test_help_loads_nothing_that_takes_long(tmp_path):
+    code = (
+        "import sys; from anatpaste_aug.cli import main;"
+        "codes = [main(given) for given in (['--help'], ['reproduce', '--help'], ['score', '--help'])];"
+        "heavy = {'matplotlib', 'sklearn', 'scipy', 'timm', 'pydicom', 'anatpaste_aug.detection'};"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else max(codes))"
+    )
+    done = in_a_process("-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

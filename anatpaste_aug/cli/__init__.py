@@ -1,0 +1,46 @@
+"""The command line: ``anatpaste-aug COMMAND``, or ``python -m anatpaste_aug COMMAND``.
+
+A command is a module with ``USAGE``, ``add_arguments(parser)`` and ``run(arguments)``, which returns an exit code, see
+:meth:`CommandLine.run`.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from anatpaste_aug.cli.command_line import CommandLine
+
+__all__ = ["CommandLine", "main", "run_command"]
+
+# Modules are imported when they run: each of them takes a while.
+_COMMANDS = {
+    "preview": "draw what the augmentation does to images",
+    "check": "check a folder of images before training on them",
+    "reproduce": "train and judge detectors as in the paper, from radiographs to tables and figures",
+    "score": "score radiographs with a trained detector",
+}
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "anatpaste-aug") -> int:
+    """Run a command with its arguments; None takes those of the process.
+
+    Returns:
+        The exit code, see :meth:`CommandLine.run`.
+    """
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given and given[0] in _COMMANDS:
+        return run_command(given[0], given[1:], prog=f"{prog} {given[0]}")
+    width = max(map(len, _COMMANDS)) + 2
+    listed = "\n".join(f"  {name:{width}}{text}" for name, text in _COMMANDS.items())
+    about = f"AnatPaste on your own images.\n\n{listed}\n\n{prog} COMMAND --help shows the options of a command."
+    parser = CommandLine(about, prog=prog, usage="%(prog)s COMMAND ...")
+    parser.add_argument("command", metavar="COMMAND", choices=_COMMANDS, help=", ".join(_COMMANDS))
+    return parser.run(lambda arguments: None, given[:1])
+
+
+def run_command(name: str, argv: Sequence[str] | None = None, *, prog: str) -> int:
+    """Run one command, for a script of its own; ``prog`` is what the script is called like."""
+    module = import_module(f"anatpaste_aug.cli.{name}")
+    parser = CommandLine(module.__doc__ or "", prog=prog, usage=module.USAGE)
+    module.add_arguments(parser)
+    return parser.run(module.run, argv)

@@ -1,0 +1,143 @@
+"""The experiments of the AnatPaste paper, from radiographs to tables and figures (Sato et al., arXiv 2205.04282).
+
+    python -m anatpaste_aug reproduce                                      # phantom radiographs, a few minutes
+    python -m anatpaste_aug reproduce --dataset zhanglab --root DOWNLOAD   # real ones; also chexpert, rsna
+    python -m anatpaste_aug reproduce --table 1 3 --figure 3 4 5 --seeds 0 1 2 --jobs 2 ...
+    python -m anatpaste_aug reproduce --out RUN --resume                   # go on after an interruption
+    torchrun --nproc-per-node 4 -m anatpaste_aug reproduce --out RUN ...   # one process per GPU
+
+A ResNet-18 learns to tell normal radiographs from their augmentations; a kernel density estimate over its features of
+the normal training images then scores the test images. One training of one method is a run folder. Several, or any
+table or figure, make a study: a folder with a run folder METHOD-seedN for each training. Open the report.html.
+
+Exit code: 0 if all is done; 1 if a training failed and the others are done; 2 for an argument, file or device that is
+wrong, before anything is trained.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anatpaste_aug.cli.command_line import CommandLine, Incomplete
+from anatpaste_aug.cli.reproduce_arguments import add_options, complete, folder_names, recorded
+
+if TYPE_CHECKING:
+    from anatpaste_aug.datasets import DetectionTask
+    from anatpaste_aug.detection import TrainConfig
+    from anatpaste_aug.detection.runs import Run
+
+    Plan = dict[Path, tuple[str, TrainConfig]]
+
+USAGE = "%(prog)s [--dataset NAME --root DIR] [--preset NAME] [--out RUN] [options]"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser)
+    parser.set_defaults(parser=parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    reproduce(arguments.parser)
+
+
+def reproduce(parser: CommandLine) -> Path:
+    """Do what the arguments of the command line ask for.
+
+    Args:
+        parser: with the options of :func:`add_arguments`; ``parser.given`` are the arguments.
+
+    Returns:
+        The folder of the run or the study.
+
+    Raises:
+        ValueError, OSError, ImportError: an argument, file, folder or device that is wrong; nothing was written.
+        Incomplete: some of several trainings failed.
+    """
+    from anatpaste_aug.cli.reproduce_checks import check_all, load_task, settings_of
+    from anatpaste_aug.detection import main_first, process_group
+    from anatpaste_aug.detection.augmentations import METHODS
+    from anatpaste_aug.detection.runs import check_task, is_finished, read_run
+
+    arguments = complete(parser, parser.given)
+    config = settings_of(arguments)
+    check_all(arguments, config)
+    plan: Plan = {
+        folder: (method, dataclasses.replace(config, seed=seed, num_classes=METHODS[method].num_classes))
+        for folder, (method, seed) in folder_names(arguments).items()
+    }
+    with process_group(config.device) as main_process:
+        with main_first():
+            task = load_task(arguments, config.image_size)
+            check_task(task)
+            runs = {folder: read_run(folder, task, plan[folder][1]) for folder in plan if is_finished(folder)}
+            pending = [folder for folder in plan if folder not in runs]
+            if main_process:
+                print(f"{task.name}: {task.protocol}", *filter(None, [task.note]), sep="\n")
+                print(*(f"left out: {bad}\n" for bad in task.unreadable), sep="", end="", file=sys.stderr)
+                _begin(arguments, config, plan, task)
+        try:
+            _train(arguments, task, plan, pending, main_process)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"go on with --out {arguments.out} --resume") from None
+    if arguments.study and main_process:
+        print(_judge(arguments, task, config, plan, runs))
+    return Path(arguments.out)
+
+
+def _begin(arguments: argparse.Namespace, config: "TrainConfig", plan: "Plan", task: "DetectionTask") -> None:
+    """Make the folders, each with the options that --resume takes from there."""
+    from anatpaste_aug.detection.runs import begin_run, has_begun
+
+    options = recorded(arguments)
+    if arguments.study:
+        begin_run(arguments.out, options | dataclasses.asdict(config), task)
+        options |= {"table": [], "figure": [], "pretrained": None, "jobs": 1, "study": False}
+    processes = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
+    for folder, (method, training) in plan.items():
+        if not has_begun(folder, task):
+            own = {"method": [method], "methods": [method], "seeds": [str(training.seed)]}
+            begin_run(folder, options | own | dataclasses.asdict(training) | processes, task)
+
+
+def _train(
+    arguments: argparse.Namespace, task: "DetectionTask", plan: "Plan", pending: list[Path], main_process: bool
+) -> None:
+    from anatpaste_aug.detection.jobs import run_jobs
+    from anatpaste_aug.detection.runs import train_run
+
+    if arguments.jobs > 1:
+        again = [sys.executable, "-m", "anatpaste_aug", "reproduce", "--resume", "--out"]
+        commands = {folder.name: [*again, str(folder)] for folder in pending}
+        failed = run_jobs(commands, {folder.name: folder / "output.txt" for folder in pending}, arguments.jobs)
+        if failed:
+            names = ", ".join(failed)
+            raise Incomplete(f"failed: {names}; the others are done. Go on with --out {arguments.out} --resume")
+        return
+    wishes = {name: getattr(arguments, name) for name in ("command", "checkpoint_every", "tensorboard")}
+    for folder in pending:
+        told = train_run(folder, task, *plan[folder], main=main_process, **wishes)
+        if main_process:
+            print(told)
+
+
+def _judge(
+    arguments: argparse.Namespace, task: "DetectionTask", config: "TrainConfig", plan: "Plan", runs: "dict[Path, Run]"
+) -> str:
+    from anatpaste_aug.detection.augmentations import DRAWN
+    from anatpaste_aug.detection.runs import read_run
+    from anatpaste_aug.detection.study_report import write_study
+
+    return write_study(
+        arguments.out,
+        task,
+        [runs.get(folder) or read_run(folder, task, own) for folder, (_, own) in plan.items()],
+        config,
+        tables=arguments.table,
+        figures=arguments.figure,
+        drawn=arguments.method or DRAWN,
+        weights_file=arguments.pretrained,
+        command=arguments.command,
+    )

@@ -1,0 +1,210 @@
+"""The options of ``reproduce``, what they mean together, and those of a run that goes on."""
+
+import argparse
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from anatpaste_aug.cli.command_line import CommandLine
+from anatpaste_aug.cli.values import COUNT, SEED
+
+__all__ = ["add_options", "complete", "folder_names", "recorded"]
+
+_REAL = ("zhanglab", "chexpert", "rsna")
+# Which datasets an option is for.
+_OPTIONS = {
+    "root": _REAL,
+    "cache": _REAL,
+    "split": _REAL,
+    "name": _REAL,
+    "skip_unreadable": _REAL,
+    "white": _REAL,
+    "download": ("zhanglab",),
+    "views": ("chexpert", "rsna"),
+    "per_disease": ("chexpert",),
+    "exclude_support_devices": ("chexpert",),
+}
+
+# What is added to, and what cannot change, when a study goes on.
+_ADDED = ("method", "seeds", "table", "figure")
+_FIXED = ("dataset", "name", "views", "per_disease", "exclude_support_devices", "split_seed", "preset", "backbone")
+
+# Written out, since the modules that define them take seconds to import; a test compares them.
+METHOD_NAMES = (
+    "anatpaste, anatpaste-noseg, anatpaste-noblur, anatpaste-noseg-noblur, cutpaste, cutpaste-scar, cutpaste-union, "
+    "cutpaste-3way"
+)
+PRESET_NAMES = ("paper", "cpu", "demo", "smoke")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--dataset", choices=("phantom", *_REAL), default="phantom")
+    add("--root", type=Path, help="folder of the raw download; not needed for phantoms")
+    add("--skip-unreadable", action="store_true", help="leave out images that cannot be read, and say which")
+    add("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
+    add("--cache", type=Path, help="folder that keeps decoded images for the next run")
+    add("--views", choices=("PA", "all"), help="chexpert, rsna: default PA, as in the paper")
+    add("--per-disease", action="store_true", help="chexpert: the test set of --table 2, at least 300 of each disease")
+    add("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
+    add("--name", help="how results name the data, where it is not the published set")
+    add("--split", type=Path, help="split.json of another run, to repeat its split")
+    add("--white", type=int, metavar="N", help="of 16-bit PNG and TIFF that do not state it; default: looked for")
+    add("--method", nargs="+", default=[], metavar="METHOD", help=f"{METHOD_NAMES}; default: what the rest needs")
+    add("--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="of weights and augmentations; a run each")
+    add("--table", nargs="+", type=int, choices=(1, 2, 3), default=[], help="methods; diseases or views; ablations")
+    add("--figure", nargs="+", type=int, choices=(1, 3, 4, 5), default=[], help="pasted, ROC, scores, Grad-CAM")
+    add("--pretrained", type=Path, metavar="FILE", help="weights of the backbone, a baseline in --table")
+    add("--jobs", type=COUNT, default=1, metavar="N", help="trainings side by side, each with its share of the cores")
+    add("--preset", choices=PRESET_NAMES, help="default: demo for phantoms, cpu for a dataset")
+    add("--backbone", default="resnet18", help="any timm model name (resnet18)")
+    add("--split-seed", type=SEED, default=0, help="of the split; for phantoms, of all images (0)")
+    add("--device", help="such as cpu or cuda; default: cuda where there is a GPU")
+    add("--amp", action="store_true", help="mixed precision in training: GPUs, CPUs with AMX")
+    add("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
+    add("--tensorboard", action="store_true", help="log to OUT/tensorboard")
+    add("--checkpoint-every", type=COUNT, metavar="N", help="updates; default: only at validations")
+    add("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
+    add("--resume", action="store_true", help="go on with --out and its settings; what a study does can be added to")
+
+
+def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments, with what follows from them, and with the settings of the run that goes on.
+
+    What cannot be ends the program by ``parser.error``; nothing is written.
+    """
+    command = shlex.join([*parser.prog.split(), *argv])
+    parser.set_defaults(command=command, study=False, methods=[])
+    arguments = parser.parse_args(argv)
+    before: dict[str, Any] = {}
+    earlier: dict[str, list[Any]] = {}
+    if arguments.resume:
+        before = _settings_before(parser, arguments.out)
+        if set(argv) - {"--out", str(arguments.out), "--resume", "--debug"}:
+            before["command"] = f"{before['command']}\n{command}"
+        earlier = {name: before.pop(name, None) or [] for name in (*_ADDED, "methods")}
+        parser.set_defaults(**before, table=[], figure=[], method=[], seeds=[])
+        arguments = parser.parse_args(argv)
+    _check_methods(parser, arguments, earlier)
+    _check_data(parser, arguments)
+    _check_processes(parser, arguments)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    arguments.out = arguments.out or Path("runs") / f"{arguments.dataset}-{arguments.preset}-{stamp}"
+    if changed := [name for name in _FIXED if before and str(before.get(name)) != str(getattr(arguments, name))]:
+        option = "--" + changed[0].replace("_", "-")
+        parser.error(f"{option} is {before.get(changed[0])} in {arguments.out}; give that, or a new folder as --out")
+    more = any(getattr(arguments, name) != earlier.get(name) for name in _ADDED)
+    more |= str(arguments.pretrained) != str(before.get("pretrained"))
+    _check_folder(parser, arguments, more=more)
+    return arguments
+
+
+def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a run folder keeps, to be repeated or to go on."""
+    fresh = argparse.ArgumentParser()
+    add_options(fresh)
+    names = [*vars(fresh.parse_args([])), "command", "study", "methods"]
+    return {name: getattr(arguments, name) for name in names if name not in ("out", "resume")}
+
+
+def folder_names(arguments: argparse.Namespace) -> dict[Path, tuple[str, int]]:
+    """Folder -> method and seed of each training; a single one has --out to itself."""
+    chosen = [(method, int(seed)) for method in arguments.methods for seed in arguments.seeds]
+    if not arguments.study:
+        return {arguments.out: chosen[0]}
+    return {arguments.out / f"{method}-seed{seed}": (method, seed) for method, seed in chosen}
+
+
+def _settings_before(parser: CommandLine, out: Path | None) -> dict[str, Any]:
+    """The settings of the run in a folder."""
+    if out is None:
+        parser.error("--resume needs --out RUN, the folder of a run that has begun and is not complete")
+    if not out.is_dir():
+        parser.error(f"--resume: {out} does not exist; give the folder of a run, or leave out --resume to start one")
+    try:
+        before = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        parser.error(f"--resume: no run has begun in {out} (no config.json); leave out --resume to start one")
+    except (OSError, ValueError) as error:
+        parser.error(f"--resume: {out / 'config.json'} cannot be read ({error}); start again in a new folder")
+    if not isinstance(before, dict) or not {"command", "dataset", "seeds"} <= before.keys():
+        parser.error(f"--resume: {out / 'config.json'} is not one of a run; give the folder of a run")
+    return before
+
+
+def _check_methods(parser: CommandLine, arguments: argparse.Namespace, earlier: dict[str, list[Any]]) -> None:
+    """Methods, seeds, tables and figures, with those of earlier calls."""
+    from anatpaste_aug.detection.augmentations import METHODS, NEEDED
+
+    arguments.seeds, arguments.method = _listed(arguments.seeds), _listed(arguments.method)
+    if not all(seed.isdecimal() and len(seed) < 19 for seed in arguments.seeds):
+        parser.error(f"--seeds takes numbers from 0 up, got {' '.join(arguments.seeds)}")
+    arguments.seeds = _listed(str(int(seed)) for seed in arguments.seeds)
+    if unknown := [name for name in arguments.method if name not in METHODS]:
+        parser.error(f"--method {unknown[0]}: choose from {', '.join(METHODS)}")
+    asked = [f"table {number}" for number in arguments.table] + [f"figure {number}" for number in arguments.figure]
+    needed = dict.fromkeys(name for each in asked for name in NEEDED[each])
+    wanted = arguments.method or list(needed) or ([] if asked or earlier else ["anatpaste"])
+    if asked == ["figure 1"]:
+        wanted = []  # methods are drawn, not trained
+    arguments.methods = _listed([*earlier.get("methods", []), *wanted])
+    for name in _ADDED:
+        setattr(arguments, name, list(dict.fromkeys([*earlier.get(name, []), *getattr(arguments, name)])))
+    arguments.table, arguments.figure = sorted(set(arguments.table)), sorted(set(arguments.figure))
+    arguments.study |= bool(asked) or len(arguments.methods) * len(arguments.seeds) > 1
+    if arguments.pretrained and not arguments.table:
+        parser.error("--pretrained needs --table")
+
+
+def _check_data(parser: CommandLine, arguments: argparse.Namespace) -> None:
+    if arguments.dataset != "phantom" and arguments.root is None:
+        parser.error(f"--dataset {arguments.dataset} needs --root DIR")
+    for option, owners in _OPTIONS.items():
+        if getattr(arguments, option) and arguments.dataset not in owners:
+            parser.error(f"--{option.replace('_', '-')} needs --dataset {' or '.join(owners)}")
+    arguments.per_disease |= arguments.dataset == "chexpert" and 2 in arguments.table
+    if arguments.per_disease and {1, 3} & set(arguments.table):
+        parser.error("--table 2 of chexpert has a test set of its own (--per-disease): give it an --out of its own")
+    arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "cpu")
+
+
+def _check_processes(parser: CommandLine, arguments: argparse.Namespace) -> None:
+    torchrun = "RANK" in os.environ
+    if arguments.jobs > 1 and torchrun:
+        parser.error(f"--jobs {arguments.jobs} is not for torchrun, which starts processes of its own; leave it out")
+    if torchrun and arguments.out is None:
+        parser.error("torchrun needs --out, so that all processes have the same folder")
+    if not arguments.study:
+        arguments.jobs = 1
+
+
+def _check_folder(parser: CommandLine, arguments: argparse.Namespace, *, more: bool) -> None:
+    """Whether the run can begin, or go on, in its folder; ``more``: something was added to a study."""
+    from anatpaste_aug.detection.runs import is_finished
+
+    out: Path = arguments.out
+    if not arguments.resume:
+        # Under torchrun process 0 creates it, and the others may find it.
+        if os.environ.get("RANK", "0") == "0" and out.exists() and not _is_empty(out):
+            parser.error(f"--out {out} exists and is not an empty folder; name a new one, or --resume")
+    elif arguments.study and any(out.glob("*.pt")):
+        parser.error(f"--out {out} holds a single training; name a new folder for several, tables or figures")
+    elif is_finished(out) and not arguments.study:
+        parser.error(f"--resume: the run in {out} is finished, see {out / 'report.html'}; name a new --out for another")
+    elif is_finished(out) and not more and all(map(is_finished, folder_names(arguments))):
+        hint = "add --seeds, --method, --table or --figure, or name a new --out"
+        parser.error(f"--resume: the study in {out} is finished, see {out / 'report.html'}; {hint}")
+
+
+def _is_empty(folder: Path) -> bool:
+    """A folder without files, or with those of a call that was killed before it had begun."""
+    return folder.is_dir() and all(path.match(".*.tmp") for path in folder.iterdir())
+
+
+def _listed(words: Any) -> list[str]:
+    """Words between spaces or commas, each once."""
+    return list(dict.fromkeys(part for word in words for part in str(word).split(",") if part))

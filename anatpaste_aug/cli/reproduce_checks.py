@@ -1,0 +1,106 @@
+"""What ``reproduce`` finds out before it makes a folder: settings, backbone, device, places to write, and the data."""
+
+import argparse
+import dataclasses
+import os
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from anatpaste_aug import datasets
+from anatpaste_aug.cli.command_line import blame
+from anatpaste_aug.cli.values import device
+from anatpaste_aug.detection import PRESETS, TrainConfig
+from anatpaste_aug.detection.model import check_backbone
+from anatpaste_aug.detection.study_report import check_study
+from anatpaste_aug.files import check_writable
+
+__all__ = ["check_all", "load_task", "settings_of"]
+
+
+def settings_of(arguments: argparse.Namespace) -> TrainConfig:
+    """The settings of the first training.
+
+    Raises:
+        ValueError: settings that cannot be, such as ``--sync-bn`` on a CPU.
+    """
+    arguments.device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device(arguments.device)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"--device {error}") from error
+    given = {field.name for field in dataclasses.fields(TrainConfig)} & vars(arguments).keys()  # all, in a run's folder
+    settings = PRESETS[arguments.preset] | {name: getattr(arguments, name) for name in given}
+    try:
+        return TrainConfig(**settings | {"seed": int(arguments.seeds[0])})
+    except TypeError as error:  # a config.json that somebody edited
+        raise ValueError(f"{arguments.out / 'config.json'} holds settings of another kind: {error}") from error
+
+
+def check_all(arguments: argparse.Namespace, config: TrainConfig) -> None:
+    """Find before any work what would fail after it.
+
+    Raises:
+        ValueError, OSError, ImportError: says which argument, file, folder or package it is, and what to do.
+    """
+    for option in ("out", "cache") + (("root",) if arguments.download else ()):
+        if (folder := getattr(arguments, option)) is not None:
+            with blame(f"--{option}"):
+                check_writable(folder)
+    if arguments.root is not None and not arguments.download and not arguments.root.exists():
+        raise ValueError(f"--root: {arguments.root} does not exist; give the folder of the raw download")
+    if arguments.tensorboard and find_spec("tensorboard") is None:
+        raise ImportError("--tensorboard needs tensorboard: pip install 'anatpaste_aug[tensorboard]'")
+    if find_spec("tqdm") is None:
+        raise ImportError("the progress bar needs tqdm: pip install 'anatpaste_aug[examples]'")
+    _check_workers(config)
+    with blame("--backbone"):
+        check_backbone(config.backbone, config.in_chans, image_size=config.image_size)
+    if arguments.study:
+        with blame("--pretrained" if arguments.pretrained else "--figure"):
+            check_study(config, arguments.figure, arguments.pretrained)
+
+
+def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTask:
+    """The images.
+
+    Raises:
+        DatasetError: the download, the split file or an image is not as it should be.
+    """
+    if arguments.dataset == "phantom":
+        return datasets.phantom_task(size, seed=arguments.split_seed)
+    options: dict[str, Any] = {"seed": arguments.split_seed, "cache": arguments.cache, "white": arguments.white}
+    options["on_error"] = "skip" if arguments.skip_unreadable else "raise"
+    if arguments.split:
+        options["split"] = datasets.Split.load(arguments.split)
+    if arguments.name:
+        options["name"] = arguments.name
+    if arguments.dataset == "zhanglab":
+        if arguments.download:
+            datasets.download_zhanglab(arguments.root)
+        return datasets.zhanglab_task(arguments.root, size, **options)
+    options["views"] = arguments.views or "PA"
+    if arguments.dataset == "rsna":
+        return datasets.rsna_task(arguments.root, size, **options)
+    return datasets.chexpert_task(
+        arguments.root,
+        size,
+        protocol="diseases" if arguments.per_disease else "overall",
+        exclude_support_devices=arguments.exclude_support_devices,
+        **options,
+    )
+
+
+def _check_workers(config: TrainConfig) -> None:
+    """Whether the processes of torchrun can share the GPUs and the batches."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if config.batch_size % count:
+        raise ValueError(
+            f"torchrun starts {count} processes, which cannot share a batch of {config.batch_size} evenly; start a "
+            "number of processes that divides it"
+        )
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if torch.device(config.device).type == "cuda" and here > torch.cuda.device_count():
+        gpus = torch.cuda.device_count()
+        raise ValueError(f"torchrun starts {here} processes for {gpus} GPUs; start {gpus}, or choose --device cpu")

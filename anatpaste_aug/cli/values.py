@@ -1,0 +1,59 @@
+"""What options take: numbers within their range, and devices that are there."""
+
+import argparse
+from collections.abc import Callable
+
+import torch
+
+__all__ = ["COUNT", "SEED", "SIDE", "device", "whole"]
+
+
+def whole(low: int, high: int = 2**63 - 1) -> Callable[[str], int]:
+    """The ``type=`` of an option that takes a whole number from ``low`` to ``high``."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not low <= value <= high:
+            range_ = f"from {low} up" if high == 2**63 - 1 and value < low else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"{value} is out of range, give a number {range_}")
+        return value
+
+    return convert
+
+
+COUNT = whole(1)
+SEED = whole(0)
+SIDE = whole(32, 4096)
+"""Sides of images in pixels. Below 32 the augmentation is not defined; radiographs have no more than about 4000."""
+
+
+def device(text: str) -> str:
+    """The ``type=`` of an option that takes a device: one that torch can compute on here."""
+    try:
+        fault = _fault(torch.device(text))
+    except RuntimeError as error:
+        fault = str(error).split("\n")[0]
+    if fault:
+        raise argparse.ArgumentTypeError(f"{text}: {fault}; use {_usable()}")
+    return text
+
+
+def _fault(wanted: torch.device) -> str:
+    # Nothing is allocated on a GPU: under torchrun each process has yet to choose its own.
+    if wanted.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not count:
+            return "there is no GPU with a working driver, or this torch is built without CUDA"
+        return f"there are {count} GPUs, counted from 0" if (wanted.index or 0) >= count else ""
+    try:
+        torch.ones(1, device=wanted).add(1).item()
+    except Exception as error:  # what drivers and builds without one raise is not limited to RuntimeError
+        return f"torch cannot compute on it here ({str(error).split('. ')[0].splitlines()[0]})"
+    return ""
+
+
+def _usable() -> str:
+    return "cuda or cpu" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,129 @@
+"""Whatever is wrong is found before a folder is made, and told in one line."""
+
+import os
+
+import pytest
+import torch
+from layouts import write_chexpert, write_rsna, write_zhanglab
+from tiny_paper import QUICK, make_tiny
+
+from anatpaste_aug.cli import main
+
+RAW = {"zhanglab": write_zhanglab, "chexpert": write_chexpert, "rsna": write_rsna}
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """What reproduce says of its arguments, run in an empty folder; it must leave nothing there."""
+    make_tiny(monkeypatch)
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+
+    def run(*arguments, quick=QUICK):
+        assert main(["reproduce", *map(str, arguments), *quick]) == 2
+        *_, usage, error = capsys.readouterr().err.splitlines()  # after progress bars
+        assert usage.startswith("usage: anatpaste-aug reproduce ")
+        assert not list(place.iterdir())
+        return error.removeprefix("anatpaste-aug reproduce: error: ")
+
+    return run
+
+
+def options(name, value):
+    """QUICK, but for one of its options."""
+    return [*QUICK[: QUICK.index(name)], name, value, *QUICK[QUICK.index(name) + 2 :]]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet81", "--backbone: timm knows no backbone 'resnet81': did you mean resnet18"),
+        ("inception_v3", "--backbone: inception_v3 does not take images of 32×32 pixels: Calculated padded"),
+    ],
+)
+def test_a_backbone(refused, name, message):
+    assert message in refused(quick=options("--backbone", name))
+
+
+@pytest.mark.parametrize("name", ["cudda", "meta", "mps:3"])
+def test_a_device(refused, name):
+    error = refused(quick=options("--device", name))
+    assert error.startswith(f"--device {name}: ")
+    assert error.endswith("; use cpu") or torch.cuda.is_available()
+
+
+def test_a_gpu_that_is_not_there(refused, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    error = refused(quick=options("--device", "cuda"))
+    assert error.startswith("--device cuda: there is no GPU with a working driver")
+    assert refused("--sync-bn").startswith("--sync-bn needs a CUDA device")
+
+
+def test_processes_of_torchrun_that_cannot_share(refused, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert "torchrun starts 3 processes, which cannot share a batch of 4 evenly" in refused("--out", "run")
+
+
+def test_places_that_cannot_be_written(refused, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    error = refused("--out", file / "run")
+    assert error.startswith(f"--out: nothing can be written to {file / 'run'} ({file}: Not a directory)")
+    real = ["--dataset", "zhanglab", "--root", write_zhanglab(tmp_path / "download")]
+    assert refused(*real, "--cache", file / "cache").startswith("--cache: nothing can be written to")
+    if os.name == "posix" and os.geteuid():
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o500)
+        assert "Permission denied" in refused("--out", closed / "run")
+
+
+def test_weights_of_a_baseline(refused, tmp_path):
+    assert refused("--table", 1, "--pretrained", "nowhere.pth").startswith("--pretrained: nowhere.pth does not exist")
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"nothing")
+    assert refused("--table", 1, "--pretrained", weights).startswith(f"--pretrained: {weights} is no readable state")
+
+
+def test_grad_cam_of_a_backbone_without_convolutions(refused):
+    assert refused("--figure", 5, quick=options("--backbone", "test_vit")).startswith("--figure: ")
+
+
+def test_a_missing_package(refused, monkeypatch):
+    monkeypatch.setattr("anatpaste_aug.cli.reproduce_checks.find_spec", lambda name: None)
+    assert refused("--tensorboard").startswith("--tensorboard needs tensorboard: pip install")
+    assert refused().startswith("the progress bar needs tqdm: pip install")
+
+
+@pytest.mark.parametrize("dataset", RAW)
+def test_a_download_that_is_not_there(refused, dataset, tmp_path):
+    given = ["--dataset", dataset, "--root"]
+    assert refused(*given, "nowhere") == "--root: nowhere does not exist; give the folder of the raw download"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert str(empty) in refused(*given, empty)
+    file = tmp_path / "file.zip"
+    file.touch()
+    assert str(file) in refused(*given, file)
+
+
+@pytest.mark.parametrize("dataset", RAW)
+def test_a_split_file(refused, dataset, tmp_path):
+    given = ["--dataset", dataset, "--root", RAW[dataset](tmp_path / "download"), "--split"]
+    assert "cannot read the split file missing.json: No such file" in refused(*given, "missing.json")
+    file = tmp_path / "split.json"
+    file.write_text("{}")
+    assert str(file) in refused(*given, file)
+
+
+@pytest.mark.parametrize("dataset", RAW)
+def test_a_damaged_image_and_its_remedy(refused, dataset, tmp_path):
+    root = RAW[dataset](tmp_path / "download")
+    images = [path for path in sorted(root.rglob("*")) if path.suffix in (".jpeg", ".jpg", ".dcm")]
+    for image in images:
+        image.write_bytes(image.read_bytes()[:-40])
+    error = refused("--dataset", dataset, "--root", root)
+    assert str(root) in error
+    assert "--skip-unreadable" in error
+    assert "on_error" not in error

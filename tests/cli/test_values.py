@@ -1,0 +1,66 @@
+"""Numbers out of range and devices that are not there are refused."""
+
+import argparse
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from anatpaste_aug.cli.values import COUNT, SEED, SIDE, device, whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        (SIDE, "31", "31 is out of range, give a number from 32 to 4096"),
+        (SIDE, "999999", "999999 is out of range, give a number from 32 to 4096"),
+        (COUNT, "0", "0 is out of range, give a number from 1 up"),
+        (SEED, "-1", "-1 is out of range, give a number from 0 up"),
+        (SEED, "9" * 30, "is out of range, give a number from 0 to 9223372036854775807"),
+        (COUNT, "two", "'two' is not a whole number"),
+        (COUNT, "1.5", "'1.5' is not a whole number"),
+        (whole(1, 3), "4", "4 is out of range, give a number from 1 to 3"),
+    ],
+)
+def test_numbers_out_of_range_say_the_range(kind, text, said):
+    with pytest.raises(argparse.ArgumentTypeError) as error:
+        kind(text)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(("kind", "text"), [(SIDE, "32"), (SIDE, "4096"), (COUNT, "1"), (SEED, "0")])
+def test_the_ends_of_a_range_belong_to_it(kind, text):
+    assert kind(text) == int(text)
+
+
+@pytest.mark.parametrize("name", ["cpu", "cpu:0"])
+def test_the_cpu_is_there(name):
+    assert device(name) == name
+
+
+@pytest.mark.parametrize("name", ["cudda", "", "meta", "cuda:99", "mps:7"])
+def test_a_device_that_is_not_there_is_named_with_one_that_is(name):
+    with pytest.raises(argparse.ArgumentTypeError) as error:
+        device(name)
+    assert str(error.value).startswith(f"{name}: ")
+    assert str(error.value).endswith("cpu")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "fault"),
+    [
+        (0, "cuda", "no GPU with a working driver"),
+        (2, "cuda:2", "there are 2 GPUs"),
+        (2, "cuda:1", ""),
+        (1, "cuda", ""),
+    ],
+)
+def test_gpus_are_counted(monkeypatch, count, name, fault):
+    gpus = SimpleNamespace(is_available=lambda: count > 0, device_count=lambda: count)
+    monkeypatch.setattr(torch, "cuda", gpus)
+    if not fault:
+        assert device(name) == name
+        return
+    with pytest.raises(argparse.ArgumentTypeError, match=fault):
+        device(name)

@@ -1,0 +1,16 @@
+"""The paper's experiments on so little that they end within seconds."""
+
+from functools import partial
+
+from anatpaste_aug import datasets
+from anatpaste_aug.detection import PRESETS
+
+TINY = {"image_size": 32, "batch_size": 4, "updates": 2, "updates_per_epoch": 1}
+SMALL = partial(datasets.phantom_task, train=12, val=20, test=88)
+QUICK = ("--preset", "smoke", "--backbone", "test_resnet", "--device", "cpu")
+
+
+def make_tiny(monkeypatch):
+    """From now on the preset smoke is TINY, and phantoms are few."""
+    monkeypatch.setitem(PRESETS, "smoke", TINY)
+    monkeypatch.setattr(datasets, "phantom_task", SMALL)

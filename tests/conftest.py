@@ -24,6 +24,8 @@ GOLDEN = DATA.parent / "golden"
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 
+_slow_left_out = 0
+
 
 def pytest_collection_modifyitems(items):
     """Tests that train in forked processes come first.
@@ -31,6 +33,18 @@ def pytest_collection_modifyitems(items):
     torch refuses to do so once this process has gone backward on an accelerator, even a fake one.
     """
     items.sort(key=lambda item: item.get_closest_marker("trains_in_forks") is None)
+
+
+def pytest_deselected(items):
+    """Count the slow tests that the default selection leaves out."""
+    global _slow_left_out
+    _slow_left_out += sum(item.get_closest_marker("slow") is not None for item in items)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Name what was not run, so that a short run is not taken for a whole one."""
+    if _slow_left_out:
+        terminalreporter.write_line(f"{_slow_left_out} slow tests not run; run them with -m slow")
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,8 @@ class Transform(v2.Transform):
     """
 
     def _get_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        return self.make_params(flat_inputs)
+        params: dict[str, Any] = self.make_params(flat_inputs)
+        return params
 
     def _transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         return self.transform(inpt, params)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, confusion_matrix, confusion_matrix_at_thresholds, f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_score, roc_curve
 from torch import Tensor
 
 
@@ -60,9 +60,11 @@ def best_f1_threshold(labels: Any, scores: Any) -> float:
         0.6
     """
     truth, values = check_scored(labels, scores)
-    _, false_positives, false_negatives, true_positives, thresholds = confusion_matrix_at_thresholds(truth, values)
+    false_alarms, found, thresholds = roc_curve(truth, values, drop_intermediate=False)
+    abnormal = truth.sum()
     # From counts: equal F1 values are then equal floats, which makes ties exact.
-    f1 = 2 * true_positives / (2 * true_positives + false_positives + false_negatives)
+    true_positives, false_positives = np.rint(found * abnormal), np.rint(false_alarms * (len(truth) - abnormal))
+    f1 = 2 * true_positives / (true_positives + false_positives + abnormal)
     return float(thresholds[f1 == f1.max()].max())
 
 

@@ -131,9 +131,9 @@ def first_labels(linked: Tensor) -> Tensor:
 def label_round(labels: Tensor, linked: Tensor) -> Tensor:
     """One round of `label_blocks`."""
     nearest = _smallest_linked(labels, linked)
-    labels = nearest.scatter_reduce(1, labels, nearest, "amin")
+    labels = nearest.scatter_reduce(1, labels.long(), nearest, "amin")
     for _ in range(_JUMPS):
-        labels = labels.gather(1, labels)
+        labels = labels.gather(1, labels.long())
     return labels
 
 

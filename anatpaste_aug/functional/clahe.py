@@ -55,7 +55,7 @@ def _tile_histograms(bins: Tensor, tile: tuple[int, int]) -> Tensor:
     index = bins + ((row * columns).unsqueeze(1) + column) * BINS
     one = torch.ones(1, 1, dtype=torch.int32, device=bins.device).expand(batch, height * width)
     hist = torch.zeros(batch, rows * columns * BINS, dtype=torch.int32, device=bins.device)
-    return hist.scatter_add_(1, index.flatten(1), one).view(batch, rows, columns, BINS)
+    return hist.scatter_add_(1, index.flatten(1).long(), one).view(batch, rows, columns, BINS)
 
 
 def rounds_for(limit: int) -> int:
@@ -143,7 +143,7 @@ def _interpolate(bins: Tensor, curves: Tensor, tile: tuple[int, int]) -> Tensor:
     y = torch.arange(tile_h // 2, height + tile_h // 2, dtype=torch.int32, device=bins.device)
     x = torch.arange(tile_w // 2, width + tile_w // 2, dtype=torch.int32, device=bins.device)
     cell = ((y // tile_h * (columns + 1)).unsqueeze(1) + x // tile_w) * BINS
-    index = (bins + cell).flatten(1)
+    index = (bins + cell).flatten(1).long()
     y, x = (y % tile_h).to(dtype).unsqueeze(1), (x % tile_w).to(dtype)
 
     def look_up(table: Tensor) -> Tensor:

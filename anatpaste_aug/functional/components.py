@@ -29,7 +29,7 @@ def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, T
     if rounds is None and cpu.takes(mask):
         return cpu.label_components(mask), _all_true(mask)
     blocks, settled = label_blocks(link_blocks(mask, 1), rounds)
-    first = first_pixels(mask, blocks).gather(1, blocks)
+    first = first_pixels(mask, blocks).gather(1, blocks.long())
     return torch.where(mask, on_pixels(first, mask, 2), mask.shape[1] * mask.shape[2]).flatten(1).long(), settled
 
 
@@ -38,12 +38,12 @@ def first_pixels(mask: Tensor, blocks: Tensor) -> Tensor:
     index = torch.arange(mask.shape[1] * mask.shape[2], dtype=torch.int32, device=mask.device)
     after = in_blocks(torch.where(mask, index.view(mask.shape[1:]) - len(index), 0), 2)  # below zero where masked
     nearest = after.amin((2, 4)).flatten(1) + len(index)
-    return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks, nearest, "amin")
+    return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks.long(), nearest, "amin")
 
 
 def sum_per_label(labels: Tensor, values: Tensor) -> Tensor:
     """int32 B×n sums of B×n values, at the labels in 0…n − 1."""
-    return torch.zeros_like(labels).scatter_add_(1, labels, values)
+    return torch.zeros_like(labels).scatter_add_(1, labels.long(), values)
 
 
 def on_pixels(values: Tensor, mask: Tensor, side: int) -> Tensor:
@@ -82,7 +82,7 @@ def clear_border_of_squares(points: Tensor, radius: int) -> tuple[Tensor, Tensor
     outer = points.clone()
     outer[:, inner, inner] = False
     touched = sum_per_label(labels, in_blocks(outer, side).any(4).any(2).flatten(1).int())
-    keep = (touched.gather(1, labels) == 0) & settled.unsqueeze(1)
+    keep = (touched.gather(1, labels.long()) == 0) & settled.unsqueeze(1)
     return points & on_pixels(keep, points, side), settled
 
 
@@ -102,7 +102,7 @@ def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tens
     labels, settled = label_blocks(link_blocks(mask, 1))
     area = sum_per_label(labels, pixels_per_block(mask))
     # In float64, which holds every limit: an int32 would wrap around, and float32 would round it to a whole number.
-    keep = (area.gather(1, labels).double() >= float(min_size)) & settled.unsqueeze(1)
+    keep = (area.gather(1, labels.long()).double() >= float(min_size)) & settled.unsqueeze(1)
     return mask & on_pixels(keep, mask, 2), settled
 
 
@@ -112,7 +112,7 @@ def remove_small_squares(points: Tensor, mask: Tensor, min_size: float) -> tuple
     # All points around a pair of rows and columns that holds a pixel of the mask are at most 5 apart: one component.
     quads = in_blocks(points, 2).any(4).any(2)
     of_quads = torch.where(quads, on_pixels(labels, quads, 3), labels.shape[1])
-    of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1)
+    of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1).long()
     area = torch.zeros_like(labels).scatter_add_(1, of_quads, pixels_per_block(mask))
     keep = (area.gather(1, of_quads).double() >= min_size) & settled.unsqueeze(1)
     return mask & on_pixels(keep, mask, 2), settled

@@ -99,7 +99,7 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
         values = torch.arange(256, device=gray.device, dtype=torch.float64)
         span = (high - low).clamp_min(1)
         table = ((values - low) / span * (GRAY_LEVELS - 1)).round().int() // bin_size
-        return table.gather(1, flat.int()).view(gray.shape)
+        return table.gather(1, flat.long()).view(gray.shape)
     work = torch.promote_types(gray.dtype, torch.float32)
     low, high = low.to(work), high.to(work)
     levels = (flat - low).div_(high - low).mul_(GRAY_LEVELS - 1)

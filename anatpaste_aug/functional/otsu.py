@@ -30,7 +30,7 @@ def otsu_threshold(levels: Tensor) -> Tensor:
     one = torch.ones(1, 1, dtype=torch.int32, device=levels.device).expand(batch, pixels)
     hist = torch.zeros(batch, GRAY_LEVELS, dtype=torch.int32, device=levels.device)
     flat = levels.flatten(1).int()
-    hist.scatter_add_(1, flat, one)
+    hist.scatter_add_(1, flat.long(), one)
     cumulative = hist.cumsum(1, dtype=torch.int32)
     low, high = flat.aminmax(dim=1, keepdim=True)
     span = high - low

@@ -100,7 +100,7 @@ def _patches(images: Tensor, params: AnatPasteParams, intensities: Intensities) 
     column = columns - (params.center_x - params.width // 2).unsqueeze(1)
     source_row = (row + params.source_top.unsqueeze(1)).clamp(0, height - 1).int()
     source_column = (column + params.source_left.unsqueeze(1)).clamp(0, width - 1).int()
-    index = (source_row.unsqueeze(2) * width + source_column.unsqueeze(1)).flatten(1).unsqueeze(1)
+    index = (source_row.unsqueeze(2) * width + source_column.unsqueeze(1)).flatten(1).unsqueeze(1).long()
     moved = jittered.flatten(2).gather(2, index.expand(-1, images.shape[1], -1)).view_as(images)
     return moved.masked_fill_(~_within(row, params.height, column, params.width), 0.0)
 

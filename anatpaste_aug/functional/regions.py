@@ -73,7 +73,7 @@ def keep_largest(mask: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
     # Its first pixel, in reading order, makes a component of the same area as another distinct.
     rank = area * (pixels + 1) + (pixels - first_pixels(mask, labels))
     last = rank.topk(min(count, blocks), dim=1).values[:, -1:]
-    keep = (rank >= last).gather(1, labels) & settled.unsqueeze(1)
+    keep = (rank >= last).gather(1, labels.long()) & settled.unsqueeze(1)
     return mask & on_pixels(keep, mask, 2), settled
 
 

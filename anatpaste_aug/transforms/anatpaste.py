@@ -7,7 +7,6 @@ import PIL.Image
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from ..functional import Intensities, paste, soft_mask
 from ..functional.intensity import at_least_float32
@@ -24,12 +23,13 @@ from ..validation import (
     check_uniforms,
     intensities_for,
 )
+from .base import Transform
 from .interface import AnatPasteResult, AnatPasteSettings
 from .sample import as_batch, is_image_tensor, like_input, like_mask, read_sample
 from .tv_tensors import AnomalyMask, LungMask
 
 
-class AnatPasteTransform(v2.Transform):
+class AnatPasteTransform(Transform):
     """Turn normal chest radiographs into realistic anomalous ones (AnatPaste; Sato et al., arXiv 2205.04282).
 
     A patch of the image is jittered and pasted elsewhere through a blurred ellipse or rectangle that is multiplied with

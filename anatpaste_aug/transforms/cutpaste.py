@@ -7,7 +7,6 @@ import PIL.Image
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from ..cutpaste_params import CutPasteConfig, CutPasteParams, Variant, sample_cutpaste_params
 from ..functional import Intensities, cutpaste, cutpaste_mask
@@ -19,6 +18,7 @@ from ..validation import (
     check_range,
     intensities_for,
 )
+from .base import Transform
 from .sample import as_batch, is_image_tensor, like_input, like_mask, read_sample
 from .tv_tensors import AnomalyMask
 
@@ -39,7 +39,7 @@ class CutPasteResult(NamedTuple):
     label: Tensor
 
 
-class CutPasteTransform(v2.Transform):
+class CutPasteTransform(Transform):
     """Paste a part of an image at another place of it (CutPaste; Li et al., arXiv 2104.04015).
 
     The baseline of the AnatPaste paper, without any anatomy. As a torchvision v2 transform it takes a sample of any

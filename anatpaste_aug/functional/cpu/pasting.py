@@ -1,7 +1,7 @@
 """Sampling and pasting on the CPU, as operators of torch."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Sequence  # noqa: UP035 - custom_op of torch 2.5 does not know that of collections.abc
 
 import numpy as np
 import torch

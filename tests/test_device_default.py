@@ -1,20 +1,21 @@
 """Tensors are made where the images are, whatever the default device is; and without float64 where there is none."""
 
 import contextlib
-import warnings
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from batches import batch
-from guards import NamedDevices, NoDoubles, all_on_device
+from guards import NamedDevices, NoDoubles
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision import tv_tensors
 
 import anatpaste_aug
 from anatpaste_aug import functional, segmentation, transforms
-from anatpaste_aug.cutpaste_params import CutPasteConfig, rotated_size, sample_cutpaste_params
-from anatpaste_aug.params import AnatPasteConfig, draw_uniforms, sample_params
+from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, rotated_size, sample_cutpaste_params
+from anatpaste_aug.params import AnatPasteConfig, AnatPasteParams, draw_uniforms, sample_params
+from anatpaste_aug.precision import to_float64
 from anatpaste_aug.transforms.anomalib import AnatPasteAnomalyGenerator, AnatPasteAugmentation
 from anatpaste_aug.transforms.numpy import AnatPasteNumpy
 
@@ -51,7 +52,7 @@ def one_class_samples(x):
 
 
 def torchvision_sample(kind):
-    return lambda x: [kind()((x.sample, x.anomalies)), kind()(x.images)]
+    return lambda x: [kind()(x.images), None if x.sample is None else kind()((x.sample, x.anomalies))]
 
 
 def numbers(x):
@@ -110,6 +111,7 @@ SEGMENTERS = {
     "NetworkSegmenter": segmented(lambda x: segmentation.NetworkSegmenter(x.net, size=32, mean=[0.5], std=[0.5])),
     "PerSide": segmented(lambda x: segmentation.PerSide(dark(x))),
     "ThresholdSegmenter": segmented(lambda x: segmentation.ThresholdSegmenter(fill=True, keep=1)),
+    "segment_with": lambda x: segmentation.segment_with(segmentation.LungSegmenter(), x.images),
     "Union": segmented(lambda x: segmentation.Union(dark(x), segmentation.LungSegmenter())),
 }
 TRANSFORMS = {
@@ -130,7 +132,7 @@ TRANSFORMS = {
     "AnatPasteAugmentation": torchvision_sample(AnatPasteAugmentation),
     "AnatPasteNumpy": lambda x: AnatPasteNumpy(rng=0)(np.zeros((2, 64, 64, 1), np.float32)),
     "draw_uniforms": lambda x: draw_uniforms(2),
-    "sample_params": lambda x: sample_params(AnatPasteConfig(), 2, *SIZE, lung_mask=x.lungs),
+    "sample_params": lambda x: sample_params(AnatPasteConfig(), 2, *SIZE, lung_mask=x.lungs, device=x.lungs.device),
     "sample_cutpaste_params": lambda x: sample_cutpaste_params(CutPasteConfig(variant="scar"), 2, *SIZE),
     "rotated_size": lambda x: rotated_size(x.cuts.height, x.cuts.width, x.cuts.angle),
 }
@@ -144,7 +146,7 @@ NOT_CALLED = {  # settings, results and types
 
 def test_every_public_name_is_called():
     public = {*functional.__all__, *segmentation.__all__, *transforms.__all__, *anatpaste_aug.__all__}
-    assert public - NOT_CALLED <= set(CALLS)
+    assert public - NOT_CALLED - set(CALLS) == set()
 
 
 @pytest.fixture(params=[False, True], ids=["torch code", "kernels"])
@@ -224,45 +226,44 @@ def test_monai_and_arrays_stay_where_they_are(elsewhere):
 # a device without float64, such as Apple's MPS
 
 ONLY_ON_THE_CPU = {"OneClassPairs", "AnatPasteNumpy", "draw_uniforms", "sample_cutpaste_params", "KorniaAnatPaste"}
+FLOATING_ONLY = {"color_jitter", "AnatPasteErasing", "AnatPasteMixup", "CTLungSegmenter", "AnatPasteAnomalyGenerator"}
 
 
 @contextlib.contextmanager
 def without_doubles():
-    """Tensors of ``device="mps"`` without a device; a float64 one is an error."""
-    with FakeTensorMode(), NoDoubles(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # autocast's, about dtypes
+    """Tensors of ``device="cuda"`` without a device, which stands for one on which float64 is an error."""
+    only_cpu = mock.patch("anatpaste_aug.precision.has_float64", lambda device: device.type == "cpu")
+    with FakeTensorMode(), NoDoubles(), only_cpu:
         yield
 
 
-def on_mps(x):
+def elsewhere_from(x):
+    """The same inputs on the fake device."""
     for name, value in list(vars(x).items()):
         if isinstance(value, torch.nn.Module):
-            x.net = torch.nn.Conv2d(1, 1, 3, padding=1, device="mps")
-        elif isinstance(value, torch.Tensor):
-            fake = torch.empty(value.shape, dtype=value.dtype, device="mps")
-            setattr(x, name, tv_tensors.wrap(fake, like=value) if isinstance(value, tv_tensors.TVTensor) else fake)
-        elif isinstance(value, tuple):
-            rows = (torch.empty(field.shape, dtype=field.dtype, device="mps") for field in value)
+            x.net = torch.nn.Conv2d(1, 1, 3, padding=1, device="cuda")
+        elif type(value) is torch.Tensor:
+            setattr(x, name, torch.empty(value.shape, dtype=value.dtype, device="cuda"))
+        elif isinstance(value, AnatPasteParams | CutPasteParams):
+            rows = (torch.empty(field.shape, dtype=field.dtype, device="cuda") for field in value)
             setattr(x, name, type(value)(*rows))
+    x.sample = x.anomalies = None  # tv_tensors can't be fake
     return x
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("name", sorted(set(CALLS) - ONLY_ON_THE_CPU - {"collate_one_class"}))
 def test_no_float64_where_the_device_has_none(name, dtype):
-    if dtype == torch.uint8 and name in {"color_jitter", "AnatPasteErasing", "AnatPasteMixup", "CTLungSegmenter"}:
-        pytest.skip("takes floating point only")
-    if dtype == torch.uint8 and name == "AnatPasteAnomalyGenerator":
+    if dtype == torch.uint8 and name in FLOATING_ONLY:
         pytest.skip("takes floating point only")
     x = Inputs(dtype=dtype)
     with without_doubles():
-        CALLS[name](on_mps(x))
+        CALLS[name](elsewhere_from(x))
 
 
 def test_the_guard_rejects_float64_beyond_the_cpu():
     with without_doubles():
-        values = torch.zeros(3, device="mps")
-        values.cpu().double()
+        values = torch.zeros(3, device="cuda")
+        assert to_float64(values).dtype == torch.float64
         with pytest.raises(AssertionError, match="float64"):
             values.double()
-    assert all_on_device(torch.zeros(3, device="cpu")) is False

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .params import LARGEST, _check_number, _check_range, _index, _uniform
+from .precision import to_float64
 
 Variant = Literal["normal", "scar", "union"]
 
@@ -176,13 +177,17 @@ def rotated_size(height: Tensor, width: Tensor, angle: Tensor) -> tuple[Tensor, 
         >>> rotated_size(torch.tensor([10]), torch.tensor([4]), torch.tensor([45.0]))
         (tensor([10]), tensor([10]))
     """
-    radians = angle.double().deg2rad()
+    radians = to_float64(angle).deg2rad()
     cosine, sine = radians.cos().abs(), radians.sin().abs()
+    exact_height, exact_width = to_float64(height), to_float64(width)
 
-    def grown(side: Tensor, extent: Tensor) -> Tensor:
-        return side + 2 * ((extent - side) / 2).ceil().long()
+    def grown(side: Tensor, given: Tensor, extent: Tensor) -> Tensor:
+        return side + 2 * ((extent - given) / 2).ceil().long().to(side.device)
 
-    return grown(height, height * cosine + width * sine), grown(width, width * cosine + height * sine)
+    return (
+        grown(height, exact_height, exact_height * cosine + exact_width * sine),
+        grown(width, exact_width, exact_width * cosine + exact_height * sine),
+    )
 
 
 def _place(u: Tensor, slack: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,8 +87,11 @@ def intensities_for(
     integer = images.dtype == torch.uint8
     if mean is not None and integer:
         raise TypeError("mean and std are set, so the images must be normalised floats, got torch.uint8")
-    if mean is not None and len(mean) != images.shape[1]:
-        raise ValueError(f"mean has {len(mean)} values for images of {images.shape[1]} channels")
+    if mean is not None and len(mean) not in (1, images.shape[1]):
+        raise ValueError(
+            f"mean and std have {len(mean)} values for images of {images.shape[1]} channel; pass the one number each "
+            "that these images were normalized with, as in mean=[0.5], std=[0.25]"
+        )
     black, white = value_range or ((0.0, 255.0) if integer else (0.0, 1.0))
     if integer and not 0 <= black < white <= 255:
         raise ValueError(f"value_range of uint8 images must lie in [0, 255], got {value_range}; or pass floats")
@@ -183,6 +187,15 @@ def check_lung_mask(mask: object, images: Tensor, name: str = "lung_mask") -> Te
         )
     mask = mask if mask.dtype == torch.bool else mask != 0
     return mask.view(batch, 1, height, width) if mask.ndim == 4 else mask.unsqueeze(1)
+
+
+def check_anomaly_mask(name: str, mask: object, shape: tuple[int, ...]) -> None:
+    """A mask of an earlier augmentation, to which another one adds what it changed."""
+    remedy = "if it is no anomaly mask, set anomaly_mask_key to another name"
+    if not isinstance(mask, Tensor | np.ndarray):
+        raise TypeError(f"{name} must be a tensor or an array, got {type(mask).__name__}; {remedy}")
+    if tuple(mask.shape) != shape:
+        raise ValueError(f"{name} must have shape {shape}, as the images have, got {tuple(mask.shape)}; {remedy}")
 
 
 def check_apply(apply: object, images: Tensor) -> None:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..cutpaste_params import CutPasteParams, rotated_size
-from .intensity import Intensities, at_least_float32
+from ..precision import to_float64
+from .intensity import Intensities, as_laid_out, at_least_float32
 from .jitter import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, color_jitter, luminance
 
 
@@ -77,13 +78,13 @@ def _on_whole_frames(images: Tensor, params: CutPasteParams, intensities: Intens
     index = (row * width + column).flatten(1).unsqueeze(1).expand(-1, images.shape[1], -1)
     moved = _as_given(jittered.flatten(2).gather(2, index).view_as(images), images, intensities)
     inside = inside.unsqueeze(1)
-    return torch.where(inside, moved, images), inside
+    return as_laid_out(torch.where(inside, moved, images), images), inside
 
 
 def _one_by_one(images: Tensor, params: CutPasteParams, intensities: Intensities) -> tuple[Tensor, Tensor]:
     """What the CPU runs, where the sizes can be looked at: each patch alone, and no pixel besides."""
     height, width = images.shape[-2:]
-    out, mask = images.clone(), torch.zeros(len(images), 1, height, width, dtype=torch.bool)
+    out, mask = images.clone(), images.new_zeros(len(images), 1, height, width, dtype=torch.bool)
     size = rotated_size(params.height, params.width, params.angle)
     boxes = torch.stack([params.target_top, params.target_left, *size], 1).tolist()
     rotations, angles = _inverse_rotation(params).T.tolist(), params.angle.tolist()
@@ -99,7 +100,8 @@ def _one_by_one(images: Tensor, params: CutPasteParams, intensities: Intensities
             out[place] = patch[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
             mask[place] = True
             continue
-        y, x = torch.arange(rows.start - top, rows.stop - top), torch.arange(columns.start - left, columns.stop - left)
+        y = torch.arange(rows.start - top, rows.stop - top, device=images.device)
+        x = torch.arange(columns.start - left, columns.stop - left, device=images.device)
         row, column = _turn(rotations[index], y.unsqueeze(1), x)
         near_row, near_column = row.clamp(0, patch.shape[1] - 1), column.clamp(0, patch.shape[2] - 1)
         inside = (row == near_row) & (column == near_column)
@@ -141,13 +143,15 @@ def _inverse_rotation(params: CutPasteParams) -> Tensor:
     The row at (0, 0) and its steps along y and x, then the column. Pillow's arithmetic; whole numbers are the same on
     every device.
     """
-    high, wide = rotated_size(params.height, params.width, params.angle)
-    radians = params.angle.double().deg2rad()
+    radians = to_float64(params.angle).deg2rad()
     cosine, sine = radians.cos(), radians.sin()
+    height, width = to_float64(params.height), to_float64(params.width)
+    high, wide = (to_float64(side) for side in rotated_size(params.height, params.width, params.angle))
     first_y, first_x = (1 - high) / 2, (1 - wide) / 2  # the centre of the first pixel, seen from the middle
-    row = params.height / 2 + cosine * first_y + sine * first_x
-    column = params.width / 2 - sine * first_y + cosine * first_x
-    return (torch.stack([row, cosine, sine, column, -sine, cosine]) * 65536 + 0.5).floor().long()
+    row = height / 2 + cosine * first_y + sine * first_x
+    column = width / 2 - sine * first_y + cosine * first_x
+    steps = (torch.stack([row, cosine, sine, column, -sine, cosine]) * 65536 + 0.5).floor().long()
+    return steps.to(params.angle.device)
 
 
 def _turn(rotation: Sequence[Tensor | int], y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from torch import Tensor
 from ..params import AnatPasteParams
 from . import cpu
 from .checks import check_masks
-from .intensity import Intensities, at_least_float32
+from .intensity import Intensities, as_laid_out, at_least_float32
 from .jitter import color_jitter
 from .shape import blurred_shape
 
@@ -29,8 +29,8 @@ def paste(
     if lung_mask is not None:
         check_masks(lung_mask[:, 0])
     if cpu.takes(images, params.sigma, lung_mask):
-        pasted: tuple[Tensor, Tensor] = cpu.paste(images, list(params), lung_mask, *_readable(images, intensities))
-        return pasted
+        pasted, mask = cpu.paste(images, list(params), lung_mask, *_readable(images, intensities))
+        return as_laid_out(pasted, images), mask
     mask = soft_mask(params, images.shape[-2], images.shape[-1], lung_mask)
     return blend(images, mask, params, intensities), mask
 
@@ -50,8 +50,8 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
     if lung_mask is not None:
         check_masks(lung_mask[:, 0])
     if cpu.takes(params.sigma, lung_mask):
-        mask: Tensor = cpu.soft_mask(list(params), height, width, lung_mask)
-        return mask
+        soft: Tensor = cpu.soft_mask(list(params), height, width, lung_mask)
+        return soft
     mask = blurred_shape(params, height, width)
     here = params.apply.view(-1, 1, 1)
     if lung_mask is not None:
@@ -63,15 +63,14 @@ def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: In
     """The second half of `paste`, with X_mask as `soft_mask` made it from the same parameters."""
     intensities = _readable(images, intensities)
     if cpu.takes(images, mask):
-        blended: Tensor = cpu.blend(images, mask, list(params), *intensities)
-        return blended
+        return as_laid_out(cpu.blend(images, mask, list(params), *intensities), images)
     pasted = intensities.from_unit(_patches(images, params, intensities))
     given, weight = at_least_float32(images), mask.to(pasted.dtype)
     out = torch.lerp(given, pasted, weight) if given is images else given.lerp_(pasted, weight)  # its own copy
     del pasted
     out = out.round_().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
     # x + 0 · y is not x in every bit: −0 becomes 0, and an infinite y gives NaN.
-    return torch.where(mask > 0, out, images)
+    return as_laid_out(torch.where(mask > 0, out, images), images)
 
 
 def _readable(images: Tensor, intensities: Intensities | None) -> Intensities:

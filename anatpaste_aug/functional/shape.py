@@ -61,17 +61,18 @@ def _inside(params: AnatPasteParams, rows: Tensor, columns: Tensor) -> Tensor:
     reach_y, reach_x = _reach(params.height, params.margin), _reach(params.width, params.margin)
     reach_y, reach_x = reach_y.unsqueeze(1), reach_x.unsqueeze(1)
     y, x = (rows - params.center_y.unsqueeze(1)).abs(), (columns - params.center_x.unsqueeze(1)).abs()
-    room_x = reach_x.square() * (1 - (y.double() / reach_y.clamp_min(1)).square())
-    room_y = reach_y.square() * (1 - (x.double() / reach_x.clamp_min(1)).square())
-    along_row = _midpoint(x).unsqueeze(1) <= room_x.unsqueeze(2)
-    along_column = _midpoint(y).unsqueeze(2) <= room_y.unsqueeze(1)
+    # x² / reach_x² + y² / reach_y² <= 1 at the midpoints, without its fractions: exact in integers on every device.
+    square_y, square_x = reach_y.clamp_min(1).square(), reach_x.clamp_min(1).square()
+    room_x, room_y = 2 * reach_x.square() * (square_y - y.square()), 2 * reach_y.square() * (square_x - x.square())
+    along_row = (_midpoint(x) * square_y).unsqueeze(1) <= room_x.unsqueeze(2)
+    along_column = (_midpoint(y) * square_x).unsqueeze(2) <= room_y.unsqueeze(1)
     within = (y <= reach_y).unsqueeze(2) & (x <= reach_x).unsqueeze(1)
     return (along_row | along_column | ~params.ellipse.view(-1, 1, 1)) & within
 
 
 def _midpoint(distance: Tensor) -> Tensor:
-    """Mean of the squares of ``distance`` and the pixel before it; the centre itself is always nearest."""
-    return torch.where(distance > 0, distance * (distance - 1) + 0.5, 0.0)
+    """Sum of the squares of ``distance`` and the pixel before it; the centre itself is always nearest."""
+    return torch.where(distance > 0, 2 * distance * (distance - 1) + 1, 0)
 
 
 def blur_radius(sigma: Tensor, longest: int) -> Tensor:

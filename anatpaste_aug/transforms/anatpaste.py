@@ -25,7 +25,7 @@ from ..validation import (
 )
 from .base import Transform
 from .interface import AnatPasteResult, AnatPasteSettings
-from .sample import as_batch, is_image_tensor, like_input, like_mask, read_sample
+from .sample import as_batch, is_image_tensor, like_input, read_sample, united_with
 from .tv_tensors import AnomalyMask, LungMask
 
 
@@ -40,8 +40,9 @@ class AnatPasteTransform(Transform):
           [0, 255], floating point in [0, 1] unless said otherwise. The type, dtype, device and range come back.
         * every image of a batch gets its own parameters; several images of one sample share them and the lung mask of
           the first, and must be of one size
-        * a `LungMask` in the sample is read as the segmentation, an `AnomalyMask` is written; everything else passes
-          through as the identical object. Of plain tensors the first with three or more dimensions is the image, and
+        * a `LungMask` in the sample is read as the segmentation; what changed is added to an `AnomalyMask`, so that
+          after a chain of transforms it holds what all of them changed; everything else passes through as the
+          identical object. Of plain tensors the first with three or more dimensions is the image, and
           none is where a PIL image, ``tv_tensors.Image`` or ``tv_tensors.Video`` stands in the sample
         * randomness: ``torch.manual_seed``, or the generator given to `augment`. Processes that share a training (DDP)
           draw the same numbers if they are given one seed: give each its own, such as ``seed + rank``
@@ -58,8 +59,9 @@ class AnatPasteTransform(Transform):
         skip_without_lungs: True leaves an image alone in which no lung is found; False pastes anywhere in it, as the
             authors do.
         value_range: (black, white) of the images; None is (0, 255) for uint8 and (0, 1) for floating point.
-        mean: Per-channel mean of images that are already normalised, as given to ``Normalize``.
-        std: Per-channel standard deviation of the same.
+        mean: Mean of images that are already normalised, as given to ``Normalize``: a number per channel, or one for
+            all.
+        std: Standard deviation of the same.
         area: Range of the patch's area, as a share of the image; uniform.
         aspect_ratio: Range of the patch's height / width; log-uniform.
         jitter: Strength of the patch's colour jitter.
@@ -217,7 +219,7 @@ class AnatPasteTransform(Transform):
         if isinstance(inpt, LungMask):
             return inpt
         if isinstance(inpt, AnomalyMask):
-            return like_mask(soft_mask(drawn, inpt.shape[-2], inpt.shape[-1], lungs), inpt)
+            return united_with(inpt, soft_mask(drawn, inpt.shape[-2], inpt.shape[-1], lungs))
         images = as_batch(inpt)
         pasted, _ = paste(images, drawn, lungs, self._intensities(images))
         return like_input(pasted, inpt)

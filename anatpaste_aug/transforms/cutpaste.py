@@ -19,7 +19,7 @@ from ..validation import (
     intensities_for,
 )
 from .base import Transform
-from .sample import as_batch, is_image_tensor, like_input, like_mask, read_sample
+from .sample import as_batch, is_image_tensor, like_input, read_sample, united_with
 from .tv_tensors import AnomalyMask
 
 
@@ -50,8 +50,8 @@ class CutPasteTransform(Transform):
           [0, 255], floating point in [0, 1] unless said otherwise. The type, dtype, device and range come back.
         * every image of a batch gets its own parameters; several images of one sample share them, and must be of one
           size
-        * an `AnomalyMask` in the sample is written: 1 where a pixel was pasted, else 0; everything else passes through
-          as the identical object
+        * the pasted pixels are added to an `AnomalyMask` in the sample, so that after a chain of transforms it holds
+          what all of them changed; everything else passes through as the identical object
         * randomness: ``torch.manual_seed``, or the generator given to `augment`
         * 3-way classification takes two transforms, "normal" and "scar": see `OneClassPairs` and `one_class_batch`
 
@@ -60,8 +60,9 @@ class CutPasteTransform(Transform):
         variant: ``"normal"`` pastes a large rectangle, ``"scar"`` a long, thin, rotated one, ``"union"`` one of both,
             drawn per image with even odds.
         value_range: (black, white) of the images; None is (0, 255) for uint8 and (0, 1) for floating point.
-        mean: Per-channel mean of images that are already normalised, as given to ``Normalize``.
-        std: Per-channel standard deviation of the same.
+        mean: Mean of images that are already normalised, as given to ``Normalize``: a number per channel, or one for
+            all.
+        std: Standard deviation of the same.
         area: Range of the rectangle's area, as a share of the image; uniform.
         aspect_ratio: Range of the rectangle's height / width; log-uniform.
         scar_width: Range of a scar's width, in pixels at 256×256; uniform.
@@ -160,7 +161,7 @@ class CutPasteTransform(Transform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         drawn: CutPasteParams = params["params"]
         if isinstance(inpt, AnomalyMask):
-            return like_mask(cutpaste_mask(drawn, inpt.shape[-2], inpt.shape[-1]), inpt)
+            return united_with(inpt, cutpaste_mask(drawn, inpt.shape[-2], inpt.shape[-1]))
         images = as_batch(inpt)
         pasted, _ = cutpaste(images, drawn, self._intensities(images))
         return like_input(pasted, inpt)

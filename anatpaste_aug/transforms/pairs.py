@@ -114,12 +114,13 @@ class OneClassPairs(nn.Module):
             raise ValueError(
                 f"image must be one C×H×W image, got shape {tuple(image.shape)}; for batches use one_class_batch"
             )
+        # The constructors of tv_tensors move a tensor to the default device unless they are told another one.
         if isinstance(image, Tensor) and not isinstance(image, tv_tensors.Image):
-            image = tv_tensors.Image(image)
+            image = tv_tensors.Image(image, device=image.device)
         height, width = tvf.get_size(image)
-        device = image.device if isinstance(image, Tensor) else None
-        empty = AnomalyMask(torch.zeros(1, height, width, dtype=torch.bool, device=device))
-        lungs = () if lung_mask is None else (LungMask(lung_mask),)
+        device = image.device if isinstance(image, Tensor) else torch.device("cpu")
+        empty = AnomalyMask(torch.zeros(1, height, width, dtype=torch.bool, device=device), device=device)
+        lungs = () if lung_mask is None else (LungMask(lung_mask, device=lung_mask.device),)
         images, masks = [image], [empty]
         for augmentation in self.augmentations:
             augmented, mask, *_ = augmentation(image, empty, *lungs)

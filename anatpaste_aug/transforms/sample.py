@@ -3,11 +3,11 @@
 from typing import Any
 
 import PIL.Image
-import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
+from ..functional.masks import unite_masks
 from .tv_tensors import AnomalyMask, LungMask
 
 
@@ -59,7 +59,8 @@ def as_batch(image: Any) -> Tensor:
                 'image.convert("L")' if image.mode[0] not in "IF" else "a float tensor in [0, 1], scaled by its range"
             )
             raise ValueError(f"PIL images must be of mode L or RGB, got {image.mode}; use {remedy}")
-        return torch.as_tensor(tvf.pil_to_tensor(image)).unsqueeze(0)
+        pixels: Tensor = tvf.pil_to_tensor(image)
+        return pixels.unsqueeze(0)
     tensor: Tensor = image.as_subclass(Tensor) if isinstance(image, tv_tensors.TVTensor) else image
     return tensor.reshape(-1, *tensor.shape[-3:])
 
@@ -72,10 +73,9 @@ def like_input(images: Tensor, given: Any) -> Any:
     return tv_tensors.wrap(images, like=given) if isinstance(given, tv_tensors.TVTensor) else images
 
 
-def like_mask(soft: Tensor, given: AnomalyMask) -> Any:
-    """B×1×H×W of X_mask as the dtype and shape of the anomaly mask that it is written to."""
-    written = soft if given.is_floating_point() else soft > 0
-    return tv_tensors.wrap(written.reshape(given.shape).to(given.dtype), like=given)
+def united_with(given: AnomalyMask, changed: Tensor) -> Any:
+    """The anomaly mask of a sample with what this transform changed, B×1×H×W, added to it."""
+    return tv_tensors.wrap(unite_masks(given.as_subclass(Tensor), changed.reshape(given.shape)), like=given)
 
 
 def _as_mask_batch(mask: Tensor, size: tuple[int, int, int]) -> Tensor:

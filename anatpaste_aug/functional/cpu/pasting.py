@@ -22,7 +22,7 @@ def random_pixels(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Row and column of a True pixel in each B×H×W mask, and whether there is any; see `params._random_pixel`."""
     from .pixels import random_pixels as find_pixels
 
-    row, column, found = (torch.empty(len(mask), dtype=kind) for kind in (torch.int64, torch.int64, torch.bool))
+    row, column, found = (mask.new_empty(len(mask), dtype=kind) for kind in (torch.int64, torch.int64, torch.bool))
     find_pixels(
         mask.contiguous().view(torch.uint8).numpy(), u.contiguous().numpy(), row.numpy(), column.numpy(), found.numpy()
     )
@@ -45,7 +45,7 @@ def soft_mask(params: Sequence[Tensor], height: int, width: int, lung_mask: Tens
 
 @soft_mask.register_fake
 def _(params: Sequence[Tensor], height: int, width: int, lung_mask: Tensor | None) -> Tensor:
-    return torch.empty(params[0].shape[0], 1, height, width)
+    return params[0].new_empty((params[0].shape[0], 1, height, width), dtype=torch.float32)
 
 
 @custom_op("anatpaste_aug::blend", mutates_args=(), device_types="cpu")
@@ -105,7 +105,7 @@ def _masking(arrays: Any, height: int, width: int, lung_mask: Tensor | None) -> 
     from .shape import soft_masks
 
     mask = empty(len(arrays.sigma), 1, height, width, dtype=torch.float32)
-    lungs = torch.empty(0, 0, 0, dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
+    lungs = mask.new_empty((0, 0, 0), dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
     fixed = (arrays, lungs.view(torch.uint8).numpy(), mask.numpy()[:, 0])
     return mask, lambda begin, end: soft_masks(*fixed, begin, end)
 
@@ -127,7 +127,7 @@ def _blending(
     out = empty(*given.shape, dtype=given.dtype)
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
     # In float64, and the slope by itself: the two can be far from one another where the range is far from 0.
-    channels, work = torch.zeros(images.shape[1], 1, 1, dtype=torch.float64), at_least_float32(given[:0]).dtype
+    channels, work = images.new_zeros((images.shape[1], 1, 1), dtype=torch.float64), at_least_float32(given[:0]).dtype
     offset = intensities.to_unit(channels).flatten()
     slope = intensities._replace(black=0.0, white=white - black, mean=None if mean is None else (0.0,) * len(mean))
     scale = slope.to_unit(channels + 1).flatten()

@@ -48,11 +48,12 @@ def reaches(reach_y, reach_x, ellipse, reach):
     x = reach_x
     for y in range(reach_y + 1):
         if ellipse:
-            room_x = reach_x * reach_x * (1 - (y / max(reach_y, 1)) ** 2)
-            line = y * (y - 1) + 0.5 if y > 0 else 0.0
+            square_y, square_x = max(reach_y, 1) ** 2, max(reach_x, 1) ** 2
+            room_x = 2 * reach_x * reach_x * (square_y - y * y)
+            line = (2 * y * (y - 1) + 1) * square_x if y > 0 else 0
             while x > 0:
-                room_y = reach_y * reach_y * (1 - (x / max(reach_x, 1)) ** 2)
-                if x * (x - 1) + 0.5 <= room_x or line <= room_y:
+                room_y = 2 * reach_y * reach_y * (square_x - x * x)
+                if (2 * x * (x - 1) + 1) * square_y <= room_x or line <= room_y:
                     break
                 x -= 1
         reach[y] = x

@@ -9,6 +9,5 @@ The same as `python -m anatpaste_aug reproduce`; --help lists the options. `anat
 
 from anatpaste_aug.cli import run_command
 
-
 if __name__ == "__main__":
     raise SystemExit(run_command("reproduce", prog="python examples/reproduce_paper.py"))

@@ -122,19 +122,20 @@ def test_check_prints_json_and_nothing_else(folder, capsys):
 
 
 def test_white_is_looked_for_or_given(tmp_path, capsys):
+    images = tmp_path / "images"
+    images.mkdir()
     for i, image in enumerate(phantom_batch(2, size=64).images[:, 0].numpy()):
-        Image.fromarray(image.astype(np.uint16) * 16).save(tmp_path / f"{i}.png")
+        Image.fromarray(image.astype(np.uint16) * 16).save(images / f"{i}.png")
     sheets = []
     for given in ([], ["--white", "4095"], ["--white", "65535"]):
-        sheets.append(tmp_path / f"{len(sheets)}.jpg")
-        assert main(["check", str(tmp_path), "--size", "64", "--sheet", str(sheets[-1]), "--limit", "2", *given]) == 0
+        sheets.append(tmp_path / f"{len(sheets)}.png")
+        assert main(["check", str(images), "--size", "64", "--sheet", str(sheets[-1]), *given]) == 0
         told = f"white: {given[1]} (given)" if given else "white: 4095 (bits needed: 12 in 2)"
         assert told in capsys.readouterr().out
-        sheets[-1].rename(tmp_path.parent / f"{tmp_path.name}-{len(sheets)}.jpg")
-    looked, same, dark = ((tmp_path.parent / f"{tmp_path.name}-{i}.jpg").read_bytes() for i in (1, 2, 3))
+    looked, same, dark = (sheet.read_bytes() for sheet in sheets)
     assert looked == same
     assert looked != dark
-    assert main(["check", str(tmp_path), "--white", "0"]) == 2
+    assert main(["check", str(images), "--white", "0"]) == 2
     assert "white=0: expected" in capsys.readouterr().err
 
 

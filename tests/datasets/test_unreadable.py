@@ -119,7 +119,9 @@ def test_the_cache_decodes_nothing_twice_but_what_was_bad(tmp_path, monkeypatch)
 
     read = []
     for module in (images, cache):
-        monkeypatch.setattr(module, "read_gray", lambda path, size: read.append(path) or read_gray(path, size))
+        monkeypatch.setattr(
+            module, "read_gray", lambda path, *args, **more: read.append(path) or read_gray(path, *args, **more)
+        )
     zhanglab_task(root, 16, **options)
     assert sorted(read) == sorted(root / path for path in bad)
 
@@ -136,10 +138,10 @@ def test_what_became_readable_without_a_change_of_the_file_is_read(tmp_path, mon
     full = zhanglab_task(root, 16, progress=False)
     lost = full.split.train[0].path
 
-    def without_decoder(path, size):
+    def without_decoder(path, size, **more):
         if path == root / lost:
             raise DatasetError(f"{path} is compressed")
-        return read_gray(path, size)
+        return read_gray(path, size, **more)
 
     with monkeypatch.context() as patch:
         for module in (images, cache):

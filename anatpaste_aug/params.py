@@ -235,10 +235,10 @@ def _index(u: Tensor, count: Tensor | int) -> Tensor:
 
 def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The floor(u · count)-th True pixel of each B×H×W mask in reading order, and whether there is any."""
-    from .functional import cpu  # which has to know the parameters above
+    from .functional import _numba  # which has to know the parameters above
 
-    if cpu.takes(mask):
-        place: tuple[Tensor, Tensor, Tensor] = cpu.random_pixels(u, mask)
+    if _numba.takes(mask):
+        place: tuple[Tensor, Tensor, Tensor] = _numba.random_pixels(u, mask)
         return place
     per_row = mask.view(torch.uint8).sum(2, dtype=torch.int32).cumsum(1)
     count = per_row[:, -1]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..params import AnatPasteParams
-from . import cpu
+from . import _numba
 from .checks import check_masks
 from .intensity import Intensities, at_least_float32
 from .jitter import color_jitter
@@ -28,8 +28,8 @@ def paste(
     """
     if lung_mask is not None:
         check_masks(lung_mask[:, 0])
-    if cpu.takes(images, params.sigma, lung_mask):
-        pasted: tuple[Tensor, Tensor] = cpu.paste(images, list(params), lung_mask, *_readable(images, intensities))
+    if _numba.takes(images, params.sigma, lung_mask):
+        pasted: tuple[Tensor, Tensor] = _numba.paste(images, list(params), lung_mask, *_readable(images, intensities))
         return pasted
     mask = soft_mask(params, images.shape[-2], images.shape[-1], lung_mask)
     return blend(images, mask, params, intensities), mask
@@ -49,8 +49,8 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
     """
     if lung_mask is not None:
         check_masks(lung_mask[:, 0])
-    if cpu.takes(params.sigma, lung_mask):
-        mask: Tensor = cpu.soft_mask(list(params), height, width, lung_mask)
+    if _numba.takes(params.sigma, lung_mask):
+        mask: Tensor = _numba.soft_mask(list(params), height, width, lung_mask)
         return mask
     mask = blurred_shape(params, height, width)
     here = params.apply.view(-1, 1, 1)
@@ -62,8 +62,8 @@ def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tenso
 def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: Intensities | None = None) -> Tensor:
     """The second half of `paste`, with X_mask as `soft_mask` made it from the same parameters."""
     intensities = _readable(images, intensities)
-    if cpu.takes(images, mask):
-        blended: Tensor = cpu.blend(images, mask, list(params), *intensities)
+    if _numba.takes(images, mask):
+        blended: Tensor = _numba.blend(images, mask, list(params), *intensities)
         return blended
     pasted = intensities.from_unit(_patches(images, params, intensities))
     given, weight = at_least_float32(images), mask.to(pasted.dtype)

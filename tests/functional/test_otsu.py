@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.filters import threshold_otsu
 
 from anatpaste_aug.functional import otsu_threshold
-from anatpaste_aug.functional.cpu import HAS_NUMBA
+from anatpaste_aug.functional._numba import HAS_NUMBA
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
 
 
@@ -24,7 +24,7 @@ def assert_equal(levels):
     thresholds = otsu_threshold(torch.from_numpy(levels))
     assert np.array_equal((torch.from_numpy(levels) <= thresholds).numpy(), expected)
     if HAS_NUMBA:
-        from anatpaste_aug.functional.cpu import clahe as kernels
+        from anatpaste_aug.functional._numba import clahe as kernels
 
         assert [kernels.otsu(image.astype(np.uint16)) for image in levels] == thresholds.flatten().tolist()
 

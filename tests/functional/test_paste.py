@@ -22,7 +22,7 @@ def case(channels=1, dtype=torch.float32, count=24, size=(96, 80), seed=0):
 def on_whole_frames(*arguments):
     """What accelerators run, computed here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
         return paste(*arguments)
 
 

@@ -31,7 +31,7 @@ def by_pillow_and_scipy(params, index, height, width):
 def on_whole_frames(*arguments):
     """What accelerators run, computed here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
         return soft_mask(*arguments)
 
 

@@ -249,7 +249,7 @@ def test_gradients_flow_through_augment():
 @pytest.mark.parametrize("has_numba", [True, False])
 def test_autocast_keeps_the_dtype_and_the_pixels(has_numba, dtype, channels, monkeypatch):
     if not has_numba:
-        monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
     images = batch(2, channels, dtype=dtype)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = augmented(images)

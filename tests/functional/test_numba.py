@@ -23,10 +23,10 @@ from anatpaste_aug.functional import (
     segment_lungs,
     soft_mask,
 )
+from anatpaste_aug.functional._numba import clahe as kernels
+from anatpaste_aug.functional._numba import morphology
+from anatpaste_aug.functional._numba.jitter import jitter
 from anatpaste_aug.functional.clahe import CLIP_LIMIT
-from anatpaste_aug.functional.cpu import clahe as kernels
-from anatpaste_aug.functional.cpu import morphology
-from anatpaste_aug.functional.cpu.jitter import jitter
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
 
 SIZES = [(32, 32), (33, 57), (64, 128), (250, 250), (301, 257), (1100, 40), (500, 600)]
@@ -206,19 +206,19 @@ def test_parameters_of_another_shape_or_dtype_are_an_error(change):
 
 
 def test_operators_of_compiled_graphs_have_the_shapes_and_strides_that_they_announce():
-    from anatpaste_aug.functional import cpu
+    from anatpaste_aug.functional import _numba
 
     images = smooth_images(2, 40, 48)[:, 0].transpose(1, 2)
     masks, params = images > 100, plain_params(2, center_y=20, center_x=20, height=20, width=20)
     soft = soft_mask(params, 48, 40)
     for operator, arguments in (
-        (cpu.segment, (images, 1.0)),
-        (cpu.keep_components, (masks, True, 1.0)),
-        (cpu.label_components, (masks,)),
-        (cpu.random_pixels, (torch.tensor([0.1, 0.9]), masks)),
-        (cpu.soft_mask, (list(params), 48, 40, masks.unsqueeze(1))),
-        (cpu.blend, (images.unsqueeze(1), soft, list(params), 0.0, 255.0, None, None)),
-        (cpu.paste, (images.unsqueeze(1), list(params), masks.unsqueeze(1), 0.0, 255.0, None, None)),
+        (_numba.segment, (images, 1.0)),
+        (_numba.keep_components, (masks, True, 1.0)),
+        (_numba.label_components, (masks,)),
+        (_numba.random_pixels, (torch.tensor([0.1, 0.9]), masks)),
+        (_numba.soft_mask, (list(params), 48, 40, masks.unsqueeze(1))),
+        (_numba.blend, (images.unsqueeze(1), soft, list(params), 0.0, 255.0, None, None)),
+        (_numba.paste, (images.unsqueeze(1), list(params), masks.unsqueeze(1), 0.0, 255.0, None, None)),
     ):
         torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
 
@@ -228,7 +228,7 @@ def test_a_range_far_from_zero_costs_no_precision(monkeypatch):
     params = plain_params(2, contrast=1.1, sigma=3.0)
     images = 10_000 + 100 * smooth_images(2, 64, 64) / 255
     ours = blend(images, soft_mask(params, 64, 64), params, Intensities(10_000, 10_100))
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
     expected = blend(images, soft_mask(params, 64, 64), params, Intensities(10_000, 10_100))
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-2)
 

@@ -54,6 +54,13 @@ def at_least_float32(images: Tensor) -> Tensor:
     return images if images.dtype == torch.float64 else images.float()
 
 
+def as_laid_out(images: Tensor, given: Tensor) -> Tensor:
+    """The images in the memory format of others of the same shape: channels last, or contiguous."""
+    if given.is_contiguous() or not given.is_contiguous(memory_format=torch.channels_last):
+        return images.contiguous()
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 def to_gray(images: Tensor) -> Tensor:
     """Grey images by Pillow's ``"L"`` weights.
 
@@ -95,10 +102,14 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
     flat = gray.flatten(1)
     low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
     if gray.dtype == torch.uint8:
-        # An image has only 256 values: the arithmetic runs on a table, in the float64 of the definition.
-        values = torch.arange(256, device=gray.device, dtype=torch.float64)
-        span = (high - low).clamp_min(1)
-        table = ((values - low) / span * (GRAY_LEVELS - 1)).round().int() // bin_size
+        # An image has only 256 values: the arithmetic runs on a table. In integers, with halves rounded to even: for
+        # every value and span these are the levels that the float64 of the definition gives.
+        values = torch.arange(256, device=gray.device, dtype=torch.int32)
+        span = (high - low).clamp_min(1).int()
+        doubled = 2 * (GRAY_LEVELS - 1) * (values - low.int()) + span
+        level = doubled // (2 * span)
+        level = level - ((doubled % (2 * span) == 0) & (level % 2 == 1)).int()
+        table = level // bin_size
         return table.gather(1, flat.int()).view(gray.shape)
     work = torch.promote_types(gray.dtype, torch.float32)
     low, high = low.to(work), high.to(work)

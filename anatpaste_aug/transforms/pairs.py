@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
-from .tv_tensors import AnomalyMask, LungMask
+from .tv_tensors import AnomalyMask, RegionMask
 
 
 class OneClassSample(NamedTuple):
@@ -59,7 +59,7 @@ class Augmentation(Protocol):
     """A batched augmentation: `AnatPasteTransform`, `CutPasteTransform`, or anything with such a method."""
 
     def augment(
-        self, images: Tensor, *, lung_mask: Tensor | None = None, generator: torch.Generator | None = None
+        self, images: Tensor, *, region_mask: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Augmented: ...
 
 
@@ -97,12 +97,12 @@ class OneClassPairs(nn.Module):
         _check_augmentations(augmentations, "forward")
         self.augmentations = nn.ModuleList(augmentations)
 
-    def forward(self, image: Any, lung_mask: Tensor | None = None) -> OneClassSample:
+    def forward(self, image: Any, region_mask: Tensor | None = None) -> OneClassSample:
         """The sample of one image.
 
         Args:
             image: The normal image; not modified.
-            lung_mask: Its lungs, H×W or 1×H×W, boolean or integer, for augmentations that read a `LungMask`; None lets
+            region_mask: Its lungs, H×W or 1×H×W, boolean or integer, for augmentations that read a `RegionMask`; None lets
                 them find the lungs.
 
         Raises:
@@ -119,7 +119,7 @@ class OneClassPairs(nn.Module):
         height, width = tvf.get_size(image)
         device = image.device if isinstance(image, Tensor) else None
         empty = AnomalyMask(torch.zeros(1, height, width, dtype=torch.bool, device=device))
-        lungs = () if lung_mask is None else (LungMask(lung_mask),)
+        lungs = () if region_mask is None else (RegionMask(region_mask),)
         images, masks = [image], [empty]
         for augmentation in self.augmentations:
             augmented, mask, *_ = augmentation(image, empty, *lungs)
@@ -168,7 +168,7 @@ def collate_one_class(samples: Sequence[OneClassSample]) -> OneClassBatch:
 def one_class_batch(
     images: Tensor,
     *augmentations: Augmentation,
-    lung_mask: Tensor | None = None,
+    region_mask: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> OneClassBatch:
     """The batch of one-class training, made of a batch of normal images on the device where they are.
@@ -177,7 +177,7 @@ def one_class_batch(
         images: B×C×H×W normal images as the augmentations take them; not modified.
         *augmentations: `AnatPasteTransform`, `CutPasteTransform`, or other objects with such an ``augment``. Two give a
             batch three times as large (3-way).
-        lung_mask: Boolean B×1×H×W, handed to every augmentation; None lets them find the lungs.
+        region_mask: Boolean B×1×H×W, handed to every augmentation; None lets them find the lungs.
         generator: Source of the random numbers, on the images' device; None uses the global one.
 
     Returns:
@@ -194,7 +194,9 @@ def one_class_batch(
         (torch.Size([8, 1, 64, 64]), tensor([0, 0, 0, 0, 1, 1, 1, 1]))
     """
     _check_augmentations(augmentations, "augment")
-    results = [augmentation.augment(images, lung_mask=lung_mask, generator=generator) for augmentation in augmentations]
+    results = [
+        augmentation.augment(images, region_mask=region_mask, generator=generator) for augmentation in augmentations
+    ]
     masks = [result.anomaly_mask for result in results]
     masks.insert(0, torch.zeros_like(masks[0]))
     return OneClassBatch(

@@ -3,12 +3,12 @@
 from typing import Any
 
 import PIL.Image
-import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
-from .tv_tensors import AnomalyMask, LungMask
+from ..functional.masks import unite_masks
+from .tv_tensors import AnomalyMask, RegionMask
 
 
 def is_image_tensor(leaf: Any) -> bool:
@@ -17,18 +17,18 @@ def is_image_tensor(leaf: Any) -> bool:
 
 
 def read_sample(leaves: list[Any]) -> tuple[list[Tensor], Tensor | None]:
-    """The images of a sample as batches of one size, and its lung mask, if it holds one.
+    """The images of a sample as batches of one size, and its region mask, if it holds one.
 
     Args:
-        leaves: The images, `LungMask` and `AnomalyMask` of one sample.
+        leaves: The images, `RegionMask` and `AnomalyMask` of one sample.
 
     Returns:
         B×C×H×W each, and boolean or integer B×H×W or None.
 
     Raises:
-        TypeError, ValueError: No image, images of different sizes, a mask of another size or a second `LungMask`.
+        TypeError, ValueError: No image, images of different sizes, a mask of another size or a second `RegionMask`.
     """
-    images = [as_batch(leaf) for leaf in leaves if not isinstance(leaf, LungMask | AnomalyMask)]
+    images = [as_batch(leaf) for leaf in leaves if not isinstance(leaf, RegionMask | AnomalyMask)]
     if not images:
         raise TypeError(
             "found no image in the sample: no PIL image, tv_tensors.Image or plain tensor of shape (..., C, H, W); "
@@ -42,13 +42,13 @@ def read_sample(leaves: list[Any]) -> tuple[list[Tensor], Tensor | None]:
             "resize them first, or pass them in samples of their own"
         )
     masks = {kind: [_as_mask_batch(leaf, sizes[0]) for leaf in leaves if isinstance(leaf, kind)] for kind in _MASKS}
-    lungs = masks[LungMask]
-    if len(lungs) > 1:
-        raise ValueError(f"a sample may hold one LungMask, got {len(lungs)}; unite them with torch.logical_or")
-    return images, lungs[0] if lungs else None
+    region = masks[RegionMask]
+    if len(region) > 1:
+        raise ValueError(f"a sample may hold one RegionMask, got {len(region)}; unite them with torch.logical_or")
+    return images, region[0] if region else None
 
 
-_MASKS = (LungMask, AnomalyMask)
+_MASKS = (RegionMask, AnomalyMask)
 
 
 def as_batch(image: Any) -> Tensor:
@@ -59,7 +59,8 @@ def as_batch(image: Any) -> Tensor:
                 'image.convert("L")' if image.mode[0] not in "IF" else "a float tensor in [0, 1], scaled by its range"
             )
             raise ValueError(f"PIL images must be of mode L or RGB, got {image.mode}; use {remedy}")
-        return torch.as_tensor(tvf.pil_to_tensor(image)).unsqueeze(0)
+        pixels: Tensor = tvf.pil_to_tensor(image)
+        return pixels.unsqueeze(0)
     tensor: Tensor = image.as_subclass(Tensor) if isinstance(image, tv_tensors.TVTensor) else image
     return tensor.reshape(-1, *tensor.shape[-3:])
 
@@ -72,10 +73,9 @@ def like_input(images: Tensor, given: Any) -> Any:
     return tv_tensors.wrap(images, like=given) if isinstance(given, tv_tensors.TVTensor) else images
 
 
-def like_mask(soft: Tensor, given: AnomalyMask) -> Any:
-    """B×1×H×W of X_mask as the dtype and shape of the anomaly mask that it is written to."""
-    written = soft if given.is_floating_point() else soft > 0
-    return tv_tensors.wrap(written.reshape(given.shape).to(given.dtype), like=given)
+def united_with(given: AnomalyMask, changed: Tensor) -> Any:
+    """The anomaly mask of a sample with what this transform changed, B×1×H×W, added to it."""
+    return tv_tensors.wrap(unite_masks(given.as_subclass(Tensor), changed.reshape(given.shape)), like=given)
 
 
 def _as_mask_batch(mask: Tensor, size: tuple[int, int, int]) -> Tensor:

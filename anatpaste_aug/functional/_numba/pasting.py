@@ -1,4 +1,4 @@
-"""Sampling and pasting on the CPU, as operators of torch."""
+"""Pasting on the CPU, as operators of torch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,83 +8,64 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from ...params import AnatPasteParams
+from ...paste.params import PasteParams, rotated_size
 from ..intensity import Intensities, at_least_float32
+from ..move import inverse_rotation
 from .threads import empty, share
 
 Work = Callable[[int, int], object]
 _BOOLEAN = {"apply", "ellipse", "anywhere", "fallback"}
-_FLOATING = {"opacity", "sigma", "brightness", "contrast", "saturation", "hue"}
-
-
-@custom_op("anatpaste_aug::random_pixels", mutates_args=(), device_types="cpu")
-def random_pixels(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Row and column of a True pixel in each B×H×W mask, and whether there is any; see `params._random_pixel`."""
-    from .pixels import random_pixels as find_pixels
-
-    row, column, found = (torch.empty(len(mask), dtype=kind) for kind in (torch.int64, torch.int64, torch.bool))
-    find_pixels(
-        mask.contiguous().view(torch.uint8).numpy(), u.contiguous().numpy(), row.numpy(), column.numpy(), found.numpy()
-    )
-    return row, column, found
-
-
-@random_pixels.register_fake
-def _(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    count = mask.shape[0]
-    return tuple(mask.new_empty(count, dtype=kind) for kind in (torch.int64, torch.int64, torch.bool))  # type: ignore[return-value]
+_FLOATING = {"angle", "opacity", "sigma", "brightness", "contrast", "saturation", "hue"}
+_FAR = 2**24  # pixels an image can have
+_BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which is not imported without Numba
 
 
 @custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
-def soft_mask(params: Sequence[Tensor], height: int, width: int, lung_mask: Tensor | None) -> Tensor:
-    """float32 B×1×H×W; see `paste.soft_mask`."""
-    mask, make = _masking(_arrays(params, height, width, (lung_mask, 1)), height, width, lung_mask)
+def soft_mask(params: Sequence[Tensor], height: int, width: int, region_mask: Tensor | None, hard: bool) -> Tensor:
+    """float32 B×1×H×W of one patch per image; see `paste.soft_mask`."""
+    arrays, turns = _arrays(params), _turns(params)
+    mask, make = _masking(arrays, turns, height, width, region_mask, hard)
     share(make, len(mask))
     return mask
 
 
 @soft_mask.register_fake
-def _(params: Sequence[Tensor], height: int, width: int, lung_mask: Tensor | None) -> Tensor:
-    return torch.empty(params[0].shape[0], 1, height, width)
-
-
-@custom_op("anatpaste_aug::blend", mutates_args=(), device_types="cpu")
-def blend(
-    images: Tensor,
-    mask: Tensor,
-    params: Sequence[Tensor],
-    black: float,
-    white: float,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-) -> Tensor:
-    """The blended images; see `paste.blend`, and `Intensities` for how values are read."""
-    arrays = _arrays(params, *images.shape[-2:], (images, images.shape[1]), (mask, 1))
-    out, mix = _blending(arrays, images, mask, black, white, mean, std)
-    share(mix, len(out))
-    return _like(images, out, mask)
-
-
-@blend.register_fake
-def _(images: Tensor, *_: Any) -> Tensor:
-    return torch.empty_like(images, memory_format=torch.contiguous_format)
+def _(params: Sequence[Tensor], height: int, width: int, region_mask: Tensor | None, hard: bool) -> Tensor:
+    return params[0].new_empty((params[0].shape[0], 1, height, width), dtype=torch.float32)
 
 
 @custom_op("anatpaste_aug::paste", mutates_args=(), device_types="cpu")
 def paste(
     images: Tensor,
+    sources: Tensor,
     params: Sequence[Tensor],
-    lung_mask: Tensor | None,
+    region_mask: Tensor | None,
+    hard: bool,
+    beyond: str,
     black: float,
     white: float,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
 ) -> tuple[Tensor, Tensor]:
     """The blended images and their soft mask; one thread does both for an image, while it is in its caches."""
-    height, width = images.shape[-2:]
-    arrays = _arrays(params, height, width, (images, images.shape[1]), (lung_mask, 1))
-    mask, make = _masking(arrays, height, width, lung_mask)
-    out, mix = _blending(arrays, images, mask, black, white, mean, std)
+    batch, channels, height, width = images.shape
+    arrays, turns = _arrays(params), _turns(params)
+    if sources.shape[1] != channels or sources.dtype != images.dtype:
+        raise ValueError(f"sources must have {channels} channels of {images.dtype}, got {sources.dtype}")
+    _check_cuts(arrays, sources)
+    if batch != len(arrays.apply):
+        raise ValueError(f"images for {len(arrays.apply)} rows of params must be as many, got {batch}")
+    mask, make = _masking(arrays, turns, height, width, region_mask, hard)
+    out, mix = _blending(
+        arrays,
+        turns,
+        images,
+        sources,
+        mask,
+        hard,
+        beyond,
+        Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std)),
+    )
 
     def both(begin: int, end: int) -> None:
         make(begin, end)
@@ -100,40 +81,48 @@ def _(images: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(images, memory_format=torch.contiguous_format), mask
 
 
-def _masking(arrays: Any, height: int, width: int, lung_mask: Tensor | None) -> tuple[Tensor, Work]:
+def _masking(
+    arrays: Any, turns: Any, height: int, width: int, region_mask: Tensor | None, hard: bool
+) -> tuple[Tensor, Work]:
     """An empty soft mask, and what fills it."""
     from .shape import soft_masks
 
-    mask = empty(len(arrays.sigma), 1, height, width, dtype=torch.float32)
-    lungs = torch.empty(0, 0, 0, dtype=torch.bool) if lung_mask is None else lung_mask[:, 0].contiguous()
-    fixed = (arrays, lungs.view(torch.uint8).numpy(), mask.numpy()[:, 0])
+    shape = (len(arrays.sigma), 1, height, width)
+    if region_mask is not None and tuple(region_mask.shape) != shape:
+        raise ValueError(f"region_mask for these params must have shape {shape}, got {tuple(region_mask.shape)}")
+    mask = empty(*shape, dtype=torch.float32)
+    regions = mask.new_empty((0, 0, 0), dtype=torch.bool) if region_mask is None else region_mask[:, 0].contiguous()
+    fixed = (arrays, hard, turns, regions.view(torch.uint8).numpy(), mask.numpy()[:, 0])
     return mask, lambda begin, end: soft_masks(*fixed, begin, end)
 
 
 def _blending(
     arrays: Any,
+    turns: Any,
     images: Tensor,
+    sources: Tensor,
     mask: Tensor,
-    black: float,
-    white: float,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
+    hard: bool,
+    beyond: str,
+    intensities: Intensities,
 ) -> tuple[Tensor, Work]:
     """Empty images of the type to calculate in, or uint8, and what fills them."""
     from .blending import blend as blend_some
 
     half = images.dtype in (torch.float16, torch.bfloat16)
+    same = sources is images
     given = (images.float() if half else images).contiguous()
+    cut = given if same else (sources.float() if half else sources).contiguous()
     out = empty(*given.shape, dtype=given.dtype)
-    intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
     # In float64, and the slope by itself: the two can be far from one another where the range is far from 0.
-    channels, work = torch.zeros(images.shape[1], 1, 1, dtype=torch.float64), at_least_float32(given[:0]).dtype
+    channels, work = images.new_zeros((images.shape[1], 1, 1), dtype=torch.float64), at_least_float32(given[:0]).dtype
     offset = intensities.to_unit(channels).flatten()
-    slope = intensities._replace(black=0.0, white=white - black, mean=None if mean is None else (0.0,) * len(mean))
+    mean = None if intensities.mean is None else (0.0,) * len(intensities.mean)
+    slope = intensities._replace(black=0.0, white=intensities.white - intensities.black, mean=mean)
     scale = slope.to_unit(channels + 1).flatten()
-    fixed = (mask[:, 0].contiguous().numpy(), arrays, scale.to(work).numpy(), offset.to(work).numpy())
+    fixed = (mask.numpy()[:, 0], arrays, hard, _BEYOND[beyond], turns, scale.to(work).numpy(), offset.to(work).numpy())
     whole = images.dtype == torch.uint8
-    return out, lambda begin, end: blend_some(given.numpy(), *fixed, whole, out.numpy(), begin, end)
+    return out, lambda begin, end: blend_some(given.numpy(), cut.numpy(), *fixed, whole, out.numpy(), begin, end)
 
 
 def _like(images: Tensor, out: Tensor, mask: Tensor) -> Tensor:
@@ -141,23 +130,37 @@ def _like(images: Tensor, out: Tensor, mask: Tensor) -> Tensor:
     return out if out.dtype == images.dtype else torch.where(mask > 0, out.to(images.dtype), images)
 
 
-def _arrays(params: Sequence[Tensor], height: int, width: int, *others: tuple[Tensor | None, int]) -> Any:
+def _turns(params: Sequence[Tensor]) -> Any:
+    """int64 B×8: height and width of each bounding box, and how to get from it to the patch."""
+    rows = PasteParams(*params)
+    high, wide = rows.scaled_height, rows.scaled_width
+    if not bool(rows.angle.any()):
+        return torch.stack([high, wide, *[high] * 6], 1).numpy()
+    return torch.cat([torch.stack(rotated_size(high, wide, rows.angle)), inverse_rotation(rows)]).T.contiguous().numpy()
+
+
+def _arrays(params: Sequence[Tensor]) -> Any:
     """The rows as arrays, for kernels that look at no limits: what would lead them out of the images is an error."""
-    for name, field in zip(AnatPasteParams._fields, params, strict=True):
+    for name, field in zip(PasteParams._fields, params, strict=True):
         shape = (len(params[0]), 4) if name == "jitter_order" else (len(params[0]),)
         dtype = torch.bool if name in _BOOLEAN else torch.float32 if name in _FLOATING else torch.int64
         if field.shape != shape or field.dtype != dtype:
             found = f"{tuple(field.shape)} and {field.dtype}"
-            raise ValueError(f"params.{name} must have shape {shape} and dtype {dtype}, got {found}")
-    p: Any = AnatPasteParams(*(np.ascontiguousarray(field.numpy()) for field in params))  # type: ignore[arg-type]
+            raise ValueError(f"params.{name} must have shape {shape} and dtype {dtype} per patch, got {found}")
+    p: Any = PasteParams(*(np.ascontiguousarray(field.numpy()) for field in params))  # type: ignore[arg-type]
+    fits = (p.scaled_height >= 1) & (p.scaled_width >= 1) & (p.margin >= 0) & (p.sigma >= 0) & (p.sigma < np.inf)
+    fits &= (p.scaled_height <= _FAR) & (p.scaled_width <= _FAR) & np.isfinite(p.angle)
+    fits &= (abs(p.top) <= _FAR) & (abs(p.left) <= _FAR)
+    if not fits.all():
+        raise ValueError(f"params {np.flatnonzero(~fits)[:10].tolist()} hold an impossible size, place or blur")
+    return p
+
+
+def _check_cuts(p: Any, sources: Tensor) -> None:
+    count, _, height, width = sources.shape
     fits = (p.height >= 1) & (p.source_top >= 0) & (p.source_top <= height - p.height)
     fits &= (p.width >= 1) & (p.source_left >= 0) & (p.source_left <= width - p.width)
-    fits &= (p.center_y >= 0) & (p.center_y < height) & (p.center_x >= 0) & (p.center_x < width)
-    fits &= (p.margin >= 0) & (p.sigma >= 0) & (p.sigma < np.inf)
+    fits &= (p.donor >= 0) & (p.donor < count)
     if not fits.all():
-        raise ValueError(f"params {np.flatnonzero(~fits)[:10].tolist()} lie outside images of {height}×{width}")
-    for tensor, channels in others:
-        if tensor is not None and tensor.shape != (len(fits), channels, height, width):
-            expected = (len(fits), channels, height, width)
-            raise ValueError(f"images and masks for these params must have shape {expected}, got {tuple(tensor.shape)}")
-    return p
+        bad = np.flatnonzero(~fits)[:10].tolist()
+        raise ValueError(f"params {bad} cut outside of {count} sources of {height}×{width}")

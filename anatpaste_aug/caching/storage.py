@@ -179,7 +179,7 @@ class MemoryStorage(Storage):
     def __init__(self, layout: Layout, held: torch.Tensor | None = None, lock: Path | None = None) -> None:
         if held is None:
             try:
-                held = torch.zeros(layout.nbytes, dtype=torch.uint8).share_memory_()
+                held = torch.zeros(layout.nbytes, dtype=torch.uint8, device="cpu").share_memory_()
             except RuntimeError as error:
                 megabytes = layout.nbytes / 1e6
                 raise MaskCacheError(

@@ -72,6 +72,6 @@ def solve(images: Tensor, pasted: Tensor, box: Tensor, blend: str, opacity: Tens
     """
     weight = None
     if blend == "poisson_mixed":
-        weight = box_interior(box, *images.shape[-2:], frame=_RING).to(images.dtype)
+        weight = box_interior(box, images.shape[2], images.shape[3], frame=_RING).to(images.dtype)
     alpha = opacity.to(images.dtype) if blend == "poisson_stronger" else None
     return poisson_blend(images, pasted, box, guidance=GUIDANCE[blend], alpha=alpha, weight=weight)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..precision import to_float64
 from .intensity import GRAY_LEVELS, stretch_levels
 
 BINS = 256
@@ -36,8 +37,9 @@ def clahe(gray: Tensor) -> Tensor:
     bins = stretch_levels(gray, BIN_SIZE)
     hist = _tile_histograms(bins, tile)
     hist = redistribute(hist, max(int(CLIP_LIMIT * area), 1))
-    curves = hist.cumsum(-1, dtype=torch.float64).mul_((GRAY_LEVELS - 1) / area).clamp_max_(GRAY_LEVELS - 1)
-    return _interpolate(bins, curves.int(), tile)
+    # In the float64 of the definition, which can fall just below the whole number that the exact product is.
+    curves = to_float64(hist.cumsum(-1, dtype=torch.int32)).mul_((GRAY_LEVELS - 1) / area).clamp_max_(GRAY_LEVELS - 1)
+    return _interpolate(bins, curves.int().to(bins.device), tile)
 
 
 def _tile_histograms(bins: Tensor, tile: tuple[int, int]) -> Tensor:

@@ -1,5 +1,7 @@
 """8-connected components of boolean batches: labels, clearing the border, dropping small ones."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -101,8 +103,7 @@ def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tens
         return _numba.keep_components(mask, False, float(min_size)), _all_true(mask)
     labels, settled = label_blocks(link_blocks(mask, 1))
     area = sum_per_label(labels, pixels_per_block(mask))
-    # In float64, which holds every limit: an int32 would wrap around, and float32 would round it to a whole number.
-    keep = (area.gather(1, labels).double() >= float(min_size)) & settled.unsqueeze(1)
+    keep = (area.gather(1, labels) >= _smallest_area(min_size)) & settled.unsqueeze(1)
     return mask & on_pixels(keep, mask, 2), settled
 
 
@@ -114,8 +115,15 @@ def remove_small_squares(points: Tensor, mask: Tensor, min_size: float) -> tuple
     of_quads = torch.where(quads, on_pixels(labels, quads, 3), labels.shape[1])
     of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1)
     area = torch.zeros_like(labels).scatter_add_(1, of_quads, pixels_per_block(mask))
-    keep = (area.gather(1, of_quads).double() >= min_size) & settled.unsqueeze(1)
+    keep = (area.gather(1, of_quads) >= _smallest_area(min_size)) & settled.unsqueeze(1)
     return mask & on_pixels(keep, mask, 2), settled
+
+
+def _smallest_area(min_size: float) -> int:
+    """The whole number of pixels from which on an area is not below ``min_size``; one that no area reaches for NaN."""
+    if not min_size < 2**31 - 1:
+        return 2**31 - 1
+    return math.ceil(max(min_size, 0.0))
 
 
 def pixels_per_block(mask: Tensor) -> Tensor:

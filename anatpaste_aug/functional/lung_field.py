@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..precision import to_float64
 from .disk import close_disk, open_disk
 from .intensity import to_gray
 from .regions import keep_largest
@@ -66,12 +67,19 @@ def _spine_column(gray: Tensor, scale: float) -> Tensor:
     height, width = gray.shape[-2:]
     top, bottom = (int(share * height) for share in _SPINE_ROWS)
     first, last = (int(share * width) for share in _SPINE_COLUMNS)
-    profile = gray[:, top:bottom].double().mean(1)
     # In float64, where no accelerator rounds the product to fewer bits.
-    at = torch.arange(width, device=gray.device, dtype=torch.float64)
+    profile = _mean_of_rows(gray[:, top:bottom])
+    at = torch.arange(width, device=profile.device, dtype=torch.float64)
     squared = (at[:, None] - at[first : last + 1]).square()
     narrow, wide = (torch.exp(squared / (-2 * (sigma * scale) ** 2)) for sigma in _SPINE)
-    return (profile @ (narrow / narrow.sum(0) - wide / wide.sum(0))).argmax(1) + first
+    return (profile @ (narrow / narrow.sum(0) - wide / wide.sum(0))).argmax(1).to(gray.device) + first
+
+
+def _mean_of_rows(rows: Tensor) -> Tensor:
+    """float64 B×W of B×H×W."""
+    if rows.dtype == torch.uint8:
+        return to_float64(rows.sum(1, dtype=torch.int32)) / rows.shape[1]
+    return to_float64(rows).mean(1)
 
 
 def _fold(mask: Tensor, spine: Tensor) -> Tensor:

@@ -71,9 +71,10 @@ def move(
     def read(y: Tensor, x: Tensor) -> Tensor:
         y = torch.minimum(torch.maximum(y, top_limit), bottom_limit)
         x = torch.minimum(torch.maximum(x, left_limit), right_limit)
-        index = (y * width + x).flatten(1).unsqueeze(1)
+        places = y * width + x
+        index = places.flatten(1).unsqueeze(1)
         flat = sources.flatten(2).gather(2, index.expand(-1, sources.shape[1], -1))
-        return flat.unflatten(2, ((y + x).shape[1], -1))
+        return flat.view(*sources.shape[:2], *places.shape[1:])
 
     if not resized:
         return read(row + top, column_ + left)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..precision import to_float64
 from .intensity import GRAY_LEVELS
 
 BINS = 256
@@ -47,9 +48,9 @@ def otsu_threshold(levels: Tensor) -> Tensor:
     weight_dark, weight_bright = darker[:, 1:-1], pixels - darker[:, 1:-1]
     moment_dark = moments.cumsum(1)[:, :-1]
     moment_bright = moments.sum(1, keepdim=True) - moment_dark
-    mean_dark = moment_dark.double() / (2 * BINS) / weight_dark.double()
-    mean_bright = moment_bright.double() / (2 * BINS) / weight_bright.double()
-    between = (weight_dark.float() * weight_bright.float()).double() * (mean_dark - mean_bright).square()
+    mean_dark = to_float64(moment_dark) / (2 * BINS) / to_float64(weight_dark)
+    mean_bright = to_float64(moment_bright) / (2 * BINS) / to_float64(weight_bright)
+    between = to_float64(weight_dark.float() * weight_bright.float()) * (mean_dark - mean_bright).square()
     # Of a constant image one class is empty (0 / 0), but with a span of 0 every choice gives the same threshold.
-    best = between.argmax(1, keepdim=True)
+    best = between.argmax(1, keepdim=True).to(levels.device)
     return (low + (2 * best + 1) * span // (2 * BINS)).int().unsqueeze(2)

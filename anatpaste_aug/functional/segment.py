@@ -36,7 +36,7 @@ def segment_lungs(images: Tensor, *, min_size: float = 400.0) -> tuple[Tensor, T
     smallest = min_size * height * width / 256**2
     gray = to_gray(images.detach())
     if _numba.takes(gray):
-        return _numba.segment(gray, smallest), torch.ones(len(gray), dtype=torch.bool)
+        return _numba.segment(gray, smallest), torch.ones(len(gray), dtype=torch.bool, device=gray.device)
     return _segment(gray, smallest)
 
 

@@ -81,8 +81,8 @@ def switch(name: str, value: object) -> None:
 
 def counts(name: str, value: object) -> None:
     """Allow (low, high) of whole numbers with 1 <= low <= high."""
-    pair = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
-    if not (all(type(count) is int for count in pair) and 1 <= pair[0] <= pair[1] <= 100):
+    low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
+    if not (type(low) is int and type(high) is int and 1 <= low <= high <= 100):
         raise ValueError(f"{name} must be (low, high), whole numbers with 1 <= low <= high <= 100, got {value!r}")
 
 

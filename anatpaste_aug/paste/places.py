@@ -42,7 +42,7 @@ def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def place(
     config: PasteConfig,
-    u: tuple[Tensor, Tensor],
+    u: Tensor,
     box_h: Tensor,
     box_w: Tensor,
     height: int,
@@ -52,7 +52,7 @@ def place(
 ) -> tuple[Tensor, Tensor]:
     """B×K×T tops and lefts of the bounding boxes."""
     high, wide = each(box_h), each(box_w)
-    down, right = u
+    down, right = u[:, :, 0], u[:, :, 1]
     if config.place == "inside":
         return _inside(down, height - high), _inside(right, width - wide)
     if config.place == "foreground":
@@ -126,7 +126,7 @@ def each(values: Tensor) -> Tensor:
 
 def cut_around_a_center(
     config: PasteConfig,
-    u: tuple[Tensor, Tensor],
+    u: Tensor,
     patch_h: Tensor,
     patch_w: Tensor,
     height: int,
@@ -139,7 +139,7 @@ def cut_around_a_center(
     there is such a place.
     """
     edges = []
-    for drawn, side, patch in ((u[0], height, patch_h), (u[1], width, patch_w)):
+    for drawn, side, patch in ((u[:, :, 0], height, patch_h), (u[:, :, 1], width, patch_w)):
         low = round(config.half_width[0] * side)
         center = low + index(drawn, max(side - 2 * low, 1))
         half = each(patch // 2)

@@ -15,12 +15,11 @@ FIXED_DRAWS = 21
 
 
 class _Draws(NamedTuple):
-    """The random numbers by their use, each B×K; ``order`` is B×K×4, and the last two B×K×T."""
+    """The random numbers by their use: B×K each, and the last four with a dimension of their own after these."""
 
     apply: Tensor
     donor: Tensor
     scar: Tensor
-    size: tuple[Tensor, Tensor, Tensor, Tensor]
     angle: Tensor
     scale: Tensor
     region: Tensor
@@ -31,9 +30,10 @@ class _Draws(NamedTuple):
     contrast: Tensor
     saturation: Tensor
     hue: Tensor
-    order: Tensor
-    source: tuple[Tensor, Tensor]
-    place: tuple[Tensor, Tensor]
+    order: Tensor  # 4
+    size: Tensor  # 4
+    source: Tensor  # 2 × the number of tries: down and to the right
+    place: Tensor  # likewise
 
 
 def tries(config: PasteConfig) -> int:
@@ -131,8 +131,8 @@ def sample_params(
     donor = _donor(config, u.donor[:, 0], batch, donors).unsqueeze(1).expand(batch, k)
     patch_h, patch_w, angle = _size(config, u, height, width)
     source_top, source_left = (
-        index(u.source[0], height - each(patch_h) + 1),
-        index(u.source[1], width - each(patch_w) + 1),
+        index(down, height - each(patch_h) + 1),
+        index(right, width - each(patch_w) + 1),
     )
     fits: Tensor | None = None
     if config.size in ("half_width", "gamma") and config.cut == "anywhere":
@@ -214,15 +214,28 @@ def sample_params(
 
 
 def _named(u: Tensor) -> _Draws:
-    one = u[..., :FIXED_DRAWS].unbind(2)
-    places = u[..., FIXED_DRAWS:].unflatten(2, (4, -1)).unbind(2)
+    apply, donor, scar, angle, scale, region, ellipse, opacity, sigma, brightness, contrast, saturation, hue = u[
+        ..., :13
+    ].unbind(2)
+    places = u[..., FIXED_DRAWS:].unflatten(2, (2, 2, -1))
     return _Draws(
-        *one[:3],
-        (one[3], one[4], one[5], one[6]),
-        *one[7:17],
-        u[..., 17:21],
-        (places[0], places[1]),
-        (places[2], places[3]),
+        apply=apply,
+        donor=donor,
+        scar=scar,
+        angle=angle,
+        scale=scale,
+        region=region,
+        ellipse=ellipse,
+        opacity=opacity,
+        sigma=sigma,
+        brightness=brightness,
+        contrast=contrast,
+        saturation=saturation,
+        hue=hue,
+        order=u[..., 13:17],
+        size=u[..., 17:FIXED_DRAWS],
+        source=places[:, :, 0],
+        place=places[:, :, 1],
     )
 
 
@@ -245,7 +258,7 @@ def _donor(config: PasteConfig, u: Tensor, batch: int, donors: int | None) -> Te
 def _size(config: PasteConfig, u: _Draws, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
     """Height and width of the patches before they are resized, and their angle."""
     scale = math.sqrt(height * width) / 256
-    first, second, third, fourth = u.size
+    first, second, third, fourth = u.size.unbind(2)
     if config.size == "half_width":
         half = _whole(first, config.half_width, height)
         return 2 * half, 2 * half, torch.zeros_like(u.angle)

@@ -16,8 +16,9 @@ class NetworkSegmenter(SegmenterModule):
     """A trained network that gives B×K×H×W logits or probabilities: of torchvision, MONAI, torchxrayvision, or yours.
 
     Images → [0, 1] → resized → channels repeated or made grey → (x − mean) / std → network → probabilities → those of
-    the chosen classes → resized back → threshold. The network is set to eval mode and kept there; no gradient is
-    recorded.
+    the chosen classes → resized back → threshold. The network is set to eval mode and kept there, and frozen: its
+    parameters ask for no gradient, so that DistributedDataParallel leaves them alone. A network that is trained
+    elsewhere is passed as a copy (``copy.deepcopy``).
 
     Convention:
         * in: B×1×H×W or B×3×H×W, uint8 in [0, 255] or floating point in [0, 1] unless ``value_range`` says otherwise
@@ -76,7 +77,7 @@ class NetworkSegmenter(SegmenterModule):
             raise TypeError(f"network must be a torch.nn.Module, got {type(network).__name__}")
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {channels!r}")
-        self.network = network.eval()
+        self.network = network.eval().requires_grad_(False)
         self.classes = _indices(classes)
         self.activation = None if activation is None else check_choice("activation", activation, _ACTIVATIONS)
         self.threshold = check_number("threshold", threshold, 0, 1)
@@ -84,7 +85,10 @@ class NetworkSegmenter(SegmenterModule):
         self.size = _size(size)
         self.value_range, self.mean, self.std = check_intensities(value_range, mean, std)
         if self.mean is not None and len(self.mean) not in (1, channels):
-            raise ValueError(f"mean has {len(self.mean)} values for a network of {channels} channels")
+            raise ValueError(
+                f"mean and std have {len(self.mean)} values for a network of {channels} channel; pass one number each, "
+                "as in mean=[0.5], std=[0.25]"
+            )
         self.output = output
 
     def train(self, mode: bool = True) -> "NetworkSegmenter":

@@ -11,24 +11,22 @@ from .base import SegmenterModule
 class LungSegmenter(SegmenterModule):
     """Lungs of frontal chest radiographs, by the paper's Algorithm 1 (Sato et al., arXiv 2205.04282).
 
-        Grey values → CLAHE → Otsu's threshold, the dark side is lung → opening 3×3 → border-touching components cleared →
-        dilation 3×3 → small components dropped. Nothing is learned and nothing is random.
+    Grey values → CLAHE → Otsu's threshold, the dark side is lung → opening 3×3 → border-touching components cleared →
+    dilation 3×3 → small components dropped. Nothing is learned and nothing is random.
 
-        Convention:
-            * in: B×1×H×W or B×3×H×W, uint8 or floating point in any intensity range, H and W at least 32
-            * out: boolean B×1×H×W on the same device; never differentiable
-            * bones must be brighter than air: invert MONOCHROME1 images first
+    Convention:
+        * in: B×1×H×W or B×3×H×W, uint8 or floating point in any intensity range, H and W at least 32
+        * out: boolean B×1×H×W on the same device; never differentiable
+        * bones must be brighter than air: invert MONOCHROME1 images first
 
-        Args:
-            min_size: The smallest component that stays, in pixels at 256×256; scales with the image's area.
+    Args:
+        min_size: The smallest component that stays, in pixels at 256×256; scales with the image's area.
 
-        Example:
-            >>> from numbers import Real
-
-    import torch
-            >>> segmenter = LungSegmenter()
-            >>> segmenter(torch.zeros(2, 1, 64, 64)).shape
-            torch.Size([2, 1, 64, 64])
+    Example:
+        >>> import torch
+        >>> segmenter = LungSegmenter()
+        >>> segmenter(torch.zeros(2, 1, 64, 64)).shape
+        torch.Size([2, 1, 64, 64])
     """
 
     def __init__(self, *, min_size: float = 400.0) -> None:

@@ -19,20 +19,21 @@ except ImportError as error:
 
 
 class AnatPaste(DualTransform):
-    """Paste a synthetic anomaly into the image, and write the changed pixels into the mask.
+    """Paste a synthetic anomaly into the image, and add the changed pixels to the mask.
 
     Convention:
         * image: H×W or H×W×C with 1 or 3 channels, uint8 or float32 in [0, 1]; further images, named in
           ``additional_targets``, share the random numbers and the lung mask
-        * mask: H×W or H×W×1 of zeros goes in, 1 where a pixel was changed comes out, in the mask's dtype. A mask in
-          which something is marked already is an error, so that no annotation is lost: name another target for it
+        * mask: H×W or H×W×1. Where a pixel was changed, a 0 becomes 1, in the mask's dtype; everything else stays, so
+          that after a chain of transforms a mask of zeros holds what all of them changed. To keep an annotation apart
+          from anomalies, name another target for them
         * every other target (further masks, boxes, keypoints, labels) passes through as the identical object
         * randomness: ``A.Compose(..., seed=...)`` or ``set_random_seed``. A call draws one number, which
           ``ReplayCompose`` records. albumentations gives all ``DataLoader`` workers one random state: call
           ``set_random_seed(torch.initial_seed() % 2**32)`` on the pipeline in ``worker_init_fn``
 
     Args:
-        p: Probability that the image is augmented. An image left alone keeps its mask of zeros.
+        p: Probability that the image is augmented. An image left alone keeps its mask as it is.
         anomaly_target: The mask target to write, ``"mask"`` or a name from ``additional_targets``.
         lung_target: A mask target to read the lungs from, boolean or integer; None calls the segmenter.
         settings: Every other setting of `AnatPasteTransform`.
@@ -73,7 +74,7 @@ class AnatPaste(DualTransform):
         for key, image in images.items():
             if image.ndim == 4 or image.shape[:2] != images["image"].shape[:2]:
                 raise ValueError(f"images must be (H, W) or (H, W, C) of one size, got {image.shape} as {key}")
-        mask = self._empty_mask(kwargs)
+        mask = self._given_mask(kwargs)
         lungs = self._lungs(kwargs)
         result = self.transform.augment(
             batches.pop("image"), lungs, generator=torch.Generator().manual_seed(params["seed"])
@@ -83,13 +84,14 @@ class AnatPaste(DualTransform):
             other = self.transform.augment(batch, result.lung_mask, params=result.params)
             out[key] = to_array(other.image, images[key])
         if mask is not None:
-            out[self.anomaly_target] = result.anomaly_mask.numpy().reshape(mask.shape).astype(mask.dtype)
+            changed = result.anomaly_mask.numpy().reshape(mask.shape)
+            out[self.anomaly_target] = np.where(changed, np.maximum(mask, mask.dtype.type(1)), mask)
         return out
 
     def _is_image(self, key: str) -> bool:
         return key == "image" or self._additional_targets.get(key) == "image"
 
-    def _empty_mask(self, data: dict[str, Any]) -> npt.NDArray[Any] | None:
+    def _given_mask(self, data: dict[str, Any]) -> npt.NDArray[Any] | None:
         name, size = self.anomaly_target, data["image"].shape[:2]
         mask = data.get(name)
         if mask is None:
@@ -98,12 +100,6 @@ class AnatPaste(DualTransform):
             raise TypeError(f"the target {name!r} must be a numpy.ndarray, got {type(mask).__name__}")
         if mask.shape not in (size, (*size, 1)):
             raise ValueError(f"the target {name!r} must have shape {size} or {(*size, 1)}, got {mask.shape}")
-        if mask.any():
-            raise ValueError(
-                f"the target {name!r} has marked pixels, which AnatPaste would overwrite; pass zeros, or write to "
-                'another target: AnatPaste(anomaly_target="anomaly") in '
-                'Compose(..., additional_targets={"anomaly": "mask"})'
-            )
         return mask
 
     def _lungs(self, data: dict[str, Any]) -> torch.Tensor | None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
@@ -72,13 +71,16 @@ class AnatPasteAugmentation(AnatPasteTransform):
     _transformed_types: tuple[Any, ...] = (*AnatPasteTransform._transformed_types, tv_tensors.Mask)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        return super().make_params([AnomalyMask(leaf) if _is_gt_mask(leaf) else leaf for leaf in flat_inputs])
+        return super().make_params([_as_anomaly_mask(leaf) if _is_gt_mask(leaf) else leaf for leaf in flat_inputs])
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         if not _is_gt_mask(inpt):
             return super().transform(inpt, params)
-        changed = super().transform(AnomalyMask(torch.zeros_like(inpt, dtype=torch.bool)), params)
-        return tv_tensors.wrap(inpt.masked_fill(changed, 1), like=inpt)
+        return tv_tensors.wrap(super().transform(_as_anomaly_mask(inpt), params).as_subclass(Tensor), like=inpt)
+
+
+def _as_anomaly_mask(mask: tv_tensors.Mask) -> Any:
+    return mask.as_subclass(Tensor).as_subclass(AnomalyMask)  # its constructor would move it to the default device
 
 
 def _is_gt_mask(leaf: Any) -> bool:

@@ -6,6 +6,7 @@ import torch
 from kornia.augmentation import IntensityAugmentationBase2D
 from torch import Tensor
 
+from ..functional.masks import unite_masks
 from ..params import AnatPasteConfig, draw_uniforms
 from .anatpaste import AnatPasteTransform
 from .interface import AnatPasteResult, AnatPasteSettings
@@ -17,10 +18,10 @@ class KorniaAnatPaste(IntensityAugmentationBase2D):
     Convention:
         * in and out: floating-point H×W, C×H×W or B×C×H×W with C 1 or 3, in [0, 1]; after ``Normalize`` pass the same
           ``mean`` and ``std``. uint8 is an error, as everywhere in kornia: divide by 255 first
-        * ``AugmentationSequential(..., data_keys=["input", "mask"])``: the mask of the call comes back as the anomaly
-          mask, 0 and 1 in its own dtype and with its own channels, all 0 where an image was left alone. Whatever stood
-          in it is overwritten, so a call takes one mask, as a tensor, and together with its image. Not for
-          ``PatchSequential``, which hands masks on untouched
+        * ``AugmentationSequential(..., data_keys=["input", "mask"])``: what was changed is added to the mask of the
+          call, as 1 in its own dtype and on all of its channels. A mask of zeros comes back as the anomaly mask, that
+          of a whole chain of augmentations too. A call takes one mask, as a tensor, and together with its image. Not
+          for ``PatchSequential``, which hands masks on untouched
         * ``params`` hold random numbers, not places: ``forward(x, params=aug._params)`` repeats a call bit for bit, and
           on other images each patch goes to the same share of their own lungs
         * random numbers are drawn on the image's device; in a container, which draws before it shows an image, where
@@ -77,7 +78,7 @@ class KorniaAnatPaste(IntensityAugmentationBase2D):
         return {
             "uniforms": uniforms,
             "batch_prob": (uniforms[:, 0] < self.p).to(uniforms.dtype),
-            "forward_input_shape": torch.tensor(batch_shape),
+            "forward_input_shape": torch.tensor(batch_shape, device="cpu"),
         }
 
     def forward(self, input: Tensor, params: dict[str, Tensor] | None = None, **kwargs: Any) -> Tensor:
@@ -141,9 +142,9 @@ class KorniaAnatPaste(IntensityAugmentationBase2D):
                 f"the mask has shape {tuple(input.shape)}, but the images need (B, C, H, W) = "
                 f"({len(mask)}, any, {mask.shape[2]}, {mask.shape[3]}); resize or repeat it"
             )
-        return mask.to(input.dtype).repeat(1, input.shape[1], 1, 1)
+        return unite_masks(input, mask)
 
-    apply_non_transform_mask = apply_transform_mask  # empty already where an image was left alone
+    apply_non_transform_mask = apply_transform_mask  # nothing is added where an image was left alone
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "result": None, "_unclaimed": None}

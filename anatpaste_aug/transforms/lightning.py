@@ -4,6 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..functional.masks import unite_masks
+from ..validation import check_anomaly_mask
 from .anatpaste import AnatPasteTransform
 
 try:
@@ -23,7 +25,10 @@ class AnatPasteMixin(DataHooks):
     Convention:
         * only while the trainer trains; batches of validation, test and prediction pass through as they are
         * the anomaly mask, boolean B×1×H×W, joins the batch: a tensor of images becomes ``(images, mask)``,
-          ``(images, y)`` becomes ``(images, y, mask)`` (a list stays a list), and a dictionary gets a new key
+          ``(images, y)`` becomes ``(images, y, mask)`` (a list stays a list), and a dictionary gets a new key. Labels
+          are handed on as they are: ``mask.flatten(1).any(1)`` tells which images were changed
+        * an anomaly mask that a dictionary holds already, boolean, integer or floating point, is kept and united with
+          the new one
         * a dictionary's lung masks, if there are any, are used instead of the segmenter; they are boolean or integer
         * the batch itself is not modified; randomness is that of the device, set by ``seed_everything``, which gives
           the processes of several devices one seed, so that they draw the same numbers for their images:
@@ -89,10 +94,12 @@ class AnatPasteMixin(DataHooks):
     def _augment_dict(self, batch: dict[Any, Any]) -> dict[Any, Any]:
         if self.image_key not in batch:
             raise KeyError(f"no {self.image_key!r} in a batch with the keys {list(batch)}; set image_key")
-        if self.anomaly_mask_key in batch:
-            raise KeyError(f"the batch already has {self.anomaly_mask_key!r}; set anomaly_mask_key to a free name")
-        result = self.anatpaste.augment(batch[self.image_key], batch.get(self.lung_mask_key))
-        return batch | {self.image_key: result.image, self.anomaly_mask_key: result.anomaly_mask}
+        images, earlier = batch[self.image_key], batch.get(self.anomaly_mask_key)
+        if earlier is not None:
+            check_anomaly_mask(f"the batch's {self.anomaly_mask_key!r}", earlier, (len(images), 1, *images.shape[2:]))
+        result = self.anatpaste.augment(images, batch.get(self.lung_mask_key))
+        mask = result.anomaly_mask if earlier is None else unite_masks(earlier, result.anomaly_mask)
+        return batch | {self.image_key: result.image, self.anomaly_mask_key: mask}
 
 
 def _described(batch: Any) -> str:

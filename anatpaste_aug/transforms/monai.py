@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..functional.masks import unite_masks
 from ..params import AnatPasteParams
+from ..validation import check_anomaly_mask
 from .anatpaste import AnatPasteResult, AnatPasteTransform
 
 try:
@@ -75,10 +77,8 @@ class RandAnatPaste(RandomizableTransform):
         _check_image(img)
         if self._seed is None:
             raise RuntimeError("please call the randomize() function first")
-        images: Tensor = convert_to_tensor(img, track_meta=False).unsqueeze(0)
-        lungs = None
-        if lung_mask is not None:
-            lungs = convert_to_tensor(lung_mask, device=images.device, track_meta=False).unsqueeze(0)
+        images = _to_tensor(img).unsqueeze(0)
+        lungs = None if lung_mask is None else _to_tensor(lung_mask, images.device).unsqueeze(0)
         generator = torch.Generator(images.device).manual_seed(self._seed)
         return self.transform.augment(images, lungs, params=params, generator=generator)
 
@@ -91,11 +91,17 @@ class RandAnatPasted(RandomizableTransform, MapTransform):
         * the anomaly mask is boolean 1×H×W, of the first image's type and with its metadata, so that spatial
           transforms which follow can take ``keys=["image", "anomaly_mask"]``; it is empty where ``prob`` left the
           image alone
+        * a mask that stands under ``anomaly_mask_key`` already, 1×H×W, keeps its type, dtype and content; what is
+          changed is added as 1. So a chain leaves the union of what its transforms changed, and zeros put there
+          before give every sample a mask where ``OneOf`` or ``SomeOf`` may choose other transforms
+        * ``LoadImage`` transposes PNG and JPEG: read them upright with ``LoadImaged(keys, reverse_indexing=False)``,
+          or add ``Transposed(keys, indices=(0, 2, 1))`` after ``EnsureChannelFirstd``. `LungSegmenter` finds the same
+          lungs in an image that lies on its side, but `LungFieldSegmenter` finds wrong ones, without an error
 
     Args:
         keys: Keys of the images.
         prob: Probability that they are augmented.
-        anomaly_mask_key: Where the anomaly mask goes. A key that is taken is an error, so that no annotation is lost.
+        anomaly_mask_key: Where the anomaly mask goes.
         lung_mask_key: Key of a lung mask, boolean or integer 1×H×W; None calls the segmenter. Lungs never change:
             computed before this transform in a ``CacheDataset``, they are computed once.
         allow_missing_keys: Don't raise an exception if a key is missing.
@@ -140,12 +146,17 @@ class RandAnatPasted(RandomizableTransform, MapTransform):
         if not keys:
             return sample
         first = sample[keys[0]]
+        if self.anomaly_mask_key not in sample:
+            empty = torch.zeros(1, *first.shape[1:], dtype=torch.bool, device="cpu")
+            sample[self.anomaly_mask_key] = convert_to_dst_type(empty, dst=first, dtype=torch.bool)[0]
         if not self._do_transform:
-            sample[self.anomaly_mask_key] = _mask_like(torch.zeros(1, *first.shape[1:], dtype=torch.bool), first)
             return sample
         self.rand_anatpaste.randomize()
         result = self.rand_anatpaste.augment(first, lungs)
-        sample[self.anomaly_mask_key] = _mask_like(result.anomaly_mask[0], first)
+        earlier = sample[self.anomaly_mask_key]
+        changed = result.anomaly_mask[0]
+        united = unite_masks(_to_tensor(earlier, changed.device), changed)
+        sample[self.anomaly_mask_key] = convert_to_dst_type(united, dst=earlier)[0]
         sample[keys[0]] = convert_to_dst_type(result.image[0], dst=first)[0]
         for key in keys[1:]:
             shared = None if result.lung_mask is None else result.lung_mask[0]
@@ -161,7 +172,8 @@ class RandAnatPasted(RandomizableTransform, MapTransform):
                 sizes = {key: tuple(sample[key].shape) for key in keys}
                 raise ValueError(f"the images of one sample must be of one size, got {sizes}")
         if self.anomaly_mask_key in sample:
-            raise KeyError(f"the sample already has {self.anomaly_mask_key!r}; set anomaly_mask_key to a free name")
+            name = f"the sample's {self.anomaly_mask_key!r}"
+            check_anomaly_mask(name, sample[self.anomaly_mask_key], (1, *sample[keys[0]].shape[1:]))
         if self.lung_mask_key is None:
             return None
         if self.lung_mask_key not in sample and not self.allow_missing_keys:
@@ -187,5 +199,9 @@ def _refuse_p(settings: dict[str, Any]) -> None:
         raise TypeError("the probability is called prob in MONAI; pass prob= instead of p=")
 
 
-def _mask_like(mask: Tensor, image: NdarrayOrTensor) -> NdarrayOrTensor:
-    return convert_to_dst_type(mask, dst=image, dtype=torch.bool)[0]
+def _to_tensor(array: NdarrayOrTensor, device: torch.device | None = None) -> Tensor:
+    """A plain tensor, on the CPU if an array is given and no device, whatever the default device is."""
+    if device is None:
+        device = array.device if isinstance(array, Tensor) else torch.device("cpu")
+    tensor: Tensor = convert_to_tensor(array, device=device, track_meta=False)
+    return tensor

@@ -20,7 +20,8 @@ class AnatPasteNumpy:
         * in: H×W, H×W×C or N×H×W×C with 1 or 3 channels, uint8 or floating point in [0, 1]; never modified
         * out: the augmented image in the same shape and dtype, and a boolean anomaly mask: H×W for H×W, else with one
           channel, so that it broadcasts against the image; ``mask.astype(np.float32)`` is DRAEM's
-        * randomness: an own stream of ``rng``. In the workers of a ``DataLoader`` it is mixed with the worker's seed,
+        * in a chain, hand the mask on: ``image, mask = second(image, anomaly_mask=mask)`` returns the union
+        * randomness: a stream of ``rng``. In the workers of a ``DataLoader`` it is mixed with the worker's seed,
           so that workers and epochs differ, and ``torch.manual_seed`` repeats them
 
     Args:
@@ -41,24 +42,29 @@ class AnatPasteNumpy:
         self.rng = None if rng is None else np.random.default_rng(rng)
         self._worker: int | None = None  # the seed of the worker that the stream belongs to
 
-    def __call__(self, image: Image, lung_mask: Image | None = None) -> tuple[Image, npt.NDArray[np.bool_]]:
+    def __call__(
+        self, image: Image, lung_mask: Image | None = None, anomaly_mask: Image | None = None
+    ) -> tuple[Image, npt.NDArray[np.bool_]]:
         """Augment one image, or each of a batch.
 
         Args:
             image: H×W, H×W×C or N×H×W×C.
             lung_mask: Boolean or integer, of the image's shape with one channel or none; None calls the segmenter.
+            anomaly_mask: What earlier augmentations changed, likewise.
 
         Returns:
-            The augmented image and the anomaly mask: outside it not a bit has changed.
+            The augmented image and the anomaly mask, united with the given one: outside it not a bit has changed.
 
         Raises:
             TypeError, ValueError: Wrong type, shape, dtype or range; the message names the remedy.
         """
         batch = to_batch(image)
         lungs = None if lung_mask is None else to_batch_mask(lung_mask, image)
+        earlier = None if anomaly_mask is None else to_batch_mask(anomaly_mask, image, "anomaly_mask")
         result = self.transform.augment(batch, lungs, generator=self._generator())
+        changed = result.anomaly_mask if earlier is None else result.anomaly_mask | earlier
         mask_shape = image.shape if image.ndim == 2 else (*image.shape[:-1], 1)
-        return to_array(result.image, image), result.anomaly_mask.numpy().reshape(mask_shape)
+        return to_array(result.image, image), changed.numpy().reshape(mask_shape)
 
     def _generator(self) -> torch.Generator | None:
         if self.rng is None:
@@ -99,15 +105,15 @@ def to_batch(image: object) -> Tensor:
     return torch.from_numpy(np.require(np.moveaxis(image, -1, 1), native, requirements=["C", "W"]))
 
 
-def to_batch_mask(mask: object, image: Image) -> Tensor:
+def to_batch_mask(mask: object, image: Image, name: str = "lung_mask") -> Tensor:
     """B×1×H×W of a mask with the shape of the array ``image``, with one channel or none."""
     if not isinstance(mask, np.ndarray):
-        raise TypeError(f"lung_mask must be a numpy.ndarray, got {type(mask).__name__}")
+        raise TypeError(f"{name} must be a numpy.ndarray, got {type(mask).__name__}")
     size = image.shape if image.ndim == 2 else image.shape[:-1]
     if mask.shape not in (size, (*size, 1)):
-        raise ValueError(f"lung_mask must have shape {size} or {(*size, 1)} for this image, got {mask.shape}")
+        raise ValueError(f"{name} must have shape {size} or {(*size, 1)} for this image, got {mask.shape}")
     if mask.dtype.kind not in "bui":
-        raise TypeError(f"lung_mask must be boolean or integer, got {mask.dtype}; threshold it first, as in mask > 0.5")
+        raise TypeError(f"{name} must be boolean or integer, got {mask.dtype}; threshold it first, as in mask > 0.5")
     return torch.from_numpy(mask != 0).view(-1, 1, *size[-2:])
 
 

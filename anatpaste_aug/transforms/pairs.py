@@ -18,12 +18,14 @@ class OneClassSample(NamedTuple):
     Attributes:
         images: The normal image, then one image per augmentation.
         masks: n boolean 1×H×W anomaly masks; that of the normal image is empty.
+        targets: n float32 1×H×W in [0, 1], what a pixel loss learns: see ``target`` of `PasteConfig`.
         labels: int64 n: 0 for the normal image, k for what the k-th augmentation changed, and 0 where it left the image
             alone (p < 1): such an image is a normal one.
     """
 
     images: tuple[Any, ...]
     masks: tuple[AnomalyMask, ...]
+    targets: tuple[AnomalyMask, ...]
     labels: Tensor
 
 
@@ -37,12 +39,14 @@ class OneClassBatch(NamedTuple):
     Attributes:
         images: nB×C×H×W.
         masks: Boolean nB×1×H×W anomaly masks; empty for normal images.
+        targets: float32 nB×1×H×W in [0, 1], what a pixel loss learns: see ``target`` of `PasteConfig`.
         labels: int64 nB: 0 for a normal image, k for what the k-th augmentation changed, and 0 where it left an image
-            alone (p < 1, or ``skip_without_lungs``): such an image is a normal one.
+            alone (p < 1, or ``skip_without_region``): such an image is a normal one.
     """
 
     images: Tensor
     masks: Tensor
+    targets: Tensor
     labels: Tensor
 
 
@@ -53,6 +57,8 @@ class Augmented(Protocol):
     def image(self) -> Tensor: ...
     @property
     def anomaly_mask(self) -> Tensor: ...
+    @property
+    def target(self) -> Tensor: ...
 
 
 class Augmentation(Protocol):
@@ -102,8 +108,8 @@ class OneClassPairs(nn.Module):
 
         Args:
             image: The normal image; not modified.
-            region_mask: Its lungs, H×W or 1×H×W, boolean or integer, for augmentations that read a `RegionMask`; None lets
-                them find the lungs.
+            region_mask: Its region, H×W or 1×H×W, boolean or integer, for augmentations that read a `RegionMask`; None
+                lets them find it.
 
         Raises:
             TypeError, ValueError: ``image`` is no single image.
@@ -114,18 +120,21 @@ class OneClassPairs(nn.Module):
             raise ValueError(
                 f"image must be one C×H×W image, got shape {tuple(image.shape)}; for batches use one_class_batch"
             )
+        # The constructors of tv_tensors move a tensor to the default device unless they are told another one.
         if isinstance(image, Tensor) and not isinstance(image, tv_tensors.Image):
-            image = tv_tensors.Image(image)
+            image = tv_tensors.Image(image, device=image.device)
         height, width = tvf.get_size(image)
-        device = image.device if isinstance(image, Tensor) else None
-        empty = AnomalyMask(torch.zeros(1, height, width, dtype=torch.bool, device=device))
-        lungs = () if region_mask is None else (RegionMask(region_mask),)
-        images, masks = [image], [empty]
+        device = image.device if isinstance(image, Tensor) else torch.device("cpu")
+        empty = AnomalyMask(torch.zeros(1, height, width, dtype=torch.bool, device=device), device=device)
+        region = () if region_mask is None else (RegionMask(region_mask, device=region_mask.device),)
+        no_target = AnomalyMask(torch.zeros(1, height, width, device=device), device=device)
+        images, masks, targets = [image], [empty], [no_target]
         for augmentation in self.augmentations:
-            augmented, mask, *_ = augmentation(image, empty, *lungs)
+            augmented, mask, target, *_ = augmentation(image, empty, no_target, *region)
             images.append(augmented)
             masks.append(mask)
-        return OneClassSample(tuple(images), tuple(masks), _labels(masks).flatten())
+            targets.append(target)
+        return OneClassSample(tuple(images), tuple(masks), tuple(targets), _labels(masks).flatten())
 
 
 def collate_one_class(samples: Sequence[OneClassSample]) -> OneClassBatch:
@@ -161,8 +170,9 @@ def collate_one_class(samples: Sequence[OneClassSample]) -> OneClassBatch:
             raise TypeError(f"images must be tensors to be collated, got {kind}; add v2.ToImage() after OneClassPairs")
     images = torch.stack([torch.stack(sample.images) for sample in samples], 1)
     masks = torch.stack([torch.stack(sample.masks) for sample in samples], 1)
+    targets = torch.stack([torch.stack(sample.targets) for sample in samples], 1)
     labels = torch.stack([sample.labels for sample in samples], 1)
-    return OneClassBatch(*(field.flatten(0, 1).as_subclass(Tensor) for field in (images, masks, labels)))
+    return OneClassBatch(*(field.flatten(0, 1).as_subclass(Tensor) for field in (images, masks, targets, labels)))
 
 
 def one_class_batch(
@@ -177,7 +187,7 @@ def one_class_batch(
         images: B×C×H×W normal images as the augmentations take them; not modified.
         *augmentations: `AnatPasteTransform`, `CutPasteTransform`, or other objects with such an ``augment``. Two give a
             batch three times as large (3-way).
-        region_mask: Boolean B×1×H×W, handed to every augmentation; None lets them find the lungs.
+        region_mask: Boolean B×1×H×W, handed to every augmentation; None lets them find the region.
         generator: Source of the random numbers, on the images' device; None uses the global one.
 
     Returns:
@@ -198,10 +208,11 @@ def one_class_batch(
         augmentation.augment(images, region_mask=region_mask, generator=generator) for augmentation in augmentations
     ]
     masks = [result.anomaly_mask for result in results]
+    targets = [result.target for result in results]
     masks.insert(0, torch.zeros_like(masks[0]))
-    return OneClassBatch(
-        torch.cat([images, *(result.image for result in results)]), torch.cat(masks), _labels(masks).flatten()
-    )
+    targets.insert(0, torch.zeros_like(targets[0]))
+    pictures = torch.cat([images, *(result.image for result in results)])
+    return OneClassBatch(pictures, torch.cat(masks), torch.cat(targets), _labels(masks).flatten())
 
 
 def _labels(masks: Sequence[Tensor]) -> Tensor:

@@ -245,7 +245,10 @@ def test_gradients_flow_to_the_image_and_its_patch(path, channels):
     assert not torch.equal(gradient, torch.ones_like(gradient))
     cut = torch.zeros_like(mask, dtype=torch.bool)
     for index, (top, left, height, width) in enumerate(
-        zip(*(getattr(params, name)[:, 0].tolist() for name in ("source_top", "source_left", "height", "width")), strict=True)
+        zip(
+            *(getattr(params, name)[:, 0].tolist() for name in ("source_top", "source_left", "height", "width")),
+            strict=True,
+        )
     ):
         cut[index, 0, top : top + height, left : left + width] = True
     untouched = (~cut & (mask == 0)).expand_as(gradient)

@@ -52,7 +52,7 @@ def label_components(mask: Tensor) -> Tensor:
 
     batch, height, width = mask.shape
     framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1)).numpy()
-    labels = torch.full((batch, height, width), height * width)
+    labels = mask.new_full((batch, height, width), height * width, dtype=torch.int64)
     out = labels.numpy()
 
     def label(begin: int, end: int) -> None:

@@ -35,7 +35,7 @@ def share(work: Callable[[int, int], object], count: int) -> None:
 
 def empty(*shape: int, dtype: torch.dtype) -> torch.Tensor:
     """A tensor in memory from NumPy, which asks Linux for huge pages: small ones take as long to come as a blur."""
-    return torch.from_numpy(np.empty(shape, torch.empty(0, dtype=dtype).numpy().dtype))
+    return torch.from_numpy(np.empty(shape, torch.empty(0, dtype=dtype, device="cpu").numpy().dtype))
 
 
 @cache
@@ -45,4 +45,4 @@ def _keep_freed_memory() -> None:
     Its allocator returns memory above a threshold that grows with the largest block freed so far, up to 32 MB; one such
     block, never touched, is enough.
     """
-    torch.empty(2**25 - 2**16, dtype=torch.uint8)
+    torch.empty(2**25 - 2**16, dtype=torch.uint8, device="cpu")

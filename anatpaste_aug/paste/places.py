@@ -157,12 +157,12 @@ def cut_around_a_center(
 
 
 def _count(masks: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """How many pixels are True in boxes (B×K×T) of boolean B×K×H×W masks."""
-    sums = torch.nn.functional.pad(masks.int().cumsum(2).cumsum(3), (1, 0, 1, 0)).flatten(2)
-    stride = masks.shape[3] + 1
+    """How many pixels are True in boxes (B×K×T) of boolean B×H×W masks."""
+    sums = torch.nn.functional.pad(masks.int().cumsum(1).cumsum(2), (1, 0, 1, 0)).flatten(1)
+    stride = masks.shape[2] + 1
 
     def upto(row: Tensor, column: Tensor) -> Tensor:
-        return sums.gather(2, row * stride + column)
+        return sums.gather(1, (row * stride + column).flatten(1)).view(top.shape)
 
     return upto(bottom, right) - upto(top, right) - upto(bottom, left) + upto(top, left)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .config import PasteConfig
 from .params import PasteParams, rotated_size
-from .places import cut_around_a_center, each, index, place, place_on_foreground, random_pixel, uniform
+from .places import cut_around_a_center, index, place, place_on_foreground, random_pixel, uniform
 
 FIXED_DRAWS = 21
 """Uniform numbers per image and patch before those of the places: their uses are the fields of `_Draws`."""
@@ -130,23 +130,15 @@ def sample_params(
 
     donor = _donor(config, u.donor[:, 0], batch, donors).unsqueeze(1).expand(batch, k)
     patch_h, patch_w, angle = _size(config, u, height, width)
-    source_top, source_left = (
-        index(down, height - each(patch_h) + 1),
-        index(right, width - each(patch_w) + 1),
-    )
-    fits: Tensor | None = None
+    donor_own = None if donor_foreground is None else donor_foreground[donor[:, 0], 0]
+    fits = torch.ones_like(patch_h, dtype=torch.bool)
     if config.size in ("half_width", "gamma") and config.cut == "anywhere":
         source_top, source_left, patch_h, patch_w, fits = cut_around_a_center(
-            config,
-            u.source,
-            patch_h,
-            patch_w,
-            height,
-            width,
-            None if donor_foreground is None else donor_foreground[donor, 0],
+            config, u.source, patch_h, patch_w, height, width, donor_own
         )
     else:
-        source_top, source_left = source_top[..., 0], source_left[..., 0]
+        source_top = index(u.source[:, :, 0, 0], height - patch_h + 1)
+        source_left = index(u.source[:, :, 1, 0], width - patch_w + 1)
     scaled_h, scaled_w = _resized(config, u.scale, patch_h, patch_w, height, width)
     box_h, box_w = rotated_size(scaled_h, scaled_w, angle) if config.rotates else (scaled_h, scaled_w)
 
@@ -158,12 +150,10 @@ def sample_params(
     elif region_mask is not None:
         found = region_mask.flatten(1).any(1, keepdim=True)
     top, left = place(config, u.place, box_h, box_w, height, width, region, found)
-    if config.place == "foreground" and foreground is not None and donor_foreground is not None:
+    if config.place == "foreground" and foreground is not None and donor_own is not None:
         cut = (source_top, source_left, patch_h, patch_w, scaled_h, scaled_w)
-        top, left, fitting = place_on_foreground(
-            config, foreground[:, 0], donor_foreground[donor[:, 0], 0], cut, top, left
-        )
-        fits = fitting if fits is None else fits & fitting
+        top, left, fitting = place_on_foreground(config, foreground[:, 0], donor_own, cut, top, left)
+        fits = fits & fitting
     else:
         top, left = top[..., 0], left[..., 0]
     if config.cut == "same":
@@ -174,11 +164,9 @@ def sample_params(
         patch_w = scaled_w = (right - left).clamp_min(1)
         source_top, source_left = top, left
 
-    apply = (u.apply[:, :1] < config.p).expand(batch, k)
+    apply = (u.apply[:, :1] < config.p) & fits
     coin = torch.arange(k, device=uniforms.device) < config.patches[0]
     apply = apply & (coin | (u.apply < 0.5)) if k > config.patches[0] else apply
-    if fits is not None:
-        apply = apply & fits
     if config.min_pixels:
         apply = apply & ((box_h - 2) * (box_w - 2) >= config.min_pixels)
     fallback = (~found).expand(batch, k)

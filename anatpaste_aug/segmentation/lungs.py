@@ -33,7 +33,7 @@ class LungSegmenter(SegmenterModule):
         super().__init__()
         if not (isinstance(min_size, Real) and min_size >= 0):
             raise ValueError(f"min_size must be at least 0, got {min_size!r}")
-        self.min_size = min_size
+        self.min_size: float = min_size
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
         return segment_lungs(images, min_size=self.min_size)

@@ -5,8 +5,11 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
+from torch.library import custom_op
 from torch.nn.functional import pad
 
+from . import _numba
+from ._numba.threads import share
 from .intensity import at_least_float32
 
 Guidance = Literal["source", "stronger", "mixed"]
@@ -67,11 +70,13 @@ def poisson_blend(
     """
     _check(target, source, box, guidance, alpha, weight)
     height, width = target.shape[-2:]
-    top, left = box[:, 0].clamp(0, height).int(), box[:, 1].clamp(0, width).int()
-    bottom, right = (box[:, 0] + box[:, 2]).clamp(0, height).int(), (box[:, 1] + box[:, 3]).clamp(0, width).int()
+    top, left = box[:, 0].clamp(0, height), box[:, 1].clamp(0, width)
+    bottom, right = (box[:, 0] + box[:, 2]).clamp(0, height), (box[:, 1] + box[:, 3]).clamp(0, width)
+    if _numba.takes(target, source, box, alpha, weight):
+        edges = torch.stack([top, left, bottom, right], 1)
+        blended: Tensor = _blend_on_cpu(target, source, edges, guidance, alpha, weight)
+        return blended
     with torch.autocast(target.device.type, enabled=False):
-        if target.device.type == "cpu" and not torch.compiler.is_compiling():
-            return _one_by_one(target, source, (top, left, bottom, right), guidance, alpha, weight)
         # Only the device knows the boxes' sizes: each is solved in a window that is the whole image.
         rows, columns = _sine_basis(top, bottom, height, target.dtype), _sine_basis(left, right, width, target.dtype)
         change = pad(_change(target, source, rows, columns, guidance, alpha, weight), (1, 1, 1, 1))
@@ -79,33 +84,33 @@ def poisson_blend(
         return torch.where(inside, (target + change).to(target.dtype), target)
 
 
-def _one_by_one(
-    target: Tensor,
-    source: Tensor,
-    edges: tuple[Tensor, ...],
-    guidance: Guidance,
-    alpha: Tensor | None,
-    weight: Tensor | None,
+@custom_op("anatpaste_aug::poisson_blend", mutates_args=(), device_types="cpu")
+def _blend_on_cpu(
+    target: Tensor, source: Tensor, edges: Tensor, guidance: str, alpha: Tensor | None, weight: Tensor | None
 ) -> Tensor:
-    """Blend each image in a window as large as its box: most boxes are much smaller than the image."""
-    blended = []
-    for i, (top, left, bottom, right) in enumerate(torch.stack(edges, 1).tolist()):
-        image = target[i]
-        if bottom - top > 2 and right - left > 2:
-            window = (slice(i, i + 1), slice(None), slice(top, bottom), slice(left, right))
-            change = _change(
-                target[window],
-                source[window],
-                _sine_basis(edges[0][i : i + 1] - top, edges[2][i : i + 1] - top, bottom - top, target.dtype),
-                _sine_basis(edges[1][i : i + 1] - left, edges[3][i : i + 1] - left, right - left, target.dtype),
-                guidance,
-                None if alpha is None else alpha[i : i + 1],
-                None if weight is None else weight[window],
-            )
-            image = image.clone()
-            image[:, top + 1 : bottom - 1, left + 1 : right - 1] += change[0]
-        blended.append(image)
-    return torch.stack(blended) if blended else target.clone()
+    """Solve each box on its own, in float64: most are much smaller than the image."""
+    from ._numba.poisson import blend_differences
+
+    out, others = at_least_float32(target).contiguous(), at_least_float32(source).contiguous()
+    if out.data_ptr() == target.data_ptr():
+        out = out.clone()
+    arrays = (
+        out.numpy(),
+        others.numpy(),
+        edges.numpy(),
+        get_args(Guidance).index(guidance),
+        (out.new_empty(0) if alpha is None else alpha.to(out.dtype).contiguous()).numpy(),
+        (out.new_empty(len(out), 0, 0) if weight is None else weight[:, 0].to(out.dtype).contiguous()).numpy(),
+    )
+    share(lambda begin, end: blend_differences(*arrays, begin, end), len(out))
+    return out.to(target.dtype)
+
+
+@_blend_on_cpu.register_fake
+def _(
+    target: Tensor, source: Tensor, edges: Tensor, guidance: str, alpha: Tensor | None, weight: Tensor | None
+) -> Tensor:
+    return torch.empty_like(target, memory_format=torch.contiguous_format)
 
 
 def _change(
@@ -170,8 +175,8 @@ def _sine_basis(first: Tensor, end: Tensor, side: int, dtype: torch.dtype) -> _S
     """The basis for boxes that reach from ``first`` to ``end``, frame included, in a window of ``side`` pixels."""
     dtype = torch.float64 if dtype == torch.float64 else torch.float32
     place = torch.arange(1, max(side, 2) - 1, dtype=torch.int32, device=first.device)
-    distance = place - first.unsqueeze(1)  # from the frame
-    count = (end - first - 2).clamp_min(0).unsqueeze(1)
+    distance = place - first.int().unsqueeze(1)  # from the frame
+    count = (end - first - 2).clamp_min(0).int().unsqueeze(1)
     inside, used = (distance > 0) & (distance <= count), place <= count
     # The phase is reduced to one turn in integers: a float32 of many turns has no digits left for the angle.
     turns = (distance.unsqueeze(2) * place) % (2 * (count + 1)).unsqueeze(2)

@@ -13,9 +13,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask, LungMask
-from anatpaste_aug.functional import Intensities, cutpaste
-from anatpaste_aug.transforms.cutpaste import CutPasteResult, CutPasteTransform
+from anatpaste_aug import AnatPasteTransform, AnomalyMask, CutPasteTransform, PasteResult, RegionMask
+from anatpaste_aug.functional import Intensities, paste
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 every_variant = pytest.mark.parametrize("variant", ["normal", "scar", "union"])
@@ -53,7 +52,7 @@ def test_augment_returns_all_there_is_to_know(channels, dtype, variant):
     images = batch(channels=channels, dtype=dtype)
     before = images.clone()
     result = augmented(images, variant=variant)
-    assert isinstance(result, CutPasteResult)
+    assert isinstance(result, PasteResult)
     assert result.image.dtype == dtype
     assert result.image.shape == images.shape
     assert result.anomaly_mask.dtype == torch.bool
@@ -102,7 +101,7 @@ def test_labels_masks_and_pixels_agree_on_which_images_were_left_alone():
 def test_it_stands_in_for_anatpaste_where_lungs_are_handed_over():
     images = batch()
     torch.manual_seed(0)
-    result = CutPasteTransform().augment(images, lung_mask=torch.zeros(6, 1, 96, 80, dtype=torch.bool))
+    result = CutPasteTransform().augment(images, region_mask=torch.zeros(6, 1, 96, 80, dtype=torch.bool))
     assert equal(result, augmented(images))
 
 
@@ -113,7 +112,7 @@ def test_the_detector_trains_with_it():
     labels = torch.arange(8) % 2
     masks = torch.ones(8, 1, 32, 32, dtype=torch.bool)
     augment = CutPasteTransform(variant="scar").augment
-    result = detection.train(config, images, images, labels, augment, lung_masks=masks)
+    result = detection.train(config, images, images, labels, augment, region_masks=masks)
     assert [progress.update for progress in result.history] == [2]
 
 
@@ -161,7 +160,7 @@ def test_an_anomaly_mask_is_written_and_all_else_passes_through(dtype, order):
     images = batch(1)
     parts = {"image": tv_tensors.Image(images[0]), "mask": AnomalyMask(torch.ones(96, 80).to(dtype))}
     others = {
-        "lungs": LungMask(torch.ones(96, 80, dtype=torch.bool)),
+        "lungs": RegionMask(torch.ones(96, 80, dtype=torch.bool)),
         "other": tv_tensors.Mask(torch.ones(96, 80)),
         "tensor": torch.arange(3),
         "label": 3,
@@ -244,7 +243,7 @@ def test_parameters_of_another_call():
         CutPasteTransform().augment(batch(2), params=params)
     with pytest.raises(ValueError, match="params were drawn for larger images than 32×32"):
         CutPasteTransform().augment(batch()[..., :32, :32], params=params)
-    with pytest.raises(TypeError, match="must be the CutPasteParams of an earlier result, got AnatPasteParams"):
+    with pytest.raises(TypeError, match="must be the CutPasteParams of an earlier result, got PasteParams"):
         CutPasteTransform().augment(batch(), params=AnatPasteTransform(segmentation=False).augment(batch()).params)
 
 

@@ -92,7 +92,7 @@ def test_two_augmentations_give_three_classes():
     [
         AnatPasteTransform(p=0),
         CutPasteTransform(p=0),
-        AnatPasteTransform(skip_without_lungs=True),
+        AnatPasteTransform(skip_without_region=True),
         v2.RandomApply([CutPasteTransform()], p=0.0),
     ],
 )
@@ -161,7 +161,7 @@ def test_lungs_and_generator_reach_the_augmentation():
     lungs = torch.zeros(6, 1, 96, 80, dtype=torch.bool)
     lungs[..., 40:50, 20:30] = True
     first, second = (
-        one_class_batch(batch(), AnatPasteTransform(), lung_mask=lungs, generator=torch.Generator().manual_seed(1))
+        one_class_batch(batch(), AnatPasteTransform(), region_mask=lungs, generator=torch.Generator().manual_seed(1))
         for _ in range(2)
     )
     assert not (first.masks[6:] & ~lungs).any()
@@ -170,7 +170,7 @@ def test_lungs_and_generator_reach_the_augmentation():
 
 def test_any_object_with_augment_is_an_augmentation():
     class Negative:
-        def augment(self, images, *, lung_mask=None, generator=None):
+        def augment(self, images, *, region_mask=None, generator=None):
             return SimpleNamespace(image=255 - images, anomaly_mask=torch.ones_like(images, dtype=torch.bool))
 
     doubled = one_class_batch(batch(), Negative())

@@ -17,7 +17,7 @@ SETTINGS = {
     "p": 0.25,
     "segmentation": False,
     "blur": False,
-    "skip_without_lungs": True,
+    "skip_without_region": True,
     "value_range": (-1.0, 1.0),
     "mean": (0.5,),
     "std": (0.25,),
@@ -107,15 +107,15 @@ def test_normalised_images_of_a_wrong_kind(call):
     ("arguments", "kind", "message"),
     [
         ({"generator": 3}, TypeError, "generator must be a torch.Generator, got int"),
-        ({"params": 3}, TypeError, "params must be the AnatPasteParams of an earlier result, got int"),
+        ({"params": 3}, TypeError, "params must be the PasteParams of an earlier result, got int"),
         ({"apply": [True] * 6}, ValueError, "apply must be a boolean tensor of shape (6,)"),
         ({"apply": torch.ones(6)}, ValueError, "apply must be a boolean tensor of shape (6,)"),
         ({"apply": torch.ones(5, dtype=torch.bool)}, ValueError, "got torch.bool of shape (5,)"),
         ({"uniforms": 3}, ValueError, "as draw_uniforms(6) makes them, got int"),
         ({"uniforms": torch.zeros(6, 18)}, ValueError, "shape (6, 19), as draw_uniforms(6) makes them"),
         ({"uniforms": torch.zeros(6, 19, dtype=torch.int64)}, ValueError, "got torch.int64 of shape (6, 19)"),
-        ({"lung_mask": 3}, TypeError, "lung_mask must be a torch.Tensor, got int"),
-        ({"lung_mask": torch.zeros(6, 96, 80)}, TypeError, "lung_mask must be boolean or integer, got torch.float32"),
+        ({"region_mask": 3}, TypeError, "region_mask must be a torch.Tensor, got int"),
+        ({"region_mask": torch.zeros(6, 96, 80)}, TypeError, "region_mask must be boolean or integer, got torch.float32"),
     ],
 )
 def test_wrong_arguments_of_augment(arguments, kind, message):

@@ -10,8 +10,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask
-from anatpaste_aug.transforms.cutpaste import CutPasteTransform
+from anatpaste_aug import AnatPasteTransform, AnomalyMask, CutPasteTransform
 from anatpaste_aug.transforms.pairs import (
     OneClassBatch,
     OneClassPairs,
@@ -120,7 +119,7 @@ def test_lungs_are_handed_over(shape):
 
 def test_the_transform_has_a_repr_and_can_be_pickled():
     pairs, image = OneClassPairs(CutPasteTransform(variant="scar")), batch(1)[0]
-    assert "CutPasteTransform(variant='scar'" in repr(pairs)
+    assert "CutPasteTransform(p=1.0, size='scar'" in repr(pairs)
     twin = pickle.loads(pickle.dumps(pairs))
     assert torch.equal(seeded(twin, image).images[1], seeded(pairs, image).images[1])
 

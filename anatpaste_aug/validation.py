@@ -200,13 +200,11 @@ def check_region_mask(mask: object, images: Tensor, name: str = "region_mask") -
 
 def check_anomaly_mask(name: str, mask: object, shape: tuple[int, ...]) -> None:
     """A mask of an earlier augmentation, to which another one adds what it changed."""
+    remedy = "if it is no anomaly mask, set anomaly_mask_key to another name"
     if not isinstance(mask, Tensor | np.ndarray):
-        raise TypeError(f"{name} must be a mask, a tensor or an array, got {type(mask).__name__}")
+        raise TypeError(f"{name} must be a tensor or an array, got {type(mask).__name__}; {remedy}")
     if tuple(mask.shape) != shape:
-        raise ValueError(
-            f"{name} must have shape {shape}, as the images, got {tuple(mask.shape)}; "
-            "if it is no anomaly mask, set anomaly_mask_key to another name"
-        )
+        raise ValueError(f"{name} must have shape {shape}, as the images have, got {tuple(mask.shape)}; {remedy}")
 
 
 def check_apply(apply: object, images: Tensor) -> None:

@@ -1,6 +1,11 @@
-"""What shows without an accelerator that code never waits for one."""
+"""What shows without an accelerator that code runs on one, and never waits for it."""
+
+import sys
+from pathlib import Path
 
 import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -38,3 +43,29 @@ def all_on_device(result):
 def on_device(channels=1, dtype=torch.float32, size=(96, 80)):
     """Four black images, inside `guarded`."""
     return torch.zeros(4, channels, *size, dtype=dtype, device="cuda")
+
+
+class NamedDevices(TorchFunctionMode):
+    """Rejects every call that makes a tensor without saying where: it would land on the default device.
+
+    The constructors of tv_tensors are among them, which move a tensor that they are given. What kornia and torch
+    themselves do is not looked at.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs, caller = kwargs or {}, Path(sys._getframe(1).f_code.co_filename).parts
+        ours = "kornia" not in caller and "torch" not in caller
+        if ours and func in _device_constructors() and kwargs.get("device") is None:
+            raise AssertionError(f"{func.__name__} without device=")
+        return func(*args, **kwargs)
+
+
+class NoDoubles(TorchDispatchMode):
+    """Rejects float64 on a device that has none: every one but the CPU."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64 and leaf.device.type != "cpu":
+                raise AssertionError(f"{func} makes a float64 tensor on {leaf.device}")
+        return result

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from ..functional.masks import unite_masks
-from ..validation import check_anomaly_mask
+from ..validation import check_anomaly_mask, check_images
 from .anatpaste import AnatPasteTransform
 
 try:
@@ -96,7 +96,8 @@ class AnatPasteMixin(DataHooks):
             raise KeyError(f"no {self.image_key!r} in a batch with the keys {list(batch)}; set image_key")
         images, earlier = batch[self.image_key], batch.get(self.anomaly_mask_key)
         if earlier is not None:
-            check_anomaly_mask(f"the batch's {self.anomaly_mask_key!r}", earlier, (len(images), 1, *images.shape[2:]))
+            shape = (len(check_images(images)), 1, *images.shape[2:])
+            check_anomaly_mask(f"the batch's {self.anomaly_mask_key!r}", earlier, shape)
         result = self.anatpaste.augment(images, batch.get(self.lung_mask_key))
         mask = result.anomaly_mask if earlier is None else unite_masks(earlier, result.anomaly_mask)
         return batch | {self.image_key: result.image, self.anomaly_mask_key: mask}

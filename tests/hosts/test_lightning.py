@@ -205,7 +205,12 @@ def test_nothing_waits_for_an_accelerator():
         ([], TypeError, ("got a list of nothing",)),
         (("a", images()), TypeError, ("got a tuple of str, Tensor", "self.anatpaste.augment")),
         ({"x": images()}, KeyError, ("no 'image' in a batch with the keys ['x']", "set image_key")),
-        ({"image": images(), "anomaly_mask": 0}, KeyError, ("already has 'anomaly_mask'", "set anomaly_mask_key")),
+        (
+            {"image": images(), "anomaly_mask": 0},
+            TypeError,
+            ("'anomaly_mask' must be a tensor", "set anomaly_mask_key"),
+        ),
+        ({"image": images(), "anomaly_mask": torch.zeros(4)}, ValueError, ("(4, 1, 72, 64)", "set anomaly_mask_key")),
         ({"image": "a"}, TypeError, ("images must be a torch.Tensor", "got str")),
         ({"image": images(), "lung_mask": torch.zeros(4, 8, 8) > 0}, ValueError, ("lung_mask must have shape",)),
         (images()[0], ValueError, ("got (1, 72, 64)", "unsqueeze")),

@@ -243,7 +243,8 @@ def test_a_wrong_image(given, kind, parts):
     ("sample", "kind", "parts"),
     [
         ({"picture": 3}, KeyError, ("image",)),
-        ({"image": image(), "anomaly_mask": 1}, KeyError, ("already has 'anomaly_mask'", "set anomaly_mask_key")),
+        ({"image": image(), "anomaly_mask": 1}, TypeError, ("'anomaly_mask' must be a tensor", "set anomaly_mask_key")),
+        ({"image": image(), "anomaly_mask": torch.zeros(2)}, ValueError, ("(1, 72, 64)", "set anomaly_mask_key")),
         ({"image": image()}, KeyError, ("no lung mask 'lungs'", "['image']")),
         ({"image": image(), "lungs": torch.zeros(1, 64, 64) > 0}, ValueError, ("lung_mask", "got (1, 1, 64, 64)")),
         ({"image": image(), "lungs": torch.zeros(1, 72, 64)}, TypeError, ("boolean or integer", "mask > 0.5")),

@@ -136,7 +136,7 @@ def test_a_gate_can_be_set_by_hand(p):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_the_mask_of_a_sequence_is_the_anomaly_mask(channels, dtype, p):
     pipeline = sequence(KorniaAnatPaste(p=p))
-    image, mask = called(pipeline, images(), torch.ones(6, channels, 96, 80, dtype=dtype))
+    image, mask = called(pipeline, images(), zeros(channels=channels, dtype=dtype))
     expected = augmented(images(), p=p)
     assert torch.equal(image, expected.image)
     assert mask.dtype == dtype

@@ -154,7 +154,7 @@ def test_the_region_mask_of_a_sample_is_that_of_its_first_image():
 @pytest.mark.parametrize("leading", [(), (1,)])
 def test_an_anomaly_mask_is_written_wherever_it_stands(dtype, order, leading):
     images = batch(1)
-    parts = {"image": tv_tensors.Image(images[0]), "mask": AnomalyMask(torch.ones(*leading, 96, 80).to(dtype))}
+    parts = {"image": tv_tensors.Image(images[0]), "mask": AnomalyMask(torch.zeros(*leading, 96, 80).to(dtype))}
     result = called(AnatPasteTransform(), {name: parts[name] for name in order})
     expected = augmented(images)
     written = expected.soft_mask if dtype.is_floating_point else expected.anomaly_mask
@@ -172,10 +172,11 @@ def test_an_anomaly_mask_of_a_batch_has_any_leading_dimensions(shape):
     assert torch.equal(mask.reshape(images.shape), augmented(images).anomaly_mask)
 
 
-def test_the_anomaly_mask_of_an_image_left_alone_is_empty():
-    image, mask = AnatPasteTransform(p=0)(batch()[0], AnomalyMask(torch.ones(96, 80, dtype=torch.bool)))
+@pytest.mark.parametrize("given", [torch.zeros, torch.ones])
+def test_the_anomaly_mask_of_an_image_left_alone_stays_as_it_is(given):
+    image, mask = AnatPasteTransform(p=0)(batch()[0], AnomalyMask(given(96, 80)))
     assert torch.equal(image, batch()[0])
-    assert not mask.any()
+    assert torch.equal(mask, given(96, 80))
 
 
 def test_every_anomaly_mask_is_written_and_no_other():

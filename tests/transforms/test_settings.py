@@ -146,7 +146,7 @@ def test_values_outside_the_range(call):
 def test_normalised_images_of_a_wrong_kind(call):
     with raises(TypeError, "mean and std are set", "got torch.uint8"):
         call(AnatPasteTransform(mean=[0.5], std=[0.5]), batch())
-    with raises(ValueError, "mean has 3 values for images of 1 channels"):
+    with raises(ValueError, "mean and std have 3 values for images of 1 channel", "as in mean=[0.5], std=[0.25]"):
         call(AnatPasteTransform(mean=[0.5] * 3, std=[0.5] * 3), batch(dtype=torch.float32))
 
 

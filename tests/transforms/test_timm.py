@@ -272,7 +272,11 @@ def test_images_that_were_normalised_with_other_numbers():
         (np.zeros((2, 1, 64, 64)), TypeError, "images must be a torch.Tensor of shape (B, C, H, W), got ndarray"),
         (batch(), TypeError, "mean and std are set, so the images must be normalised floats, got torch.uint8"),
         (torch.zeros(64, 64), ValueError, "images must have shape (B, 1, H, W) or (B, 3, H, W), got (64, 64)"),
-        (torch.zeros(2, 3, 64, 64), ValueError, "mean has 1 values for images of 3 channels"),
+        (
+            torch.zeros(2, 2, 64, 64),
+            ValueError,
+            "images must have shape (B, 1, H, W) or (B, 3, H, W), got (2, 2, 64, 64)",
+        ),
     ],
 )
 def test_what_is_no_normalised_batch(images, kind, message):

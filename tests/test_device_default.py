@@ -1,0 +1,269 @@
+"""Tensors are made where the images are, whatever the default device is; and without float64 where there is none."""
+
+import contextlib
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from batches import batch
+from guards import NamedDevices, NoDoubles
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torchvision import tv_tensors
+
+import anatpaste_aug
+from anatpaste_aug import functional, segmentation, transforms
+from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, rotated_size, sample_cutpaste_params
+from anatpaste_aug.params import AnatPasteConfig, AnatPasteParams, draw_uniforms, sample_params
+from anatpaste_aug.precision import to_float64
+from anatpaste_aug.transforms.anomalib import AnatPasteAnomalyGenerator, AnatPasteAugmentation
+from anatpaste_aug.transforms.numpy import AnatPasteNumpy
+
+SIZE = (64, 64)
+
+
+class Inputs:
+    """Images, masks and parameters, made before a guard is up."""
+
+    def __init__(self, channels=1, dtype=torch.float32):
+        self.images = batch(2, channels, dtype, SIZE)
+        self.gray = self.images[:, 0]
+        self.lungs = torch.zeros(2, 1, *SIZE, dtype=torch.bool)
+        self.lungs[..., 20:50, 10:30] = True
+        self.mask = self.lungs[:, 0]
+        self.levels = functional.clahe(self.gray)
+        self.params = sample_params(AnatPasteConfig(), 2, *SIZE, lung_mask=self.lungs)
+        self.cuts = sample_cutpaste_params(CutPasteConfig(variant="scar"), 2, *SIZE)
+        self.factors = torch.ones(2)
+        self.order = torch.arange(4).repeat(2, 1)
+        self.sample = tv_tensors.Image(self.images)
+        self.anomalies = transforms.AnomalyMask(torch.zeros(2, 1, *SIZE, dtype=torch.bool))
+        self.net = torch.nn.Conv2d(1, 1, 3, padding=1)
+        self.pairs = [transforms.OneClassPairs(transforms.CutPasteTransform())(self.images[0])] * 2
+
+
+def jittered(x):
+    return functional.color_jitter(x.images, x.factors, x.factors, x.factors, 0 * x.factors, x.order)
+
+
+def one_class_samples(x):
+    pairs = transforms.OneClassPairs(transforms.AnatPasteTransform(), transforms.CutPasteTransform())
+    return [pairs(x.images[0]), pairs(x.images[0], x.lungs[0])]
+
+
+def torchvision_sample(kind):
+    return lambda x: [kind()(x.images), None if x.sample is None else kind()((x.sample, x.anomalies))]
+
+
+def numbers(x):
+    return {"mean": (0.0,), "std": (1.0,)} if x.images.is_floating_point() else {}
+
+
+def kornia_sequence(x):
+    from kornia.augmentation import AugmentationSequential
+
+    aug = transforms.KorniaAnatPaste(p=0.5)
+    aug(x.images, lung_mask=x.lungs)
+    return AugmentationSequential(aug, data_keys=["input", "mask"])(x.images, x.lungs)
+
+
+def segmented(segmenter):
+    return lambda x: segmenter(x)(x.images)
+
+
+def dark(x):
+    return segmentation.ThresholdSegmenter()
+
+
+FUNCTIONS = {
+    "blend": lambda x: functional.blend(x.images, x.lungs.to(torch.float32), x.params),
+    "clahe": lambda x: functional.clahe(x.gray),
+    "clear_border": lambda x: functional.clear_border(x.mask),
+    "close_disk": lambda x: functional.close_disk(x.mask, 2),
+    "color_jitter": jittered,
+    "cutpaste": lambda x: functional.cutpaste(x.images, x.cuts),
+    "cutpaste_mask": lambda x: functional.cutpaste_mask(x.cuts, *SIZE),
+    "dilate": lambda x: functional.dilate(x.mask),
+    "dilate_disk": lambda x: functional.dilate_disk(x.mask, 2),
+    "erode": lambda x: functional.erode(x.mask),
+    "erode_disk": lambda x: functional.erode_disk(x.mask, 2),
+    "fill_holes": lambda x: functional.fill_holes(x.mask),
+    "keep_largest": lambda x: functional.keep_largest(x.mask, 2),
+    "label_components": lambda x: functional.label_components(x.mask),
+    "open_disk": lambda x: functional.open_disk(x.mask, 2),
+    "opening": lambda x: functional.opening(x.mask),
+    "otsu_threshold": lambda x: functional.otsu_threshold(x.levels),
+    "paste": lambda x: functional.paste(x.images, x.params, x.lungs),
+    "remove_large_components": lambda x: functional.remove_large_components(x.mask, 9),
+    "remove_small_components": lambda x: functional.remove_small_components(x.mask, 9),
+    "segment_lung_field": lambda x: functional.segment_lung_field(x.images),
+    "segment_lungs": lambda x: functional.segment_lungs(x.images),
+    "soft_mask": lambda x: functional.soft_mask(x.params, *SIZE, x.lungs),
+    "to_gray": lambda x: functional.to_gray(x.images),
+}
+SEGMENTERS = {
+    "CTLungSegmenter": segmented(lambda x: segmentation.CTLungSegmenter(threshold=0.4)),
+    "Difference": segmented(lambda x: segmentation.Difference(dark(x), segmentation.LungSegmenter())),
+    "FixedMask": segmented(lambda x: segmentation.FixedMask(x.lungs[0])),
+    "Intersection": segmented(lambda x: segmentation.Intersection(dark(x), segmentation.LungSegmenter())),
+    "LungFieldSegmenter": segmented(lambda x: segmentation.LungFieldSegmenter()),
+    "LungSegmenter": segmented(lambda x: segmentation.LungSegmenter()),
+    "NetworkSegmenter": segmented(lambda x: segmentation.NetworkSegmenter(x.net, size=32, mean=[0.5], std=[0.5])),
+    "PerSide": segmented(lambda x: segmentation.PerSide(dark(x))),
+    "ThresholdSegmenter": segmented(lambda x: segmentation.ThresholdSegmenter(fill=True, keep=1)),
+    "segment_with": lambda x: segmentation.segment_with(segmentation.LungSegmenter(), x.images),
+    "Union": segmented(lambda x: segmentation.Union(dark(x), segmentation.LungSegmenter())),
+}
+TRANSFORMS = {
+    "AnatPasteErasing": lambda x: transforms.AnatPasteErasing(0.5, num_splits=2, mean=[0.0], std=[1.0])(x.images),
+    "AnatPasteMixup": lambda x: transforms.AnatPasteMixup(0.5, pairs=True, mean=[0.0], std=[1.0])(
+        x.images, x.params.height * 0
+    ),
+    "AnatPasteTransform": torchvision_sample(transforms.AnatPasteTransform),
+    "CutPasteTransform": torchvision_sample(lambda: transforms.CutPasteTransform(variant="union")),
+    "KorniaAnatPaste": kornia_sequence,
+    "OneClassPairs": one_class_samples,
+    "collate_one_class": lambda x: transforms.collate_one_class(x.pairs),
+    "one_class_batch": lambda x: transforms.one_class_batch(x.images, transforms.CutPasteTransform()),
+    "augment": lambda x: transforms.AnatPasteTransform(**numbers(x), skip_without_lungs=True).augment(x.images),
+    "augment, no lungs": lambda x: transforms.AnatPasteTransform(segmentation=False).augment(x.images),
+    "augment, CutPaste": lambda x: transforms.CutPasteTransform(variant="scar").augment(x.images),
+    "AnatPasteAnomalyGenerator": lambda x: AnatPasteAnomalyGenerator(p=0.5)(x.images),
+    "AnatPasteAugmentation": torchvision_sample(AnatPasteAugmentation),
+    "AnatPasteNumpy": lambda x: AnatPasteNumpy(rng=0)(np.zeros((2, 64, 64, 1), np.float32)),
+    "draw_uniforms": lambda x: draw_uniforms(2),
+    "sample_params": lambda x: sample_params(AnatPasteConfig(), 2, *SIZE, lung_mask=x.lungs, device=x.lungs.device),
+    "sample_cutpaste_params": lambda x: sample_cutpaste_params(CutPasteConfig(variant="scar"), 2, *SIZE),
+    "rotated_size": lambda x: rotated_size(x.cuts.height, x.cuts.width, x.cuts.angle),
+}
+CALLS = FUNCTIONS | SEGMENTERS | TRANSFORMS
+NOT_CALLED = {  # settings, results and types
+    *("Intensities", "Segmenter", "SegmenterModule", "AnatPasteResult", "AnatPasteSettings", "AnomalyMask", "LungMask"),
+    *("CutPasteResult", "OneClassBatch", "OneClassSample", "AnatPasteConfig", "AnatPasteParams", "CutPasteConfig"),
+    *("CutPasteParams", "CachedSegmenter", "MaskCache", "MaskCacheError"),  # the last are in the test of the cache
+}
+
+
+def test_every_public_name_is_called():
+    public = {*functional.__all__, *segmentation.__all__, *transforms.__all__, *anatpaste_aug.__all__}
+    assert public - NOT_CALLED - set(CALLS) == set()
+
+
+@pytest.fixture(params=[False, True], ids=["torch code", "kernels"])
+def either_path(request, monkeypatch):
+    if request.param:
+        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", request.param)
+
+
+@pytest.mark.usefixtures("either_path")
+@pytest.mark.parametrize("name", CALLS)
+def test_every_tensor_is_made_on_a_named_device(name):
+    x = Inputs()
+    with NamedDevices():
+        CALLS[name](x)
+
+
+def test_the_guard_rejects_tensors_without_a_device():
+    given = torch.zeros(2, 2)
+    for call in (torch.zeros, torch.arange, torch.empty):
+        with NamedDevices(), pytest.raises(AssertionError, match="without device="):
+            call(3)
+    with NamedDevices(), pytest.raises(AssertionError, match="as_tensor without device="):
+        tv_tensors.Mask(given)
+    with NamedDevices():
+        assert torch.zeros_like(given).new_ones(3).device == torch.zeros(3, device="cpu").device
+
+
+def test_a_mask_cache_makes_every_tensor_on_a_named_device(tmp_path):
+    images = batch(4, size=SIZE)
+    index = torch.tensor([2, 0])
+    with NamedDevices():
+        for cache in (
+            anatpaste_aug.MaskCache.open(tmp_path / "lungs.masks", count=4, size=SIZE),
+            anatpaste_aug.MaskCache.in_memory(count=4, size=SIZE),
+        ):
+            cache.fill(images)
+            assert cache[index].shape == (2, 1, *SIZE)
+        stored = anatpaste_aug.MaskCache.in_memory(count=9, size=SIZE, key="content")
+        anatpaste_aug.CachedSegmenter(stored)(images)
+
+
+@pytest.fixture
+def elsewhere():
+    """Another default device than that of the images."""
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_device(None)
+
+
+@pytest.mark.parametrize("kind", ["augment", "augment, CutPaste", "AnatPasteTransform", "CutPasteTransform"])
+@pytest.mark.parametrize("kernels", [False, True])
+def test_results_do_not_depend_on_the_default_device(kind, kernels, monkeypatch, request):
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", kernels)
+    x = Inputs(dtype=torch.uint8)
+    torch.manual_seed(0)
+    expected = torch.utils._pytree.tree_leaves(CALLS[kind](x))
+    request.getfixturevalue("elsewhere")
+    torch.manual_seed(0)
+    found = torch.utils._pytree.tree_leaves(CALLS[kind](x))
+    assert len(found) == len(expected)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True) if isinstance(a, torch.Tensor))
+
+
+def test_monai_and_arrays_stay_where_they_are(elsewhere):
+    pytest.importorskip("monai", reason='needs the host: pip install "anatpaste_aug[hosts]"')
+    from anatpaste_aug.transforms.monai import RandAnatPasted
+
+    array = np.zeros((1, 64, 64), np.float32)
+    for image in (array, torch.from_numpy(array)):
+        for mask in ({}, {"anomaly_mask": np.zeros((1, 64, 64), bool)}):
+            sample = RandAnatPasted("image").set_random_state(0)({"image": image, **mask})
+            assert type(sample["image"]) is type(image)
+            assert all(torch.as_tensor(part, device="cpu").shape == (1, 64, 64) for part in sample.values())
+
+
+# a device without float64, such as Apple's MPS
+
+ONLY_ON_THE_CPU = {"OneClassPairs", "AnatPasteNumpy", "draw_uniforms", "sample_cutpaste_params", "KorniaAnatPaste"}
+FLOATING_ONLY = {"color_jitter", "AnatPasteErasing", "AnatPasteMixup", "CTLungSegmenter", "AnatPasteAnomalyGenerator"}
+
+
+@contextlib.contextmanager
+def without_doubles():
+    """Tensors of ``device="cuda"`` without a device, which stands for one on which float64 is an error."""
+    only_cpu = mock.patch("anatpaste_aug.precision.has_float64", lambda device: device.type == "cpu")
+    with FakeTensorMode(), NoDoubles(), only_cpu:
+        yield
+
+
+def elsewhere_from(x):
+    """The same inputs on the fake device."""
+    for name, value in list(vars(x).items()):
+        if isinstance(value, torch.nn.Module):
+            x.net = torch.nn.Conv2d(1, 1, 3, padding=1, device="cuda")
+        elif type(value) is torch.Tensor:
+            setattr(x, name, torch.empty(value.shape, dtype=value.dtype, device="cuda"))
+        elif isinstance(value, AnatPasteParams | CutPasteParams):
+            rows = (torch.empty(field.shape, dtype=field.dtype, device="cuda") for field in value)
+            setattr(x, name, type(value)(*rows))
+    x.sample = x.anomalies = None  # tv_tensors can't be fake
+    return x
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("name", sorted(set(CALLS) - ONLY_ON_THE_CPU - {"collate_one_class"}))
+def test_no_float64_where_the_device_has_none(name, dtype):
+    if dtype == torch.uint8 and name in FLOATING_ONLY:
+        pytest.skip("takes floating point only")
+    x = Inputs(dtype=dtype)
+    with without_doubles():
+        CALLS[name](elsewhere_from(x))
+
+
+def test_the_guard_rejects_float64_beyond_the_cpu():
+    with without_doubles():
+        values = torch.zeros(3, device="cuda")
+        assert to_float64(values).dtype == torch.float64
+        with pytest.raises(AssertionError, match="float64"):
+            values.double()

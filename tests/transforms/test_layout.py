@@ -1,0 +1,68 @@
+"""Channels-last batches stay channels last, and everything else comes back contiguous."""
+
+import pytest
+import torch
+from batches import batch, called
+from torchvision.transforms import v2
+
+from anatpaste_aug import (
+    AnatPasteErasing,
+    AnatPasteMixup,
+    AnatPasteTransform,
+    CutPasteTransform,
+    KorniaAnatPaste,
+    one_class_batch,
+)
+from anatpaste_aug.functional import blend, cutpaste, paste, soft_mask
+
+last = torch.channels_last
+plain = {"mean": (0.0,), "std": (1.0,)}
+CALLS = {
+    "augment": lambda x: AnatPasteTransform(p=0.5).augment(x).image,
+    "CutPaste.augment": lambda x: CutPasteTransform(variant="union").augment(x).image,
+    "transform": lambda x: AnatPasteTransform()(x),
+    "Compose": lambda x: v2.Compose([AnatPasteTransform(), CutPasteTransform()])(x),
+    "one_class_batch": lambda x: one_class_batch(x, AnatPasteTransform(), CutPasteTransform()).images,
+    "kornia": lambda x: KorniaAnatPaste(p=0.5)(x),
+    "timm, erasing": lambda x: AnatPasteErasing(**plain)(x),
+    "timm, mixup": lambda x: AnatPasteMixup(pairs=True, **plain)(x, torch.zeros(len(x), dtype=torch.int64))[0],
+    "paste": lambda x: paste(x, AnatPasteTransform().augment(x).params)[0],
+    "blend": lambda x: blend(x, *(lambda p: (soft_mask(p, *x.shape[-2:]), p))(AnatPasteTransform().augment(x).params)),
+    "cutpaste": lambda x: cutpaste(x, CutPasteTransform().augment(x).params)[0],
+}
+
+
+@pytest.mark.parametrize("kernels", [False, True])
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_layout_comes_back(name, channels, kernels, monkeypatch):
+    if kernels:
+        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", kernels)
+    images = batch(4, channels, torch.float32)
+    expected = called(CALLS[name], images)
+    found = called(CALLS[name], images.to(memory_format=last))
+    assert expected.is_contiguous()
+    assert found.is_contiguous(memory_format=last)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0 if kernels else 1e-6)
+
+
+def test_uint8_and_other_strides():
+    images = batch(4, 3)
+    assert AnatPasteTransform().augment(images.to(memory_format=last)).image.is_contiguous(memory_format=last)
+    assert AnatPasteTransform().augment(images.transpose(2, 3)).image.is_contiguous()
+
+
+def test_an_image_with_its_channels_last():
+    """As arrays H×W×C become tensors."""
+    image = batch(1, 3)[0].permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    assert AnatPasteTransform()(image).stride() == image.stride()
+
+
+@pytest.mark.parametrize("fullgraph_of", [AnatPasteTransform(segmentation=False), CutPasteTransform()])
+def test_a_compiled_transform_keeps_the_layout(fullgraph_of):
+    torch._dynamo.reset()
+    function = torch.compile(lambda x: fullgraph_of.augment(x).image, fullgraph=True, backend="eager")
+    found = function(batch(2, 3, torch.float32).to(memory_format=last))
+    torch._dynamo.reset()
+    assert found.is_contiguous(memory_format=last)

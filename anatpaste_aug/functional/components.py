@@ -28,8 +28,6 @@ def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, T
         ([0, 9], True)
     """
     check_masks(mask)
-    if rounds is None and _numba.takes(mask):
-        return _numba.label_components(mask), _all_true(mask)
     blocks, settled = label_blocks(link_blocks(mask, 1), rounds)
     first = first_pixels(mask, blocks).gather(1, blocks)
     return torch.where(mask, on_pixels(first, mask, 2), mask.shape[1] * mask.shape[2]).flatten(1).long(), settled

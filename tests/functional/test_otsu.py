@@ -26,7 +26,9 @@ def assert_equal(levels):
     if HAS_NUMBA:
         from anatpaste_aug.functional._numba import clahe as kernels
 
-        assert [kernels.otsu(image.astype(np.uint16)) for image in levels] == thresholds.flatten().tolist()
+        below, darker = np.empty(GRAY_LEVELS + 1, np.int32), np.empty(257, np.int64)
+        found = [kernels.otsu(image.astype(np.uint16), below, darker) for image in levels]
+        assert found == thresholds.flatten().tolist()
 
 
 @pytest.mark.parametrize("spread", [2, 10, 255, 256, 257, 1000, GRAY_LEVELS])

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from .pasting import paste, soft_mask
-from .segmenting import keep_components, label_components, segment
+from .segmenting import keep_components, segment
 
 __all__ = [
     "HAS_NUMBA",
     "keep_components",
-    "label_components",
     "paste",
     "segment",
     "soft_mask",

@@ -11,48 +11,63 @@ _SHIFT = np.uint64(50)  # exact for every mix of levels and area: both are below
 
 
 @compiled
-def bins_of_bytes(gray, bins):
-    """The CLAHE bins of a uint8 H×W image, uint8."""
+def bins_of_bytes(gray, table, bins):
+    """The CLAHE bins of a uint8 H×W image, by a table of 256."""
     height, width = gray.shape
-    low, high = np.uint8(255), np.uint8(0)
     for y in range(height):
+        line, out = gray[y], bins[y]
         for x in range(width):
-            low, high = min(low, gray[y, x]), max(high, gray[y, x])
-    table = np.empty(256, np.uint8)
-    span = max(float(high) - float(low), 1.0)
-    for value in range(256):
-        level = np.rint((value - float(low)) / span * (GRAY_LEVELS - 1))
-        table[value] = int(min(max(level, 0), GRAY_LEVELS - 1)) // BIN_SIZE
-    for y in range(height):
-        for x in range(width):
-            bins[y, x] = table[gray[y, x]]
+            out[x] = table[line[x]]
 
 
 @compiled
-def bins_of_floats(gray, bins):
-    """The CLAHE bins of a floating-point H×W image, in its own precision; see `intensity.stretch_levels`."""
+def bins_of_floats(gray, low, span, bins):
+    """The CLAHE bins of a floating-point H×W image, in its own precision; see `intensity.stretch_levels`.
+
+    ``low`` and ``span`` are arrays of one value of the image's dtype.
+    """
     height, width = gray.shape
-    # Column by column, because a processor can compare many columns at once, but a minimum only one pixel at a time.
-    lows, highs, check = gray[0].copy(), gray[0].copy(), np.zeros_like(gray[0])
-    for y in range(height):
-        line = gray[y]
-        for x in range(width):
-            lows[x] = line[x] if line[x] < lows[x] else lows[x]
-            highs[x] = line[x] if line[x] > highs[x] else highs[x]
-            check[x] += line[x] - line[x]
-    if np.isnan(check.sum()):  # NaN, or infinite: every quotient by the span would be 0 or NaN
-        bins[:] = 0
-        return
-    low, high = lows.min(), highs.max()
-    kind = gray.dtype.type
-    span = high - low if high > low else kind(1)
+    darkest, reach = low[0], span[0]
+    kind = type(darkest)
     zero, top, snap = kind(0), kind(GRAY_LEVELS - 1), kind(SNAP)
     for y in range(height):
         line, out = gray[y], bins[y]
         for x in range(width):
-            level = np.rint(np.rint((line[x] - low) / span * top * snap) / snap)
+            level = np.rint(np.rint((line[x] - darkest) / reach * top * snap) / snap)
             level = level if level > zero else zero  # NaN as well, of a span that is infinite
             out[x] = np.int32(level) // np.int32(BIN_SIZE)
+
+
+@compiled
+def tile_curves(bins, tile_h, tile_w, limit, hist, curves):
+    """The curve of each tile into uint32 rows×columns×256; the image is reflected at its far ends to whole tiles.
+
+    ``hist`` is int32 scratch of the same shape.
+    """
+    height, width = bins.shape
+    rows, columns, _ = curves.shape
+    scale = (GRAY_LEVELS - 1) / (tile_h * tile_w)
+    for row in range(rows):
+        for column in range(columns):
+            counts, curve = hist[row, column], curves[row, column]
+            for i in range(BINS):
+                counts[i] = 0
+            first, last = column * tile_w, (column + 1) * tile_w
+            for y in range(row * tile_h, (row + 1) * tile_h):
+                line = bins[y if y < height else 2 * height - 2 - y]
+                inside = line[first : min(last, width)]
+                for x in range(len(inside)):
+                    counts[inside[x]] += 1
+                if last > width:
+                    mirrored = line[2 * width - 1 - last : width - 1]
+                    for x in range(len(mirrored)):
+                        counts[mirrored[x]] += 1
+            redistribute(counts, limit)
+            below = 0
+            for i in range(BINS):
+                below += counts[i]
+                level = below * scale
+                curve[i] = np.int64(level if level < GRAY_LEVELS - 1 else GRAY_LEVELS - 1)
 
 
 @compiled
@@ -61,10 +76,10 @@ def redistribute(hist, limit):
 
     There must be room for it, as there is in every tile at CLIP_LIMIT.
     """
-    total = clipped = np.int64(0)
+    total = clipped = 0
     for i in range(BINS):
         total += hist[i]
-        hist[i] = min(hist[i], limit)
+        hist[i] = hist[i] if hist[i] < limit else limit
         clipped += hist[i]
     increment = (total - clipped) // BINS
     excess = total
@@ -76,76 +91,49 @@ def redistribute(hist, limit):
         for start in range(BINS):
             room = 0
             for i in range(BINS):
-                room += 1 if hist[i] < limit else 0
-            for i in range(start, BINS, room // excess if room > excess else 1):
+                room += hist[i] < limit
+            step = room // excess if room > excess else 1
+            i = start
+            while i < BINS:
                 if hist[i] < limit:
                     hist[i] += 1
                     excess -= 1
+                i += step
             if excess <= 0:
                 break
 
 
 @compiled
-def tile_curves(bins, tile_h, tile_w, limit, curves):
-    """The curve of each tile into uint32 rows×columns×256; the image is reflected at its far ends to whole tiles."""
-    height, width = bins.shape
-    rows, columns, _ = curves.shape
-    scale = (GRAY_LEVELS - 1) / (tile_h * tile_w)
-    hist = np.empty(BINS, np.int32)
-    for row in range(rows):
-        for column in range(columns):
-            hist[:] = 0
-            first, last = column * tile_w, (column + 1) * tile_w
-            for y in range(row * tile_h, (row + 1) * tile_h):
-                line = bins[y if y < height else 2 * height - 2 - y]
-                inside = line[first : min(last, width)]
-                mirrored = line[2 * width - 1 - last : width - 1]
-                for x in range(len(inside)):
-                    hist[inside[x]] += 1
-                if last > width:
-                    for x in range(len(mirrored)):
-                        hist[mirrored[x]] += 1
-            redistribute(hist, limit)
-            curve, below = curves[row, column], 0
-            for i in range(BINS):
-                below += hist[i]
-                curve[i] = int(min(below * scale, float(GRAY_LEVELS - 1)))
+def equalize(bins, tile_h, tile_w, inverse, curves, mixed, levels):
+    """The levels of an H×W image, 0…16383 in uint16.
 
-
-@compiled
-def equalize(bins, tile_h, tile_w, limit, levels):
-    """The levels of an H×W image, 0…16383 in uint16."""
+    Args:
+        bins: uint8 H×W.
+        tile_h: Height of a tile.
+        tile_w: Width of a tile.
+        inverse: uint64: the quotient by a tile's area is the product with it, without its last 50 bits.
+        curves: uint32 rows×(columns·256) of `tile_curves`.
+        mixed: uint32 2×(columns·256) scratch.
+        levels: uint16 H×W, the result.
+    """
     height, width = bins.shape
-    rows, columns = -(-height // tile_h), -(-width // tile_w)
-    curves = np.empty((rows, columns, BINS), np.uint32)
-    tile_curves(bins, tile_h, tile_w, limit, curves)
-    # The quotient by the area is a product with its rounded-up inverse.
-    inverse = np.uint64(-(-(1 << 50) // (tile_h * tile_w)))
-    mixed, step = np.empty((columns, BINS), np.uint32), np.empty((columns, BINS), np.uint32)
+    rows, columns = curves.shape[0], curves.shape[1] // BINS
+    # The curves on one line between two rows of tiles, and what each further line adds (modulo 2³²).
+    tables, steps = mixed[0], mixed[1]
     for row in range(rows + 1):
-        mix_rows(curves[max(row - 1, 0)], curves[min(row, rows - 1)], tile_h, mixed, step)
+        above, below = curves[max(row - 1, 0)], curves[min(row, rows - 1)]
+        for i in range(len(tables)):
+            tables[i] = above[i] * np.uint32(tile_h)
+            steps[i] = below[i] - above[i]
         top = row * tile_h - tile_h // 2
-        for y in range(top, min(top + tile_h, height)):
-            if y >= 0:
-                for cell in range(columns + 1):
-                    start = cell * tile_w - tile_w // 2
-                    begin, end = max(start, 0), min(start + tile_w, width)
-                    left, right = mixed[max(cell - 1, 0)], mixed[min(cell, columns - 1)]
-                    look_up(bins[y, begin:end], left, right, begin - start, tile_w, inverse, levels[y, begin:end])
-            for column in range(columns):
-                table, change = mixed[column], step[column]
-                for i in range(BINS):
-                    table[i] += change[i]
-
-
-@compiled
-def mix_rows(above, below, tile_h, mixed, step):
-    """The curves on the first line between two rows of tiles, and what each further line adds (modulo 2³²)."""
-    for column in range(len(mixed)):
-        upper, lower, table, change = above[column], below[column], mixed[column], step[column]
-        for i in range(BINS):
-            table[i] = upper[i] * np.uint32(tile_h)
-            change[i] = lower[i] - upper[i]
+        for y in range(max(top, 0), min(top + tile_h, height)):
+            for cell in range(columns + 1):
+                start = cell * tile_w - tile_w // 2
+                begin, end = max(start, 0), min(start + tile_w, width)
+                left, right = tables[max(cell - 1, 0) * BINS :], tables[min(cell, columns - 1) * BINS :]
+                look_up(bins[y, begin:end], left, right, begin - start, tile_w, inverse, levels[y, begin:end])
+            for i in range(len(tables)):
+                tables[i] += steps[i]
 
 
 @compiled
@@ -158,10 +146,18 @@ def look_up(bins, left, right, offset, tile_w, inverse, levels):
 
 
 @compiled
-def otsu(levels):
-    """The level up to which a pixel is dark."""
+def otsu(levels, below, darker):
+    """The level up to which a pixel is dark.
+
+    Args:
+        levels: uint16 H×W.
+        below: int32 scratch of one more than there are levels.
+        darker: int64 scratch of one more than there are bins.
+    """
     height, width = levels.shape
-    below = np.zeros(GRAY_LEVELS + 1, np.int32)  # becomes the number of pixels below each level
+    pixels = height * width
+    for i in range(GRAY_LEVELS + 1):
+        below[i] = 0
     above = below[1:]
     for y in range(height):
         line = levels[y]
@@ -174,19 +170,17 @@ def otsu(levels):
         high -= 1
     for level in range(low, high):
         below[level + 1] += below[level]
-    span, pixels = high - low, height * width
-    darker = np.empty(OTSU_BINS + 1, np.int64)
+    span, moment = high - low, 0
+    darker[OTSU_BINS] = pixels
     for i in range(OTSU_BINS):
         darker[i] = below[low + (i * span + OTSU_BINS - 1) // OTSU_BINS]
-    darker[OTSU_BINS] = pixels
-    total = np.int64(0)
     for i in range(OTSU_BINS):
-        total += (darker[i + 1] - darker[i]) * (2 * i + 1)
-    best, most, moment = 0, 0.0, np.int64(0)
+        moment += (darker[i + 1] - darker[i]) * (2 * i + 1)
+    total, moment, best, most = moment, 0, 0, 0.0
     for i in range(OTSU_BINS - 1):
         moment += (darker[i + 1] - darker[i]) * (2 * i + 1)
         dark, bright = darker[i + 1], pixels - darker[i + 1]
-        if dark and bright:
+        if dark > 0 and bright > 0:
             distance = moment / (2 * OTSU_BINS) / dark - (total - moment) / (2 * OTSU_BINS) / bright
             between = np.float64(np.float32(dark) * np.float32(bright)) * (distance * distance)
             if between > most:

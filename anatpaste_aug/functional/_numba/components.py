@@ -1,18 +1,25 @@
-"""8-connected components of one mask, through the horizontal runs of pixels that they are made of.
-
-Masks are uint8 in a frame of zeros one pixel wide: a run ends before the frame, and no line needs a special case.
-"""
-
-import numpy as np
+"""8-connected components of one mask, through the horizontal runs of pixels that they are made of."""
 
 from .jit import compiled
 
 
 @compiled
-def find_runs(framed, start, stop, first):
-    """First pixel, pixel behind the last, and each line's first run; returns their number."""
+def keep_components(framed, inside, smallest, runs, first, area):
+    """Erase 8-connected components in place: with ``inside`` those at the border, and those below ``smallest`` pixels.
+
+    Args:
+        framed: uint8 mask of 0 and 1 in a frame of zeros one pixel wide: a run ends before the frame, and no line needs
+            a special case.
+        inside: Whether components at the border go.
+        smallest: The smallest area that stays.
+        runs: int32 3×R scratch for as many runs as there can be.
+        first: int64 scratch, one for each line of the frame.
+        area: int64 R scratch.
+    """
     lines, width = framed.shape
-    count = 0
+    # First pixel and pixel behind the last of each run, and an earlier run of its component.
+    start, stop, parent = runs[0], runs[1], runs[2]
+    count = first[0] = 0
     for y in range(1, lines - 1):
         first[y] = count
         line = framed[y]
@@ -23,77 +30,40 @@ def find_runs(framed, start, stop, first):
                 while line[x]:
                     x += 1
                 stop[count] = x
+                parent[count] = count
+                area[count] = 0
                 count += 1
             x += 1
-    first[lines - 1] = count
-    return count
-
-
-@compiled
-def root(parent, run):
-    while parent[run] != run:
-        parent[run] = parent[parent[run]]
-        run = parent[run]
-    return run
-
-
-@compiled
-def join_runs(start, stop, first, parent):
-    """Number each run by the first run of its component."""
-    lines = len(first)
-    for run in range(first[lines - 1]):
-        parent[run] = run
-    for y in range(2, lines - 1):
-        upper, lower = first[y - 1], first[y]
-        while upper < first[y] and lower < first[y + 1]:
+        upper, middle = first[y - 1], first[y]
+        lower = middle
+        while upper < middle and lower < count:
             if start[upper] <= stop[lower] and start[lower] <= stop[upper]:  # diagonal neighbours touch
-                one, other = root(parent, upper), root(parent, lower)
-                parent[max(one, other)] = min(one, other)
+                one, other = upper, lower
+                while parent[one] != one:
+                    parent[one] = parent[parent[one]]
+                    one = parent[one]
+                while parent[other] != other:
+                    parent[other] = parent[parent[other]]
+                    other = parent[other]
+                if one < other:
+                    parent[other] = one
+                else:
+                    parent[one] = other
             if stop[upper] < stop[lower]:
                 upper += 1
             else:
                 lower += 1
-    for run in range(first[lines - 1]):
-        parent[run] = parent[parent[run]]
-
-
-@compiled
-def runs_of(framed):
-    """First pixel, pixel behind the last, each line's first run, and the first run of each one's component."""
-    lines, width = framed.shape
-    most = (lines - 2) * ((width - 1) // 2)
-    start, stop = np.empty(most, np.int32), np.empty(most, np.int32)
-    first = np.zeros(lines, np.int64)
-    parent = np.empty(find_runs(framed, start, stop, first), np.int32)
-    join_runs(start, stop, first, parent)
-    return start, stop, first, parent
-
-
-@compiled
-def label_components(framed, labels):
-    """The flat index of each component's first pixel, into H×W labels that hold the background's."""
-    start, stop, first, parent = runs_of(framed)
-    lines, width = framed.shape
-    named = np.empty(len(parent), np.int64)
+    first[lines - 1] = count
     for y in range(1, lines - 1):
         for run in range(first[y], first[y + 1]):
-            if parent[run] == run:
-                named[run] = (y - 1) * (width - 2) + start[run] - 1
-            labels[y - 1, start[run] - 1 : stop[run] - 1] = named[parent[run]]
-
-
-@compiled
-def keep_components(framed, inside, smallest):
-    """Erase components in place: with ``inside`` those at the border, and those of fewer than ``smallest`` pixels."""
-    start, stop, first, parent = runs_of(framed)
-    lines, width = framed.shape
-    area = np.zeros(len(parent), np.int64)
-    for y in range(1, lines - 1):
-        for run in range(first[y], first[y + 1]):
+            parent[run] = parent[parent[run]]  # the component's first run
             area[parent[run]] += stop[run] - start[run]
             if inside and (y == 1 or y == lines - 2 or start[run] == 1 or stop[run] == width - 1):
                 area[parent[run]] -= lines * width  # below zero for good
     for y in range(1, lines - 1):
+        line = framed[y]
         for run in range(first[y], first[y + 1]):
             if not area[parent[run]] >= smallest:  # NaN keeps nothing, as in torch
-                framed[y, start[run] : stop[run]] = 0
+                erased = line[start[run] : stop[run]]
+                for x in range(len(erased)):
+                    erased[x] = 0

@@ -51,14 +51,12 @@ class OneClassBatch(NamedTuple):
 
 
 class Augmented(Protocol):
-    """What `Augmentation.augment` returns."""
+    """What `Augmentation.augment` returns; where it has no ``target``, the anomaly mask takes its place."""
 
     @property
     def image(self) -> Tensor: ...
     @property
     def anomaly_mask(self) -> Tensor: ...
-    @property
-    def target(self) -> Tensor: ...
 
 
 class Augmentation(Protocol):
@@ -208,7 +206,7 @@ def one_class_batch(
         augmentation.augment(images, region_mask=region_mask, generator=generator) for augmentation in augmentations
     ]
     masks = [result.anomaly_mask for result in results]
-    targets = [result.target for result in results]
+    targets = [getattr(result, "target", result.anomaly_mask.float()) for result in results]
     masks.insert(0, torch.zeros_like(masks[0]))
     targets.insert(0, torch.zeros_like(targets[0]))
     pictures = torch.cat([images, *(result.image for result in results)])

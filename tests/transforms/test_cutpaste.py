@@ -37,8 +37,8 @@ def augmented(images, **settings):
 
 def equal(first, second):
     """Two results of `augment`, bit for bit."""
-    leaves = [torch.utils._pytree.tree_leaves(result) for result in (first, second)]
-    return all(torch.equal(bits(a), bits(b)) for a, b in zip(*leaves, strict=True))
+    leaves = [torch.utils._pytree.tree_leaves(result._replace(region_mask=None)) for result in (first, second)]
+    return all(torch.equal(bits(a), bits(b)) for a, b in zip(*leaves, strict=True) if a is not None)
 
 
 # augment
@@ -111,7 +111,7 @@ def test_the_detector_trains_with_it():
     labels = torch.arange(8) % 2
     masks = torch.ones(8, 1, 32, 32, dtype=torch.bool)
     augment = CutPasteTransform(variant="scar").augment
-    result = detection.train(config, images, images, labels, augment, region_masks=masks)
+    result = detection.train(config, images, images, labels, augment, lung_masks=masks)
     assert [progress.update for progress in result.history] == [2]
 
 

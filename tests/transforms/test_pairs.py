@@ -173,6 +173,7 @@ def test_any_object_with_augment_is_an_augmentation():
             return SimpleNamespace(image=255 - images, anomaly_mask=torch.ones_like(images, dtype=torch.bool))
 
     doubled = one_class_batch(batch(), Negative())
+    assert torch.equal(doubled.targets, doubled.masks.float())
     assert torch.equal(doubled.images[6:], 255 - batch())
     assert doubled.labels.tolist() == [0] * 6 + [1] * 6
 
@@ -184,15 +185,18 @@ def test_collated_samples_are_a_batch_in_the_same_order():
     pairs, images = OneClassPairs(AnatPasteTransform(p=0.5), CutPasteTransform()), batch()
     samples = seeded(lambda: [pairs(image) for image in images])
     collated = collate_one_class(samples)
-    assert [type(field) for field in collated] == [torch.Tensor] * 3
+    assert [type(field) for field in collated] == [torch.Tensor] * 4
     for kind in range(3):
         for index, sample in enumerate(samples):
             place = kind * 6 + index
             assert torch.equal(collated.images[place], sample.images[kind])
             assert torch.equal(collated.masks[place], sample.masks[kind])
+            assert torch.equal(collated.targets[place], sample.targets[kind])
             assert collated.labels[place] == sample.labels[kind]
     assert collated.masks.shape == (18, 1, 96, 80)
     assert collated.masks.dtype == torch.bool
+    assert collated.targets.shape == (18, 1, 96, 80)
+    assert collated.targets.dtype == torch.float32
 
 
 def test_a_loader_with_workers_yields_batches():

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..precision import to_float64
 from .config import PasteConfig
 from .params import PasteParams, rotated_size
 from .places import cut_around_a_center, index, place, place_on_foreground, random_pixel, uniform
@@ -287,6 +288,9 @@ def _resized(
     if config.size in ("half_width", "gamma"):
         low_h, high_h = (max(round(share * height), 1) for share in config.half_width)
         low_w, high_w = (max(round(share * width), 1) for share in config.half_width)
-    new_h = (factor * patch_h).clamp(low_h, high_h)
-    new_w = (new_h / patch_h * patch_w).long().clamp(low_w, high_w)
-    return (new_w / patch_w * patch_h).long().clamp(low_h, high_h), new_w
+    # In float64: a whole number that float32 just misses would be cut off to the one below.
+    factor, exact_h, exact_w = to_float64(factor), to_float64(patch_h), to_float64(patch_w)
+    new_h = (factor * exact_h).clamp(low_h, high_h)
+    new_w = (new_h / exact_h * exact_w).floor().clamp(low_w, high_w)
+    new_h = (new_w / exact_w * exact_h).floor().clamp(low_h, high_h)
+    return new_h.long().to(patch_h.device), new_w.long().to(patch_w.device)

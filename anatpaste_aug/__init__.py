@@ -3,12 +3,11 @@
 from anatpaste_aug import AnatPasteTransform
 transform = AnatPasteTransform()
 augmented = transform(image)               # PIL image, tv_tensors.Image or tensor, alone or in a sample
-result = transform.augment(batch)          # B×C×H×W: image, anomaly_mask, lung_mask, params
+result = transform.augment(batch)          # B×C×H×W: image, anomaly_mask, soft_mask, target, label, region_mask, params
 """
 
 from .caching import CachedSegmenter, MaskCache, MaskCacheError
-from .cutpaste_params import CutPasteConfig, CutPasteParams, sample_cutpaste_params
-from .params import AnatPasteConfig, AnatPasteParams, draw_uniforms, sample_params
+from .paste import PasteConfig, PasteParams, PasteResult
 from .segmentation import (
     CTLungSegmenter,
     Difference,
@@ -24,19 +23,17 @@ from .segmentation import (
     Union,
 )
 from .transforms import (
-    AnatPasteErasing,
-    AnatPasteMixup,
-    AnatPasteResult,
-    AnatPasteSettings,
     AnatPasteTransform,
     AnomalyMask,
-    CutPasteResult,
     CutPasteTransform,
-    KorniaAnatPaste,
-    LungMask,
+    FPITransform,
+    NSATransform,
     OneClassBatch,
     OneClassPairs,
     OneClassSample,
+    PasteTransform,
+    PIITransform,
+    RegionMask,
     collate_one_class,
     one_class_batch,
 )
@@ -44,41 +41,35 @@ from .transforms import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "AnatPasteConfig",
-    "AnatPasteErasing",
-    "AnatPasteMixup",
-    "AnatPasteParams",
-    "AnatPasteResult",
-    "AnatPasteSettings",
     "AnatPasteTransform",
     "AnomalyMask",
     "CTLungSegmenter",
     "CachedSegmenter",
-    "CutPasteConfig",
-    "CutPasteParams",
-    "CutPasteResult",
     "CutPasteTransform",
     "Difference",
+    "FPITransform",
     "FixedMask",
     "Intersection",
-    "KorniaAnatPaste",
     "LungFieldSegmenter",
-    "LungMask",
     "LungSegmenter",
     "MaskCache",
     "MaskCacheError",
+    "NSATransform",
     "NetworkSegmenter",
     "OneClassBatch",
     "OneClassPairs",
     "OneClassSample",
+    "PIITransform",
+    "PasteConfig",
+    "PasteParams",
+    "PasteResult",
+    "PasteTransform",
     "PerSide",
+    "RegionMask",
     "Segmenter",
     "SegmenterModule",
     "ThresholdSegmenter",
     "Union",
     "collate_one_class",
-    "draw_uniforms",
     "one_class_batch",
-    "sample_cutpaste_params",
-    "sample_params",
 ]

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .cutpaste_params import CutPasteParams
 from .functional import Intensities
-from .params import DRAWS, AnatPasteParams, as_number
+from .paste.params import PasteParams
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SMALLEST = 32
@@ -105,7 +104,7 @@ def intensities_for(
 def _numbers(name: str, values: Iterable[float]) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError):
         numbers = (math.nan,)
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError(f"{name} must be a sequence of finite numbers, got {values!r}")
@@ -136,43 +135,53 @@ def _extremes(images: Tensor) -> Tensor:
     return extremes
 
 
-def check_params(params: object, images: Tensor) -> None:
-    """Parameters of an earlier call that fit these images (their sizes are looked at on the CPU only)."""
-    if not isinstance(params, AnatPasteParams):
-        raise TypeError(f"params must be the AnatPasteParams of an earlier result, got {type(params).__name__}")
-    possible = (params.center_y >= 0) & (params.center_x >= 0) & (params.margin >= 0)
-    possible &= (params.sigma >= 0) & params.sigma.isfinite()
-    _check_rows(params, images, params.center_y, params.center_x, possible)
+def check_params(params: object, images: Tensor, patches: int, sources: Tensor | None = None) -> None:
+    """Parameters of an earlier call that fit these images (their values are looked at on the CPU only).
 
-
-def check_cutpaste_params(params: object, images: Tensor) -> None:
-    """The same for CutPaste."""
-    if not isinstance(params, CutPasteParams):
-        raise TypeError(f"params must be the CutPasteParams of an earlier result, got {type(params).__name__}")
-    _check_rows(params, images, params.target_top, params.target_left, params.angle.isfinite())
-
-
-def _check_rows(
-    params: AnatPasteParams | CutPasteParams, images: Tensor, row: Tensor, column: Tensor, possible: Tensor
-) -> None:
+    ``sources`` are the images that patches are cut from, if not each image's own.
+    """
+    if not isinstance(params, PasteParams):
+        raise TypeError(f"params must be the PasteParams of an earlier result, got {type(params).__name__}")
     check_same_device("params", params.apply.device, images)
     batch, _, height, width = images.shape
     if len(params.apply) != batch:
         raise ValueError(f"params hold {len(params.apply)} rows for {batch} images; use params.rows(index)")
+    if params.patches != patches:
+        raise ValueError(f"params hold {params.patches} patches an image, but the transform pastes {patches}")
     if images.device.type != "cpu" or torch.compiler.is_compiling():
         return
     fits = (params.source_top + params.height <= height) & (params.source_left + params.width <= width)
-    if not bool((fits & (row < height) & (column < width)).all()):
+    if not bool((fits & (params.top < height) & (params.left < width)).all()):
         raise ValueError(f"params were drawn for larger images than {height}×{width}; replay them at their own size")
-    possible = possible & (params.source_top >= 0) & (params.source_left >= 0)
-    possible &= (params.height >= 1) & (params.width >= 1)
+    possible = (params.source_top >= 0) & (params.source_left >= 0) & (params.margin >= 0)
+    for size in (params.height, params.width, params.scaled_height, params.scaled_width):
+        possible &= size >= 1
+    possible &= (params.sigma >= 0) & params.sigma.isfinite() & params.angle.isfinite()
     if not bool(possible.all()):
-        bad = (~possible).nonzero()[:10, 0].tolist()
+        bad = (~possible).any(1).nonzero()[:10, 0].tolist()
         raise ValueError(f"params {bad} hold a size below 1, or a negative or infinite number; draw them anew")
+    if sources is not None and not bool(((params.donor >= 0) & (params.donor < len(sources))).all()):
+        raise ValueError(
+            f"params cut from image {int(params.donor.max())}, but there are {len(sources)}; replay the whole batch, "
+            "with the same donors="
+        )
 
 
-def check_lung_mask(mask: object, images: Tensor, name: str = "lung_mask") -> Tensor:
-    """A boolean B×1×H×W mask for these images; B×H×W and integers (non-zero is lung) are taken as well."""
+def check_donors(donors: object, images: Tensor) -> Tensor:
+    """Images that patches are cut from: like the images, but any number of them."""
+    if not isinstance(donors, Tensor):
+        raise TypeError(f"donors must be a tensor N×C×H×W or a callable that returns one, got {type(donors).__name__}")
+    if donors.ndim != 4 or donors.shape[1:] != images.shape[1:] or len(donors) < 1 or donors.dtype != images.dtype:
+        raise ValueError(
+            f"donors must be images like the augmented ones, {images.dtype} of shape (N, {images.shape[1]}, "
+            f"{images.shape[2]}, {images.shape[3]}), got {donors.dtype} {tuple(donors.shape)}"
+        )
+    check_same_device("donors", donors.device, images)
+    return donors
+
+
+def check_region_mask(mask: object, images: Tensor, name: str = "region_mask") -> Tensor:
+    """A boolean B×1×H×W mask for these images; B×H×W and integers (non-zero is region) are taken as well."""
     if not isinstance(mask, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(mask).__name__}")
     if mask.is_floating_point() or mask.is_complex():
@@ -208,12 +217,11 @@ def check_apply(apply: object, images: Tensor) -> None:
     check_same_device("apply", apply.device, images)
 
 
-def check_uniforms(uniforms: object, images: Tensor) -> None:
+def check_uniforms(uniforms: object, images: Tensor, shape: tuple[int, int, int]) -> None:
     """Random numbers that fit these images."""
-    shape = (len(images), DRAWS)
     if not isinstance(uniforms, Tensor) or not uniforms.is_floating_point() or tuple(uniforms.shape) != shape:
         raise ValueError(
-            f"uniforms must be floating point of shape {shape}, as draw_uniforms({len(images)}) makes them, "
+            f"uniforms must be floating point of shape {shape}, as draw_uniforms(config, {len(images)}) makes them, "
             f"got {_described(uniforms)}"
         )
     check_same_device("uniforms", uniforms.device, images)
@@ -239,7 +247,7 @@ def check_number(
     name: str, value: object, lowest: float = -math.inf, highest: float = math.inf, *, or_: str | None = None
 ) -> float:
     """A finite number in [lowest, highest]; ``or_`` names what else the setting takes."""
-    number = as_number(value)
+    number = float(value) if isinstance(value, Real) else math.nan
     if not (lowest <= number <= highest and math.isfinite(number)):
         limits = {
             (False, False): "a finite number",

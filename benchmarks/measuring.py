@@ -20,7 +20,7 @@ from unittest import mock
 import torch
 
 import anatpaste_aug
-from anatpaste_aug.functional import cpu
+from anatpaste_aug.functional import _numba
 
 _PACKAGES = ("torch", "torchvision", "kornia", "kornia_rs", "numpy", "numba", "pillow", "scikit-image", "scipy")
 _PACKAGES += ("timm", "opencv-python-headless", "opencv-python")
@@ -97,18 +97,16 @@ _STAGES = {
         "clear_border_of_squares": "components",
         "remove_small_squares": "components",
     },
-    "anatpaste_aug.functional.cpu.lungs": {
-        "bins_of_bytes": "CLAHE",
-        "bins_of_floats": "CLAHE",
+    "anatpaste_aug.functional._numba.lungs": {
+        "find_bins": "CLAHE",
+        "tile_curves": "CLAHE",
         "equalize": "CLAHE",
         "otsu": "Otsu",
-        "threshold": "Otsu",
-        "shrink": "morphology",
         "spread": "morphology",
         "keep_components": "components",
     },
-    "anatpaste_aug.functional.cpu.shape": {"soft_masks": "shape and blur"},
-    "anatpaste_aug.functional.cpu.blending": {"blend": "blend"},
+    "anatpaste_aug.functional._numba.shape": {"soft_masks": "shape and blur"},
+    "anatpaste_aug.functional._numba.blending": {"blend": "blend"},
     "anatpaste_aug.transforms.anatpaste": {"sample_params": "sampling"},
     "anatpaste_aug.functional.paste": {"soft_mask": "shape and blur", "blend": "blend"},
 }
@@ -216,7 +214,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 def _kernels() -> str:
     """What our methods run on the CPU."""
-    if not cpu.takes(torch.zeros(1)):
+    if not _numba.takes(torch.zeros(1)):
         return "torch operations (Numba is not installed)"
     return f"compiled by Numba {importlib.metadata.version('numba')}"
 

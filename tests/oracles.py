@@ -11,7 +11,7 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import dilation, opening
 from skimage.segmentation import clear_border
 
-from anatpaste_aug import AnatPasteParams
+from anatpaste_aug import PasteParams
 
 SQUARE = np.ones((3, 3), dtype=bool)
 
@@ -80,19 +80,24 @@ def bits(tensor):
 
 
 def plain_params(count=1, **changes):
-    """Parameters without colour jitter: a 40×40 patch from the corner onto the middle of a 64×64 image, unless changed.
+    """Parameters without color jitter: a 40×40 patch from the corner onto the middle of a 64×64 image, unless changed.
 
-    A change is one value for all images, or one per image.
+    A change is one value for all images, or one per image. ``center_y`` and ``center_x`` stand for ``top`` and
+    ``left``; the size after resizing is the size before it, unless changed.
     """
     one, whole, yes = torch.ones(count), torch.ones(count, dtype=torch.int64), torch.ones(count, dtype=torch.bool)
     fields = {
         "apply": yes,
-        "height": 40 * whole,
-        "width": 40 * whole,
+        "donor": torch.arange(count),
         "source_top": 0 * whole,
         "source_left": 0 * whole,
-        "center_y": 32 * whole,
-        "center_x": 32 * whole,
+        "height": 40 * whole,
+        "width": 40 * whole,
+        "scaled_height": None,
+        "scaled_width": None,
+        "angle": 0 * one,
+        "top": None,
+        "left": None,
         "ellipse": ~yes,
         "margin": 10 * whole,
         "opacity": one,
@@ -105,10 +110,18 @@ def plain_params(count=1, **changes):
         "anywhere": ~yes,
         "fallback": ~yes,
     }
+    fields |= {"center_y": 32 * whole, "center_x": 32 * whole}
     for name, value in changes.items():
-        given = torch.as_tensor(value).to(fields[name].dtype)
-        fields[name] = given.expand_as(fields[name]).clone()
-    return AnatPasteParams(**fields)
+        like = whole if fields[name] is None else fields[name]
+        fields[name] = torch.as_tensor(value).to(like.dtype).expand_as(like).clone()
+    for side, scaled, start, center in (
+        ("height", "scaled_height", "top", "center_y"),
+        ("width", "scaled_width", "left", "center_x"),
+    ):
+        fields[scaled] = fields[side] if fields[scaled] is None else fields[scaled]
+        middle = fields.pop(center)
+        fields[start] = middle - fields[scaled] // 2 if fields[start] is None else fields[start]
+    return PasteParams(**{name: field.unsqueeze(1) for name, field in fields.items()})
 
 
 def redistributed(hist, limit):

@@ -135,7 +135,7 @@ def compiled(request, monkeypatch):
     """Compiles for one graph without a break, and counts the graphs; the backend runs them as they are."""
     if request.param:
         pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", request.param)
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", request.param)
     torch._dynamo.reset()
     counter = CompileCounter()
     yield lambda function: (torch.compile(function, fullgraph=True, backend=counter), counter)

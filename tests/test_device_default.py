@@ -153,7 +153,7 @@ def test_every_public_name_is_called():
 def either_path(request, monkeypatch):
     if request.param:
         pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", request.param)
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", request.param)
 
 
 @pytest.mark.usefixtures("either_path")
@@ -200,7 +200,7 @@ def elsewhere():
 @pytest.mark.parametrize("kind", ["augment", "augment, CutPaste", "AnatPasteTransform", "CutPasteTransform"])
 @pytest.mark.parametrize("kernels", [False, True])
 def test_results_do_not_depend_on_the_default_device(kind, kernels, monkeypatch, request):
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", kernels)
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", kernels)
     x = Inputs(dtype=torch.uint8)
     torch.manual_seed(0)
     expected = torch.utils._pytree.tree_leaves(CALLS[kind](x))

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
-from anatpaste_aug.functional import cpu
+from anatpaste_aug.functional import _numba
 from anatpaste_aug.params import _random_pixel, draw_uniforms
 
 COUNT = 6000
@@ -136,7 +136,7 @@ def test_the_centre_is_a_lung_pixel_of_its_own_image(density):
 @settings(max_examples=300, deadline=None)
 def test_a_uniform_number_picks_the_pixel_of_its_rank(kernels, mask, u):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu, "HAS_NUMBA", kernels and cpu.HAS_NUMBA)
+        patch.setattr(_numba, "HAS_NUMBA", kernels and _numba.HAS_NUMBA)
         row, column, found = _random_pixel(torch.tensor([u]), torch.from_numpy(mask)[None])
     pixels = np.argwhere(mask)
     assert bool(found) == bool(len(pixels))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..segmentation import LungSegmenter, Segmenter
-from ..validation import check_lung_mask
+from ..validation import check_region_mask
 from .identity import image_keys
 from .layout import MaskCacheError
 from .packing import pack_masks, unpack_masks
@@ -87,7 +87,7 @@ def segment(segmenter: Segmenter, images: Tensor, device: torch.device | str | N
     """Boolean B×1×H×W masks that are worth keeping: where an accelerator did not settle, the CPU's."""
     moved = images if device is None else images.to(device)
     if not isinstance(segmenter, LungSegmenter):
-        return check_lung_mask(segmenter(moved), moved, "the segmenter's result")
+        return check_region_mask(segmenter(moved), moved, "the segmenter's result")
     masks, settled = segmenter.segment(moved)
     if not settled.all():
         masks = torch.where(settled.view(-1, 1, 1, 1), masks, segmenter(moved.cpu()).to(masks.device))

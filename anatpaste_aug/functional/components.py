@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from . import cpu
+from . import _numba
 from .blocks import in_blocks, label_blocks, link_blocks
 from .checks import check_masks
 
@@ -28,8 +28,6 @@ def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, T
         ([0, 9], True)
     """
     check_masks(mask)
-    if rounds is None and cpu.takes(mask):
-        return cpu.label_components(mask), _all_true(mask)
     blocks, settled = label_blocks(link_blocks(mask, 1), rounds)
     first = first_pixels(mask, blocks).gather(1, blocks.long())
     return torch.where(mask, on_pixels(first, mask, 2), mask.shape[1] * mask.shape[2]).flatten(1).long(), settled
@@ -67,8 +65,8 @@ def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
         whose labelling did not settle is empty.
     """
     check_masks(mask)
-    if cpu.takes(mask):
-        return cpu.keep_components(mask, True, 1.0), _all_true(mask)
+    if _numba.takes(mask):
+        return _numba.keep_components(mask, True, 1.0), _all_true(mask)
     return clear_border_of_squares(mask, 0)
 
 
@@ -99,8 +97,8 @@ def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tens
         As [`clear_border`][anatpaste_aug.functional.clear_border].
     """
     check_masks(mask)
-    if cpu.takes(mask):
-        return cpu.keep_components(mask, False, float(min_size)), _all_true(mask)
+    if _numba.takes(mask):
+        return _numba.keep_components(mask, False, float(min_size)), _all_true(mask)
     labels, settled = label_blocks(link_blocks(mask, 1))
     area = sum_per_label(labels, pixels_per_block(mask))
     keep = (area.gather(1, labels.long()) >= _smallest_area(min_size)) & settled.unsqueeze(1)

@@ -1,110 +1,210 @@
-"""Cut a patch, jitter it, and blend it in through the soft mask."""
+"""Cut patches, jitter them, move them to their places, and blend them in, one after the other."""
 
 import torch
 from torch import Tensor
 
-from ..params import AnatPasteParams
-from . import cpu
+from ..paste.params import PasteParams
+from . import _numba
+from .blend import alpha_blend, box_interior, solve, solved_box
 from .checks import check_masks
 from .intensity import Intensities, as_laid_out, at_least_float32
 from .jitter import color_jitter
-from .shape import blurred_shape
+from .move import inside_patch, move, patch_pixels
+from .shape import half_gaussian, shape_weights
+from .windows import Choices, Window, extremes, paste_on_windows
 
 
 def paste(
-    images: Tensor, params: AnatPasteParams, lung_mask: Tensor | None = None, intensities: Intensities | None = None
+    images: Tensor,
+    params: PasteParams,
+    region_mask: Tensor | None = None,
+    intensities: Intensities | None = None,
+    *,
+    sources: Tensor | None = None,
+    hard: bool = False,
+    beyond: str = "black",
+    blend: str = "alpha",
+    jittered: bool = True,
+    rotated: bool = True,
+    resized: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """X_anomaly = X · (1 − X_mask) + X_paste · X_mask (Sato et al., arXiv 2205.04282, section 3).
+    """X_anomaly = X · (1 − X_mask) + X_paste · X_mask, for each patch in its turn.
 
     Args:
         images: B×1×H×W or B×3×H×W, uint8 or floating point; never modified.
-        params: B rows on the images' device.
-        lung_mask: Boolean B×1×H×W; None multiplies nothing in.
+        params: B×K on the images' device.
+        region_mask: Boolean B×1×H×W; None multiplies nothing in.
         intensities: How to read the values; None is (0, 255) for uint8 and (0, 1) for floating point.
+        sources: N×C×H×W like the images, which patches are cut from by ``params.donor``; None cuts each image's
+            patches from itself.
+        hard: The whole patch with hard edges, instead of the drawn shape.
+        beyond: What lies beyond the patch: "black", "source" or "edge"; see `PasteConfig`.
+        blend: "alpha", or a key of `anatpaste_aug.functional.blend.GUIDANCE`. A solution of Poisson's equation over the
+            patch is blended in through the same mask.
+        jittered, rotated, resized: False promises that no patch is, and saves the work.
 
     Returns:
-        The augmented images, of the same shape and dtype, and X_mask as float32 B×1×H×W. Where X_mask is 0, the images
-        are the given ones bit for bit.
+        The augmented images, of the same shape, dtype and memory format, and the soft mask as float32 B×1×H×W,
+        1 − Π(1 − X_mask) of several patches. Where it is 0, the images are the given ones bit for bit.
+
+    Raises:
+        TypeError: ``region_mask`` is not boolean.
+
+    Example:
+        >>> from anatpaste_aug.paste import PasteConfig, sample_params
+        >>> images = torch.rand(2, 1, 64, 64)
+        >>> pasted, mask = paste(images, sample_params(PasteConfig(), (2, 1, 64, 64)))
+        >>> pasted.shape, torch.equal(pasted[mask == 0], images[mask == 0])
+        (torch.Size([2, 1, 64, 64]), True)
     """
-    if lung_mask is not None:
-        check_masks(lung_mask[:, 0])
-    if cpu.takes(images, params.sigma, lung_mask):
-        pasted, mask = cpu.paste(images, list(params), lung_mask, *_readable(images, intensities))
-        return as_laid_out(pasted, images), mask
-    mask = soft_mask(params, images.shape[-2], images.shape[-1], lung_mask)
-    return blend(images, mask, params, intensities), mask
+    if region_mask is not None:
+        check_masks(region_mask[:, 0])
+    if intensities is None:
+        intensities = Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
+    if blend != "alpha" and beyond == "black":
+        beyond = "edge"  # the step to black would be a gradient
+    own = sources is None
+    choices = Choices(own, hard, beyond, blend, jittered, rotated, resized)
+    if sources is None:
+        sources = images
+        itself = torch.arange(images.shape[0], device=images.device)
+        params = params._replace(donor=itself.unsqueeze(1).expand(-1, params.patches))
+    out, soft = images, None
+    for k in range(params.patches):
+        out, mask = _paste_patch(out, sources, params.patch(k), region_mask, intensities, choices)
+        soft = mask if soft is None else 1 - (1 - soft) * (1 - mask)
+    assert soft is not None
+    return as_laid_out(out, images), soft
 
 
-def soft_mask(params: AnatPasteParams, height: int, width: int, lung_mask: Tensor | None = None) -> Tensor:
-    """X_mask of the paper: the blurred shape X_blur, multiplied with the lung mask unless ``params.anywhere``.
+def _paste_patch(
+    images: Tensor,
+    sources: Tensor,
+    params: PasteParams,
+    region_mask: Tensor | None,
+    intensities: Intensities,
+    choices: Choices,
+) -> tuple[Tensor, Tensor]:
+    if _fused(choices) and _numba.takes(images, sources, params.sigma, region_mask):
+        pasted: tuple[Tensor, Tensor] = _numba.paste(
+            images, sources, list(params), region_mask, choices.hard, choices.beyond, *intensities
+        )
+        return pasted
+    longest = max(images.shape[-2:])
+    if images.device.type == "cpu" and not torch.compiler.is_compiling():
+        return paste_on_windows(paste_on_frames, images, sources, params, region_mask, intensities, choices)
+    window = Window(
+        images,
+        sources if choices.own else sources.index_select(0, params.donor),
+        params,
+        region_mask,
+        half_gaussian(params.sigma, longest),
+        extremes(images, intensities) if choices.blend == "poisson_stronger" else None,
+    )
+    return paste_on_frames(window, intensities, choices)
+
+
+def _fused(choices: Choices) -> bool:
+    """Whether one kernel can do it: it draws no rotated shape, resizes nothing and solves nothing."""
+    return choices.blend == "alpha" and not choices.resized and (choices.hard or not choices.rotated)
+
+
+def paste_on_frames(window: Window, intensities: Intensities, choices: Choices) -> tuple[Tensor, Tensor]:
+    """One patch per image on whole frames, whatever the sizes of the patches: images or windows of them."""
+    images, params = window.images, window.params
+    height, width = images.shape[-2:]
+    row, column = patch_pixels(params, height, width, rotated=choices.rotated)
+    mask = _mask(window, row, column, choices.hard)
+    work = intensities.to_unit(at_least_float32(window.sources))
+    if choices.jittered:
+        work = _jittered(work, params)
+    box = None
+    if choices.blend != "alpha":
+        box = solved_box(params, choices.blend, rotated=choices.rotated)
+        # Nothing changes on the box's frame and outside of it.
+        mask = mask * box_interior(box, height, width)
+        column = column - params.scaled_width.view(-1, 1, 1) % 2 if choices.blend == "poisson_mixed" else column
+    beyond_source = choices.beyond == "source"
+    moved = move(work, params, row, column, beyond_source=beyond_source, resized=choices.resized)
+    if choices.beyond == "black":
+        moved = moved.masked_fill(~inside_patch(params, row, column).unsqueeze(1), 0.0)
+    if box is None:
+        return alpha_blend(images, intensities.from_unit(moved), mask), mask
+    solved = solve(intensities.to_unit(at_least_float32(images)), moved, box, choices.blend, params.opacity)
+    if window.extremes is None:
+        solved, weight = solved.clamp(0, 1), mask
+    else:
+        solved = solved.clamp(*window.extremes)
+        weight = mask / params.opacity.view(-1, 1, 1, 1)  # α is in the gradients
+    pasted = intensities.from_unit(solved)
+    if choices.blend == "poisson_mixed" and images.dtype == torch.uint8:
+        # OpenCV truncates. What rounding errors have left just below a whole number is that number.
+        pasted = (pasted + 1e-3).floor()
+    return alpha_blend(images, pasted, weight), mask
+
+
+def soft_mask(
+    params: PasteParams,
+    height: int,
+    width: int,
+    region_mask: Tensor | None = None,
+    *,
+    hard: bool = False,
+    rotated: bool = True,
+) -> Tensor:
+    """X_mask of the AnatPaste paper without any image, as `paste` with ``blend="alpha"`` returns it.
 
     Args:
-        params: B rows.
+        params: B×K.
         height: Height H of the images.
         width: Width W of the images.
-        lung_mask: Boolean B×1×H×W; None counts as lung everywhere.
+        region_mask: Boolean B×1×H×W; None multiplies nothing in.
+        hard: The whole patch with hard edges, instead of the drawn shape.
+        rotated: False promises that no patch is rotated, and saves the work.
 
     Returns:
         float32 B×1×H×W in [0, 1]; 0 for images that are not to be augmented.
     """
-    if lung_mask is not None:
-        check_masks(lung_mask[:, 0])
-    if cpu.takes(params.sigma, lung_mask):
-        soft: Tensor = cpu.soft_mask(list(params), height, width, lung_mask)
-        return soft
-    mask = blurred_shape(params, height, width)
-    here = params.apply.view(-1, 1, 1)
-    if lung_mask is not None:
-        here = (lung_mask[:, 0] | params.anywhere.view(-1, 1, 1)) & here
-    return mask.mul_(here).unsqueeze(1)
+    if region_mask is not None:
+        check_masks(region_mask[:, 0])
+    soft = None
+    for k in range(params.patches):
+        mask = _soft_mask(params.patch(k), height, width, region_mask, hard, rotated)
+        soft = mask if soft is None else 1 - (1 - soft) * (1 - mask)
+    assert soft is not None
+    return soft
 
 
-def blend(images: Tensor, mask: Tensor, params: AnatPasteParams, intensities: Intensities | None = None) -> Tensor:
-    """The second half of `paste`, with X_mask as `soft_mask` made it from the same parameters."""
-    intensities = _readable(images, intensities)
-    if cpu.takes(images, mask):
-        return as_laid_out(cpu.blend(images, mask, list(params), *intensities), images)
-    pasted = intensities.from_unit(_patches(images, params, intensities))
-    given, weight = at_least_float32(images), mask.to(pasted.dtype)
-    out = torch.lerp(given, pasted, weight) if given is images else given.lerp_(pasted, weight)  # its own copy
-    del pasted
-    out = out.round_().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
-    # x + 0 · y is not x in every bit: −0 becomes 0, and an infinite y gives NaN.
-    return as_laid_out(torch.where(mask > 0, out, images), images)
+def _soft_mask(
+    params: PasteParams, height: int, width: int, region_mask: Tensor | None, hard: bool, rotated: bool
+) -> Tensor:
+    if (hard or not rotated) and _numba.takes(params.sigma, region_mask):
+        mask: Tensor = _numba.soft_mask(list(params), height, width, region_mask, hard)
+        return mask
+    row, column = patch_pixels(params, height, width, rotated=rotated)
+    half = half_gaussian(params.sigma, max(height, width))
+    return _mask(Window(params.sigma, params.sigma, params, region_mask, half, None), row, column, hard)
 
 
-def _readable(images: Tensor, intensities: Intensities | None) -> Intensities:
-    if intensities is None:
-        return Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
-    return intensities
+def _mask(window: Window, row: Tensor, column: Tensor, hard: bool) -> Tensor:
+    mask = shape_weights(window.params, row, column, window.half, hard=hard).unsqueeze(1)
+    here = window.params.apply.view(-1, 1, 1, 1)
+    if window.region_mask is not None:
+        here = (window.region_mask | window.params.anywhere.view(-1, 1, 1, 1)) & here
+    return mask * here
 
 
-def _patches(images: Tensor, params: AnatPasteParams, intensities: Intensities) -> Tensor:
-    """X_paste of a batch in [0, 1]: the jittered patch at its place, black outside."""
-    height, width = images.shape[-2:]
-    rows = torch.arange(height, device=images.device)
-    columns = torch.arange(width, device=images.device)
-    from_row, from_column = rows - params.source_top.unsqueeze(1), columns - params.source_left.unsqueeze(1)
-    region = _within(from_row, params.height, from_column, params.width)
-    jittered = color_jitter(
-        intensities.to_unit(at_least_float32(images)),
+def _jittered(work: Tensor, params: PasteParams) -> Tensor:
+    rows = torch.arange(work.shape[2], device=work.device) - params.source_top.unsqueeze(1)
+    columns = torch.arange(work.shape[3], device=work.device) - params.source_left.unsqueeze(1)
+    cut_rows = (rows >= 0) & (rows < params.height.unsqueeze(1))
+    cut_columns = (columns >= 0) & (columns < params.width.unsqueeze(1))
+    return color_jitter(
+        work,
         params.brightness,
         params.contrast,
         params.saturation,
         params.hue,
         params.jitter_order,
-        region=region,
+        region=(cut_rows.unsqueeze(2) & cut_columns.unsqueeze(1)).unsqueeze(1),
     )
-    row = rows - (params.center_y - params.height // 2).unsqueeze(1)
-    column = columns - (params.center_x - params.width // 2).unsqueeze(1)
-    source_row = (row + params.source_top.unsqueeze(1)).clamp(0, height - 1).int()
-    source_column = (column + params.source_left.unsqueeze(1)).clamp(0, width - 1).int()
-    index = (source_row.unsqueeze(2) * width + source_column.unsqueeze(1)).flatten(1).unsqueeze(1).long()
-    moved = jittered.flatten(2).gather(2, index.expand(-1, images.shape[1], -1)).view_as(images)
-    return moved.masked_fill_(~_within(row, params.height, column, params.width), 0.0)
-
-
-def _within(row: Tensor, height: Tensor, column: Tensor, width: Tensor) -> Tensor:
-    inside_rows = (row >= 0) & (row < height.unsqueeze(1))
-    inside_columns = (column >= 0) & (column < width.unsqueeze(1))
-    return (inside_rows.unsqueeze(2) & inside_columns.unsqueeze(1)).unsqueeze(1)

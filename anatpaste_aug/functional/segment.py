@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from . import cpu
+from . import _numba
 from .clahe import clahe
 from .components import clear_border_of_squares, remove_small_squares
 from .intensity import to_gray
@@ -35,8 +35,8 @@ def segment_lungs(images: Tensor, *, min_size: float = 400.0) -> tuple[Tensor, T
     height, width = images.shape[-2:]
     smallest = min_size * height * width / 256**2
     gray = to_gray(images.detach())
-    if cpu.takes(gray):
-        return cpu.segment(gray, smallest), torch.ones(len(gray), dtype=torch.bool, device=gray.device)
+    if _numba.takes(gray):
+        return _numba.segment(gray, smallest), torch.ones(len(gray), dtype=torch.bool, device=gray.device)
     return _segment(gray, smallest)
 
 

@@ -1,77 +1,72 @@
-"""The blurred shape of a patch: an ellipse or a rectangle, and a Gaussian blur as two matrix products."""
-
-from typing import NamedTuple
+"""The shape of what is pasted: an ellipse or a rectangle with a Gaussian blur as two matrix products, or the patch."""
 
 import torch
 from torch import Tensor
 
-from ..params import AnatPasteParams
+from ..paste.params import PasteParams
+from .move import column, inside_patch
 
 
-class Extent(NamedTuple):
-    """First and last row and column of each shape before its blur, inclusive; int64 B, also beyond the image."""
-
-    top: Tensor
-    bottom: Tensor
-    left: Tensor
-    right: Tensor
-
-
-def shape_extent(params: AnatPasteParams) -> Extent:
-    """Where the shapes lie: the patch less the margin on each side, at least its centre pixel."""
-    reach_y, reach_x = _reach(params.height, params.margin), _reach(params.width, params.margin)
-    y, x = params.center_y, params.center_x
-    return Extent(y - reach_y, y + reach_y, x - reach_x, x + reach_x)
-
-
-def _reach(side: Tensor, margin: Tensor) -> Tensor:
-    return (side // 2 - margin).clamp_min(0)
-
-
-def blurred_shape(params: AnatPasteParams, height: int, width: int) -> Tensor:
-    """X_blur of the paper on whole frames.
+def shape_weights(
+    params: PasteParams,
+    row: Tensor,
+    column_: Tensor,
+    half: Tensor | None,
+    *,
+    hard: bool = False,
+) -> Tensor:
+    """X_blur of the AnatPaste paper, or the patch itself.
 
     The Gaussian is that of ``scipy.ndimage.gaussian_filter(mode="nearest", truncate=4)``. Where CUDA is told to
     multiply in TF32, the precision is TF32's.
 
     Args:
-        params: B rows.
-        height: Height H of the images.
-        width: Width W of the images.
+        params: One patch per image, B rows.
+        row, column_: What `patch_pixels` returned for images of H×W.
+        half: B×L weights of `half_gaussian`, L at least H and W; None leaves the shape as it is drawn.
+        hard: The whole patch without blur, instead of the drawn shape less its margin.
 
     Returns:
         float32 B×H×W in [0, 1].
     """
-    half = half_gaussian(params.sigma, max(height, width))
-    rows = torch.arange(height, device=params.sigma.device)
-    columns = torch.arange(width, device=params.sigma.device)
-    inside = _inside(params, rows, columns).float()
+    if hard:
+        return inside_patch(params, row, column_) * column(params.opacity)
+    inside = _inside(params, row, column_).float()
+    if half is None:
+        return inside * column(params.opacity)
+    rows, columns = (torch.arange(side, device=half.device) for side in inside.shape[1:])
     with torch.autocast(half.device.type, enabled=False):
         across = inside @ _blur_matrix(half, columns).transpose(1, 2)
-        blurred = (_blur_matrix(half, rows) @ across).mul_(params.opacity.view(-1, 1, 1))
+        blurred = (_blur_matrix(half, rows) @ across).mul_(column(params.opacity))
         return blurred.clamp_max_(1)  # sums of weights may exceed it by a rounding
 
 
-def _inside(params: AnatPasteParams, rows: Tensor, columns: Tensor) -> Tensor:
-    """Boolean B×rows×columns: the shapes before their blur.
+def reach(params: PasteParams) -> tuple[Tensor, Tensor]:
+    """How far the drawn shape reaches from its center along rows and columns; its center pixel is always in it."""
+    return (
+        (params.scaled_height // 2 - params.margin).clamp_min(0),
+        (params.scaled_width // 2 - params.margin).clamp_min(0),
+    )
+
+
+def _inside(params: PasteParams, row: Tensor, column_: Tensor) -> Tensor:
+    """Boolean B×H×W: the drawn shapes before their blur.
 
     The ellipse is rastered by the midpoint rule, as Pillow does: a row ends at the pixel nearest to the curve, seen
     along the row or along the column.
     """
-    reach_y, reach_x = _reach(params.height, params.margin), _reach(params.width, params.margin)
-    reach_y, reach_x = reach_y.unsqueeze(1), reach_x.unsqueeze(1)
-    y, x = (rows - params.center_y.unsqueeze(1)).abs(), (columns - params.center_x.unsqueeze(1)).abs()
+    reach_y, reach_x = (column(far) for far in reach(params))
+    y = (row - column(params.scaled_height // 2)).abs()
+    x = (column_ - column(params.scaled_width // 2)).abs()
     # x² / reach_x² + y² / reach_y² <= 1 at the midpoints, without its fractions: exact in integers on every device.
     square_y, square_x = reach_y.clamp_min(1).square(), reach_x.clamp_min(1).square()
     room_x, room_y = 2 * reach_x.square() * (square_y - y.square()), 2 * reach_y.square() * (square_x - x.square())
-    along_row = (_midpoint(x) * square_y).unsqueeze(1) <= room_x.unsqueeze(2)
-    along_column = (_midpoint(y) * square_x).unsqueeze(2) <= room_y.unsqueeze(1)
-    within = (y <= reach_y).unsqueeze(2) & (x <= reach_x).unsqueeze(1)
-    return (along_row | along_column | ~params.ellipse.view(-1, 1, 1)) & within
+    nearest = (_midpoint(x) * square_y <= room_x) | (_midpoint(y) * square_x <= room_y)
+    return (nearest | ~column(params.ellipse)) & (y <= reach_y) & (x <= reach_x)
 
 
 def _midpoint(distance: Tensor) -> Tensor:
-    """Sum of the squares of ``distance`` and the pixel before it; the centre itself is always nearest."""
+    """Sum of the squares of ``distance`` and the pixel before it; the center itself is always nearest."""
     return torch.where(distance > 0, 2 * distance * (distance - 1) + 1, 0)
 
 
@@ -82,7 +77,7 @@ def blur_radius(sigma: Tensor, longest: int) -> Tensor:
 
 
 def half_gaussian(sigma: Tensor, longest: int) -> Tensor:
-    """B×longest normalised weights at the distances 0…longest − 1; sigma 0 is the identity."""
+    """B×longest normalized weights at the distances 0…longest − 1; sigma 0 is the identity."""
     distance = torch.arange(longest, device=sigma.device)
     weight = torch.exp(-0.5 * (distance / sigma.clamp_min(1e-6).unsqueeze(1)) ** 2)
     weight = weight * (distance <= blur_radius(sigma, longest).unsqueeze(1))

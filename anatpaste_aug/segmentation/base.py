@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..validation import check_finite, check_images, check_lung_mask
+from ..validation import check_finite, check_images, check_region_mask
 
 Segmenter = Callable[[Tensor], Tensor]
 """B×C×H×W images → boolean B×1×H×W masks on the same device."""
@@ -78,7 +78,7 @@ def segment_with(segmenter: Segmenter, images: Tensor) -> tuple[Tensor, Tensor]:
         mask, settled = segmenter.segment(images)
     else:
         mask, settled = segmenter(images), all_settled(images)
-    return check_lung_mask(mask, images, "the segmenter's result"), settled
+    return check_region_mask(mask, images, "the segmenter's result"), settled
 
 
 def all_settled(images: Tensor) -> Tensor:

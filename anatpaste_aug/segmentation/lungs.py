@@ -1,9 +1,10 @@
 """Lungs of chest radiographs: what the paper segments, and the whole lung field."""
 
+from numbers import Real
+
 from torch import Tensor
 
 from ..functional import segment_lung_field, segment_lungs
-from ..params import as_number
 from .base import SegmenterModule
 
 
@@ -30,9 +31,9 @@ class LungSegmenter(SegmenterModule):
 
     def __init__(self, *, min_size: float = 400.0) -> None:
         super().__init__()
-        if not as_number(min_size) >= 0:
+        if not (isinstance(min_size, Real) and min_size >= 0):
             raise ValueError(f"min_size must be at least 0, got {min_size!r}")
-        self.min_size = min_size
+        self.min_size: float = min_size
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
         return segment_lungs(images, min_size=self.min_size)

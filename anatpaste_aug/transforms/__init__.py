@@ -1,30 +1,22 @@
-"""Thin adapters over the functional layer, one host each.
+"""The recipes as torchvision v2 transforms, and one-class pairs made with them."""
 
-Those for albumentations, anomalib, Lightning, MONAI and NumPy are imported from their own modules.
-"""
-
-from .anatpaste import AnatPasteTransform
-from .cutpaste import CutPasteResult, CutPasteTransform
-from .interface import AnatPasteResult, AnatPasteSettings
-from .kornia import KorniaAnatPaste
+from .base import PasteTransform
 from .pairs import OneClassBatch, OneClassPairs, OneClassSample, collate_one_class, one_class_batch
-from .timm import AnatPasteErasing, AnatPasteMixup
-from .tv_tensors import AnomalyMask, LungMask
+from .recipes import AnatPasteTransform, CutPasteTransform, FPITransform, NSATransform, PIITransform
+from .tv_tensors import AnomalyMask, RegionMask
 
 __all__ = [
-    "AnatPasteErasing",
-    "AnatPasteMixup",
-    "AnatPasteResult",
-    "AnatPasteSettings",
     "AnatPasteTransform",
     "AnomalyMask",
-    "CutPasteResult",
     "CutPasteTransform",
-    "KorniaAnatPaste",
-    "LungMask",
+    "FPITransform",
+    "NSATransform",
     "OneClassBatch",
     "OneClassPairs",
     "OneClassSample",
+    "PIITransform",
+    "PasteTransform",
+    "RegionMask",
     "collate_one_class",
     "one_class_batch",
 ]

@@ -1,20 +1,315 @@
-"""What the torchvision transforms of this package are built on."""
+"""The base of all recipes: a torchvision v2 transform over one config, and the same on plain batches."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar
 
+import PIL.Image
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from ..functional import Intensities, foreground_mask, intensity_target, paste, patches_foreground
+from ..functional.intensity import at_least_float32
+from ..paste import ANATPASTE, PasteConfig, PasteParams, PasteResult, draw_uniforms, sample_params
+from ..paste.sampling import draws_shape
+from ..segmentation import LungSegmenter, Segmenter, segment_with
+from ..validation import (
+    check_apply,
+    check_donors,
+    check_generator,
+    check_images,
+    check_intensities,
+    check_params,
+    check_range,
+    check_region_mask,
+    check_uniforms,
+    intensities_for,
+)
+from .sample import as_batch, is_image_tensor, like_input, read_sample, united_with
+from .signature import HELP, document
+from .tv_tensors import AnomalyMask, RegionMask
 
-class Transform(v2.Transform):
-    """A ``v2.Transform`` for every torchvision from 0.20 on.
+Donors = Tensor | Callable[[int], Tensor]
+"""Images N×C×H×W to cut patches from, or a callable that returns as many as it is asked for."""
 
-    torchvision 0.21 made ``_get_params`` and ``_transform`` public as ``make_params`` and ``transform``. Subclasses
-    override the public names only.
+
+class PasteTransform(v2.Transform):
+    """Paste patches of images into images, as a config says.
+
+    A subclass sets ``recipe``; its signature and documentation come from the config's fields.
+
+    Convention:
+        * images: PIL (L, RGB), ``tv_tensors.Image`` or a plain tensor …×1×H×W or …×3×H×W, H and W from 32 up; uint8 in
+          [0, 255], floating point in [0, 1] unless said otherwise. Type, dtype, device, memory format and range come
+          back.
+        * every image of a batch gets its own parameters; several images of one sample share them and the region of the
+          first, and must be of one size
+        * a `RegionMask` in the sample is read as the segmentation; what changed is added to an `AnomalyMask`, so that
+          after a chain of transforms it holds what all of them changed (floating point: the target of a pixel loss);
+          everything else passes through as the identical object. Of plain tensors the first with three or more
+          dimensions is the image, and none is where a PIL image, ``tv_tensors.Image`` or ``tv_tensors.Video`` stands
+          in the sample
+        * randomness: ``torch.manual_seed``, or the generator given to `augment`. Processes that share a training (DDP)
+          draw the same numbers if they are given one seed: give each its own, such as ``seed + rank``
+        * a call leaves nothing behind in the transform: threads may share it
+
+    Raises:
+        ValueError: A setting is impossible; the message names it and what is allowed.
+        TypeError: A setting is unknown, or of a wrong type.
+
+    Example:
+        >>> from anatpaste_aug.paste import FPI
+        >>> class SmallFPI(PasteTransform):
+        ...     recipe = FPI
+        >>> SmallFPI(half_width=(0.02, 0.05)).augment(torch.rand(4, 1, 64, 64)).label
+        tensor([1, 1, 1, 1])
     """
 
-    def _get_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        params: dict[str, Any] = self.make_params(flat_inputs)
-        return params
+    recipe: ClassVar[PasteConfig] = ANATPASTE
+    _transformed_types = (PIL.Image.Image, tv_tensors.Image, is_image_tensor, RegionMask, AnomalyMask)
 
-    def _transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        return self.transform(inpt, params)
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        document(cls)
+
+    def __init__(
+        self,
+        p: float | None = None,
+        *,
+        segmenter: Segmenter | None = None,
+        donors: Donors | None = None,
+        value_range: tuple[float, float] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        if p is not None:
+            settings["p"] = p
+        if donors is not None:
+            settings.setdefault("source", "donors")
+        self.config = replace(self.recipe, **settings)
+        if segmenter is not None and not callable(segmenter):
+            raise TypeError(
+                f"segmenter must be callable or None, got {type(segmenter).__name__}; pass a finished mask to augment"
+            )
+        if donors is not None and not (isinstance(donors, Tensor) or callable(donors)):
+            raise TypeError(
+                f"donors must be a tensor N×C×H×W or a callable that returns one, got {type(donors).__name__}"
+            )
+        self.segmenter = LungSegmenter() if segmenter is None and self.config.needs_region else segmenter
+        self.donors = donors
+        self.value_range, self.mean, self.std = check_intensities(value_range, mean, std)
+
+    def augment(
+        self,
+        images: Tensor,
+        region_mask: Tensor | None = None,
+        *,
+        params: PasteParams | None = None,
+        apply: Tensor | None = None,
+        uniforms: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        donors: Donors | None = None,
+    ) -> PasteResult:
+        """Augment a plain batch.
+
+        Args:
+            images: B×1×H×W or B×3×H×W, uint8 or floating point; not modified.
+            region_mask: Boolean (or integer) B×1×H×W or B×H×W; None calls the segmenter. It is not looked at where the
+                recipe has no region.
+            params: The parameters of an earlier call on images of this size, to repeat it bit for bit, with the
+                region mask and the donors that it was given, if any.
+            apply: Boolean B: False leaves an image alone, whatever ``p`` says. ``labels == 0`` augments the normal
+                images of a mixed batch.
+            uniforms: Random numbers of `draw_uniforms` instead of fresh ones, for a host that draws before it shows
+                its images; the same numbers and images give the same result.
+            generator: Source of the random numbers, on the images' device.
+            donors: Images to cut patches from, instead of those that the transform was made with.
+
+        Returns:
+            The augmented images, their masks and labels, and the parameters used.
+
+        Raises:
+            TypeError, ValueError: Wrong type, shape, dtype, range (CPU only) or device; raised before any work.
+        """
+        intensities = self._intensities(check_images(images))
+        check_range(images, intensities)
+        if generator is not None:
+            check_generator(generator, images)
+        if apply is not None:
+            check_apply(apply, images)
+        if uniforms is not None:
+            check_uniforms(uniforms, images, draws_shape(self.config, images.shape[0]))
+        sources = self._sources(images, donors)
+        if params is not None:
+            check_params(params, images, self.config.patches[1], sources)
+        region, settled = self._region(images, region_mask, intensities)
+        foregrounds = self._foregrounds(images, sources, intensities)
+        if params is None:
+            params = self._sample(images, region, settled, sources, foregrounds, uniforms, generator)
+        if apply is not None:
+            params = params._replace(apply=params.apply & apply.unsqueeze(1))
+        return self._paste(images, sources, region, foregrounds, params, intensities)
+
+    def draw_uniforms(
+        self, batch: int, *, device: torch.device | str = "cpu", generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Random numbers for `augment`, drawn before anything is known about the images; B×K×D."""
+        return draw_uniforms(self.config, batch, device=device, generator=generator)
+
+    def _sample(
+        self,
+        images: Tensor,
+        region: Tensor | None,
+        settled: Tensor | None,
+        sources: Tensor | None,
+        foregrounds: tuple[Tensor, Tensor] | None,
+        uniforms: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> PasteParams:
+        foreground, of_sources = foregrounds or (None, None)
+        params = sample_params(
+            self.config,
+            tuple(images.shape),
+            region_mask=region,
+            foreground=foreground,
+            donor_foreground=of_sources,
+            donors=None if sources is None else sources.shape[0],
+            device=images.device,
+            uniforms=uniforms,
+            generator=generator,
+        )
+        # An image whose segmentation did not settle has an empty region: not to be taken for one without lungs.
+        return params if settled is None else params._replace(apply=params.apply & settled.unsqueeze(1))
+
+    def _paste(
+        self,
+        images: Tensor,
+        sources: Tensor | None,
+        region: Tensor | None,
+        foregrounds: tuple[Tensor, Tensor] | None,
+        params: PasteParams,
+        intensities: Intensities,
+    ) -> PasteResult:
+        config = self.config
+        resized, rotated = config.resize is not None, config.rotates
+        image, soft = paste(
+            images,
+            params,
+            region,
+            intensities,
+            sources=sources,
+            hard=config.shape == "patch",
+            beyond=config.beyond,
+            blend=config.blend,
+            jittered=config.jitter > 0,
+            resized=resized,
+            rotated=rotated,
+        )
+        target = soft
+        if config.target == "intensity" and foregrounds is not None:
+            within = patches_foreground(params, *foregrounds, resized=resized, rotated=rotated)
+            slope, midpoint = config.logistic
+            target = intensity_target(images, image, within, slope=slope, midpoint=midpoint, intensities=intensities)
+        return PasteResult(image, soft, target, region, params)
+
+    def _sources(self, images: Tensor, donors: Donors | None) -> Tensor | None:
+        """The images that patches are cut from; None where each image is its own source."""
+        if self.config.source == "same":
+            return None
+        if self.config.source == "batch":
+            return images
+        donors = self.donors if donors is None else donors
+        if donors is None:
+            raise ValueError(
+                f'source="donors" needs images to cut from; pass donors=, a tensor N×C×H×W or a callable that returns '
+                f"one, to {type(self).__name__} or to augment"
+            )
+        return check_donors(donors if isinstance(donors, Tensor) else donors(images.shape[0]), images)
+
+    def _region(
+        self, images: Tensor, region_mask: Tensor | None, intensities: Intensities
+    ) -> tuple[Tensor | None, Tensor | None]:
+        if not self.config.needs_region:
+            return None, None
+        if region_mask is not None:
+            return check_region_mask(region_mask, images), None
+        assert self.segmenter is not None
+        with torch.no_grad():
+            seen = images if intensities.mean is None else intensities.to_unit(at_least_float32(images))
+            return segment_with(self.segmenter, seen)
+
+    def _foregrounds(
+        self, images: Tensor, sources: Tensor | None, intensities: Intensities
+    ) -> tuple[Tensor, Tensor] | None:
+        """The foreground of the images, and of those that patches are cut from."""
+        if not self.config.needs_foreground:
+            return None
+        own = foreground_mask(images.detach(), self.config.foreground, intensities)
+        if sources is None or sources is images:
+            return own, own
+        return own, foreground_mask(sources.detach(), self.config.foreground, intensities)
+
+    def _intensities(self, images: Tensor) -> Intensities:
+        return intensities_for(images, self.value_range, self.mean, self.std)
+
+    # torchvision's side. The first image is augmented in make_params, because masks can depend on its pixels; further
+    # images follow, leaf by leaf, in transform.
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        images, mask = read_sample(flat_inputs)
+        for image in images:
+            check_range(check_images(image), self._intensities(image))
+        intensities = self._intensities(images[0])
+        sources = self._sources(images[0], None)
+        region, settled = self._region(images[0], mask, intensities)
+        foregrounds = self._foregrounds(images[0], sources, intensities)
+        params = self._sample(images[0], region, settled, sources, foregrounds)
+        result = self._paste(images[0], sources, region, foregrounds, params, intensities)
+        first = next(leaf for leaf in flat_inputs if not isinstance(leaf, RegionMask | AnomalyMask))
+        return {"params": params, "first": first, "result": result, "sources": sources, "foregrounds": foregrounds}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        result: PasteResult = params["result"]
+        if isinstance(inpt, RegionMask):
+            return inpt
+        if isinstance(inpt, AnomalyMask):
+            return united_with(inpt, result.target if inpt.is_floating_point() else result.anomaly_mask)
+        if inpt is params["first"]:
+            return like_input(result.image, inpt)
+        images, sources = as_batch(inpt), params["sources"]
+        if self.config.source == "batch":
+            sources = images
+        elif sources is not None:
+            check_donors(sources, images)
+        pasted = self._paste(
+            images, sources, result.region_mask, params["foregrounds"], params["params"], self._intensities(images)
+        )
+        return like_input(pasted.image, inpt)
+
+    # torchvision 0.20 calls them so.
+    _get_params = make_params
+    _transform = transform
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting by its name: ``type(transform)(**transform.settings)`` is the same transform."""
+        own = {name: getattr(self, name) for name in HELP}
+        return {entry.name: getattr(self.config, entry.name) for entry in fields(self.config)} | own
+
+    def extra_repr(self) -> str:
+        """The probability, and every setting that is not the recipe's."""
+        shown: dict[str, Any] = {"p": self.config.p}
+        shown |= {
+            name: value
+            for name, value in self.settings.items()
+            if (value is not None if name in HELP else value != getattr(self.recipe, name))
+        }
+        if isinstance(self.segmenter, torch.nn.Module):
+            shown.pop("segmenter", None)  # shown as a child
+        if isinstance(self.donors, Tensor):
+            shown["donors"] = tuple(self.donors.shape)
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
-from .tv_tensors import AnomalyMask, LungMask
+from .tv_tensors import AnomalyMask, RegionMask
 
 
 class OneClassSample(NamedTuple):
@@ -18,12 +18,14 @@ class OneClassSample(NamedTuple):
     Attributes:
         images: The normal image, then one image per augmentation.
         masks: n boolean 1×H×W anomaly masks; that of the normal image is empty.
+        targets: n float32 1×H×W in [0, 1], what a pixel loss learns: see ``target`` of `PasteConfig`.
         labels: int64 n: 0 for the normal image, k for what the k-th augmentation changed, and 0 where it left the image
             alone (p < 1): such an image is a normal one.
     """
 
     images: tuple[Any, ...]
     masks: tuple[AnomalyMask, ...]
+    targets: tuple[AnomalyMask, ...]
     labels: Tensor
 
 
@@ -37,17 +39,19 @@ class OneClassBatch(NamedTuple):
     Attributes:
         images: nB×C×H×W.
         masks: Boolean nB×1×H×W anomaly masks; empty for normal images.
+        targets: float32 nB×1×H×W in [0, 1], what a pixel loss learns: see ``target`` of `PasteConfig`.
         labels: int64 nB: 0 for a normal image, k for what the k-th augmentation changed, and 0 where it left an image
-            alone (p < 1, or ``skip_without_lungs``): such an image is a normal one.
+            alone (p < 1, or ``skip_without_region``): such an image is a normal one.
     """
 
     images: Tensor
     masks: Tensor
+    targets: Tensor
     labels: Tensor
 
 
 class Augmented(Protocol):
-    """What `Augmentation.augment` returns."""
+    """What `Augmentation.augment` returns; where it has no ``target``, the anomaly mask takes its place."""
 
     @property
     def image(self) -> Tensor: ...
@@ -59,7 +63,7 @@ class Augmentation(Protocol):
     """A batched augmentation: `AnatPasteTransform`, `CutPasteTransform`, or anything with such a method."""
 
     def augment(
-        self, images: Tensor, *, lung_mask: Tensor | None = None, generator: torch.Generator | None = None
+        self, images: Tensor, *, region_mask: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Augmented: ...
 
 
@@ -97,13 +101,13 @@ class OneClassPairs(nn.Module):
         _check_augmentations(augmentations, "forward")
         self.augmentations = nn.ModuleList(augmentations)
 
-    def forward(self, image: Any, lung_mask: Tensor | None = None) -> OneClassSample:
+    def forward(self, image: Any, region_mask: Tensor | None = None) -> OneClassSample:
         """The sample of one image.
 
         Args:
             image: The normal image; not modified.
-            lung_mask: Its lungs, H×W or 1×H×W, boolean or integer, for augmentations that read a `LungMask`; None lets
-                them find the lungs.
+            region_mask: Its region, H×W or 1×H×W, boolean or integer, for augmentations that read a `RegionMask`; None
+                lets them find it.
 
         Raises:
             TypeError, ValueError: ``image`` is no single image.
@@ -120,13 +124,15 @@ class OneClassPairs(nn.Module):
         height, width = tvf.get_size(image)
         device = image.device if isinstance(image, Tensor) else torch.device("cpu")
         empty = AnomalyMask(torch.zeros(1, height, width, dtype=torch.bool, device=device), device=device)
-        lungs = () if lung_mask is None else (LungMask(lung_mask, device=lung_mask.device),)
-        images, masks = [image], [empty]
+        region = () if region_mask is None else (RegionMask(region_mask, device=region_mask.device),)
+        no_target = AnomalyMask(torch.zeros(1, height, width, device=device), device=device)
+        images, masks, targets = [image], [empty], [no_target]
         for augmentation in self.augmentations:
-            augmented, mask, *_ = augmentation(image, empty, *lungs)
+            augmented, mask, target, *_ = augmentation(image, empty, no_target, *region)
             images.append(augmented)
             masks.append(mask)
-        return OneClassSample(tuple(images), tuple(masks), _labels(masks).flatten())
+            targets.append(target)
+        return OneClassSample(tuple(images), tuple(masks), tuple(targets), _labels(masks).flatten())
 
 
 def collate_one_class(samples: Sequence[OneClassSample]) -> OneClassBatch:
@@ -162,14 +168,15 @@ def collate_one_class(samples: Sequence[OneClassSample]) -> OneClassBatch:
             raise TypeError(f"images must be tensors to be collated, got {kind}; add v2.ToImage() after OneClassPairs")
     images = torch.stack([torch.stack(sample.images) for sample in samples], 1)
     masks = torch.stack([torch.stack(sample.masks) for sample in samples], 1)
+    targets = torch.stack([torch.stack(sample.targets) for sample in samples], 1)
     labels = torch.stack([sample.labels for sample in samples], 1)
-    return OneClassBatch(*(field.flatten(0, 1).as_subclass(Tensor) for field in (images, masks, labels)))
+    return OneClassBatch(*(field.flatten(0, 1).as_subclass(Tensor) for field in (images, masks, targets, labels)))
 
 
 def one_class_batch(
     images: Tensor,
     *augmentations: Augmentation,
-    lung_mask: Tensor | None = None,
+    region_mask: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> OneClassBatch:
     """The batch of one-class training, made of a batch of normal images on the device where they are.
@@ -178,7 +185,7 @@ def one_class_batch(
         images: B×C×H×W normal images as the augmentations take them; not modified.
         *augmentations: `AnatPasteTransform`, `CutPasteTransform`, or other objects with such an ``augment``. Two give a
             batch three times as large (3-way).
-        lung_mask: Boolean B×1×H×W, handed to every augmentation; None lets them find the lungs.
+        region_mask: Boolean B×1×H×W, handed to every augmentation; None lets them find the region.
         generator: Source of the random numbers, on the images' device; None uses the global one.
 
     Returns:
@@ -195,12 +202,15 @@ def one_class_batch(
         (torch.Size([8, 1, 64, 64]), tensor([0, 0, 0, 0, 1, 1, 1, 1]))
     """
     _check_augmentations(augmentations, "augment")
-    results = [augmentation.augment(images, lung_mask=lung_mask, generator=generator) for augmentation in augmentations]
+    results = [
+        augmentation.augment(images, region_mask=region_mask, generator=generator) for augmentation in augmentations
+    ]
     masks = [result.anomaly_mask for result in results]
+    targets = [getattr(result, "target", result.anomaly_mask.float()) for result in results]
     masks.insert(0, torch.zeros_like(masks[0]))
-    return OneClassBatch(
-        torch.cat([images, *(result.image for result in results)]), torch.cat(masks), _labels(masks).flatten()
-    )
+    targets.insert(0, torch.zeros_like(targets[0]))
+    pictures = torch.cat([images, *(result.image for result in results)])
+    return OneClassBatch(pictures, torch.cat(masks), torch.cat(targets), _labels(masks).flatten())
 
 
 def _labels(masks: Sequence[Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
 from ..functional.masks import unite_masks
-from .tv_tensors import AnomalyMask, LungMask
+from .tv_tensors import AnomalyMask, RegionMask
 
 
 def is_image_tensor(leaf: Any) -> bool:
@@ -17,18 +17,18 @@ def is_image_tensor(leaf: Any) -> bool:
 
 
 def read_sample(leaves: list[Any]) -> tuple[list[Tensor], Tensor | None]:
-    """The images of a sample as batches of one size, and its lung mask, if it holds one.
+    """The images of a sample as batches of one size, and its region mask, if it holds one.
 
     Args:
-        leaves: The images, `LungMask` and `AnomalyMask` of one sample.
+        leaves: The images, `RegionMask` and `AnomalyMask` of one sample.
 
     Returns:
         B×C×H×W each, and boolean or integer B×H×W or None.
 
     Raises:
-        TypeError, ValueError: No image, images of different sizes, a mask of another size or a second `LungMask`.
+        TypeError, ValueError: No image, images of different sizes, a mask of another size or a second `RegionMask`.
     """
-    images = [as_batch(leaf) for leaf in leaves if not isinstance(leaf, LungMask | AnomalyMask)]
+    images = [as_batch(leaf) for leaf in leaves if not isinstance(leaf, RegionMask | AnomalyMask)]
     if not images:
         raise TypeError(
             "found no image in the sample: no PIL image, tv_tensors.Image or plain tensor of shape (..., C, H, W); "
@@ -42,13 +42,13 @@ def read_sample(leaves: list[Any]) -> tuple[list[Tensor], Tensor | None]:
             "resize them first, or pass them in samples of their own"
         )
     masks = {kind: [_as_mask_batch(leaf, sizes[0]) for leaf in leaves if isinstance(leaf, kind)] for kind in _MASKS}
-    lungs = masks[LungMask]
-    if len(lungs) > 1:
-        raise ValueError(f"a sample may hold one LungMask, got {len(lungs)}; unite them with torch.logical_or")
-    return images, lungs[0] if lungs else None
+    region = masks[RegionMask]
+    if len(region) > 1:
+        raise ValueError(f"a sample may hold one RegionMask, got {len(region)}; unite them with torch.logical_or")
+    return images, region[0] if region else None
 
 
-_MASKS = (LungMask, AnomalyMask)
+_MASKS = (RegionMask, AnomalyMask)
 
 
 def as_batch(image: Any) -> Tensor:

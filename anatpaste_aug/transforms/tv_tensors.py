@@ -3,24 +3,18 @@
 from torchvision.tv_tensors import Mask
 
 
-class LungMask(Mask):
-    """The lungs of the image in the same sample: `AnatPasteTransform` reads it instead of segmenting.
+class RegionMask(Mask):
+    """The region of the image in the same sample: `AnatPasteTransform` reads it instead of segmenting.
 
-    Boolean or integer (non-zero is lung), with the image's leading dimensions: H×W or 1×H×W for a C×H×W image.
-    torchvision's geometric transforms move it along with the image, as every ``Mask``; dictionaries by type must name
-    it, see `AnomalyMask`.
+    Boolean or integer (non-zero is region), with the image's leading dimensions: H×W or 1×H×W for a C×H×W image.
+    torchvision's geometric transforms move it along with the image, as every ``Mask``.
     """
 
 
 class AnomalyMask(Mask):
-    """The changed pixels of the image in the same sample: `AnatPasteTransform` and `CutPasteTransform` write it.
+    """The changed pixels of the image in the same sample: the transforms of this package write it.
 
-    Put a mask of zeros of the image's H×W into the sample. Each transform adds what it changed to what stands there:
-    a boolean or integer mask is 1 where any of them changed a pixel, a floating-point one is 1 − Π(1 − X_mask). It
-    stays as it is where the image was left alone.
-
-    torchvision's geometric transforms move it along with the image, as every ``Mask``. Its dictionaries by type look up
-    the exact type, and what is said there of ``tv_tensors.Mask`` does not hold for this class: name it as well, as in
-    ``v2.ToDtype({tv_tensors.Image: torch.float32, AnomalyMask: torch.int64, "others": None}, scale=True)``, and in the
-    ``fill`` of ``v2.RandomAffine``.
+    Put a mask of zeros of the image's H×W into the sample. A boolean or integer one comes back with the changed pixels
+    set, a floating-point one with the target of a pixel loss. What an earlier transform of a chain has written stays:
+    a boolean or integer mask becomes the union of both, a floating-point one 1 − (1 − a)(1 − b).
     """

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from oracles import clear_border_8, remove_small
 from scipy import ndimage
 
-from anatpaste_aug.functional import blocks, clear_border, cpu, label_components, remove_small_components
+from anatpaste_aug.functional import blocks, clear_border, label_components, remove_small_components
 from anatpaste_aug.functional.blocks import label_rounds
 
 
@@ -91,7 +91,7 @@ def patterns(size):
 def on_device_path(function, *arguments):
     """The answer of the algorithm for accelerators, with its fixed number of rounds, computed here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
         patch.setattr(blocks, "may_wait", lambda device: False)
         return function(*arguments)
 
@@ -207,10 +207,9 @@ def test_empty_batches_views_and_inputs(path, function):
 # labels
 
 
-@pytest.mark.parametrize("path", ["by the kernel", "until they stand still", "as on a device"])
+@pytest.mark.parametrize("path", ["until they stand still", "as on a device"])
 @pytest.mark.parametrize("size", [(48, 48), (48, 37)])
-def test_labels_are_the_components(path, size, monkeypatch):
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", cpu.HAS_NUMBA and path == "by the kernel")
+def test_labels_are_the_components(path, size):
     masks = torch.from_numpy(patterns(48))[:, : size[0], : size[1]]
     labels, settled = label_components(masks, label_rounds(24, 24) if path == "as on a device" else None)
     assert settled.all()

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -5,8 +7,11 @@ from oracles import bits, smooth_images
 from PIL import Image
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug.cutpaste_params import CutPasteConfig, rotated_size, sample_cutpaste_params
-from anatpaste_aug.functional import Intensities, cutpaste, cutpaste_mask
+from anatpaste_aug.functional import Intensities, _numba, paste, soft_mask
+from anatpaste_aug.paste import CUTPASTE, sample_params
+from anatpaste_aug.paste.params import rotated_size
+
+SIZES = {"normal": "area", "scar": "scar", "union": "area_or_scar"}
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -15,22 +20,37 @@ def case(channels=1, dtype=torch.uint8, count=60, size=(96, 80), seed=0, **confi
     """Images, and parameters as they are drawn in use; both kinds of patches unless said otherwise."""
     images = smooth_images(count, *size, channels, seed)
     generator = torch.Generator().manual_seed(seed)
-    params = sample_cutpaste_params(CutPasteConfig(**{"variant": "union"} | config), count, *size, generator=generator)
+    size_of_patches = SIZES[config.pop("variant", "union")]
+    recipe = dataclasses.replace(CUTPASTE, size=size_of_patches, **config)
+    params = sample_params(recipe, images.shape, generator=generator)
     return images if dtype == torch.uint8 else (images.float() / 255).to(dtype), params
 
 
-def on_whole_frames(*arguments):
+def by_kernel(images, params, intensities=None):
+    if not _numba.HAS_NUMBA:
+        pytest.skip("needs numba")
+    image, mask = paste(images, params, None, intensities, hard=True, resized=False)
+    return image, mask > 0
+
+
+def on_whole_frames(images, params, intensities=None):
     """What accelerators and compiled graphs run, computed here."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_numba, "HAS_NUMBA", False)
         patch.setattr(torch.compiler, "is_compiling", lambda: True)
-        return cutpaste(*arguments)
+        image, mask = paste(images, params, None, intensities, hard=True, resized=False)
+    return image, mask > 0
 
 
-def one_by_one(*arguments):
-    return cutpaste(*arguments)
+def on_windows(images, params, intensities=None):
+    """What the CPU runs without Numba."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_numba, "HAS_NUMBA", False)
+        image, mask = paste(images, params, None, intensities, hard=True, resized=False)
+    return image, mask > 0
 
 
-both_paths = pytest.mark.parametrize("path", [one_by_one, on_whole_frames])
+every_path = pytest.mark.parametrize("path", [by_kernel, on_windows, on_whole_frames])
 
 
 def without_jitter(params):
@@ -40,12 +60,12 @@ def without_jitter(params):
 
 def by_pillow(image, params, index):
     """CutPaste without jitter as Pillow does it: the image, and the pasted pixels as boolean H×W."""
-    row = {name: field[index].tolist() for name, field in params._asdict().items()}
+    row = {name: field[index, 0].tolist() for name, field in params._asdict().items()}
     picture = tvf.to_pil_image(image)
     left, top = row["source_left"], row["source_top"]
     patch = picture.crop((left, top, left + row["width"], top + row["height"])).convert("RGBA")
     patch = patch.rotate(row["angle"], expand=True)
-    place = (row["target_left"], row["target_top"])
+    place = (row["left"], row["top"])
     pasted, mask = picture.copy(), Image.new("L", picture.size)
     if row["apply"]:
         pasted.paste(patch.convert(picture.mode), place, patch.getchannel("A"))
@@ -56,7 +76,7 @@ def by_pillow(image, params, index):
 # against Pillow
 
 
-@both_paths
+@every_path
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(128, 128), (96, 81), (33, 150)])
 @pytest.mark.parametrize("variant", ["normal", "scar", "union"])
@@ -71,7 +91,7 @@ def test_equals_pillow(path, channels, size, variant):
         assert torch.equal(result[index], expected)
 
 
-@both_paths
+@every_path
 def test_any_angle_and_any_size_equal_pillow(path):
     """Tolerance: none. Patches that are larger than the image after their rotation are cut off by both."""
     settings = {"scar_width": (2, 200), "scar_length": (2, 200), "rotation": (-180, 180)}
@@ -86,7 +106,7 @@ def test_any_angle_and_any_size_equal_pillow(path):
         assert torch.equal(result[index], expected)
 
 
-@both_paths
+@every_path
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("variant", ["normal", "scar"])
 def test_the_patch_is_jittered_as_torchvision_jitters_the_crop(path, channels, variant):
@@ -95,7 +115,7 @@ def test_the_patch_is_jittered_as_torchvision_jitters_the_crop(path, channels, v
     params = params._replace(angle=0 * params.angle)
     result, _ = path(images, params)
     for index, image in enumerate(images):
-        row = {name: field[index].tolist() for name, field in params._asdict().items()}
+        row = {name: field[index, 0].tolist() for name, field in params._asdict().items()}
         high, wide = row["height"], row["width"]
         crop = tvf.crop(image, row["source_top"], row["source_left"], high, wide).contiguous()
         steps = [tvf.adjust_brightness, tvf.adjust_contrast, tvf.adjust_saturation, tvf.adjust_hue]
@@ -103,26 +123,27 @@ def test_the_patch_is_jittered_as_torchvision_jitters_the_crop(path, channels, v
         for step in row["jitter_order"]:
             if step < 2 or channels == 3:
                 crop = steps[step](crop, factors[step])
-        pasted = tvf.crop(result[index], row["target_top"], row["target_left"], high, wide)
+        pasted = tvf.crop(result[index], row["top"], row["left"], high, wide)
         torch.testing.assert_close(pasted, crop, rtol=0, atol=1e-5)
 
 
 # both paths
 
 
+@pytest.mark.parametrize("path", [by_kernel, on_windows])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.uint8, *FLOATS])
-def test_both_paths_agree(channels, dtype):
+def test_the_paths_agree(path, channels, dtype):
     """Tolerance: 1e-5, one level for uint8, two of the last place for half precision; none for the mask."""
     images, params = case(channels, dtype, p=0.8)
-    one, mask = one_by_one(images, params)
+    one, mask = path(images, params)
     whole, whole_mask = on_whole_frames(images, params)
     atol = {torch.uint8: 1, torch.float16: 2**-10, torch.bfloat16: 2**-7}.get(dtype, 1e-5)
     torch.testing.assert_close(one.double(), whole.double(), rtol=0, atol=atol)
     assert torch.equal(mask, whole_mask)
 
 
-@both_paths
+@every_path
 def test_uint8_is_jittered_as_the_same_image_in_unit_range(path):
     """Tolerance: half a level, for the rounding; bright images, so that jitter reaches the upper end."""
     images, params = case(3)
@@ -133,7 +154,7 @@ def test_uint8_is_jittered_as_the_same_image_in_unit_range(path):
     torch.testing.assert_close(result.double(), expected, rtol=0, atol=0.501)
 
 
-@both_paths
+@every_path
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.uint8, *FLOATS])
 def test_outside_the_mask_no_bit_changes(path, channels, dtype):
@@ -146,10 +167,10 @@ def test_outside_the_mask_no_bit_changes(path, channels, dtype):
     assert result.dtype == dtype
     assert torch.equal(bits(result)[outside], bits(images)[outside])
     assert torch.equal(bits(images), bits(before))
-    assert torch.equal(mask.flatten(1).any(1), params.apply)
+    assert torch.equal(mask.flatten(1).any(1), params.apply[:, 0])
 
 
-@both_paths
+@every_path
 def test_a_row_does_not_depend_on_the_rest_of_the_batch(path):
     images, params = case(3)
     result, mask = path(images, params)
@@ -160,7 +181,7 @@ def test_a_row_does_not_depend_on_the_rest_of_the_batch(path):
         assert torch.equal(mask_alone[0], mask[index])
 
 
-@both_paths
+@every_path
 def test_another_range_or_normalisation_gives_the_same_image_on_that_scale(path):
     """Tolerance: 1e-5 of the range."""
     images, params = case(3, torch.float32)
@@ -173,7 +194,7 @@ def test_another_range_or_normalisation_gives_the_same_image_on_that_scale(path)
     torch.testing.assert_close(normalised * column_std + column_mean, expected, rtol=0, atol=1e-5)
 
 
-@both_paths
+@every_path
 def test_gradients_flow_to_where_each_pixel_came_from(path):
     """Tolerance: 1e-9."""
     images, params = case(1, torch.float64, count=8)
@@ -190,27 +211,27 @@ def test_gradients_flow_to_where_each_pixel_came_from(path):
 
 def test_the_mask_alone_is_the_same():
     images, params = case(p=0.7)
-    assert torch.equal(cutpaste_mask(params, 96, 80), cutpaste(images, params)[1])
+    assert torch.equal(soft_mask(params, 96, 80, hard=True) > 0, by_kernel(images, params)[1])
 
 
-@both_paths
+@every_path
 def test_an_empty_batch(path):
     images, params = case(count=2)
     result, mask = path(images[:0], params.rows(slice(0, 0)))
     assert result.shape == mask.shape == (0, 1, 96, 80)
-    assert cutpaste_mask(params.rows(slice(0, 0)), 96, 80).shape == (0, 1, 96, 80)
+    assert soft_mask(params.rows(slice(0, 0)), 96, 80, hard=True).shape == (0, 1, 96, 80)
 
 
 def test_expanded_images_are_taken():
     images, params = case(1, count=6)
     expanded = images[:1].expand(6, 3, -1, -1)
-    for path in (one_by_one, on_whole_frames):
+    for path in (by_kernel, on_windows, on_whole_frames):
         assert torch.equal(path(expanded, params)[0], path(expanded.clone(), params)[0])
 
 
-@both_paths
+@every_path
 @pytest.mark.parametrize("angle", [0.0, 1.0, -1.0, 30.0])
-@pytest.mark.parametrize("place", [{"target_top": -3}, {"target_left": -3}, {"target_top": 90}, {"target_left": 75}])
+@pytest.mark.parametrize("place", [{"top": -3}, {"left": -3}, {"top": 90}, {"left": 75}])
 def test_a_patch_across_an_edge_is_cut_off_there(path, angle, place):
     images, params = case(count=6, area=(0.05, 0.15), scar_width=(12, 16))
     changes = place | {"angle": angle}
@@ -224,11 +245,9 @@ def test_a_patch_across_an_edge_is_cut_off_there(path, angle, place):
         assert torch.equal(mask[i, 0], pasted)
 
 
-@both_paths
+@every_path
 @pytest.mark.parametrize("angle", [0.0, 30.0])
-@pytest.mark.parametrize(
-    "place", [{"target_top": -200}, {"target_left": -200}, {"target_top": 96}, {"target_left": 300}]
-)
+@pytest.mark.parametrize("place", [{"top": -200}, {"left": -200}, {"top": 96}, {"left": 300}])
 def test_a_patch_that_lies_wholly_beyond_the_image_changes_nothing(path, angle, place):
     images, params = case(count=3)
     changes = place | {"angle": angle}

@@ -16,7 +16,7 @@ pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fas
 import numba
 
 import anatpaste_aug
-from anatpaste_aug.functional.cpu import jit
+from anatpaste_aug.functional._numba import jit
 
 
 def quotient(a, b):
@@ -59,14 +59,14 @@ def test_machine_code_is_of_all_sources_that_kernels_are_made_of(tmp_path):
     shutil.copytree(Path(anatpaste_aug.__file__).parent / "functional", tmp_path / "functional")
 
     def name():
-        spec = importlib.util.spec_from_file_location("copy", tmp_path / "functional" / "cpu" / "jit.py")
+        spec = importlib.util.spec_from_file_location("copy", tmp_path / "functional" / "_numba" / "jit.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module.compiled(lambda x: x).py_func.__qualname__
 
     names = [name(), name()]
     assert names[0] == names[1]
-    for changed in ("clahe.py", "cpu/shape.py"):
+    for changed in ("clahe.py", "_numba/shape.py"):
         with (tmp_path / "functional" / changed).open("a") as file:
             file.write("# another constant\n")
         names.append(name())
@@ -104,7 +104,7 @@ def test_machine_code_is_kept_where_no_uninstallation_forgets_it(tmp_path, chose
     code = """
 import torch, numba
 from anatpaste_aug import LungSegmenter
-from anatpaste_aug.functional.cpu import clahe
+from anatpaste_aug.functional._numba import clahe
 LungSegmenter()(torch.rand(1, 1, 64, 64))
 kernels = [value for value in vars(clahe).values() if isinstance(value, numba.core.registry.CPUDispatcher)]
 assert kernels

@@ -30,7 +30,7 @@ def not_large(mask, limit):
 def on_device_path(function, *arguments):
     """The answer of the algorithm for accelerators, with its fixed number of rounds, computed here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
         patch.setattr(blocks, "may_wait", lambda device: False)
         return function(*arguments)
 

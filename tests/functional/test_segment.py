@@ -163,7 +163,7 @@ def test_the_smallest_component_scales_with_the_area():
 def test_the_algorithm_for_accelerators_gives_the_same_masks(size, count, monkeypatch):
     images = smooth_images(count, *size)
     expected = masks_of(images)
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)  # what accelerators run
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)  # what accelerators run
     assert torch.equal(masks_of(images), expected)
     assert torch.equal(masks_of(images.float() / 255), expected)
 
@@ -171,14 +171,14 @@ def test_the_algorithm_for_accelerators_gives_the_same_masks(size, count, monkey
 def test_radiographs_get_the_same_masks_from_the_algorithm_for_accelerators(radiographs, monkeypatch):
     images = radiographs.images[::10]
     expected = masks_of(images)
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
     assert torch.equal(masks_of(images), expected)
 
 
 @pytest.mark.parametrize("has_numba", [True, False])
 def test_autocast_changes_no_mask(has_numba, monkeypatch):
     if not has_numba:
-        monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
     images = smooth_images(3, 96, 80)
     for dtype in (torch.uint8, torch.float16, torch.bfloat16, torch.float32):
         given = images.to(dtype)
@@ -194,7 +194,7 @@ def test_an_image_whose_labels_have_not_settled_has_an_empty_mask_and_says_so(mo
         images[0, 0, row : row + 22, slice(230, 236) if row % 32 == 30 else slice(20, 26)] = 20
     images[1, 0, 100:108, 100:108] = 20
     assert masks_of(images, min_size=50).flatten(1).any(1).all()
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
     monkeypatch.setattr(blocks, "may_wait", lambda device: False)
     assert masks_of(images, min_size=50).flatten(1).any(1).all()
     monkeypatch.setattr(blocks, "label_rounds", lambda rows, columns: 1)

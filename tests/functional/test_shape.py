@@ -6,24 +6,37 @@ import torch
 from oracles import drawn_shape, plain_params
 from scipy import ndimage
 
-from anatpaste_aug import AnatPasteConfig, sample_params
-from anatpaste_aug.functional import soft_mask
-from anatpaste_aug.functional.shape import blur_radius, half_gaussian, shape_extent, weight_beyond
+from anatpaste_aug.functional import _numba
+from anatpaste_aug.functional import soft_mask as soft_masks
+from anatpaste_aug.functional.shape import blur_radius, half_gaussian, reach, weight_beyond
+from anatpaste_aug.paste import PasteConfig, sample_params
 
 SIZES = [(256, 256), (64, 64), (100, 160), (32, 32)]
 
 
 def drawn(count, height, width, **settings):
     """Parameters as they are drawn in use, anywhere in the image and so also over its border."""
-    generator = torch.Generator().manual_seed(height + width)
-    config = AnatPasteConfig(**settings)
-    return sample_params(config, count, height, width, lung_mask=None, generator=generator)
+    generator = torch.Generator().manual_seed(height + width + 2)
+    return sample_params(PasteConfig(**settings), (count, 1, height, width), generator=generator)
+
+
+def soft_mask(*arguments):
+    """As AnatPaste makes it: nothing is rotated."""
+    return soft_masks(*arguments, rotated=False)
+
+
+def extent(params):
+    """First and last row, first and last column of each drawn shape, inclusive; B each."""
+    params = params.patch(0)
+    reach_y, reach_x = reach(params)
+    y, x = params.top + params.height // 2, params.left + params.width // 2
+    return y - reach_y, y + reach_y, x - reach_x, x + reach_x
 
 
 def by_pillow_and_scipy(params, index, height, width):
     """The shape drawn by Pillow, and blurred by SciPy."""
-    extent = [int(edge[index]) for edge in shape_extent(params)]
-    shape = drawn_shape(height, width, *extent, bool(params.ellipse[index]))
+    edges = [int(edge[index]) for edge in extent(params)]
+    shape = drawn_shape(height, width, *edges, bool(params.ellipse[index]))
     sigma = float(params.sigma[index])
     return shape, ndimage.gaussian_filter(shape * float(params.opacity[index]), sigma, mode="nearest", truncate=4)
 
@@ -31,7 +44,7 @@ def by_pillow_and_scipy(params, index, height, width):
 def on_whole_frames(*arguments):
     """What accelerators run, computed here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
         return soft_mask(*arguments)
 
 
@@ -49,7 +62,7 @@ def test_hard_shapes_are_pillows(size):
     assert set(np.unique(mask)) == {0.0, 1.0}
     expected = np.stack([by_pillow_and_scipy(params, index, *size)[0] for index in range(300)])
     different = (expected != (mask > 0)).sum((1, 2))
-    ellipse = params.ellipse.numpy()
+    ellipse = params.ellipse[:, 0].numpy()
     assert not different[~ellipse].any()
     assert different.max() <= 4
     assert (different > 0).sum() <= ellipse.sum() / 20
@@ -60,7 +73,7 @@ def test_soft_shapes_are_blurred_as_scipy_blurs_them(size):
     """Tolerance: 1e-5, wherever Pillow draws the same pixels."""
     params = drawn(80, *size)
     soft = soft_mask(params, *size)[:, 0]
-    hard = soft_mask(params._replace(sigma=torch.zeros(80)), *size)[:, 0] > 0
+    hard = soft_mask(params._replace(sigma=torch.zeros(80, 1)), *size)[:, 0] > 0
     compared = 0
     for index in range(80):
         shape, expected = by_pillow_and_scipy(params, index, *size)
@@ -77,9 +90,9 @@ def test_soft_shapes_are_blurred_as_scipy_blurs_them(size):
 def test_any_blur_at_any_border(path, ellipse, sigma, center_y, center_x):
     """Tolerance: 1e-5. A sigma of 100 px reaches beyond the image, where its weights go to the nearest edge."""
     params = plain_params(ellipse=ellipse, sigma=sigma, center_y=center_y, center_x=center_x)
-    hard = path(params._replace(sigma=torch.zeros(1)), 64, 64)[0, 0].numpy().astype(np.float64)
+    hard = path(params._replace(sigma=torch.zeros(1, 1)), 64, 64)[0, 0].numpy().astype(np.float64)
     # SciPy normalises the kernel before it is cut at the image, so that it needs room to cut it where we do.
-    radius = int(blur_radius(params.sigma, 64))
+    radius = int(blur_radius(params.sigma[0], 64))
     expected = ndimage.gaussian_filter(hard, float(params.sigma), mode="nearest", radius=radius)
     np.testing.assert_allclose(path(params, 64, 64)[0, 0].numpy(), expected, rtol=0, atol=1e-5)
 
@@ -90,7 +103,7 @@ def test_any_blur_at_any_border(path, ellipse, sigma, center_y, center_x):
 def test_a_blur_may_reach_beyond_the_shorter_side(path, ellipse, size):
     """Tolerance: 1e-5."""
     params = plain_params(ellipse=ellipse, sigma=16.0, center_y=3, center_x=35)
-    hard = path(params._replace(sigma=torch.zeros(1)), *size)[0, 0].numpy().astype(np.float64)
+    hard = path(params._replace(sigma=torch.zeros(1, 1)), *size)[0, 0].numpy().astype(np.float64)
     expected = ndimage.gaussian_filter(hard, 16.0, mode="nearest", radius=64)
     np.testing.assert_allclose(path(params, *size)[0, 0].numpy(), expected, rtol=0, atol=1e-5)
 
@@ -146,8 +159,7 @@ def test_large_ellipses_end_at_the_midpoint_next_to_the_curve(path, reach_y, rea
 
 def test_the_shape_is_the_patch_less_its_margins():
     params = plain_params(height=[60, 61], width=[50, 51], margin=[10, 4], center_y=30, center_x=32, count=2)
-    extent = [edge.tolist() for edge in shape_extent(params)]
-    assert extent == [[10, 4], [50, 56], [17, 11], [47, 53]]
+    assert [edge.tolist() for edge in extent(params)] == [[10, 4], [50, 56], [17, 11], [47, 53]]
 
 
 def test_a_shape_at_the_border_is_cut():
@@ -167,7 +179,7 @@ def test_nothing_exceeds_the_opacity_and_nothing_is_negative():
     params = drawn(100, 96, 96)
     mask = soft_mask(params, 96, 96)
     assert mask.min() == 0
-    assert (mask.amax((1, 2, 3)) <= params.opacity + 1e-6).all()
+    assert (mask.amax((1, 2, 3)) <= params.opacity[:, 0] + 1e-6).all()
     assert mask.max() <= 1
 
 
@@ -206,7 +218,7 @@ def test_windows_equal_whole_frames(size, blur):
     """Tolerance: 1e-5 on the values, none on the support."""
     params = drawn(60, *size, blur=blur, p=0.8)
     lungs = torch.rand(60, 1, *size, generator=torch.Generator().manual_seed(0)) < 0.5
-    params = params._replace(anywhere=torch.arange(60) % 2 == 0)
+    params = params._replace(anywhere=(torch.arange(60) % 2 == 0).unsqueeze(1))
     windows, frames = soft_mask(params, *size, lungs), on_whole_frames(params, *size, lungs)
     torch.testing.assert_close(windows, frames, rtol=0, atol=1e-5)
     assert torch.equal(windows > 0, frames > 0)
@@ -231,5 +243,5 @@ def test_a_blur_wider_than_any_image_is_even(sigma):
     windows, frames = soft_mask(params, 64, 64), on_whole_frames(params, 64, 64)
     torch.testing.assert_close(windows, frames, rtol=0, atol=1e-6)
     torch.testing.assert_close(
-        windows, soft_mask(params._replace(sigma=torch.tensor([1e6])), 64, 64), rtol=0, atol=1e-6
+        windows, soft_mask(params._replace(sigma=torch.tensor([[1e6]])), 64, 64), rtol=0, atol=1e-6
     )

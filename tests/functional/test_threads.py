@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from anatpaste_aug.functional.cpu.threads import empty, share
+from anatpaste_aug.functional._numba.threads import empty, share
 
 
 @contextmanager

@@ -17,7 +17,7 @@ _PACKAGE = Path(anatpaste_aug.__file__).parent
 def without_numba():
     """The torch code, which accelerators run, on the CPU."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
         yield
 
 

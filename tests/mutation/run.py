@@ -139,7 +139,7 @@ class Mutations:
 
 def interpret_kernels(path: Path) -> None:
     """Leave the module's kernels, and kernels that call them, as they are written."""
-    from anatpaste_aug.functional.cpu import jit
+    from anatpaste_aug.functional._numba import jit
 
     compiled, left = jit.compiled, []
 

@@ -5,9 +5,8 @@ from oracles import bits
 from torch.utils.data import default_collate
 from torchvision import tv_tensors
 
-from anatpaste_aug import AnatPasteResult, AnatPasteTransform, LungSegmenter, SegmenterModule
+from anatpaste_aug import PasteResult, AnatPasteTransform, LungSegmenter, SegmenterModule
 from anatpaste_aug.functional import Intensities, paste
-from anatpaste_aug.params import draw_uniforms
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -30,16 +29,18 @@ def equal(first, second):
 def test_augment_returns_all_there_is_to_know(channels, dtype):
     images = batch(channels=channels, dtype=dtype)
     result = AnatPasteTransform().augment(images)
-    assert isinstance(result, AnatPasteResult)
+    assert isinstance(result, PasteResult)
     assert result.image.dtype == dtype
     assert result.image.shape == images.shape
     assert result.soft_mask.dtype == torch.float32
-    assert result.anomaly_mask.dtype == result.lung_mask.dtype == result.settled.dtype == torch.bool
-    assert result.soft_mask.shape == result.anomaly_mask.shape == result.lung_mask.shape == (6, 1, 96, 80)
+    assert result.anomaly_mask.dtype == result.region_mask.dtype == torch.bool
+    assert result.soft_mask.shape == result.anomaly_mask.shape == result.region_mask.shape == (6, 1, 96, 80)
     assert torch.equal(result.anomaly_mask, result.soft_mask > 0)
-    assert torch.equal(result.lung_mask, LungSegmenter()(images))
-    assert result.settled.all()
-    assert result.settled.shape == (6,)
+    assert torch.equal(result.region_mask, LungSegmenter()(images))
+    assert result.target is result.soft_mask
+    assert torch.equal(result.mask(0.5), result.soft_mask > 0.5)
+    assert result.label.dtype == torch.int64
+    assert result.label.tolist() == [1] * 6
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -50,7 +51,7 @@ def test_only_the_anomaly_mask_changes_and_only_lungs(channels, dtype):
     outside = ~result.anomaly_mask.expand_as(images)
     assert torch.equal(bits(result.image)[outside], bits(images)[outside])
     assert (result.image != images).flatten(1).any(1).all()
-    assert not (result.anomaly_mask & ~result.lung_mask)[~result.params.anywhere].any()
+    assert not (result.anomaly_mask & ~result.region_mask)[~result.params.anywhere[:, 0]].any()
 
 
 def test_each_image_of_a_batch_is_augmented_in_its_own_way():
@@ -70,14 +71,16 @@ def test_a_call_is_repeated_bit_for_bit_by_its_parameters():
 def test_augment_is_paste_with_its_parameters():
     images = batch(channels=3)
     result = augmented(images)
-    image, soft = paste(images, result.params, result.lung_mask, Intensities(0.0, 255.0))
+    image, soft = paste(
+        images, result.params, result.region_mask, Intensities(0.0, 255.0), rotated=False, resized=False
+    )
     assert torch.equal(image, result.image)
     assert torch.equal(soft, result.soft_mask)
 
 
 def test_earlier_random_numbers_take_the_place_of_fresh_ones():
     images, transform = batch(), AnatPasteTransform(p=0.7)
-    uniforms = called(draw_uniforms, 6)
+    uniforms = called(transform.draw_uniforms, 6)
     before = torch.get_rng_state()
     result = transform.augment(images, uniforms=uniforms)
     assert equal(result, augmented(images, p=0.7))
@@ -91,7 +94,7 @@ def test_a_choice_of_images_leaves_the_others_alone(p):
     everything = augmented(images, p=p)
     torch.manual_seed(0)
     result = AnatPasteTransform(p=p).augment(images, apply=apply)
-    assert torch.equal(result.params.apply, everything.params.apply & apply)
+    assert torch.equal(result.params.apply, everything.params.apply & apply.unsqueeze(1))
     assert torch.equal(result.image, torch.where(apply.view(6, 1, 1, 1), everything.image, images))
     assert not result.anomaly_mask[~apply].any()
     repeated = AnatPasteTransform(p=p).augment(images, params=everything.params, apply=apply)
@@ -105,15 +108,15 @@ def test_a_batch_that_is_a_tv_tensor():
 
 @pytest.mark.parametrize("shape", [(6, 96, 80), (6, 1, 96, 80)])
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
-def test_a_finished_lung_mask_takes_the_place_of_the_segmenter(shape, dtype):
+def test_a_finished_region_mask_takes_the_place_of_the_segmenter(shape, dtype):
     def never(images):
         raise AssertionError("called in spite of a mask")
 
     mask = torch.zeros(shape, dtype=dtype)
     mask[..., 40:60, 30:50] = 1 if dtype == torch.bool else 9
     result = AnatPasteTransform(segmenter=never).augment(batch(), mask)
-    assert torch.equal(result.lung_mask, mask.view(6, 1, 96, 80) > 0)
-    assert not (result.anomaly_mask & ~result.lung_mask).any()
+    assert torch.equal(result.region_mask, mask.view(6, 1, 96, 80) > 0)
+    assert not (result.anomaly_mask & ~result.region_mask).any()
 
 
 def test_any_callable_takes_the_place_of_the_segmenter():
@@ -154,7 +157,7 @@ def test_p_is_drawn_for_each_image():
     images = batch(8).repeat(50, 1, 1, 1)
     result = augmented(images, p=0.4)
     changed = (result.image != images).flatten(1).any(1)
-    assert torch.equal(changed, result.params.apply)
+    assert torch.equal(changed, result.params.apply[:, 0])
     assert torch.equal(changed, result.anomaly_mask.flatten(1).any(1))
     assert 120 < changed.sum() < 200
 
@@ -162,7 +165,7 @@ def test_p_is_drawn_for_each_image():
 def test_without_segmentation_the_lungs_do_not_matter():
     result = augmented(batch(40), segmentation=False)
     lungs = LungSegmenter()(batch(40))
-    assert result.lung_mask is None
+    assert result.region_mask is None
     assert result.params.anywhere.all()
     assert not result.params.fallback.any()
     assert (result.anomaly_mask & ~lungs).any()
@@ -184,7 +187,7 @@ def test_an_image_without_lungs_is_pasted_into_anywhere_and_says_so():
     images = batch(3)
     images[1] = torch.arange(96).view(96, 1)  # a ramp: its dark side touches the border
     result = augmented(images)
-    assert result.params.fallback.tolist() == [False, True, False]
+    assert result.params.fallback.tolist() == [[False], [True], [False]]
     assert result.anomaly_mask[1].any()
     assert (result.image[1] != images[1]).any()
 
@@ -192,8 +195,8 @@ def test_an_image_without_lungs_is_pasted_into_anywhere_and_says_so():
 def test_an_image_without_lungs_can_be_left_alone():
     images = batch(3)
     images[1] = torch.arange(96).view(96, 1)
-    result = augmented(images, skip_without_lungs=True)
-    assert result.params.fallback.tolist() == [False, True, False]
+    result = augmented(images, skip_without_region=True)
+    assert result.params.fallback.tolist() == [[False], [True], [False]]
     assert torch.equal(result.image[1], images[1])
     assert not result.anomaly_mask[1].any()
 
@@ -249,7 +252,7 @@ def test_gradients_flow_through_augment():
 @pytest.mark.parametrize("has_numba", [True, False])
 def test_autocast_keeps_the_dtype_and_the_pixels(has_numba, dtype, channels, monkeypatch):
     if not has_numba:
-        monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", False)
+        monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
     images = batch(2, channels, dtype=dtype)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = augmented(images)
@@ -265,10 +268,11 @@ class NeverSettles(SegmenterModule):
         return (images[:, :1] < 100) & settled.view(-1, 1, 1, 1), settled
 
 
-def test_an_image_whose_segmentation_did_not_settle_is_left_alone_and_marked():
+def test_an_image_whose_segmentation_did_not_settle_is_left_alone():
     images = batch(3)
     result = augmented(images, segmenter=NeverSettles())
-    assert result.settled.tolist() == result.params.apply.tolist() == [True, False, True]
+    assert result.params.apply.tolist() == [[True], [False], [True]]
+    assert result.label.tolist() == [1, 0, 1]
     assert torch.equal(result.image[1], images[1])
     sample = called(AnatPasteTransform(segmenter=NeverSettles()), images)
     assert torch.equal(sample, result.image)

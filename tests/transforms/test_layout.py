@@ -38,7 +38,7 @@ CALLS = {
 def test_the_layout_comes_back(name, channels, kernels, monkeypatch):
     if kernels:
         pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", kernels)
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", kernels)
     images = batch(4, channels, torch.float32)
     expected = called(CALLS[name], images)
     found = called(CALLS[name], images.to(memory_format=last))

@@ -15,7 +15,7 @@ ONE, THREE = {"mean": [0.4], "std": [0.2]}, {"mean": [0.4] * 3, "std": [0.2] * 3
 def test_one_number_serves_three_channels(kind, kernels, monkeypatch):
     if kernels:
         pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
-    monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", kernels)
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", kernels)
     images = v2.Normalize(**ONE)(batch(4, 3, torch.float32))
     assert torch.equal(called(kind(**ONE), images), called(kind(**THREE), images))
 

@@ -10,8 +10,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask
-from anatpaste_aug.transforms.cutpaste import CutPasteTransform
+from anatpaste_aug import AnatPasteTransform, AnomalyMask, CutPasteTransform
 from anatpaste_aug.transforms.pairs import (
     OneClassBatch,
     OneClassPairs,
@@ -92,7 +91,7 @@ def test_two_augmentations_give_three_classes():
     [
         AnatPasteTransform(p=0),
         CutPasteTransform(p=0),
-        AnatPasteTransform(skip_without_lungs=True),
+        AnatPasteTransform(skip_without_region=True),
         v2.RandomApply([CutPasteTransform()], p=0.0),
     ],
 )
@@ -120,7 +119,7 @@ def test_lungs_are_handed_over(shape):
 
 def test_the_transform_has_a_repr_and_can_be_pickled():
     pairs, image = OneClassPairs(CutPasteTransform(variant="scar")), batch(1)[0]
-    assert "CutPasteTransform(variant='scar'" in repr(pairs)
+    assert "CutPasteTransform(p=1.0, size='scar'" in repr(pairs)
     twin = pickle.loads(pickle.dumps(pairs))
     assert torch.equal(seeded(twin, image).images[1], seeded(pairs, image).images[1])
 
@@ -161,7 +160,7 @@ def test_lungs_and_generator_reach_the_augmentation():
     lungs = torch.zeros(6, 1, 96, 80, dtype=torch.bool)
     lungs[..., 40:50, 20:30] = True
     first, second = (
-        one_class_batch(batch(), AnatPasteTransform(), lung_mask=lungs, generator=torch.Generator().manual_seed(1))
+        one_class_batch(batch(), AnatPasteTransform(), region_mask=lungs, generator=torch.Generator().manual_seed(1))
         for _ in range(2)
     )
     assert not (first.masks[6:] & ~lungs).any()
@@ -170,10 +169,11 @@ def test_lungs_and_generator_reach_the_augmentation():
 
 def test_any_object_with_augment_is_an_augmentation():
     class Negative:
-        def augment(self, images, *, lung_mask=None, generator=None):
+        def augment(self, images, *, region_mask=None, generator=None):
             return SimpleNamespace(image=255 - images, anomaly_mask=torch.ones_like(images, dtype=torch.bool))
 
     doubled = one_class_batch(batch(), Negative())
+    assert torch.equal(doubled.targets, doubled.masks.float())
     assert torch.equal(doubled.images[6:], 255 - batch())
     assert doubled.labels.tolist() == [0] * 6 + [1] * 6
 
@@ -185,15 +185,18 @@ def test_collated_samples_are_a_batch_in_the_same_order():
     pairs, images = OneClassPairs(AnatPasteTransform(p=0.5), CutPasteTransform()), batch()
     samples = seeded(lambda: [pairs(image) for image in images])
     collated = collate_one_class(samples)
-    assert [type(field) for field in collated] == [torch.Tensor] * 3
+    assert [type(field) for field in collated] == [torch.Tensor] * 4
     for kind in range(3):
         for index, sample in enumerate(samples):
             place = kind * 6 + index
             assert torch.equal(collated.images[place], sample.images[kind])
             assert torch.equal(collated.masks[place], sample.masks[kind])
+            assert torch.equal(collated.targets[place], sample.targets[kind])
             assert collated.labels[place] == sample.labels[kind]
     assert collated.masks.shape == (18, 1, 96, 80)
     assert collated.masks.dtype == torch.bool
+    assert collated.targets.shape == (18, 1, 96, 80)
+    assert collated.targets.dtype == torch.float32
 
 
 def test_a_loader_with_workers_yields_batches():

@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask, LungMask, LungSegmenter
+from anatpaste_aug import AnatPasteTransform, AnomalyMask, RegionMask, LungSegmenter
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 Sample = namedtuple("Sample", ["picture", "label"])
@@ -107,7 +107,7 @@ def test_everything_else_passes_through_as_the_identical_object():
         "label": 10**9,
         "name": "person1_bacteria_1",
         "thing": object(),
-        "lungs": LungMask(torch.ones(96, 80, dtype=torch.bool)),
+        "lungs": RegionMask(torch.ones(96, 80, dtype=torch.bool)),
     }
     for image in (tv_tensors.Image(batch()[0]), tvf.to_pil_image(batch()[0])):
         result = AnatPasteTransform()({**others, "image": image})
@@ -139,11 +139,11 @@ def test_images_of_one_sample_share_their_parameters():
     assert torch.equal(tvf.pil_to_tensor(picture), gray)
 
 
-def test_the_lung_mask_of_a_sample_is_that_of_its_first_image():
+def test_the_region_mask_of_a_sample_is_that_of_its_first_image():
     first, second = batch(2)
     constant = torch.full_like(second, 90)
     params = called(AnatPasteTransform().make_params, [tv_tensors.Image(first), tv_tensors.Image(constant)])
-    assert torch.equal(params["lung_mask"], LungSegmenter()(first.unsqueeze(0)))
+    assert torch.equal(params["result"].region_mask, LungSegmenter()(first.unsqueeze(0)))
 
 
 # masks in the sample
@@ -190,11 +190,11 @@ def test_every_anomaly_mask_is_written_and_no_other():
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])
 @pytest.mark.parametrize("order", [("lungs", "image"), ("image", "lungs")])
-def test_a_lung_mask_is_read_wherever_it_stands(dtype, order):
+def test_a_region_mask_is_read_wherever_it_stands(dtype, order):
     image = tv_tensors.Image(torch.full((1, 96, 80), 200, dtype=torch.uint8))
     lungs = torch.zeros(96, 80, dtype=dtype)
     lungs[30:60, 20:50] = 1
-    parts = {"image": image, "lungs": LungMask(lungs)}
+    parts = {"image": image, "lungs": RegionMask(lungs)}
     result = called(AnatPasteTransform(), {name: parts[name] for name in order})
     torch.manual_seed(0)
     expected = AnatPasteTransform().augment(image.as_subclass(torch.Tensor)[None], lungs[None])
@@ -204,10 +204,10 @@ def test_a_lung_mask_is_read_wherever_it_stands(dtype, order):
     assert result["lungs"] is parts["lungs"]
 
 
-def test_the_lung_masks_of_a_batch_belong_to_their_images():
+def test_the_region_masks_of_a_batch_belong_to_their_images():
     images = batch()
     lungs = torch.rand(6, 96, 80, generator=torch.Generator().manual_seed(0)) < 0.5
-    result, _ = called(AnatPasteTransform(), images, LungMask(lungs))
+    result, _ = called(AnatPasteTransform(), images, RegionMask(lungs))
     torch.manual_seed(0)
     assert torch.equal(result, AnatPasteTransform().augment(images, lungs).image)
 
@@ -221,7 +221,7 @@ def test_the_lung_masks_of_a_batch_belong_to_their_images():
         np.zeros((64, 64)),
         {"a": "x", "b": 3},
         (),
-        LungMask(torch.zeros(64, 64)),
+        RegionMask(torch.zeros(64, 64)),
         [tv_tensors.Mask(torch.zeros(64, 64)), None],
         # torchvision passes a plain tensor through beside a video.
         [tv_tensors.Video(torch.zeros(2, 1, 64, 64, dtype=torch.uint8)), torch.zeros(1, 64, 64)],
@@ -270,19 +270,19 @@ def test_two_images_of_different_size(sample):
         AnatPasteTransform()(sample)
 
 
-@pytest.mark.parametrize("kind", [LungMask, AnomalyMask])
+@pytest.mark.parametrize("kind", [RegionMask, AnomalyMask])
 @pytest.mark.parametrize("shape", [(32, 64), (2, 64, 64)])
 def test_a_mask_that_does_not_fit(kind, shape):
     with raises(ValueError, f"{kind.__name__} has shape {shape}, which does not fit", "(1, 64, 64)"):
         AnatPasteTransform()(torch.zeros(1, 64, 64), kind(torch.zeros(shape, dtype=torch.bool)))
 
 
-def test_two_lung_masks():
-    lungs = LungMask(torch.zeros(64, 64, dtype=torch.bool))
-    with raises(ValueError, "a sample may hold one LungMask, got 2"):
+def test_two_region_masks():
+    lungs = RegionMask(torch.zeros(64, 64, dtype=torch.bool))
+    with raises(ValueError, "a sample may hold one RegionMask, got 2"):
         AnatPasteTransform()(torch.zeros(1, 64, 64), lungs, lungs)
 
 
-def test_a_lung_mask_of_floats():
+def test_a_region_mask_of_floats():
     with raises(TypeError, "must be boolean or integer, got torch.float32", "mask > 0.5"):
-        AnatPasteTransform()(torch.zeros(1, 64, 64), LungMask(torch.zeros(64, 64)))
+        AnatPasteTransform()(torch.zeros(1, 64, 64), RegionMask(torch.zeros(64, 64)))

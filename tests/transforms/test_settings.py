@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import inspect
 import pickle
 import re
@@ -7,17 +8,27 @@ import pytest
 import torch
 from batches import augmented, batch, called, raises
 
-from anatpaste_aug import AnatPasteTransform, LungSegmenter
-from anatpaste_aug.transforms.interface import AnatPasteSettings
+from anatpaste_aug import (
+    AnatPasteTransform,
+    CutPasteTransform,
+    FPITransform,
+    LungSegmenter,
+    NSATransform,
+    PasteConfig,
+    PasteTransform,
+    PIITransform,
+)
+from anatpaste_aug.paste.config import interval, setting
+
+RECIPES = [AnatPasteTransform, CutPasteTransform, FPITransform, PIITransform, NSATransform]
 
 # repr, copies
 
 
 SETTINGS = {
     "p": 0.25,
-    "segmentation": False,
     "blur": False,
-    "skip_without_lungs": True,
+    "skip_without_region": True,
     "value_range": (-1.0, 1.0),
     "mean": (0.5,),
     "std": (0.25,),
@@ -30,23 +41,59 @@ SETTINGS = {
 }
 
 
-def test_repr_shows_every_setting():
-    assert {*SETTINGS, "segmenter"} == set(inspect.signature(AnatPasteTransform).parameters)
+def test_repr_shows_every_setting_that_is_not_the_recipes():
     shown = repr(AnatPasteTransform(**SETTINGS))
     for name, value in SETTINGS.items():
         assert re.search(rf"\b{name}={re.escape(repr(value))}", shown)
     assert "(segmenter): LungSegmenter(min_size=400.0)" in shown
+    assert "aspect_ratio" not in repr(AnatPasteTransform())
 
 
 def test_the_settings_build_the_same_transform():
     segmenter = LungSegmenter(min_size=100)
     transform = AnatPasteTransform(**SETTINGS, segmenter=segmenter)
-    assert transform.settings == SETTINGS | {"segmenter": segmenter}
+    assert transform.settings.items() >= (SETTINGS | {"segmenter": segmenter}).items()
     assert repr(AnatPasteTransform(**transform.settings)) == repr(transform)
 
 
-def test_the_settings_that_adapters_pass_on_are_all_but_p():
-    assert {*AnatPasteSettings.__annotations__, "p"} == set(inspect.signature(AnatPasteTransform).parameters)
+def test_a_setting_is_written_once():
+    """A new range of a config reaches the signature, the documentation, the checks and repr."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class WithWaves(PasteConfig):
+        waves: tuple[float, float] = setting((0.0, 1.0), interval(0, 9), "Range of the height of the waves, in pixels.")
+
+    class WavyTransform(PasteTransform):
+        """Paste patches with waves.
+
+        Example:
+            >>> WavyTransform()
+        """
+
+        recipe = WithWaves(p=0.5)
+
+    parameter = inspect.signature(WavyTransform).parameters["waves"]
+    assert parameter.default == (0.0, 1.0)
+    assert parameter.annotation == tuple[float, float]
+    assert inspect.signature(WavyTransform).parameters["p"].default == 0.5
+    text = inspect.getdoc(WavyTransform)
+    assert "    waves: Range of the height of the waves, in pixels. Default: (0.0, 1.0)." in text
+    assert text.index("Args:") < text.index("waves:") < text.index("Example:")
+    assert repr(WavyTransform(waves=(2, 3))).startswith("WavyTransform(\n  p=0.5, waves=(2, 3)")
+    with raises(ValueError, "waves must be (low, high) with low <= high in [0, 9], got (2, 10)"):
+        WavyTransform(waves=(2, 10))
+    assert WavyTransform(waves=(2, 3)).settings["waves"] == (2, 3)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_signature_is_that_of_the_config(recipe):
+    parameters = inspect.signature(recipe).parameters
+    assert next(iter(parameters)) == "p"
+    for field in dataclasses.fields(PasteConfig):
+        assert parameters[field.name].default == getattr(recipe.recipe, field.name)
+        assert PasteConfig.help(field.name).endswith(".")
+        assert f"    {field.name}: " in recipe.__doc__
+    assert {"segmenter", "donors", "value_range", "mean", "std"} < set(parameters)
 
 
 def test_repr_shows_a_segmenter_that_is_a_function():
@@ -107,15 +154,19 @@ def test_normalised_images_of_a_wrong_kind(call):
     ("arguments", "kind", "message"),
     [
         ({"generator": 3}, TypeError, "generator must be a torch.Generator, got int"),
-        ({"params": 3}, TypeError, "params must be the AnatPasteParams of an earlier result, got int"),
+        ({"params": 3}, TypeError, "params must be the PasteParams of an earlier result, got int"),
         ({"apply": [True] * 6}, ValueError, "apply must be a boolean tensor of shape (6,)"),
         ({"apply": torch.ones(6)}, ValueError, "apply must be a boolean tensor of shape (6,)"),
         ({"apply": torch.ones(5, dtype=torch.bool)}, ValueError, "got torch.bool of shape (5,)"),
-        ({"uniforms": 3}, ValueError, "as draw_uniforms(6) makes them, got int"),
-        ({"uniforms": torch.zeros(6, 18)}, ValueError, "shape (6, 19), as draw_uniforms(6) makes them"),
-        ({"uniforms": torch.zeros(6, 19, dtype=torch.int64)}, ValueError, "got torch.int64 of shape (6, 19)"),
-        ({"lung_mask": 3}, TypeError, "lung_mask must be a torch.Tensor, got int"),
-        ({"lung_mask": torch.zeros(6, 96, 80)}, TypeError, "lung_mask must be boolean or integer, got torch.float32"),
+        ({"uniforms": 3}, ValueError, "as draw_uniforms(config, 6) makes them, got int"),
+        ({"uniforms": torch.zeros(6, 1, 18)}, ValueError, "shape (6, 1, 25), as draw_uniforms(config, 6)"),
+        ({"uniforms": torch.zeros(6, 1, 25, dtype=torch.int64)}, ValueError, "got torch.int64 of shape (6, 1, 25)"),
+        ({"region_mask": 3}, TypeError, "region_mask must be a torch.Tensor, got int"),
+        (
+            {"region_mask": torch.zeros(6, 96, 80)},
+            TypeError,
+            "region_mask must be boolean or integer, got torch.float32",
+        ),
     ],
 )
 def test_wrong_arguments_of_augment(arguments, kind, message):

@@ -27,12 +27,13 @@ def _(gray: Tensor, smallest: float) -> Tensor:
 @custom_op("anatpaste_aug::keep_components", mutates_args=(), device_types="cpu")
 def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
     """B×H×W without small components, and with ``inside`` without those at the border."""
-    from .components import keep_components as keep_some
+    from .lungs import component_filter
 
     framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1))
     masks = framed.numpy()
 
     def keep(begin: int, end: int) -> None:
+        keep_some = component_filter(*mask.shape[1:])
         for image in masks[begin:end]:
             keep_some(image, inside, smallest)
 
@@ -43,26 +44,3 @@ def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
 @keep_components.register_fake
 def _(mask: Tensor, inside: bool, smallest: float) -> Tensor:
     return torch.empty_like(mask, memory_format=torch.contiguous_format)
-
-
-@custom_op("anatpaste_aug::label_components", mutates_args=(), device_types="cpu")
-def label_components(mask: Tensor) -> Tensor:
-    """int64 B×(H·W) labels of B×H×W masks; see `components.label_components`."""
-    from .components import label_components as label_some
-
-    batch, height, width = mask.shape
-    framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1)).numpy()
-    labels = mask.new_full((batch, height, width), height * width, dtype=torch.int64)
-    out = labels.numpy()
-
-    def label(begin: int, end: int) -> None:
-        for image, named in zip(framed[begin:end], out[begin:end], strict=True):
-            label_some(image, named)
-
-    share(label, batch)
-    return labels.flatten(1)
-
-
-@label_components.register_fake
-def _(mask: Tensor) -> Tensor:
-    return mask.new_empty((mask.shape[0], mask.shape[1] * mask.shape[2]), dtype=torch.int64)

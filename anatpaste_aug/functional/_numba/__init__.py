@@ -13,16 +13,13 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from .pasting import blend, paste, random_pixels, soft_mask
-from .segmenting import keep_components, label_components, segment
+from .pasting import paste, soft_mask
+from .segmenting import keep_components, segment
 
 __all__ = [
     "HAS_NUMBA",
-    "blend",
     "keep_components",
-    "label_components",
     "paste",
-    "random_pixels",
     "segment",
     "soft_mask",
     "takes",

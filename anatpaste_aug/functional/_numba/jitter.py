@@ -8,13 +8,16 @@ from .jit import compiled
 
 
 @compiled
-def jitter(patch, order, brightness, contrast, saturation, hue):
-    """Jitter a floating-point C×N patch in [0, 1]; the factors are of its dtype."""
+def jitter(patch, box, order, brightness, contrast, saturation, hue):
+    """Jitter a floating-point C×h×w patch in [0, 1]; the factors are of its dtype.
+
+    The contrast's mean is that of a box: its first row, the row after its last one, and the same of its columns.
+    """
     for step in order:
         if step == 0:
             scale(patch, patch.dtype.type(0), brightness)
         elif step == 1:
-            scale(patch, patch.dtype.type(mean_luminance(patch)), contrast)
+            scale(patch, patch.dtype.type(mean_luminance(patch, box)), contrast)
         elif step == 2 and len(patch) == 3:
             saturate(patch, saturation)
         elif step == 3 and len(patch) == 3:
@@ -25,50 +28,55 @@ def jitter(patch, order, brightness, contrast, saturation, hue):
 def scale(patch, about, factor):
     """Scale the values about one value."""
     zero, one = patch.dtype.type(0), patch.dtype.type(1)
-    for channel in range(len(patch)):
-        values = patch[channel]
+    flat = patch.reshape(len(patch), -1)
+    for channel in range(len(flat)):
+        values = flat[channel]
         for i in range(len(values)):
             values[i] = min(max(about + (values[i] - about) * factor, zero), one)
 
 
 @compiled
-def luminance(patch, i):
-    """The grey value of one pixel, with torchvision's weights."""
+def luminance(patch, y, x):
+    """The gray value of one pixel, with torchvision's weights."""
     kind = patch.dtype.type
     if len(patch) == 1:
-        return patch[0, i]
-    return patch[0, i] * kind(0.2989) + patch[1, i] * kind(0.587) + patch[2, i] * kind(0.114)
+        return patch[0, y, x]
+    return patch[0, y, x] * kind(0.2989) + patch[1, y, x] * kind(0.587) + patch[2, y, x] * kind(0.114)
 
 
 @compiled
-def mean_luminance(patch):
-    count = patch.shape[1]
+def mean_luminance(patch, box):
+    top, bottom, left, right = box
     # Four sums at once, so that an addition need not wait for the one before.
     sums = np.zeros(4, np.float64)
-    for i in range(0, count - 3, 4):
-        for k in range(4):
-            sums[k] += luminance(patch, i + k)
-    for i in range(count - count % 4, count):
-        sums[0] += luminance(patch, i)
-    return sums.sum() / count
+    whole = right - (right - left) % 4
+    for y in range(top, bottom):
+        for x in range(left, whole, 4):
+            for k in range(4):
+                sums[k] += luminance(patch, y, x + k)
+        for x in range(whole, right):
+            sums[0] += luminance(patch, y, x)
+    return sums.sum() / ((bottom - top) * (right - left))
 
 
 @compiled
 def saturate(patch, factor):
     """Scale the colours about each pixel's grey value."""
     zero, one = patch.dtype.type(0), patch.dtype.type(1)
-    for i in range(patch.shape[1]):
-        gray = luminance(patch, i)
-        for channel in range(3):
-            patch[channel, i] = min(max(gray + (patch[channel, i] - gray) * factor, zero), one)
+    for y in range(patch.shape[1]):
+        for x in range(patch.shape[2]):
+            gray = luminance(patch, y, x)
+            for channel in range(3):
+                patch[channel, y, x] = min(max(gray + (patch[channel, y, x] - gray) * factor, zero), one)
 
 
 @compiled
 def turn_hue(patch, shift):
     """Turn the hue of each pixel by ``shift`` turns, through HSV as kornia converts it."""
     kind = patch.dtype.type
-    for i in range(patch.shape[1]):
-        red, green, blue = patch[0, i], patch[1, i], patch[2, i]
+    flat = patch.reshape(3, -1)
+    for i in range(flat.shape[1]):
+        red, green, blue = flat[0, i], flat[1, i], flat[2, i]
         value = max(red, max(green, blue))
         chroma = value - min(red, min(green, blue))
         saturation = chroma / (value + kind(1e-8))  # 0 of black
@@ -99,4 +107,4 @@ def turn_hue(patch, shift):
             red, green, blue = rising, low, value
         else:
             red, green, blue = value, low, falling
-        patch[0, i], patch[1, i], patch[2, i] = red, green, blue
+        flat[0, i], flat[1, i], flat[2, i] = red, green, blue

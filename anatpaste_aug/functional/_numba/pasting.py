@@ -1,0 +1,166 @@
+"""Pasting on the CPU, as operators of torch."""
+
+from collections.abc import Callable
+from typing import Any, Sequence  # noqa: UP035 - custom_op of torch 2.5 does not know that of collections.abc
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.library import custom_op
+
+from ...paste.params import PasteParams, rotated_size
+from ..intensity import Intensities, at_least_float32
+from ..move import inverse_rotation
+from .threads import empty, share
+
+Work = Callable[[int, int], object]
+_BOOLEAN = {"apply", "ellipse", "anywhere", "fallback"}
+_FLOATING = {"angle", "opacity", "sigma", "brightness", "contrast", "saturation", "hue"}
+_FAR = 2**24  # pixels an image can have
+_BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which is not imported without Numba
+
+
+@custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
+def soft_mask(params: Sequence[Tensor], height: int, width: int, region_mask: Tensor | None, hard: bool) -> Tensor:
+    """float32 B×1×H×W of one patch per image; see `paste.soft_mask`."""
+    arrays, turns = _arrays(params), _turns(params)
+    mask, make = _masking(arrays, turns, height, width, region_mask, hard)
+    share(make, len(mask))
+    return mask
+
+
+@soft_mask.register_fake
+def _(params: Sequence[Tensor], height: int, width: int, region_mask: Tensor | None, hard: bool) -> Tensor:
+    return params[0].new_empty((params[0].shape[0], 1, height, width), dtype=torch.float32)
+
+
+@custom_op("anatpaste_aug::paste", mutates_args=(), device_types="cpu")
+def paste(
+    images: Tensor,
+    sources: Tensor,
+    params: Sequence[Tensor],
+    region_mask: Tensor | None,
+    hard: bool,
+    beyond: str,
+    black: float,
+    white: float,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> tuple[Tensor, Tensor]:
+    """The blended images and their soft mask; one thread does both for an image, while it is in its caches."""
+    batch, channels, height, width = images.shape
+    arrays, turns = _arrays(params), _turns(params)
+    if sources.shape[1] != channels or sources.dtype != images.dtype:
+        raise ValueError(f"sources must have {channels} channels of {images.dtype}, got {sources.dtype}")
+    _check_cuts(arrays, sources)
+    if batch != len(arrays.apply):
+        raise ValueError(f"images for {len(arrays.apply)} rows of params must be as many, got {batch}")
+    mask, make = _masking(arrays, turns, height, width, region_mask, hard)
+    out, mix = _blending(
+        arrays,
+        turns,
+        images,
+        sources,
+        mask,
+        hard,
+        beyond,
+        Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std)),
+    )
+
+    def both(begin: int, end: int) -> None:
+        make(begin, end)
+        mix(begin, end)
+
+    share(both, len(out))
+    return _like(images, out, mask), mask
+
+
+@paste.register_fake
+def _(images: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    mask = images.new_empty(images.shape[0], 1, *images.shape[2:], dtype=torch.float32)
+    return torch.empty_like(images, memory_format=torch.contiguous_format), mask
+
+
+def _masking(
+    arrays: Any, turns: Any, height: int, width: int, region_mask: Tensor | None, hard: bool
+) -> tuple[Tensor, Work]:
+    """An empty soft mask, and what fills it."""
+    from .shape import soft_masks
+
+    shape = (len(arrays.sigma), 1, height, width)
+    if region_mask is not None and tuple(region_mask.shape) != shape:
+        raise ValueError(f"region_mask for these params must have shape {shape}, got {tuple(region_mask.shape)}")
+    mask = empty(*shape, dtype=torch.float32)
+    regions = mask.new_empty((0, 0, 0), dtype=torch.bool) if region_mask is None else region_mask[:, 0].contiguous()
+    fixed = (arrays, hard, turns, regions.view(torch.uint8).numpy(), mask.numpy()[:, 0])
+    return mask, lambda begin, end: soft_masks(*fixed, begin, end)
+
+
+def _blending(
+    arrays: Any,
+    turns: Any,
+    images: Tensor,
+    sources: Tensor,
+    mask: Tensor,
+    hard: bool,
+    beyond: str,
+    intensities: Intensities,
+) -> tuple[Tensor, Work]:
+    """Empty images of the type to calculate in, or uint8, and what fills them."""
+    from .blending import blend as blend_some
+
+    half = images.dtype in (torch.float16, torch.bfloat16)
+    same = sources is images
+    given = (images.float() if half else images).contiguous()
+    cut = given if same else (sources.float() if half else sources).contiguous()
+    out = empty(*given.shape, dtype=given.dtype)
+    # In float64, and the slope by itself: the two can be far from one another where the range is far from 0.
+    channels, work = images.new_zeros((images.shape[1], 1, 1), dtype=torch.float64), at_least_float32(given[:0]).dtype
+    offset = intensities.to_unit(channels).flatten()
+    mean = None if intensities.mean is None else (0.0,) * len(intensities.mean)
+    slope = intensities._replace(black=0.0, white=intensities.white - intensities.black, mean=mean)
+    scale = slope.to_unit(channels + 1).flatten()
+    fixed = (mask.numpy()[:, 0], arrays, hard, _BEYOND[beyond], turns, scale.to(work).numpy(), offset.to(work).numpy())
+    whole = images.dtype == torch.uint8
+    return out, lambda begin, end: blend_some(given.numpy(), cut.numpy(), *fixed, whole, out.numpy(), begin, end)
+
+
+def _like(images: Tensor, out: Tensor, mask: Tensor) -> Tensor:
+    """Half precision was blended in float32; the way there and back could change the bits of a NaN."""
+    return out if out.dtype == images.dtype else torch.where(mask > 0, out.to(images.dtype), images)
+
+
+def _turns(params: Sequence[Tensor]) -> Any:
+    """int64 B×8: height and width of each bounding box, and how to get from it to the patch."""
+    rows = PasteParams(*params)
+    high, wide = rows.scaled_height, rows.scaled_width
+    if not bool(rows.angle.any()):
+        return torch.stack([high, wide, *[high] * 6], 1).numpy()
+    return torch.cat([torch.stack(rotated_size(high, wide, rows.angle)), inverse_rotation(rows)]).T.contiguous().numpy()
+
+
+def _arrays(params: Sequence[Tensor]) -> Any:
+    """The rows as arrays, for kernels that look at no limits: what would lead them out of the images is an error."""
+    for name, field in zip(PasteParams._fields, params, strict=True):
+        shape = (len(params[0]), 4) if name == "jitter_order" else (len(params[0]),)
+        dtype = torch.bool if name in _BOOLEAN else torch.float32 if name in _FLOATING else torch.int64
+        if field.shape != shape or field.dtype != dtype:
+            found = f"{tuple(field.shape)} and {field.dtype}"
+            raise ValueError(f"params.{name} must have shape {shape} and dtype {dtype} per patch, got {found}")
+    p: Any = PasteParams(*(np.ascontiguousarray(field.numpy()) for field in params))  # type: ignore[arg-type]
+    fits = (p.scaled_height >= 1) & (p.scaled_width >= 1) & (p.margin >= 0) & (p.sigma >= 0) & (p.sigma < np.inf)
+    fits &= (p.scaled_height <= _FAR) & (p.scaled_width <= _FAR) & np.isfinite(p.angle)
+    fits &= (abs(p.top) <= _FAR) & (abs(p.left) <= _FAR)
+    if not fits.all():
+        raise ValueError(f"params {np.flatnonzero(~fits)[:10].tolist()} hold an impossible size, place or blur")
+    return p
+
+
+def _check_cuts(p: Any, sources: Tensor) -> None:
+    count, _, height, width = sources.shape
+    fits = (p.height >= 1) & (p.source_top >= 0) & (p.source_top <= height - p.height)
+    fits &= (p.width >= 1) & (p.source_left >= 0) & (p.source_left <= width - p.width)
+    fits &= (p.donor >= 0) & (p.donor < count)
+    if not fits.all():
+        bad = np.flatnonzero(~fits)[:10].tolist()
+        raise ValueError(f"params {bad} cut outside of {count} sources of {height}×{width}")

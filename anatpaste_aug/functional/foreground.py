@@ -1,0 +1,118 @@
+"""The foreground of images, and what NSA's pixel loss learns (Schlüter et al., arXiv 2109.15222)."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..paste.params import PasteParams
+from .intensity import Intensities, at_least_float32
+from .move import inside_patch, move, patch_pixels
+
+_DISK = 5  # radius of the disk that the intensity change is smoothed over
+
+
+def foreground_mask(images: Tensor, threshold: float, intensities: Intensities | None = None) -> Tensor:
+    """Pixels brighter than a threshold, smoothed by a median over 7×7 pixels as ``cv2.medianBlur`` takes it.
+
+    Args:
+        images: B×C×H×W, uint8 or floating point.
+        threshold: In gray levels of 255; the mean over the channels is compared.
+        intensities: How to read the values; None is (0, 255) for uint8 and (0, 1) for floating point.
+
+    Returns:
+        Boolean B×1×H×W.
+
+    Example:
+        >>> foreground_mask(torch.full((1, 1, 32, 32), 21, dtype=torch.uint8), 20).all().item()
+        True
+    """
+    return _majority(_levels(images, intensities) > threshold, 7)
+
+
+def patches_foreground(
+    params: PasteParams, foreground: Tensor, sources: Tensor, *, resized: bool = True, rotated: bool = True
+) -> Tensor:
+    """Where an anomaly is looked for: in each patch's place, the foreground of the image and that of the patch.
+
+    Args:
+        params: B×K.
+        foreground: Boolean B×1×H×W of the images.
+        sources: Boolean N×1×H×W, the foreground of the images that patches are cut from.
+        resized, rotated: False promises that no patch is, and saves the work.
+
+    Returns:
+        Boolean B×1×H×W. Where patches overlap, the last one decides, as in the authors' code.
+    """
+    height, width = foreground.shape[-2:]
+    found = torch.zeros_like(foreground)
+    for k in range(params.patches):
+        one = params.patch(k)
+        row, column = patch_pixels(one, height, width, rotated=rotated)
+        there = (inside_patch(one, row, column) & one.apply.view(-1, 1, 1)).unsqueeze(1)
+        moved = move(sources.index_select(0, one.donor).float(), one, row, column, resized=resized) >= 0.5
+        found = torch.where(there, moved | foreground, found)
+    return found
+
+
+def intensity_target(
+    before: Tensor,
+    after: Tensor,
+    within: Tensor,
+    *,
+    slope: float = 0.5,
+    midpoint: float = 4.0,
+    intensities: Intensities | None = None,
+) -> Tensor:
+    """A logistic function of the change in intensity, over the smoothed region of changes above one gray level.
+
+    Args:
+        before: B×C×H×W images.
+        after: The same images, augmented.
+        within: Boolean B×1×H×W; other pixels count as unchanged.
+        slope: Of the logistic function, per gray level of 255.
+        midpoint: The change in gray levels of 255 whose target is 1/2.
+        intensities: How to read the values; None is (0, 255) for uint8 and (0, 1) for floating point.
+
+    Returns:
+        float32 B×1×H×W in [0, 1].
+    """
+    change = _change(before, after, intensities) * within
+    changed = _majority(change > 1, 5)
+    smooth = _median_over_disk(change * changed)
+    return torch.sigmoid(slope * (smooth - midpoint)) * changed
+
+
+def _change(before: Tensor, after: Tensor, intensities: Intensities | None) -> Tensor:
+    """float32 B×1×H×W: the mean of the channels' absolute changes, in gray levels of 255."""
+    first, second = (_unit(images, intensities) for images in (before, after))
+    return ((second - first).abs().mean(1, keepdim=True) * 255).float()
+
+
+def _levels(images: Tensor, intensities: Intensities | None) -> Tensor:
+    return _unit(images, intensities).mean(1, keepdim=True) * 255
+
+
+def _unit(images: Tensor, intensities: Intensities | None) -> Tensor:
+    if intensities is None:
+        intensities = Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
+    return intensities.to_unit(at_least_float32(images))
+
+
+def _majority(mask: Tensor, size: int) -> Tensor:
+    """The median of a boolean B×1×H×W mask over size × size pixels, with its edge repeated."""
+    reach = size // 2
+    counted = mask.float()
+    for kernel, margin in (((size, 1), (0, 0, reach, reach)), ((1, size), (reach, reach, 0, 0))):
+        counted = torch.nn.functional.avg_pool2d(pad(counted, margin, mode="replicate"), kernel, 1, divisor_override=1)
+    return counted > size * size / 2
+
+
+def _median_over_disk(values: Tensor) -> Tensor:
+    """The median of B×1×H×W over the disk of `skimage.morphology.disk`, with the edge repeated."""
+    height, width = values.shape[-2:]
+    offsets = [
+        (y, x) for y in range(-_DISK, _DISK + 1) for x in range(-_DISK, _DISK + 1) if y * y + x * x <= _DISK * _DISK
+    ]
+    padded = pad(values, (_DISK,) * 4, mode="replicate")
+    shifted = [padded[:, 0, _DISK + y :, _DISK + x :][:, :height, :width] for y, x in offsets]
+    return torch.stack(shifted).median(0).values.unsqueeze(1)

@@ -1,0 +1,124 @@
+"""Which pixel of a patch comes to which pixel of the image: resized, rotated and placed."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..paste.params import PasteParams, rotated_size
+from ..precision import to_float64
+
+
+def patch_pixels(params: PasteParams, height: int, width: int, *, rotated: bool = True) -> tuple[Tensor, Tensor]:
+    """The row and column of the resized patch that come to each pixel of the image, also beyond the patch.
+
+    A rotated patch is resampled by its nearest pixels, in the whole-number arithmetic of Pillow's ``rotate``.
+
+    Args:
+        params: One patch per image, B rows.
+        height: Height H of the images.
+        width: Width W of the images.
+        rotated: False skips the rotation, where all angles are 0.
+
+    Returns:
+        int64 B×H×W twice; B×H×1 and B×1×W without rotation.
+    """
+    device = params.top.device
+    y = torch.arange(height, device=device).unsqueeze(1) - column(params.top)
+    x = torch.arange(width, device=device) - column(params.left)
+    if not rotated:
+        return y, x
+    return turn([column(number) for number in inverse_rotation(params)], y, x)
+
+
+def inside_patch(params: PasteParams, row: Tensor, column_: Tensor) -> Tensor:
+    """Boolean B×H×W: where the pixels of `patch_pixels` lie on the patch."""
+    within_rows = (row >= 0) & (row < column(params.scaled_height))
+    return within_rows & (column_ >= 0) & (column_ < column(params.scaled_width))
+
+
+def move(
+    sources: Tensor,
+    params: PasteParams,
+    row: Tensor,
+    column_: Tensor,
+    *,
+    beyond_source: bool = False,
+    resized: bool = True,
+) -> Tensor:
+    """The source's pixels at their places in the image.
+
+    Args:
+        sources: B×C×Hs×Ws, floating point where ``resized``.
+        params: One patch per image, B rows.
+        row, column_: What `patch_pixels` returned for images of H×W.
+        beyond_source: Beyond the patch go on with the source, and at its edges repeat those; False repeats the patch's
+            edges.
+        resized: Resample bilinearly, as ``cv2.resize`` does; False where no patch is resized.
+
+    Returns:
+        B×C×H×W.
+    """
+    height, width = sources.shape[-2:]
+    top, left = column(params.source_top), column(params.source_left)
+    bottom, right = top + column(params.height) - 1, left + column(params.width) - 1
+    if beyond_source:
+        top_limit, left_limit = torch.zeros_like(top), torch.zeros_like(left)
+        bottom_limit, right_limit = top_limit + height - 1, left_limit + width - 1
+    else:
+        top_limit, left_limit, bottom_limit, right_limit = top, left, bottom, right
+
+    def read(y: Tensor, x: Tensor) -> Tensor:
+        y = torch.minimum(torch.maximum(y, top_limit), bottom_limit)
+        x = torch.minimum(torch.maximum(x, left_limit), right_limit)
+        places = y * width + x
+        index = places.flatten(1).unsqueeze(1)
+        flat = sources.flatten(2).gather(2, index.expand(-1, sources.shape[1], -1))
+        return flat.view(*sources.shape[:2], *places.shape[1:])
+
+    if not resized:
+        return read(row + top, column_ + left)
+    # Whole-number numerators, so that a patch that keeps its size is read exactly.
+    y, y_rest = _scaled(row, params.height, params.scaled_height, sources.dtype)
+    x, x_rest = _scaled(column_, params.width, params.scaled_width, sources.dtype)
+    y, x = y + top, x + left
+    upper = torch.lerp(read(y, x), read(y, x + 1), x_rest.unsqueeze(1))
+    lower = torch.lerp(read(y + 1, x), read(y + 1, x + 1), x_rest.unsqueeze(1))
+    return torch.lerp(upper, lower, y_rest.unsqueeze(1))
+
+
+def _scaled(position: Tensor, size: Tensor, scaled: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Pixel centers of the resized patch in the pixels of the patch before: whole part and rest."""
+    numerator = (2 * position + 1) * column(size) - column(scaled)
+    divisor = 2 * column(scaled)
+    whole = torch.div(numerator, divisor, rounding_mode="floor")
+    return whole, (numerator - whole * divisor).to(dtype) / divisor.to(dtype)
+
+
+def inverse_rotation(params: PasteParams) -> Tensor:
+    """int64 6×B: how to get from a pixel (y, x) of the bounding box to the patch, in 1/65536 of a pixel.
+
+    The row at (0, 0) and its steps along y and x, then the column. Pillow's arithmetic; whole numbers are the same on
+    every device.
+    """
+    radians = to_float64(params.angle).deg2rad()
+    cosine, sine = radians.cos(), radians.sin()
+    height, width = to_float64(params.scaled_height), to_float64(params.scaled_width)
+    sizes = rotated_size(params.scaled_height, params.scaled_width, params.angle)
+    high, wide = (to_float64(side) for side in sizes)
+    first_y, first_x = (1 - high) / 2, (1 - wide) / 2  # the center of the first pixel, seen from the middle
+    row = height / 2 + cosine * first_y + sine * first_x
+    column_ = width / 2 - sine * first_y + cosine * first_x
+    steps = (torch.stack([row, cosine, sine, column_, -sine, cosine]) * 65536 + 0.5).floor().long()
+    return steps.to(params.angle.device)
+
+
+def turn(rotation: Sequence[Tensor], y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The pixels of the patch that come to the pixels (y, x) of its bounding box."""
+    row, row_y, row_x, column_, column_y, column_x = rotation
+    return (y * row_y + row + x * row_x) >> 16, (y * column_y + column_ + x * column_x) >> 16
+
+
+def column(values: Tensor) -> Tensor:
+    """B values as B×1×1."""
+    return values.view(-1, 1, 1)

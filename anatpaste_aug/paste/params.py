@@ -1,0 +1,97 @@
+"""Every random number of one call as tensors: one row per image, one column per patch."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..precision import to_float64
+
+
+class PasteParams(NamedTuple):
+    """What one call does to each image: B×K on the images' device, K patches an image, lengths in pixels.
+
+    ``augment(images, params=params)`` repeats the call bit for bit.
+
+    Attributes:
+        apply: bool. False leaves the patch out.
+        donor: int64. Row of the image that the patch is cut from; the image's own row for ``source="same"``.
+        source_top, source_left: int64. Where it is cut.
+        height, width: int64. Size of what is cut.
+        scaled_height, scaled_width: int64. Size after resizing; equal to height and width without.
+        angle: float32. Rotation in degrees, counter-clockwise.
+        top, left: int64. Where the bounding box of the resized and rotated patch begins; negative beyond the image.
+        ellipse: bool. The drawn shape: an ellipse, or a rectangle.
+        margin: int64. Distance of the drawn shape from the patch's edges.
+        opacity, sigma: float32. Value and blur of the shape.
+        brightness, contrast, saturation: float32. Factors of the color jitter.
+        hue: float32. Shift of the hue, in turns.
+        jitter_order: int64 B×K×4. The order of brightness (0), contrast (1), saturation (2) and hue (3).
+        anywhere: bool. The region is not multiplied in.
+        fallback: bool. ``anywhere`` because the image's region is empty.
+    """
+
+    apply: Tensor
+    donor: Tensor
+    source_top: Tensor
+    source_left: Tensor
+    height: Tensor
+    width: Tensor
+    scaled_height: Tensor
+    scaled_width: Tensor
+    angle: Tensor
+    top: Tensor
+    left: Tensor
+    ellipse: Tensor
+    margin: Tensor
+    opacity: Tensor
+    sigma: Tensor
+    brightness: Tensor
+    contrast: Tensor
+    saturation: Tensor
+    hue: Tensor
+    jitter_order: Tensor
+    anywhere: Tensor
+    fallback: Tensor
+
+    @property
+    def patches(self) -> int:
+        """The number of patches K."""
+        return self.apply.shape[1]
+
+    def rows(self, index: slice | Tensor) -> "PasteParams":
+        """The parameters of some of the images. Their donors keep their row numbers."""
+        return PasteParams(*(field[index] for field in self))
+
+    def patch(self, k: int) -> "PasteParams":
+        """The parameters of the k-th patch of each image: B rows, without the dimension of the patches."""
+        return PasteParams(*(field[:, k] for field in self))
+
+
+def rotated_size(height: Tensor, width: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Height and width of the bounding box of a rotated rectangle, as ``PIL.Image.rotate(angle, expand=True)`` has it.
+
+    Args:
+        height: int64, in pixels.
+        width: int64 of the same shape, in pixels.
+        angle: Floating point of the same shape, in degrees.
+
+    Returns:
+        int64 twice. A side stays even or odd, so that the center keeps its place among the pixels; after an exact
+        quarter turn, too, where Pillow transposes the patch instead, and its sides can be a pixel smaller.
+
+    Example:
+        >>> import torch
+        >>> rotated_size(torch.tensor([10]), torch.tensor([4]), torch.tensor([45.0]))
+        (tensor([10]), tensor([10]))
+    """
+    radians = to_float64(angle).deg2rad()
+    cosine, sine = radians.cos().abs(), radians.sin().abs()
+    exact_height, exact_width = to_float64(height), to_float64(width)
+
+    def grown(side: Tensor, given: Tensor, extent: Tensor) -> Tensor:
+        return side + 2 * ((extent - given) / 2).ceil().long().to(side.device)
+
+    return (
+        grown(height, exact_height, exact_height * cosine + exact_width * sine),
+        grown(width, exact_width, exact_width * cosine + exact_height * sine),
+    )

@@ -1,0 +1,184 @@
+"""Where patches are cut and pasted."""
+
+import torch
+from torch import Tensor
+
+from .config import PasteConfig
+
+_CHUNK = 1024  # pixels that are counted together; at most 8 · 255
+
+
+def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Row and column of the floor(u · count)-th True pixel of each mask in reading order, and whether there is any.
+
+    Args:
+        u: B×K in [0, 1).
+        mask: Boolean B×H×W.
+
+    Returns:
+        int64 B×K, int64 B×K and boolean B×1.
+
+    Example:
+        >>> random_pixel(torch.tensor([[0.5]]), torch.ones(1, 4, 4, dtype=torch.bool))
+        (tensor([[2]]), tensor([[0]]), tensor([[True]]))
+    """
+    width = mask.shape[2]
+    flat = mask.flatten(1)
+    flat = torch.nn.functional.pad(flat, (0, -flat.shape[1] % _CHUNK))
+    if flat.storage_offset() % 8:
+        flat = flat.clone()
+    # Eight pixels are counted by one addition: no byte of a sum over a chunk overflows.
+    words = flat.view(torch.int64).unflatten(1, (-1, _CHUNK // 8)).sum(2)
+    upto = words.view(torch.uint8).unflatten(1, (-1, 8)).sum(2, dtype=torch.int64).cumsum(1)
+    count = upto[:, -1:]
+    rank = index(u, count)
+    chunk = (upto.unsqueeze(1) <= rank.unsqueeze(2)).sum(2).clamp_max(upto.shape[1] - 1)
+    before = torch.where(chunk > 0, upto.gather(1, (chunk - 1).clamp_min(0)), 0)
+    line = flat.unflatten(1, (-1, _CHUNK)).gather(1, chunk.unsqueeze(2).expand(-1, -1, _CHUNK))
+    pixel = chunk * _CHUNK + (line.cumsum(2) <= (rank - before).unsqueeze(2)).sum(2)
+    pixel = pixel.clamp_max(mask.shape[1] * width - 1)
+    return torch.div(pixel, width, rounding_mode="floor"), pixel % width, count > 0
+
+
+def place(
+    config: PasteConfig,
+    u: Tensor,
+    box_h: Tensor,
+    box_w: Tensor,
+    height: int,
+    width: int,
+    region: tuple[Tensor, Tensor] | None,
+    found: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """B×K×T tops and lefts of the bounding boxes."""
+    high, wide = each(box_h), each(box_w)
+    down, right = u[:, :, 0], u[:, :, 1]
+    if config.place == "inside":
+        return _inside(down, height - high), _inside(right, width - wide)
+    if config.place == "foreground":
+        # As the authors draw the center: one pixel stays free at the top and on the left.
+        return 1 + index(down, height - high - 1), 1 + index(right, width - wide - 1)
+    if config.place == "middle":
+        center_y = int(0.1 * height) + index(down, int(0.9 * height) - int(0.1 * height))
+        center_x = int(0.1 * width) + index(right, int(0.9 * width) - int(0.1 * width))
+    else:
+        center_y, center_x = index(down, height), index(right, width)
+    if region is not None:
+        center_y = torch.where(each(found), each(region[0]), center_y)
+        center_x = torch.where(each(found), each(region[1]), center_x)
+    return center_y - high // 2, center_x - wide // 2
+
+
+def place_on_foreground(
+    config: PasteConfig,
+    foreground: Tensor,
+    donor_foreground: Tensor,
+    cut: tuple[Tensor, ...],
+    top: Tensor,
+    left: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The first place where enough of the patch's foreground falls on foreground, and whether there is one.
+
+    The patch's foreground is read at the nearest pixels.
+    """
+    height, width = foreground.shape[1:]
+    rows, columns = (torch.arange(side, device=top.device) for side in _largest(config, height, width))
+    source_top, source_left, patch_h, patch_w, scaled_h, scaled_w = cut
+    fits, tops, lefts = [], [], []
+    for k in range(top.shape[1]):
+        high, wide = scaled_h[:, k : k + 1], scaled_w[:, k : k + 1]
+        row = source_top[:, k : k + 1] + ((rows + 0.5) * (patch_h[:, k : k + 1] / high)).long()
+        column = source_left[:, k : k + 1] + ((columns + 0.5) * (patch_w[:, k : k + 1] / wide)).long()
+        mine = _read(donor_foreground, row, column)
+        mine &= (rows < high).unsqueeze(2) & (columns < wide).unsqueeze(1)
+        own = mine.sum((1, 2))
+        enough = []
+        for t in range(top.shape[2]):
+            there = _read(foreground, top[:, k, t : t + 1] + rows, left[:, k, t : t + 1] + columns)
+            enough.append((mine & there).sum((1, 2)) > config.min_overlap * own)
+        fitting = torch.stack(enough, 1) & (own > config.min_overlap * high[:, 0] * wide[:, 0]).unsqueeze(1)
+        first = fitting.int().argmax(1, keepdim=True)
+        fits.append(fitting.gather(1, first))
+        tops.append(top[:, k].gather(1, first))
+        lefts.append(left[:, k].gather(1, first))
+    return torch.cat(tops, 1), torch.cat(lefts, 1), torch.cat(fits, 1)
+
+
+def _largest(config: PasteConfig, height: int, width: int) -> tuple[int, int]:
+    """The largest sides that a patch can have after resizing, known without looking at one."""
+    if config.size in ("half_width", "gamma"):
+        share = config.half_width[1] * (1 if config.resize else 2)
+        return min(round(share * height) + 1, height), min(round(share * width) + 1, width)
+    return height, width
+
+
+def _read(masks: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """B×h×w of B×H×W masks, at B×h rows and B×w columns; beyond the edges the nearest pixel."""
+    height, width = masks.shape[1:]
+    where = row.clamp(0, height - 1).unsqueeze(2) * width + column.clamp(0, width - 1).unsqueeze(1)
+    return masks.flatten(1).gather(1, where.flatten(1)).view(where.shape)
+
+
+def each(values: Tensor) -> Tensor:
+    """B×K as B×K×1, beside the places that are tried."""
+    return values.unsqueeze(2)
+
+
+def cut_around_a_center(
+    config: PasteConfig,
+    u: Tensor,
+    patch_h: Tensor,
+    patch_w: Tensor,
+    height: int,
+    width: int,
+    donor_foreground: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Cut around a center that keeps the least half-width from the edges; a patch ends where the image does.
+
+    The first place where enough of the patch is foreground is taken. Returns top, left, height, width, and whether
+    there is such a place.
+    """
+    edges = []
+    for drawn, side, patch in ((u[:, :, 0], height, patch_h), (u[:, :, 1], width, patch_w)):
+        low = round(config.half_width[0] * side)
+        center = low + index(drawn, max(side - 2 * low, 1))
+        half = each(patch // 2)
+        edges.append(((center - half).clamp_min(0), (center + half).clamp_max(side)))
+    (top, bottom), (left, right) = edges
+    if config.place != "foreground" or donor_foreground is None:
+        first = torch.zeros_like(top[..., :1])
+        enough = torch.ones_like(top, dtype=torch.bool)
+    else:
+        inside = _count(donor_foreground, top, bottom, left, right)
+        enough = inside > config.min_overlap * (bottom - top) * (right - left)
+        first = enough.int().argmax(2, keepdim=True)
+    top, bottom, left, right, fits = (field.gather(2, first)[..., 0] for field in (top, bottom, left, right, enough))
+    return top, left, bottom - top, right - left, fits
+
+
+def _count(masks: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """How many pixels are True in boxes (B×K×T) of boolean B×H×W masks."""
+    sums = torch.nn.functional.pad(masks.int().cumsum(1).cumsum(2), (1, 0, 1, 0)).flatten(1)
+    stride = masks.shape[2] + 1
+
+    def upto(row: Tensor, column: Tensor) -> Tensor:
+        return sums.gather(1, (row * stride + column).flatten(1)).view(top.shape)
+
+    return upto(bottom, right) - upto(top, right) - upto(bottom, left) + upto(top, left)
+
+
+def uniform(u: Tensor, bounds: tuple[float, float]) -> Tensor:
+    return bounds[0] + u * (bounds[1] - bounds[0])
+
+
+def index(u: Tensor, count: Tensor | int) -> Tensor:
+    """A uniform integer in 0…count − 1; 0 where the count is 0 or less."""
+    drawn = (u * count).long()  # the count itself where a float64 just below 1 became 1 in float32
+    if isinstance(count, int):
+        return drawn.clamp(max=max(count - 1, 0))
+    return torch.minimum(drawn, count - 1).clamp_min(0)
+
+
+def _inside(u: Tensor, slack: Tensor) -> Tensor:
+    """A uniform start in 0…slack; where there is none, the one in the middle, which is negative."""
+    return torch.where(slack >= 0, index(u, slack + 1), slack // 2)

@@ -1,0 +1,41 @@
+"""What every recipe returns."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from .params import PasteParams
+
+
+class PasteResult(NamedTuple):
+    """The augmented images, their masks and labels, and how they came about.
+
+    Attributes:
+        image: B×C×H×W of the input's dtype and memory format. Where ``soft_mask`` is 0 it is the input bit for bit.
+        soft_mask: float32 B×1×H×W in [0, 1], how much of each pixel was replaced; 1 − Π(1 − m) of several patches, 0
+            where an image was left alone.
+        target: float32 B×1×H×W in [0, 1], what a pixel loss learns: the soft mask, or the intensity change (see
+            ``target`` of `PasteConfig`).
+        region_mask: Boolean B×1×H×W, the region that was pasted into; None where no region is used.
+        params: The parameters used; ``params.fallback`` tells where the region was empty.
+    """
+
+    image: Tensor
+    soft_mask: Tensor
+    target: Tensor
+    region_mask: Tensor | None
+    params: PasteParams
+
+    @property
+    def anomaly_mask(self) -> Tensor:
+        """Boolean B×1×H×W: every pixel that can have changed. Many of them differ by less than the eye can see."""
+        return self.soft_mask > 0
+
+    def mask(self, threshold: float) -> Tensor:
+        """Boolean B×1×H×W: the pixels whose soft mask is above a threshold, such as 0.5."""
+        return self.soft_mask > threshold
+
+    @property
+    def label(self) -> Tensor:
+        """int64 B: 1, or 0 where an image was left alone."""
+        return (self.soft_mask > 0).flatten(1).any(1).long()

@@ -1,0 +1,296 @@
+"""Draw the parameters of a batch: all random numbers first, then what they mean for these images."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..precision import to_float64
+from .config import PasteConfig
+from .params import PasteParams, rotated_size
+from .places import cut_around_a_center, index, place, place_on_foreground, random_pixel, uniform
+
+FIXED_DRAWS = 21
+"""Uniform numbers per image and patch before those of the places: their uses are the fields of `_Draws`."""
+
+
+class _Draws(NamedTuple):
+    """The random numbers by their use: B×K each, and the last four with a dimension of their own after these."""
+
+    apply: Tensor
+    donor: Tensor
+    scar: Tensor
+    angle: Tensor
+    scale: Tensor
+    region: Tensor
+    ellipse: Tensor
+    opacity: Tensor
+    sigma: Tensor
+    brightness: Tensor
+    contrast: Tensor
+    saturation: Tensor
+    hue: Tensor
+    order: Tensor  # 4
+    size: Tensor  # 4
+    source: Tensor  # 2 × the number of tries: down and to the right
+    place: Tensor  # likewise
+
+
+def tries(config: PasteConfig) -> int:
+    """How many places are drawn per patch."""
+    return config.place_tries if config.place == "foreground" else 1
+
+
+def draws_shape(config: PasteConfig, batch: int) -> tuple[int, int, int]:
+    """The shape B×K×D of the uniform numbers that a recipe takes."""
+    return batch, config.patches[1], FIXED_DRAWS + 4 * tries(config)
+
+
+def draw_uniforms(
+    config: PasteConfig,
+    batch: int,
+    *,
+    device: torch.device | str = "cpu",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The random numbers of a batch, drawn before anything is known about its images.
+
+    Args:
+        config: The recipe; its number of patches and of places to try decide how many numbers there are.
+        batch: Number of images B.
+        device: Where they live; the generator must live there too.
+        generator: Source of the random numbers; None uses the device's global one.
+
+    Returns:
+        float32 B×K×D in [0, 1). `sample_params` makes parameters of them once the regions are known.
+
+    Example:
+        >>> draw_uniforms(PasteConfig(), 4).shape
+        torch.Size([4, 1, 26])
+    """
+    shape = draws_shape(config, batch)
+    # torch.compile takes no generator, not even None, where the batch size is symbolic.
+    if generator is None:
+        return torch.rand(shape, dtype=torch.float32, device=device)
+    return torch.rand(shape, dtype=torch.float32, device=device, generator=generator)
+
+
+def sample_params(
+    config: PasteConfig,
+    shape: tuple[int, ...],
+    *,
+    region_mask: Tensor | None = None,
+    foreground: Tensor | None = None,
+    donor_foreground: Tensor | None = None,
+    donors: int | None = None,
+    device: torch.device | str = "cpu",
+    generator: torch.Generator | None = None,
+    uniforms: Tensor | None = None,
+) -> PasteParams:
+    """Draw the parameters of a batch.
+
+    Args:
+        config: The distributions.
+        shape: Shape B×C×H×W of the images.
+        region_mask: Boolean B×1×H×W; None places anywhere in the image what would be placed in the region.
+        foreground: Boolean B×1×H×W of the images, for ``place="foreground"``; None counts every pixel.
+        donor_foreground: Boolean N×1×H×W of the images that patches are cut from; likewise.
+        donors: Number N of the images that patches are cut from, for ``source="donors"``.
+        device: Where the parameters live; the generator must live there too.
+        generator: Source of the random numbers; None uses the device's global one.
+        uniforms: Random numbers that `draw_uniforms` made earlier on this device, instead of fresh ones.
+
+    Returns:
+        B×K each. Nothing waits for the device.
+
+    Raises:
+        ValueError: A mask or ``uniforms`` is of another dtype or shape; ``source="batch"`` with one image;
+            ``source="donors"`` without their number.
+
+    Example:
+        >>> params = sample_params(PasteConfig(), (4, 1, 256, 256))
+        >>> params.height.shape, bool(params.apply.all())
+        (torch.Size([4, 1]), True)
+    """
+    batch, height, width = shape[0], shape[-2], shape[-1]
+    expected = (batch, 1, height, width)
+    if region_mask is not None and (region_mask.dtype != torch.bool or region_mask.shape != expected):
+        raise ValueError(
+            f"region_mask must be boolean of shape {expected}, got {region_mask.dtype} {tuple(region_mask.shape)}"
+        )
+    if uniforms is not None and uniforms.shape != draws_shape(config, batch):
+        raise ValueError(
+            f"uniforms must have shape {draws_shape(config, batch)}, got {tuple(uniforms.shape)}; see draw_uniforms"
+        )
+    if uniforms is None:
+        uniforms = draw_uniforms(config, batch, device=device, generator=generator)
+    u = _named(uniforms.float())
+    k = config.patches[1]
+    scale = math.sqrt(height * width) / 256
+
+    donor = _donor(config, u.donor[:, 0], batch, donors).unsqueeze(1).expand(batch, k)
+    patch_h, patch_w, angle = _size(config, u, height, width)
+    donor_own = None if donor_foreground is None else donor_foreground[donor[:, 0], 0]
+    fits = torch.ones_like(patch_h, dtype=torch.bool)
+    if config.size in ("half_width", "gamma") and config.cut == "anywhere":
+        source_top, source_left, patch_h, patch_w, fits = cut_around_a_center(
+            config, u.source, patch_h, patch_w, height, width, donor_own
+        )
+    else:
+        source_top = index(u.source[:, :, 0, 0], height - patch_h + 1)
+        source_left = index(u.source[:, :, 1, 0], width - patch_w + 1)
+    scaled_h, scaled_w = _resized(config, u.scale, patch_h, patch_w, height, width)
+    box_h, box_w = rotated_size(scaled_h, scaled_w, angle) if config.rotates else (scaled_h, scaled_w)
+
+    found = torch.ones(batch, 1, dtype=torch.bool, device=uniforms.device)
+    region: tuple[Tensor, Tensor] | None = None
+    if region_mask is not None and config.place == "region":
+        row, column, found = random_pixel(u.region, region_mask[:, 0])
+        region = row, column
+    elif region_mask is not None:
+        found = region_mask.flatten(1).any(1, keepdim=True)
+    top, left = place(config, u.place, box_h, box_w, height, width, region, found)
+    if config.place == "foreground" and foreground is not None and donor_own is not None:
+        cut = (source_top, source_left, patch_h, patch_w, scaled_h, scaled_w)
+        top, left, fitting = place_on_foreground(config, foreground[:, 0], donor_own, cut, top, left)
+        fits = fits & fitting
+    else:
+        top, left = top[..., 0], left[..., 0]
+    if config.cut == "same":
+        # What lies beyond the image can't be cut there.
+        bottom, right = (top + patch_h).clamp_max(height), (left + patch_w).clamp_max(width)
+        top, left = top.clamp_min(0), left.clamp_min(0)
+        patch_h = scaled_h = (bottom - top).clamp_min(1)
+        patch_w = scaled_w = (right - left).clamp_min(1)
+        source_top, source_left = top, left
+
+    apply = (u.apply[:, :1] < config.p) & fits
+    coin = torch.arange(k, device=uniforms.device) < config.patches[0]
+    apply = apply & (coin | (u.apply < 0.5)) if k > config.patches[0] else apply
+    if config.min_pixels:
+        apply = apply & ((box_h - 2) * (box_w - 2) >= config.min_pixels)
+    fallback = (~found).expand(batch, k)
+    if config.skip_without_region:
+        apply = apply & ~fallback
+    free = torch.ones_like(fallback) if region_mask is None or not config.anatomy else fallback
+    shape_is = {"ellipse": 1.0, "ellipse_or_rectangle": 0.5}.get(config.shape, 0.0)
+    strength = config.jitter
+    return PasteParams(
+        apply=apply,
+        donor=donor,
+        source_top=source_top,
+        source_left=source_left,
+        height=patch_h,
+        width=patch_w,
+        scaled_height=scaled_h,
+        scaled_width=scaled_w,
+        angle=angle,
+        top=top,
+        left=left,
+        ellipse=u.ellipse < shape_is,
+        margin=torch.full((batch, k), round(config.margin * scale), device=uniforms.device),
+        opacity=uniform(u.opacity, config.opacity),
+        sigma=uniform(u.sigma, config.sigma) * (scale if config.blur else 0.0),
+        brightness=uniform(u.brightness, (1 - strength, 1 + strength)),
+        contrast=uniform(u.contrast, (1 - strength, 1 + strength)),
+        saturation=uniform(u.saturation, (1 - strength, 1 + strength)),
+        hue=uniform(u.hue, (-strength, strength)),
+        jitter_order=u.order.argsort(2),
+        anywhere=free,
+        fallback=fallback,
+    )
+
+
+def _named(u: Tensor) -> _Draws:
+    apply, donor, scar, angle, scale, region, ellipse, opacity, sigma, brightness, contrast, saturation, hue = u[
+        ..., :13
+    ].unbind(2)
+    places = u[..., FIXED_DRAWS:].unflatten(2, (2, 2, -1))
+    return _Draws(
+        apply=apply,
+        donor=donor,
+        scar=scar,
+        angle=angle,
+        scale=scale,
+        region=region,
+        ellipse=ellipse,
+        opacity=opacity,
+        sigma=sigma,
+        brightness=brightness,
+        contrast=contrast,
+        saturation=saturation,
+        hue=hue,
+        order=u[..., 13:17],
+        size=u[..., 17:FIXED_DRAWS],
+        source=places[:, :, 0],
+        place=places[:, :, 1],
+    )
+
+
+def _donor(config: PasteConfig, u: Tensor, batch: int, donors: int | None) -> Tensor:
+    own = torch.arange(batch, device=u.device)
+    if config.source == "same":
+        return own
+    if config.source == "donors":
+        if donors is None:
+            raise ValueError('source="donors" needs donors=, a tensor N×C×H×W or a callable that returns one')
+        return index(u, donors)
+    if batch == 1:
+        raise ValueError(
+            'source="batch" takes patches from another image of the batch, but there is only one; pass larger batches, '
+            'or source="donors" and donors=, a tensor N×C×H×W or a callable that returns one'
+        )
+    return (own + 1 + index(u, batch - 1)) % max(batch, 1)
+
+
+def _size(config: PasteConfig, u: _Draws, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Height and width of the patches before they are resized, and their angle."""
+    scale = math.sqrt(height * width) / 256
+    first, second, third, fourth = u.size.unbind(2)
+    if config.size == "half_width":
+        half = _whole(first, config.half_width, height)
+        return 2 * half, 2 * half, torch.zeros_like(u.angle)
+    if config.size == "gamma":
+        low, high = config.half_width
+        sides = []
+        for side, one, two in ((height, first, second), (width, third, fourth)):
+            offset, spread = config.gamma
+            half = (offset - spread * (one.log() + two.log())) * side  # a gamma of shape 2 is two exponentials
+            sides.append(2 * half.clamp(max(round(low * side), 1), max(round(high * side), 1)).long())
+        return sides[0], sides[1], torch.zeros_like(u.angle)
+    area = uniform(first, config.area) * (height * width)
+    aspect = uniform(second, (math.log(config.aspect_ratio[0]), math.log(config.aspect_ratio[1]))).exp()
+    patch_h, patch_w, angle = (area * aspect).sqrt(), (area / aspect).sqrt(), torch.zeros_like(u.angle)
+    if config.size != "area":
+        scar = u.scar < (1.0 if config.size == "scar" else 0.5)
+        patch_h = torch.where(scar, uniform(first, config.scar_length) * scale, patch_h)
+        patch_w = torch.where(scar, uniform(second, config.scar_width) * scale, patch_w)
+        angle = torch.where(scar, uniform(u.angle, config.rotation), angle)
+    return patch_h.round().long().clamp(1, height), patch_w.round().long().clamp(1, width), angle
+
+
+def _whole(u: Tensor, share: tuple[float, float], side: int) -> Tensor:
+    """Whole numbers from the rounded lower end up to below the rounded upper one, as ``randint`` draws them."""
+    low = max(round(share[0] * side), 1)
+    return low + index(u, max(round(share[1] * side) - low, 1))
+
+
+def _resized(
+    config: PasteConfig, u: Tensor, patch_h: Tensor, patch_w: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    """Size after resizing, with the proportions kept but for the limits."""
+    if config.resize is None:
+        return patch_h, patch_w
+    mean, sd, low, high = config.resize
+    factor = (mean + sd * torch.special.ndtri(u)).clamp(low, high)
+    low_h, high_h, low_w, high_w = 1, height, 1, width
+    if config.size in ("half_width", "gamma"):
+        low_h, high_h = (max(round(share * height), 1) for share in config.half_width)
+        low_w, high_w = (max(round(share * width), 1) for share in config.half_width)
+    # In float64: a whole number that float32 just misses would be cut off to the one below.
+    factor, exact_h, exact_w = to_float64(factor), to_float64(patch_h), to_float64(patch_w)
+    new_h = (factor * exact_h).clamp(low_h, high_h)
+    new_w = (new_h / exact_h * exact_w).floor().clamp(low_w, high_w)
+    new_h = (new_w / exact_w * exact_h).floor().clamp(low_h, high_h)
+    return new_h.long().to(patch_h.device), new_w.long().to(patch_w.device)

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from anatpaste_aug.params import AnatPasteParams
 from measuring import OtherWork, environment, say
 from memory import resident, trim
 from options import find_images, image_size, load, positive
@@ -39,7 +40,6 @@ from tables import aligned, environment_lines
 from anatpaste_aug import AnatPasteTransform, KorniaAnatPaste
 from anatpaste_aug.caching import CachedSegmenter, MaskCache
 from anatpaste_aug.files import atomic_path
-from anatpaste_aug.params import AnatPasteParams
 
 HOSTS = ("augment", "kornia", "cached")
 WARM_UP = 0.1  # of the batches: caches of the allocator and of the hosts fill

@@ -4,10 +4,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, rotated_size, sample_cutpaste_params
 from PIL import Image
 from scipy import stats
-
-from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, rotated_size, sample_cutpaste_params
 
 COUNT = 6000
 P_VALUE = 1e-3  # the seeds are fixed: a test that passes once passes always

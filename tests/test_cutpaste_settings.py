@@ -1,7 +1,6 @@
 import dataclasses
 
 import pytest
-
 from anatpaste_aug.cutpaste_params import CutPasteConfig
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, sample_cutpaste_params
+from anatpaste_aug.transforms.cutpaste import CutPasteTransform
 from guards import all_on_device
 from oracles import smooth_images
 from torch._dynamo.testing import CompileCounter
 
 from anatpaste_aug import AnatPasteTransform
-from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, sample_cutpaste_params
 from anatpaste_aug.functional import cutpaste, cutpaste_mask
-from anatpaste_aug.transforms.cutpaste import CutPasteTransform
 from anatpaste_aug.transforms.pairs import one_class_batch
 
 VARIANTS = ("normal", "scar", "union")

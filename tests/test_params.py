@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from anatpaste_aug.params import _random_pixel, draw_uniforms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -11,7 +12,6 @@ from scipy import stats
 
 from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
 from anatpaste_aug.functional import _numba
-from anatpaste_aug.params import _random_pixel, draw_uniforms
 
 COUNT = 6000
 P_VALUE = 1e-3  # the seeds are fixed: a test that passes once passes always

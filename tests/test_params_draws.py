@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
+from anatpaste_aug.params import DRAWS, draw_uniforms
 
 from anatpaste_aug import AnatPasteConfig, sample_params
 from anatpaste_aug.functional import soft_mask
-from anatpaste_aug.params import DRAWS, draw_uniforms
 
 SIZE = {"height", "width", "source_top", "source_left"}  # a place depends on the size of what has to fit
 USES = [{"apply"}, SIZE, SIZE, {"source_top"}, {"source_left"}, {"center_y", "center_x"}, {"center_y"}, {"center_x"}]

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from anatpaste_aug.params import draw_uniforms
 from test_params import assert_uniform, drawn
 
 from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
-from anatpaste_aug.params import draw_uniforms
 
 # sizes, settings and seeds
 

@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 import torch
+from anatpaste_aug.params import draw_uniforms
 from oracles import plain_params
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.functional import Intensities
-from anatpaste_aug.params import draw_uniforms
 from anatpaste_aug.validation import (
     check_apply,
     check_finite,

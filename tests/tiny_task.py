@@ -19,7 +19,7 @@ def blobs(count, seed, bright=False):
     return images
 
 
-def squares(images, *, lung_mask=None):
+def squares(images, *, region_mask=None):
     """An augmentation: a white square, placed by torch's global generator as AnatPaste's are."""
     images = images.clone()
     for image in images:

@@ -1,50 +1,55 @@
-"""The settings of AnatPasteTransform on the command line."""
+"""The settings of the augmentation on the command line, made of the fields of its config."""
 
 import argparse
-from typing import Any
+from dataclasses import fields
+from types import NoneType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from anatpaste_aug.params import AnatPasteConfig
 from anatpaste_aug.transforms import AnatPasteTransform
 
 __all__ = ["add_settings", "transform_from"]
 
-_RANGES = {
-    "area": "the patch's area, as a share of the image",
-    "aspect_ratio": "the patch's height / width",
-    "opacity": "the value of the soft shape",
-    "sigma": "the blur's sigma, in pixels at 256×256",
-}
-_NUMBERS = {
-    "jitter": "strength of the patch's colour jitter",
-    "margin": "distance of the shape from the patch's edges, in pixels at 256×256",
-}
+_LEFT_OUT = ("p", "source")  # single images are shown, all of them augmented
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add every range of the augmentation; the defaults are the paper's."""
+    """Add an option for each setting of `AnatPasteTransform`; the defaults are the paper's."""
     group = parser.add_argument_group("augmentation (defaults: the paper's)")
-    for name, text in _RANGES.items():
-        low, high = getattr(AnatPasteConfig, name)
-        group.add_argument(
-            _option(name),
-            nargs=2,
-            type=float,
-            metavar=("LOW", "HIGH"),
-            default=(low, high),
-            help=f"{text}; default {low:g} {high:g}",
-        )
-    for name, text in _NUMBERS.items():
-        value = getattr(AnatPasteConfig, name)
-        group.add_argument(_option(name), type=float, default=value, help=f"{text}; default {value:g}")
-    group.add_argument("--no-blur", action="store_true", help="leave the shape hard (ablation)")
+    recipe = AnatPasteTransform.recipe
+    hints = get_type_hints(type(recipe))
+    for entry in fields(recipe):
+        if entry.name not in _LEFT_OUT:
+            default = getattr(recipe, entry.name)
+            text = f"{entry.metadata.get('help', '')} Default: {_shown(default)}.".replace("%", "%%")
+            option = "--" + entry.name.replace("_", "-")
+            group.add_argument(option, default=default, help=text, **_kind(hints[entry.name]))
 
 
-def transform_from(arguments: argparse.Namespace, *, segmentation: bool = True) -> AnatPasteTransform:
-    """The transform that the arguments describe."""
-    settings: dict[str, Any] = {name: tuple(getattr(arguments, name)) for name in _RANGES}
-    settings |= {name: getattr(arguments, name) for name in _NUMBERS}
-    return AnatPasteTransform(segmentation=segmentation, blur=not arguments.no_blur, **settings)
+def transform_from(arguments: argparse.Namespace, **settings: Any) -> AnatPasteTransform:
+    """Make the transform that the arguments describe; ``settings`` are those that no option is for."""
+    for entry in fields(AnatPasteTransform.recipe):
+        if entry.name not in _LEFT_OUT:
+            value = getattr(arguments, entry.name)
+            settings.setdefault(entry.name, tuple(value) if isinstance(value, list) else value)
+    return AnatPasteTransform(**settings)
 
 
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _kind(hint: Any) -> dict[str, Any]:
+    """What ``add_argument`` needs to know of a type."""
+    if get_origin(hint) is Literal:
+        return {"choices": get_args(hint)}
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if NoneType in get_args(hint):
+        hint = Union[tuple(kind for kind in get_args(hint) if kind is not NoneType)]  # noqa: UP007
+    if get_origin(hint) is tuple:
+        numbers = get_args(hint)
+        metavar = ("LOW", "HIGH") if len(numbers) == 2 else ("N",) * len(numbers)
+        return {"nargs": len(numbers), "type": numbers[0], "metavar": metavar}
+    return {"type": hint, "metavar": "N"}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

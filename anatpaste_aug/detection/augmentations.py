@@ -14,11 +14,11 @@ from anatpaste_aug.transforms import AnatPasteTransform, CutPasteTransform
 
 
 class Pasted(NamedTuple):
-    """What a method makes of N×1×S×S images; ``mask`` may be soft; ``lung_mask`` is None for methods without lungs."""
+    """What a method makes of N×1×S×S images; ``mask`` may be soft; ``region_mask`` is None where no lungs are used."""
 
     image: Tensor
     mask: Tensor
-    lung_mask: Tensor | None
+    region_mask: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Method:
         rows = torch.arange(len(images))
         turns = rows % len(results), rows
         pasted = torch.stack([result.image for result in results])[turns]
-        masks = torch.stack([getattr(result, "soft_mask", result.anomaly_mask) for result in results])[turns]
-        return Pasted(pasted, masks, getattr(results[0], "lung_mask", None))
+        masks = torch.stack([result.soft_mask for result in results])[turns]
+        return Pasted(pasted, masks, results[0].region_mask)
 
 
 METHODS = {

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from anatpaste_aug.params import as_number
+from anatpaste_aug.validation import check_number
 
 LARGEST = 1e70
 """Of features and bandwidths: up to here the squares of their ratios are numbers of float64."""
@@ -45,10 +45,8 @@ class GaussianKDE:
     """
 
     def __init__(self, features: Tensor, bandwidth: float = 1.0) -> None:
-        if not 1 / LARGEST <= as_number(bandwidth) <= LARGEST:
-            raise ValueError(f"bandwidth must be a positive number, from 1e-70 to 1e70, got {bandwidth}")
         _check(features, "training features")
-        self.bandwidth = float(bandwidth)
+        self.bandwidth = check_number("bandwidth", bandwidth, 1 / LARGEST, LARGEST)
         self._work = torch.float32 if features.device.type == "mps" else torch.float64
         rows = features.detach().to(self._work)
         self._centre = rows.mean(dim=0)

@@ -122,7 +122,7 @@ def _draw(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(result.config.seed)
         pasted = METHODS[method].paste(shown)
-    gallery_figure(folder / "gallery.png", shown, pasted.lung_mask, pasted.mask, pasted.image, note=note)
+    gallery_figure(folder / "gallery.png", shown, pasted.region_mask, pasted.mask, pasted.image, note=note)
     extremes_figure(
         folder / "extremes.png",
         task.test.images,

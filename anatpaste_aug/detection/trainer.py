@@ -32,11 +32,11 @@ class Augmented(Protocol):
 class Augment(Protocol):
     """Any batched augmentation, such as ``AnatPasteTransform().augment``.
 
-    Called as ``augment(images, lung_mask=masks)`` with B×1×S×S float images in [0, 1] and their B×1×S×S boolean lung
+    Called as ``augment(images, region_mask=masks)`` with B×1×S×S float images in [0, 1] and their boolean lung
     masks (or None); ``result.image`` holds the augmented images, of the same shape.
     """
 
-    def __call__(self, images: Tensor, /, *, lung_mask: Tensor | None) -> Augmented: ...
+    def __call__(self, images: Tensor, /, *, region_mask: Tensor | None) -> Augmented: ...
 
 
 class Trainer:
@@ -87,7 +87,7 @@ class Trainer:
         normal = jitter_images(self.images[index].float() / 255, config.jitter, self.draws)
         masks = None if self.lung_masks is None else self.lung_masks[index]
         # Every process augments the whole batch, which costs little beside the network: see Workers.
-        classes = [normal, *(augment(normal, lung_mask=masks).image for augment in self.augments)]
+        classes = [normal, *(augment(normal, region_mask=masks).image for augment in self.augments)]
         for augmented in classes:
             if augmented.shape != normal.shape:
                 raise ValueError(f"augment turned {tuple(normal.shape)} images into {tuple(augmented.shape)}")

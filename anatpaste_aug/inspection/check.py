@@ -160,19 +160,20 @@ def _rows(
     tried, hidden = torch.zeros_like(gray[:, 0, 0]), torch.zeros_like(gray[:, 0, 0])
     for _ in range(augmentations):
         result = transform.augment(images, lungs, generator=generator)
-        lungs = result.lung_mask  # found once
+        lungs = result.region_mask  # found once
         change = (to_gray(unit_images(result.image, transform)) - gray).abs()
         # Half a level of slack: eight-bit levels divided by 255 don't subtract exactly.
         visible = (change > (VISIBLE_LEVELS - 0.5) / 255).float().mean((1, 2))
-        tried += result.params.apply
-        hidden += result.params.apply & (visible < VISIBLE_SHARE)
+        changed = result.label == 1
+        tried += changed
+        hidden += changed & (visible < VISIBLE_SHARE)
     assert lungs is not None  # segmentation is on
     left = lungs[..., : lungs.shape[-1] // 2].sum((1, 2, 3))
     area = lungs.sum((1, 2, 3))
     columns = (
         area / lungs[0].numel(),
         torch.minimum(left, area - left) / area.clamp_min(1),
-        result.params.fallback,
+        result.params.fallback[:, 0],
         hidden / tried.clamp_min(1),
         *appearance(gray),
     )

@@ -12,7 +12,8 @@ from anatpaste_aug.files import shown
 from anatpaste_aug.functional import soft_mask, to_gray
 from anatpaste_aug.inspection.drawing import LUNG, TEXT, new_figure, show, tint
 from anatpaste_aug.inspection.units import unit_images
-from anatpaste_aug.transforms import AnatPasteResult, AnatPasteTransform
+from anatpaste_aug.paste import PasteParams, PasteResult
+from anatpaste_aug.transforms import AnatPasteTransform, PasteTransform
 from anatpaste_aug.validation import check_images
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def preview(
     images: "Tensor | Path | Sequence[Path]",
     *,
     seeds: Sequence[int] = (0, 1, 2),
-    transform: AnatPasteTransform | None = None,
+    transform: PasteTransform | None = None,
     size: int = 256,
     white: int | None = None,
     names: Sequence[str] | None = None,
@@ -82,7 +83,7 @@ def preview(
         for j, seed in enumerate(seeds):
             generator = torch.Generator(image.device).manual_seed(seed)
             result = transform.augment(image.unsqueeze(0), lungs, generator=generator)
-            lungs = result.lung_mask  # found once
+            lungs = result.region_mask  # found once
             line = grid[i * len(seeds) + j]
             drawn.append(_line(line, image.unsqueeze(0), result, transform, with_input=j == 0))
             line[2].set_ylabel(f"seed {seed}", fontsize=9, **TEXT)
@@ -91,34 +92,43 @@ def preview(
     return figure
 
 
-def _line(line: Any, image: Tensor, result: AnatPasteResult, transform: AnatPasteTransform, with_input: bool) -> Any:
+def _line(line: Any, image: Tensor, result: PasteResult, transform: PasteTransform, with_input: bool) -> Any:
     """One line of panels; returns the picture of the difference, whose scale all lines share."""
     before, after = (unit_images(each, transform)[0].clamp(0, 1) for each in (image, result.image))
     params = result.params
     if with_input:
         show(line[0], before)
         show(line[1], before)
-        if result.lung_mask is None:
+        if result.region_mask is None:
             line[1].set_xlabel("not used", **_MUTED)
         else:
-            tint(line[1], result.lung_mask[0, 0], LUNG)
-            share = result.lung_mask.float().mean().item()
-            line[1].set_xlabel("none found" if params.fallback else f"{share:.1%} of image", **_MUTED)
+            tint(line[1], result.region_mask[0, 0], LUNG)
+            share = result.region_mask.float().mean().item()
+            line[1].set_xlabel("none found" if params.fallback[0, 0] else f"{share:.1%} of image", **_MUTED)
     else:
         line[0].set_axis_off()
         line[1].set_axis_off()
     height, width = image.shape[-2:]
-    show(line[2], soft_mask(params, height, width)[0, 0])
-    shape = "ellipse" if params.ellipse else "rectangle"
-    line[2].set_xlabel(f"{shape}, {params.opacity.item():.2f}, σ {params.sigma.item():.1f} px", **_MUTED)
+    show(line[2], soft_mask(params, height, width, hard=transform.config.shape == "patch")[0, 0])
+    line[2].set_xlabel(_drawn(params, transform), **_MUTED)
     show(line[3], result.soft_mask[0, 0])
     line[3].set_xlabel(f"{result.anomaly_mask.float().mean().item():.1%} of image", **_MUTED)
     show(line[4], after)
     change = (_gray(after) - _gray(before)) * 255
     inside = change.abs()[result.anomaly_mask[0, 0]]
     mean = inside.mean().item() if inside.numel() else 0.0
-    line[5].set_xlabel(f"mean |change| {mean:.1f}" if params.apply else "left alone", **_MUTED)
+    line[5].set_xlabel(f"mean |change| {mean:.1f}" if result.label else "left alone", **_MUTED)
     return show(line[5], change, cmap="RdBu_r")
+
+
+def _drawn(params: PasteParams, transform: PasteTransform) -> str:
+    """What was pasted, in words: the shape of a patch, or the number of patches."""
+    if params.patches > 1:
+        return f"{int(params.apply.sum())} patches"
+    if transform.config.shape == "patch":
+        return f"patch, {params.opacity.item():.2f}"
+    shape = "ellipse" if params.ellipse else "rectangle"
+    return f"{shape}, {params.opacity.item():.2f}, σ {params.sigma.item():.1f} px"
 
 
 def _share_scale(figure: "Figure", grid: Any, drawn: list[Any]) -> None:

@@ -41,10 +41,10 @@ class Suspicion:
 REMEDIES = {
     "inverted": "invert it (255 − image); read_gray does so for DICOM that says MONOCHROME1",
     "bright border": "crop it to the exposed field: a bright frame keeps the dark background from being told from lung",
-    "no lungs": "look at it; give a lung_mask of your own, or skip_without_lungs=True",
+    "no lungs": "look at it; give a region_mask of your own, or skip_without_region=True",
     "not frontal": "leave it out if it is a lateral view or no chest",
-    "one-sided": "leave it out if it is a lateral view; else give a lung_mask of your own",
-    "large lungs": "look at the lung mask: crop the background, or give a lung_mask of your own",
+    "one-sided": "leave it out if it is a lateral view; else give a region_mask of your own",
+    "large lungs": "look at the lung mask: crop the background, or give a region_mask of your own",
     "small lungs": "look at the lung mask; give one of your own if it misses the lungs",
     "border": "crop the flat bands, so that sizes and places are those of the radiograph",
     "hardly visible": "raise opacity or area, lower sigma, or leave it out",

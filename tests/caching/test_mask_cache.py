@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from oracles import smooth_images
 from torch.utils.data import ConcatDataset, DataLoader
 
-from anatpaste_aug import AnatPasteTransform, LungMask, LungSegmenter
+from anatpaste_aug import AnatPasteTransform, LungSegmenter, RegionMask
 from anatpaste_aug.caching import MaskCache, MaskCacheError, pack_masks, unpack_masks
 
 
@@ -70,11 +70,11 @@ def test_it_takes_the_place_of_the_segmenter_in_a_training_loop(tmp_path):
     torch.manual_seed(0)
     expected = transform.augment(images[indices])
     assert torch.equal(result.image, expected.image)
-    assert torch.equal(result.lung_mask, expected.lung_mask)
+    assert torch.equal(result.region_mask, expected.region_mask)
 
 
-def test_one_mask_is_the_lung_mask_of_a_sample(full):
-    mask = LungMask(full[3])
+def test_one_mask_is_the_region_mask_of_a_sample(full):
+    mask = RegionMask(full[3])
     assert mask.shape == (1, *full.size)
 
 

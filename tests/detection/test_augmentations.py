@@ -30,7 +30,7 @@ def test_methods_augment_as_their_names_say(name):
     (make,) = METHODS[name].transforms
     for transform in (make(), SAME[name]):
         torch.manual_seed(1)
-        results.append(transform.augment(images, lung_mask=lungs).image)
+        results.append(transform.augment(images, region_mask=lungs).image)
     assert torch.equal(*results)
     assert not torch.equal(results[0], images)
 
@@ -54,7 +54,7 @@ def test_pictures_show_every_augmentation_in_turn(name):
         result = expected[i % len(expected)]
         assert torch.equal(pasted.image[i], result.image[i])
         assert torch.equal(pasted.mask[i] > 0, result.anomaly_mask[i])
-    assert (pasted.lung_mask is not None) == (name in ("anatpaste", "anatpaste-noblur"))
+    assert (pasted.region_mask is not None) == (name in ("anatpaste", "anatpaste-noblur"))
 
 
 def test_measured_rows_bear_the_names_of_the_published_ones():

@@ -82,9 +82,9 @@ def test_fewer_images_than_a_batch_masks_in_step_and_three_channels():
     masks = images > 100
     calls = []
 
-    def check(batch, *, lung_mask=None):
+    def check(batch, *, region_mask=None):
         calls.append(len(batch))
-        assert torch.equal(lung_mask, batch > 100 / 255)
+        assert torch.equal(region_mask, batch > 100 / 255)
         assert batch.dtype == torch.float32
         return squares(batch)
 
@@ -97,7 +97,7 @@ def test_fewer_images_than_a_batch_masks_in_step_and_three_channels():
 
 @pytest.mark.parametrize("when", ["every update", "validation"])
 def test_divergence_stops_with_a_remedy(when, monkeypatch):
-    def bad(images, *, lung_mask=None):
+    def bad(images, *, region_mask=None):
         return SimpleNamespace(image=images * float("nan"))
 
     augment, what = (bad, "loss") if when == "every update" else (squares, "features")
@@ -116,7 +116,7 @@ def test_divergence_stops_with_a_remedy(when, monkeypatch):
         ({"val_labels": torch.zeros(20)}, ValueError, "both classes"),
         ({"val_labels": VAL_LABELS[:5]}, ValueError, r"\(5,\)"),
         ({"lung_masks": TRAIN}, ValueError, "lung_masks must be boolean.*uint8"),
-        ({"augment": lambda x, lung_mask: SimpleNamespace(image=x[:1])}, ValueError, "augment turned"),
+        ({"augment": lambda x, region_mask: SimpleNamespace(image=x[:1])}, ValueError, "augment turned"),
         ({"augment": [squares, squares]}, ValueError, r"num_classes must be 3 for 2 augmentation\(s\), got 2"),
     ],
 )
@@ -129,7 +129,7 @@ def test_impossible_inputs(changes, error, message):
 def test_several_augmentations_are_a_class_each(monkeypatch):
     """The same generator state gives the batches, so that the loss is that of the definition."""
 
-    def dark(images, *, lung_mask=None):
+    def dark(images, *, region_mask=None):
         return SimpleNamespace(image=images * 0.2)
 
     config = dataclasses.replace(CONFIG, num_classes=3, updates=1, jitter=0.0)

@@ -141,7 +141,7 @@ def _checked(transform: AnatPasteTransform | None, augmentations: int) -> AnatPa
     if augmentations < 1:
         raise ValueError(f"augmentations={augmentations}: expected at least 1")
     transform = AnatPasteTransform() if transform is None else transform
-    if not transform.segmentation:
+    if not transform.config.needs_region:
         raise ValueError("transform has segmentation=False, so there are no lung masks to check; leave it True")
     return transform
 

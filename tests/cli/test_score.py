@@ -173,7 +173,7 @@ def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
     assert scores[:2] == pytest.approx([expected] * 2, abs=1e-5)
     assert scores[2] != pytest.approx(expected, abs=1e-3)
     assert main([*options, "-o", str(tmp_path / "no"), "--white", "70000"]) == 2
-    assert "white=70000: expected" in capsys.readouterr().err
+    assert "--white 70000: expected" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
 
 

@@ -74,7 +74,7 @@ def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypat
 
     assert paper("--out", out, "--split-seed", 3, fresh=False) == 2
     assert f"--split-seed is 0 in {out}; give that, or a new folder as --out" in capsys.readouterr().err
-    assert paper("--out", out, "--table", 3, fresh=False) == 2
+    assert paper("--out", out, fresh=False) == 2
     assert f"the study in {out} is finished, see {out / 'report.html'}; add --seeds" in capsys.readouterr().err
 
 

@@ -132,7 +132,7 @@ def example():
     module.PRESETS["smoke"] = TINY
     few = partial(module.datasets.phantom_task, train=40, val=24, test=24)
     module.datasets.phantom_task = few
-    options = {"preset": "smoke", "device": "cpu", "backbone": "test_resnet", "seed": "2", "out": "run"}
+    options = {"preset": "smoke", "device": "cpu", "backbone": "test_byobnet", "seed": "2", "out": "run"}
     sys.argv = ["reproduce_paper.py", *(word for name, value in options.items() for word in (f"--{name}", value))]
     module.main()
 

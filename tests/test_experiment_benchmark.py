@@ -25,7 +25,7 @@ def experiment(monkeypatch):
 def test_each_run_appends_a_line(experiment, tmp_path):
     results, out = tmp_path / "new" / "results.jsonl", str(tmp_path / "study")
     options = ["--results", str(results), "--out", out]
-    tiny = ["--preset", "smoke", "--backbone", "test_resnet", "--device", "cpu", "--method", "cutpaste"]
+    tiny = ["--preset", "smoke", "--backbone", "test_byobnet", "--device", "cpu", "--method", "cutpaste"]
     experiment.run("phantom", "About.", ["--table", "3"], [*options, *tiny])
     experiment.run("phantom", "About.", ["--table", "3"], [*options, "--resume", "--table", "2"])
     lines = [json.loads(line) for line in results.read_text().splitlines()]

@@ -38,7 +38,7 @@ def paper(monkeypatch):
     monkeypatch.setattr(datasets, "phantom_task", SMALL)
 
     def run(*arguments, fresh=True):
-        options = ["--preset", "smoke", "--backbone", "test_resnet", "--device", "cpu"] if fresh else ["--resume"]
+        options = ["--preset", "smoke", "--backbone", "test_byobnet", "--device", "cpu"] if fresh else ["--resume"]
         return module.main([*options, *map(str, arguments)])
 
     run.module = module
@@ -174,7 +174,7 @@ def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkey
     assert trainings(out) == {"anatpaste-seed0", "cutpaste-scar-seed0"}
     page = (out / "report.html").read_text()
     assert "CutPaste (scar), seed 0" in page
-    assert "untrained test_resnet features" in page
+    assert "untrained test_byobnet features" in page
 
 
 def test_pretrained_weights_are_looked_at_before_the_training(paper, tmp_path):

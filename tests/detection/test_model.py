@@ -65,7 +65,7 @@ def test_prepare_inputs():
 
 
 def test_extract_features_in_batches_and_leaves_the_mode():
-    net = PretextNet("test_resnet").train()
+    net = PretextNet("test_byobnet").train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     images = torch.randint(0, 256, (7, 1, 32, 32), dtype=torch.uint8)
     features = extract_features(net, images, batch_size=3)

@@ -130,7 +130,7 @@ def example():
 
     PRESETS["smoke"] = TINY
     datasets.phantom_task = partial(datasets.phantom_task, train=40, val=24, test=24)
-    options = {"preset": "smoke", "device": "cpu", "backbone": "test_resnet", "seed": "2", "out": "run"}
+    options = {"preset": "smoke", "device": "cpu", "backbone": "test_byobnet", "seed": "2", "out": "run"}
     assert main(["reproduce", *(word for name, value in options.items() for word in (f"--{name}", value))]) == 0
 
 

@@ -74,7 +74,7 @@ def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
 @pytest.mark.trains_in_forks
 def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_path, monkeypatch):
     run, again = tmp_path / "run", tmp_path / "again"
-    arguments = ["--seed", "3", "--backbone", "test_resnet", "--checkpoint-every", "1"]
+    arguments = ["--seed", "3", "--backbone", "test_byobnet", "--checkpoint-every", "1"]
     run_paper(monkeypatch, *arguments, "--out", run)
 
     def killed():
@@ -91,7 +91,7 @@ def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_pa
 
 @pytest.mark.trains_in_forks
 def test_two_processes_fill_one_run_folder(tmp_path, monkeypatch, capfd):
-    arguments = ["--backbone", "test_resnet", "--out", tmp_path / "run"]
+    arguments = ["--backbone", "test_byobnet", "--out", tmp_path / "run"]
     assert torchrun(2, lambda: run_paper(monkeypatch, *arguments)) == [0, 0]
     assert {path.name for path in (tmp_path / "run").iterdir()} == WRITTEN
     assert json.loads((tmp_path / "run" / "config.json").read_text())["processes"] == 2

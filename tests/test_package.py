@@ -51,6 +51,15 @@ def test_the_import_needs_no_extra():
     assert "anatpaste_aug" in modules_after(f"{blocked}\nimport anatpaste_aug")
 
 
+@pytest.mark.slow
+def test_everything_that_needs_no_extra_works_where_extras_cannot_be_imported():
+    names = ("numba", "timm", "sklearn", "pydicom", "scipy", "skimage", "matplotlib", "tensorboard", *HOSTS)
+    blocked = f"import sys, pytest; sys.modules.update(dict.fromkeys({names}))"
+    run = f"{blocked}; sys.exit(pytest.main(['tests/test_no_extras.py', '-q']))"
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_version_is_that_of_the_distribution():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")

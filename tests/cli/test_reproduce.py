@@ -156,4 +156,4 @@ def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkey
     assert trainings(out) == {"anatpaste-seed0", "cutpaste-scar-seed0"}
     page = (out / "report.html").read_text()
     assert "CutPaste (scar), seed 0" in page
-    assert "untrained test_resnet features" in page
+    assert "untrained test_byobnet features" in page

@@ -92,7 +92,7 @@ def test_resume_says_what_is_wrong_with_the_folder(tmp_path, capsys):
     (run / "report.html").touch()
     told = f"--resume: the run in {run} is finished, see {run / 'report.html'}; name a new --out for another"
     assert refused(capsys, *resume) == told
-    assert f"--backbone is test_resnet in {run}; give that" in refused(capsys, *resume, "--backbone", "resnet18")
+    assert f"--backbone is test_byobnet in {run}; give that" in refused(capsys, *resume, "--backbone", "resnet18")
 
 
 def test_a_finished_study_goes_on_only_with_more(tmp_path, capsys):

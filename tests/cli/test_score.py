@@ -38,8 +38,8 @@ def model(tmp_path_factory):
     """A run folder of a network that nobody trained: scores need no good weights to be the right ones."""
     folder = tmp_path_factory.mktemp("run")
     task = phantom_task(64, train=12, val=10, test=2)
-    states = [untrained_net("test_resnet", seed=seed).state_dict() for seed in (1, 2)]
-    result = TrainResult(TrainConfig(image_size=64, backbone="test_resnet"), *states, 1, 0.5, [])
+    states = [untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2)]
+    result = TrainResult(TrainConfig(image_size=64, backbone="test_byobnet"), *states, 1, 0.5, [])
     extra = {
         weights: Detector.fit(result.model(weights), task.train.images, task.val.images, task.val.labels).state()
         for weights in ("best", "last")

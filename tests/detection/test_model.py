@@ -66,7 +66,7 @@ def test_prepare_inputs():
 
 
 def test_extract_features_in_batches_and_leaves_the_mode():
-    net = PretextNet("test_resnet").train()
+    net = PretextNet("test_byobnet").train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     images = torch.randint(0, 256, (7, 1, 32, 32), dtype=torch.uint8)
     features = extract_features(net, images, batch_size=3)
@@ -90,6 +90,6 @@ def test_a_backbone_is_tried_before_any_work(name, size, said):
     state = torch.get_rng_state()
     with pytest.raises(ValueError, match=said):
         check_backbone(name, image_size=size)
-    check_backbone("test_resnet", image_size=32)
-    check_backbone("test_resnet", 3, image_size=32)
+    check_backbone("test_byobnet", image_size=32)
+    check_backbone("test_byobnet", 3, image_size=32)
     assert torch.equal(torch.get_rng_state(), state)

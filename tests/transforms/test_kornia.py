@@ -6,10 +6,9 @@ import pickle
 import pytest
 import torch
 from batches import augmented, batch, called
-from guards import DeviceGuard, all_on_device
+from guards import DeviceGuard, all_on_device, fake_device
 from kornia import augmentation as K
 from oracles import bits
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from anatpaste_aug import LungSegmenter
 from anatpaste_aug.transforms.kornia import KorniaAnatPaste
@@ -242,7 +241,7 @@ def test_repr_shows_every_setting():
 @pytest.mark.parametrize(("p", "channels"), [(1.0, 1), (0.5, 3)])
 def test_nothing_waits_for_the_device(p, channels):
     aug = KorniaAnatPaste(p=p)
-    with FakeTensorMode(), DeviceGuard():
+    with fake_device(), DeviceGuard():
         x = torch.zeros(4, channels, 96, 80, device="cuda")
         assert all_on_device([aug(x), aug._params["uniforms"], aug._params["batch_prob"], *aug.result])
         assert all_on_device(aug(x, params=aug._params))
@@ -250,7 +249,7 @@ def test_nothing_waits_for_the_device(p, channels):
 
 def test_nothing_waits_in_a_container_that_was_moved_to_the_device():
     pipeline = sequence(KorniaAnatPaste(p=0.5))
-    with FakeTensorMode():
+    with fake_device():
         pipeline.to("cuda")
         with DeviceGuard():
             x, mask = torch.zeros(4, 1, 96, 80, device="cuda"), torch.zeros(4, 1, 96, 80, device="cuda")
@@ -259,7 +258,7 @@ def test_nothing_waits_in_a_container_that_was_moved_to_the_device():
 
 
 def test_parameters_that_a_container_drew_elsewhere_are_moved():
-    with FakeTensorMode():
+    with fake_device():
         x, mask = torch.zeros(4, 1, 96, 80, device="cuda"), torch.zeros(4, 1, 96, 80, device="cuda")
         pipeline = sequence(KorniaAnatPaste(p=0.5))
         assert all_on_device(pipeline(x, mask))

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 from batches import augmented, batch, called, raises
-from guards import DeviceGuard, all_on_device
+from guards import DeviceGuard, all_on_device, fake_device
 from oracles import bits
 from PIL import Image
 from timm.data import FastCollateMixup, Mixup, create_loader
 from timm.data.loader import PrefetchLoader, fast_collate
 from timm.data.random_erasing import RandomErasing
 from timm.loss import SoftTargetCrossEntropy
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.data import DataLoader
 
 from anatpaste_aug import AnatPasteTransform
@@ -150,7 +149,14 @@ def test_after_a_loader_of_timm():
             return self.transform(picture), 0
 
     train = create_loader(
-        Dataset(), (3, 64, 64), 4, is_training=True, num_workers=0, device=torch.device("cpu"), **COLOUR
+        Dataset(),
+        (3, 64, 64),
+        4,
+        is_training=True,
+        num_workers=0,
+        persistent_workers=False,
+        device=torch.device("cpu"),
+        **COLOUR,
     )
     mixup_fn = AnatPasteMixup.from_config("anatpaste-p1", pairs=True, **COLOUR)
     images, target = mixup_fn(*next(iter(train)))
@@ -244,7 +250,7 @@ def test_a_copy_does_the_same(adapter):
 
 def test_nothing_waits_for_the_device():
     erasing, mixup_fn = AnatPasteErasing(num_splits=2, **COLOUR), AnatPasteMixup(pairs=True, one_hot=True, **COLOUR)
-    with FakeTensorMode(), DeviceGuard():
+    with fake_device(), DeviceGuard():
         images = torch.zeros(4, 3, 96, 80, device="cuda")
         assert all_on_device(erasing(images))
         assert all_on_device(mixup_fn(images, torch.zeros(4, dtype=torch.int64, device="cuda")))

@@ -23,13 +23,17 @@ class AnatPasteAnomalyGenerator(nn.Module):
         settings: Every other setting of `AnatPasteTransform`.
 
     Example:
+        >>> import torch
         >>> generator = AnatPasteAnomalyGenerator()
         >>> images, mask = generator(torch.rand(4, 3, 64, 64))
         >>> images.shape, mask.shape, mask.dtype
         (torch.Size([4, 3, 64, 64]), torch.Size([4, 1, 64, 64]), torch.float32)
 
+        DRAEM downloads a data set of textures for the generator that is replaced here, unless ``dtd_dir`` is a folder
+        that exists; nothing is read from it:
+
         >>> from anomalib.models import Draem  # doctest: +SKIP
-        >>> model = Draem()  # doctest: +SKIP
+        >>> model = Draem(dtd_dir="data")  # doctest: +SKIP
         >>> model.augmenter = AnatPasteAnomalyGenerator()  # doctest: +SKIP
     """
 
@@ -58,6 +62,7 @@ class AnatPasteAugmentation(AnatPasteTransform):
     augmentation in anomalib, and stays what the file's folder says.
 
     Example:
+        >>> import torch
         >>> augmentation = AnatPasteAugmentation()
         >>> mask = tv_tensors.Mask(torch.zeros(64, 64, dtype=torch.uint8))
         >>> image, mask = augmentation(tv_tensors.Image(torch.rand(3, 64, 64)), mask)

@@ -118,6 +118,11 @@ class AnatPasteErasing(_OnNormalizedBatches):
     normalising; nothing here waits for the device. Targets stay as they are: for targets that tell what was augmented
     take `AnatPasteMixup`. The loader works one batch ahead, so nothing can be read here about the batch at hand.
 
+    The prefetcher is needed. With ``use_prefetcher=False`` (timm's ``--no-prefetcher``) nothing calls
+    ``random_erasing``, and nothing is augmented, without an error: append the augmentation to the transform of the data
+    set instead, ``dataset.transform.transforms.append(AnatPasteErasing(...))``, after ``create_loader``. On a machine
+    without CUDA the prefetcher needs ``create_loader(..., device=torch.device("cpu"))``.
+
     Args:
         p: Probability that an image is augmented, drawn per image.
         num_splits: As in timm: above 1, the first of that many equal parts of a batch stays clean.

@@ -120,7 +120,9 @@ def test_every_block_is_known():
 
 
 @pytest.mark.filterwarnings("ignore")  # the hosts' advice about loaders, loggers and workers
-@pytest.mark.parametrize("heading", BLOCKS)
+@pytest.mark.parametrize(
+    "heading", [pytest.param(name, marks=pytest.mark.slow if name.startswith("anomalib") else ()) for name in BLOCKS]
+)
 def test_the_block_runs_as_it_stands(heading, names, monkeypatch):
     for word, module in NEEDS.items():
         if heading.startswith(word):

@@ -170,7 +170,7 @@ def _rows(
         *appearance(gray),
     )
     components = _components(lungs[:, 0])
-    fractions, sides, fallbacks, hiddens, frontals, bands, brights = (c.tolist() for c in columns)
+    fractions, sides, fallbacks, hiddens, frontals, sideways, bands, brights = (c.tolist() for c in columns)
     return [
         ImageCheck(
             index=start + i,
@@ -183,6 +183,7 @@ def _rows(
             frontal=frontals[i],
             band=bands[i],
             bright_sides=round(brights[i]),
+            sideways=sideways[i],
         )
         for i in range(len(images))
     ]

@@ -2,9 +2,9 @@
 
     python benchmarks/poisson.py --rounds 9 --out runs/poisson.json
 
-Boxes are drawn as AnatPaste draws them: 2 to 15 % of the area, sides of 0.3 to 1/0.3. From uint8 images in memory to
-uint8 images in memory. ``seamlessClone`` takes three channels only, so that a grey image costs it as much as a colored
-one; both are shown.
+Boxes are drawn as AnatPaste draws them: 2 to 15 % of the area, sides of 0.3 to 1/0.3. OpenCV goes from uint8 to uint8 and
+takes three channels only, so that a grey image costs it as much as a colored one. Against it: one channel from uint8 to
+uint8, one channel in float32, and three channels in float32.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from measuring import Method, OtherWork, cores, environment, interleave, say
 from anatpaste_aug.functional.poisson import poisson_blend
 
 MODES = {"source": cv2.NORMAL_CLONE, "mixed": cv2.MIXED_CLONE}
+KINDS = ["uint8, 1 channel", "float32, 1 channel", "float32, 3 channels"]
 
 
 def drawn(count: int, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -92,22 +93,24 @@ def main(arguments: list[str] | None = None) -> dict:
     with ProcessPoolExecutor(options.threads, context, _start, (options.count, options.side)) as pool:
         for guidance, mode in MODES.items():
             add(f"{guidance} cv2", "OpenCV", partial(_clone_all, pool, options.count, mode))
-            for channels in (1, 3):
-                images = [batch[:, None].repeat(1, channels, 1, 1) for batch in (targets, sources)]
-                add(f"{guidance} {channels}", f"{channels} channels", partial(blend, *images, boxes, guidance))
+            grey = [batch[:, None] for batch in (targets, sources)]
+            color = [batch.float().repeat(1, 3, 1, 1) for batch in grey]
+            add(f"{guidance} {KINDS[0]}", KINDS[0], partial(blend, *grey, boxes, guidance))
+            for kind, images in zip(KINDS[1:], ([batch.float() for batch in grey], color), strict=True):
+                add(f"{guidance} {kind}", kind, partial(poisson_blend, *images, boxes, guidance=guidance))
         interleave(methods, options.rounds, options.round_seconds, say)
 
     rates = {method.key: method.rates for method in methods}
     result = {"environment": environment(torch.device("cpu")), "other_work": other.share(), "ratios": {}}
     result["methods"] = {method.key: method.summary() for method in methods}
     for guidance in MODES:
-        for channels in (1, 3):
-            ours, theirs = rates[f"{guidance} {channels}"], rates[f"{guidance} cv2"]
+        for kind in KINDS:
+            ours, theirs = rates[f"{guidance} {kind}"], rates[f"{guidance} cv2"]
             ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
             middle = statistics.median(ratios)
-            result["ratios"][f"{guidance} {channels}"] = {"median": middle, "min": min(ratios), "max": max(ratios)}
+            result["ratios"][f"{guidance} {kind}"] = {"median": middle, "min": min(ratios), "max": max(ratios)}
             print(
-                f"{guidance:8} {channels} channel(s): {statistics.median(ours):7.0f} images/s, "
+                f"{guidance:7} {kind:19}: {statistics.median(ours):7.0f} images/s, "
                 f"{middle:5.1f} times OpenCV's ({min(ratios):.1f} to {max(ratios):.1f})"
             )
     if result["other_work"] is not None:

@@ -2,9 +2,9 @@
 
     python benchmarks/poisson.py --rounds 9 --out runs/poisson.json
 
-Boxes are drawn as AnatPaste draws them: 2 to 15 % of the area, sides of 0.3 to 1/0.3. OpenCV goes from uint8 to uint8 and
-takes three channels only, so that a grey image costs it as much as a colored one. Against it: one channel from uint8 to
-uint8, one channel in float32, and three channels in float32.
+Boxes are drawn as AnatPaste draws them: 2 to 15 % of the area, sides of 0.3 to 1/0.3. OpenCV goes from uint8 to uint8
+and takes three channels only, so that a grey image costs it as much as a colored one. Against it: one channel from
+uint8 to uint8, one channel in float32, and three channels in float32.
 """
 
 import argparse

@@ -10,6 +10,7 @@ from .lung_field import segment_lung_field
 from .morphology import dilate, erode, opening
 from .otsu import otsu_threshold
 from .paste import blend, paste, soft_mask
+from .poisson import poisson_blend
 from .regions import fill_holes, keep_largest, remove_large_components
 from .segment import segment_lungs
 
@@ -33,6 +34,7 @@ __all__ = [
     "opening",
     "otsu_threshold",
     "paste",
+    "poisson_blend",
     "remove_large_components",
     "remove_small_components",
     "segment_lung_field",

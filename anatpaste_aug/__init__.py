@@ -39,6 +39,7 @@ from .transforms import (
     OneClassSample,
     collate_one_class,
     one_class_batch,
+    warm_up,
 )
 
 __version__ = "0.1.0"
@@ -81,4 +82,5 @@ __all__ = [
     "one_class_batch",
     "sample_cutpaste_params",
     "sample_params",
+    "warm_up",
 ]

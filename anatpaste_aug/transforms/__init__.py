@@ -10,6 +10,7 @@ from .kornia import KorniaAnatPaste
 from .pairs import OneClassBatch, OneClassPairs, OneClassSample, collate_one_class, one_class_batch
 from .timm import AnatPasteErasing, AnatPasteMixup
 from .tv_tensors import AnomalyMask, LungMask
+from .warming import warm_up
 
 __all__ = [
     "AnatPasteErasing",
@@ -27,4 +28,5 @@ __all__ = [
     "OneClassSample",
     "collate_one_class",
     "one_class_batch",
+    "warm_up",
 ]

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
 from .cutpaste_params import CutPasteParams
 from .functional import Intensities
-from .params import DRAWS, AnatPasteParams, as_number
+from .params import DRAWS, AnatPasteParams
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SMALLEST = 32
@@ -226,7 +226,7 @@ def check_number(
     name: str, value: object, lowest: float = -math.inf, highest: float = math.inf, *, or_: str | None = None
 ) -> float:
     """A finite number in [lowest, highest]; ``or_`` names what else the setting takes."""
-    number = as_number(value)
+    number = float(value) if isinstance(value, Real) else math.nan
     if not (lowest <= number <= highest and math.isfinite(number)):
         limits = {
             (False, False): "a finite number",

@@ -23,8 +23,8 @@ from monai.utils import set_determinism
 from torchvision.transforms.v2.functional import to_pil_image
 
 from anatpaste_aug import LungSegmenter
+from anatpaste_aug.adapters.monai import MonaiPasted
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.monai import RandAnatPasted
 
 segmenter = LungSegmenter()
 
@@ -40,9 +40,9 @@ def main(size: int = 64, count: int = 16, epochs: int = 3) -> None:
             LoadImaged(keys="image", reverse_indexing=False),  # without that setting MONAI transposes PNG and JPEG
             EnsureChannelFirstd(keys="image"),
             ScaleIntensityd(keys="image"),
-            CopyItemsd(keys="image", names="lung_mask"),
-            Lambdad(keys="lung_mask", func=segment),  # all up to here is cached
-            RandAnatPasted(keys="image", lung_mask_key="lung_mask"),
+            CopyItemsd(keys="image", names="region_mask"),
+            Lambdad(keys="region_mask", func=segment),  # all up to here is cached
+            MonaiPasted("image", region_mask_key="region_mask"),
             RandFlipd(keys=["image", "anomaly_mask"], prob=0.5, spatial_axis=1),
         ]
     )

@@ -15,10 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
-from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, one_class_batch
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.cutpaste import CutPasteTransform
-from anatpaste_aug.transforms.pairs import one_class_batch
 
 METHODS = {
     "anatpaste": [AnatPasteTransform()],

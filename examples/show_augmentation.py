@@ -1,4 +1,4 @@
-"""Draw what AnatPaste does to an image: input, lung mask, soft shape, result.
+"""Draw what AnatPaste does to an image: input, lung mask, soft mask, result.
 
 python examples/show_augmentation.py                         # a phantom radiograph
 python examples/show_augmentation.py chest.png -o picture.png --seed 3
@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.datasets import phantom_batch, read_gray
-from anatpaste_aug.functional import soft_mask
 
 
 def main() -> None:
@@ -32,8 +31,8 @@ def main() -> None:
 
     panels = {
         "input": images,
-        "lung mask": result.lung_mask,
-        "soft shape": soft_mask(result.params, arguments.size, arguments.size),
+        "lung mask": result.region_mask,
+        "soft mask": result.soft_mask,
         "result": result.image,
     }
     figure = Figure(figsize=(10, 2.8), layout="constrained")

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from anatpaste_aug.functional.cutpaste import _on_whole_frames
 from hypothesis import given
 from hypothesis import strategies as st
 from invariants import same, untouched
@@ -10,7 +11,6 @@ from strategies import FLOATS, batches, cutpaste_rows, seeds
 
 from anatpaste_aug import CutPasteTransform
 from anatpaste_aug.functional import Intensities, cutpaste, cutpaste_mask
-from anatpaste_aug.functional.cutpaste import _on_whole_frames
 
 ranges = st.sampled_from([(0.0, 1.0), (-1.0, 1.0), (0.0, 1e-30), (-1e30, 1e30), (1e4, 1e4 + 1)])
 

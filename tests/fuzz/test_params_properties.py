@@ -4,13 +4,13 @@ import dataclasses
 import math
 
 import torch
+from anatpaste_aug.cutpaste_params import rotated_size
 from hypothesis import given
 from hypothesis import strategies as st
 from invariants import attempt, on_both_paths, same, same_rows, untouched
 from strategies import anything, cutpaste_rows, lung_kinds, lungs_for, numbers, seeds, sizes
 
 from anatpaste_aug import AnatPasteConfig, CutPasteConfig, draw_uniforms, sample_cutpaste_params, sample_params
-from anatpaste_aug.cutpaste_params import rotated_size
 from anatpaste_aug.functional import cutpaste_mask, soft_mask
 
 NUMBERS = ("p", "jitter", "margin")

@@ -156,9 +156,9 @@ def test_timm_augments_in_both_places(names):
     """The same loader without AnatPaste gives other pixels, and the same ones without its prefetcher and transform."""
     timm_data = pytest.importorskip("timm.data", reason="needs timm")
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    from anatpaste_aug import AnatPasteErasing
+    from anatpaste_aug import TimmPasteErasing
 
-    erasing = AnatPasteErasing(1.0, mean=mean, std=std)
+    erasing = TimmPasteErasing(AnatPasteTransform(p=1.0, mean=mean, std=std))
     settings = {"is_training": True, "no_aug": True, "mean": mean, "std": std, "num_workers": 0} | {
         "persistent_workers": False,
         "device": torch.device("cpu"),

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from masks_that_need_rounds import FAMILIES, Mask, mutated, turned
 
-from anatpaste_aug.functional.blocks import first_labels, has_settled, label_round, label_rounds, link_blocks
+from anatpaste_aug.functional.blocks import first_labels, has_converged, label_round, label_rounds, link_blocks
 
 GRIDS = [(16, 16), (32, 32), (43, 43), (64, 64), (16, 128), (128, 20), (100, 128), (128, 128), (256, 256), (512, 512)]
 _STRUCTURED_ONLY = 512  # blocks a side from which on random masks and mutations are left out
@@ -26,14 +26,14 @@ _TOGETHER = 2**18  # blocks that are labelled at once
 
 
 def rounds_needed(points: torch.Tensor, reach: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of B×H×W points: rounds until the labels have settled, and how many labels the last round changed."""
+    """Of B×H×W points: rounds until the labels have converged, and how many labels the last round changed."""
     linked = link_blocks(points, reach)
     labels = first_labels(linked)
     rounds, changed = torch.zeros(2, len(points), dtype=torch.int64)
-    while not (settled := has_settled(labels, linked)).all():
+    while not (converged := has_converged(labels, linked)).all():
         before, labels = labels, label_round(labels, linked)
-        rounds += ~settled
-        changed = torch.where(settled, changed, (before != labels).sum(1))
+        rounds += ~converged
+        changed = torch.where(converged, changed, (before != labels).sum(1))
     return rounds, changed
 
 

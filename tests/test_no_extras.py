@@ -13,6 +13,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from anatpaste_aug.transforms.numpy import AnatPasteNumpy
 from PIL import Image
 from torchvision import tv_tensors
 
@@ -35,7 +36,6 @@ from anatpaste_aug import (
 )
 from anatpaste_aug.datasets import index_zhanglab, phantom_batch, read_gray
 from anatpaste_aug.inspection import check, check_folder, preview
-from anatpaste_aug.transforms.numpy import AnatPasteNumpy
 
 EXTRAS = ("numba", "timm", "sklearn", "pydicom", "scipy", "skimage", "matplotlib", "tensorboard", "monai")
 NEED_EXTRAS = {

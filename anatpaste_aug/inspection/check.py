@@ -178,7 +178,7 @@ def _rows(
         *appearance(gray),
     )
     components = _components(lungs[:, 0])
-    fractions, sides, fallbacks, hiddens, frontals, bands, brights = (c.tolist() for c in columns)
+    fractions, sides, fallbacks, hiddens, frontals, sideways, bands, brights = (c.tolist() for c in columns)
     return [
         ImageCheck(
             index=start + i,
@@ -191,6 +191,7 @@ def _rows(
             frontal=frontals[i],
             band=bands[i],
             bright_sides=round(brights[i]),
+            sideways=sideways[i],
         )
         for i in range(len(images))
     ]
@@ -198,7 +199,7 @@ def _rows(
 
 def _components(mask: Tensor) -> list[int]:
     """The number of 8-connected components of each of boolean B×H×W masks."""
-    labels, _ = label_components(mask.cpu())
+    labels = label_components(mask.cpu())
     # Each component is named after one of its pixels.
     first = labels == torch.arange(labels.shape[1], device=labels.device)
     counts: list[int] = first.sum(1).tolist()

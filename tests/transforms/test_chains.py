@@ -13,14 +13,14 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from anatpaste_aug import (
-    AnatPasteMixup,
     AnatPasteTransform,
     AnomalyMask,
     CutPasteTransform,
-    KorniaAnatPaste,
+    KorniaPaste,
     OneClassPairs,
+    TimmPasteMixup,
 )
-from anatpaste_aug.transforms.numpy import AnatPasteNumpy
+from anatpaste_aug.adapters.numpy import NumpyPaste
 
 SIZE = (64, 64)
 SEEDS = range(6)
@@ -141,7 +141,7 @@ def test_kornias_sequences_unite(count, dtype, random_apply):
     images = batch(4, dtype=torch.float32, size=SIZE)
     for seed in SEEDS:
         torch.manual_seed(seed)
-        augmentations = [KorniaAnatPaste(p=0.5) for _ in range(count)]
+        augmentations = [KorniaPaste(AnatPasteTransform(p=0.5)) for _ in range(count)]
         pipeline = AugmentationSequential(*augmentations, data_keys=["input", "mask"], random_apply=random_apply)
         result, mask = pipeline(images, torch.zeros(4, 1, *SIZE, dtype=dtype))
         assert mask.dtype == dtype
@@ -151,7 +151,7 @@ def test_kornias_sequences_unite(count, dtype, random_apply):
 
 def test_kornias_nested_sequences_unite():
     images = batch(4, dtype=torch.float32, size=SIZE)
-    first, second, third = augmentations = [KorniaAnatPaste(p=0.5) for _ in range(3)]
+    first, second, third = augmentations = [KorniaPaste(AnatPasteTransform(p=0.5)) for _ in range(3)]
     inner = AugmentationSequential(first, second, data_keys=["input", "mask"])
     pipeline = AugmentationSequential(inner, RandomHorizontalFlip(1.0), third, data_keys=["input", "mask"])
     _, mask = pipeline(images, torch.zeros(4, 1, *SIZE))
@@ -168,7 +168,7 @@ def test_the_targets_of_timms_loops_tell_what_any_of_them_changed(count):
     target = torch.tensor([0, 0, 1] * 4)
     result, new = images, target
     for _ in range(count):
-        result, new = AnatPasteMixup(0.4, mean=(0.0,), std=(1.0,))(result, new)
+        result, new = TimmPasteMixup(AnatPasteTransform(p=0.4, mean=(0.0,), std=(1.0,)))(result, new)
     changed = (result != images).flatten(1).any(1)
     assert changed.any()
     assert torch.equal(new == 1, changed | (target == 1))
@@ -180,7 +180,7 @@ def test_arrays_unite_with_the_mask_that_is_handed_on(shape, count):
     given = batch(3, size=SIZE)[:, 0].numpy()
     given = given[0].reshape(shape) if shape[0] == 64 else given.reshape(shape)
     image, mask, twin, masks = given, None, given, []
-    paste, again = AnatPasteNumpy(p=0.6, rng=5), AnatPasteNumpy(p=0.6, rng=5)
+    paste, again = NumpyPaste(AnatPasteTransform(p=0.6), rng=5), NumpyPaste(AnatPasteTransform(p=0.6), rng=5)
     for _ in range(count):
         image, mask = paste(image, anomaly_mask=mask)
         twin, each = again(twin)
@@ -193,4 +193,4 @@ def test_arrays_unite_with_the_mask_that_is_handed_on(shape, count):
 
 def test_a_wrong_mask_of_earlier_changes_is_named():
     with pytest.raises(ValueError, match="anomaly_mask must have shape"):
-        AnatPasteNumpy()(np.zeros((64, 64), np.uint8), anomaly_mask=np.zeros((32, 32), bool))
+        NumpyPaste()(np.zeros((64, 64), np.uint8), anomaly_mask=np.zeros((32, 32), bool))

@@ -6,11 +6,11 @@ from batches import batch, called
 from torchvision.transforms import v2
 
 from anatpaste_aug import (
-    AnatPasteErasing,
-    AnatPasteMixup,
     AnatPasteTransform,
     CutPasteTransform,
-    KorniaAnatPaste,
+    KorniaPaste,
+    TimmPasteErasing,
+    TimmPasteMixup,
     one_class_batch,
 )
 from anatpaste_aug.functional import blend, cutpaste, paste, soft_mask
@@ -23,9 +23,11 @@ CALLS = {
     "transform": lambda x: AnatPasteTransform()(x),
     "Compose": lambda x: v2.Compose([AnatPasteTransform(), CutPasteTransform()])(x),
     "one_class_batch": lambda x: one_class_batch(x, AnatPasteTransform(), CutPasteTransform()).images,
-    "kornia": lambda x: KorniaAnatPaste(p=0.5)(x),
-    "timm, erasing": lambda x: AnatPasteErasing(**plain)(x),
-    "timm, mixup": lambda x: AnatPasteMixup(pairs=True, **plain)(x, torch.zeros(len(x), dtype=torch.int64))[0],
+    "kornia": lambda x: KorniaPaste(AnatPasteTransform(p=0.5))(x),
+    "timm, erasing": lambda x: TimmPasteErasing(AnatPasteTransform(**plain))(x),
+    "timm, mixup": lambda x: TimmPasteMixup(AnatPasteTransform(**plain), pairs=True)(
+        x, torch.zeros(len(x), dtype=torch.int64)
+    )[0],
     "paste": lambda x: paste(x, AnatPasteTransform().augment(x).params)[0],
     "blend": lambda x: blend(x, *(lambda p: (soft_mask(p, *x.shape[-2:]), p))(AnatPasteTransform().augment(x).params)),
     "cutpaste": lambda x: cutpaste(x, CutPasteTransform().augment(x).params)[0],

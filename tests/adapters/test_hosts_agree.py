@@ -19,15 +19,15 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from anatpaste_aug import AnatPasteParams, AnatPasteTransform, AnomalyMask, LungSegmenter
-from anatpaste_aug.transforms.kornia import KorniaAnatPaste
-from anatpaste_aug.transforms.timm import AnatPasteErasing, AnatPasteMixup
+from anatpaste_aug import AnatPasteTransform, AnomalyMask, LungSegmenter, PasteParams
+from anatpaste_aug.adapters.kornia import KorniaPaste
+from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 
 
 class Outcome(NamedTuple):
     image: Tensor  # float B×C×H×W in [0, 1]
     mask: Tensor | None = None  # boolean B×1×H×W, where the host tells it
-    params: AnatPasteParams | None = None  # where the host draws them in its own way
+    params: PasteParams | None = None  # where the host draws them in its own way
 
 
 def numbers(images):
@@ -46,48 +46,48 @@ def torchvision_normalized(images, **settings):
 
 
 def kornia_call(images, **settings):
-    aug = KorniaAnatPaste(**settings)
+    aug = KorniaPaste(AnatPasteTransform(**settings))
     return Outcome(aug(images), aug.result.anomaly_mask, aug.result.params)
 
 
 def kornia_sequence(images, **settings):
-    pipeline = AugmentationSequential(KorniaAnatPaste(**settings), data_keys=["input", "mask"])
+    pipeline = AugmentationSequential(KorniaPaste(AnatPasteTransform(**settings)), data_keys=["input", "mask"])
     return Outcome(*pipeline(images, torch.zeros_like(images[:, :1], dtype=torch.bool)))
 
 
 def timm_erasing(images, **settings):
-    erasing = AnatPasteErasing(**{"p": 1.0, **settings}, **numbers(images))
+    erasing = TimmPasteErasing(AnatPasteTransform(**{"p": 1.0, **settings}, **numbers(images)))
     return Outcome(erasing((images - 0.4) / 0.2) * 0.2 + 0.4)
 
 
 def timm_mixup(images, **settings):
-    mixup_fn = AnatPasteMixup(**{"p": 1.0, **settings}, **numbers(images))
+    mixup_fn = TimmPasteMixup(AnatPasteTransform(**{"p": 1.0, **settings}, **numbers(images)))
     target = torch.zeros(len(images), dtype=torch.int64)
     return Outcome(mixup_fn((images - 0.4) / 0.2, target)[0] * 0.2 + 0.4)
 
 
 def numpy_arrays(images, **settings):
-    from anatpaste_aug.transforms.numpy import AnatPasteNumpy
+    from anatpaste_aug.adapters.numpy import NumpyPaste
 
-    image, mask = AnatPasteNumpy(**settings)(images.permute(0, 2, 3, 1).numpy())
+    image, mask = NumpyPaste(AnatPasteTransform(**settings))(images.permute(0, 2, 3, 1).numpy())
     return Outcome(*(torch.from_numpy(np.moveaxis(array, -1, 1)) for array in (image, mask)))
 
 
 def anomalib_generator(images, **settings):
-    from anatpaste_aug.transforms.anomalib import AnatPasteAnomalyGenerator
+    from anatpaste_aug.adapters.anomalib import AnomalibPaste
 
-    image, mask = AnatPasteAnomalyGenerator(**{"p": 1.0, **settings})(images)
+    image, mask = AnomalibPaste(AnatPasteTransform(**{"p": 1.0, **settings}))(images)
     return Outcome(image, mask > 0)
 
 
 def lightning_module(images, **settings):
     lightning = pytest.importorskip("lightning", reason=NEEDS_HOSTS)
-    from anatpaste_aug.transforms.lightning import AnatPasteMixin
+    from anatpaste_aug.adapters.lightning import LightningPasteMixin
 
-    class Module(AnatPasteMixin, lightning.LightningModule):
+    class Module(LightningPasteMixin, lightning.LightningModule):
         def __init__(self):
             super().__init__()
-            self.anatpaste = AnatPasteTransform(**settings)
+            self.paste = AnatPasteTransform(**settings)
 
     return Outcome(*Module().augment_batch(images))
 
@@ -111,14 +111,14 @@ def one_by_one(images, call):
     with recorded() as drawn:
         answers = [call(image) for image in images]
     image, mask = (torch.stack(parts) for parts in zip(*answers, strict=True))
-    return Outcome(image, mask, AnatPasteParams(*(torch.cat(rows) for rows in zip(*drawn, strict=True))))
+    return Outcome(image, mask, PasteParams(*(torch.cat(rows) for rows in zip(*drawn, strict=True))))
 
 
 def monai_dictionary(images, p=1.0, **settings):
     pytest.importorskip("monai", reason=NEEDS_HOSTS)
-    from anatpaste_aug.transforms.monai import RandAnatPasted
+    from anatpaste_aug.adapters.monai import MonaiPasted
 
-    transform = RandAnatPasted(keys="image", **settings).set_random_state(seed=0)
+    transform = MonaiPasted("image", AnatPasteTransform(**settings)).set_random_state(seed=0)
 
     def call(image):
         sample = transform({"image": image})
@@ -129,9 +129,9 @@ def monai_dictionary(images, p=1.0, **settings):
 
 def albumentations_compose(images, p=1.0, **settings):
     A = pytest.importorskip("albumentations", reason=NEEDS_HOSTS)  # noqa: N806
-    from anatpaste_aug.transforms.albumentations import AnatPaste
+    from anatpaste_aug.adapters.albumentations import AlbumentationsPaste
 
-    pipeline = A.Compose([AnatPaste(**settings)], seed=0)
+    pipeline = A.Compose([AlbumentationsPaste(AnatPasteTransform(**settings))], seed=0)
 
     def call(image):
         array = image.permute(1, 2, 0).numpy()
@@ -194,7 +194,7 @@ def test_the_pixels_are_those_of_augment(name, size, channels):
         {"p": 0.5},
         {"segmentation": False},
         {"blur": False},
-        {"skip_without_lungs": True},
+        {"skip_without_region": True},
         {"segmenter": LungSegmenter(min_size=1000)},
         {"area": (0.1, 0.1), "aspect_ratio": (1, 1), "jitter": 0.3, "margin": 2, "opacity": (1, 1), "sigma": (1, 2)},
     ],

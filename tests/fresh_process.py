@@ -75,7 +75,7 @@ def transforms(threads):
     for name, batch in inputs.items():
         torch.manual_seed(3)
         result = AnatPasteTransform(p=0.8).augment(batch)
-        found[name] = digest(result.image, result.soft_mask, result.lung_mask, *result.params)
+        found[name] = digest(result.image, result.soft_mask, result.region_mask, *result.params)
         torch.manual_seed(3)
         found[f"{name} in a sample"] = digest(AnatPasteTransform(p=0.8)({"image": batch})["image"])
     for name, transform in {

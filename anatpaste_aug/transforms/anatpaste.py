@@ -52,7 +52,9 @@ class AnatPasteTransform(v2.Transform):
         p: Probability that an image is augmented, drawn per image.
         segmenter: Callable from B×C×H×W images to boolean B×1×H×W masks of the lungs, or of another organ
             (`anatpaste_aug.segmentation`); None takes `LungSegmenter`, the paper's Algorithm 1. It sees the images as
-            they are, but in [0, 1] where ``mean`` and ``std`` are set.
+            they are, but in [0, 1] where ``mean`` and ``std`` are set. It is called without gradients: freeze a module
+            of your own (``requires_grad_(False)``), which DistributedDataParallel would otherwise wait for, as
+            `NetworkSegmenter` does by itself.
         segmentation: False is the ablation "without segmentation": centres anywhere, no multiplication with the lungs,
             and lung masks that are given are not looked at.
         blur: False is the ablation "without blur": the shape stays hard.

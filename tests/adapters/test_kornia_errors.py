@@ -111,13 +111,6 @@ def test_impossible_settings(settings, kind, message):
         KorniaPaste(**settings)
 
 
-def test_a_target_needs_a_mask_of_numbers():
-    pipeline = sequence(KorniaPaste(writes="target"))
-    with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.bool", "writes='anomaly'"):
-        pipeline(images(), zeros() > 0)
-    assert pipeline(images(), zeros())[1].any()
-
-
 def test_patches_of_other_images_need_another_image():
     with raises(ValueError, "takes patches from another image of the batch", "donors="):
         KorniaPaste(FPITransform())(images(1))

@@ -69,7 +69,8 @@ def _check_number(name: str, value: object, lowest: float, highest: float) -> No
 
 
 def _check_range(name: str, value: object, lowest: float, highest: float, *, open_low: bool = False) -> None:
-    pair = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
+    # A tuple of types, here and in transforms.sample: torch.compile before 2.10 knows no union of them.
+    pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (None, None)
     low, high = map(as_number, pair)
     above = lowest < low if open_low else lowest <= low
     if not (above and low <= high <= highest):

@@ -10,6 +10,7 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "chexpert_index.py"
 
 
+@pytest.mark.slow
 def test_the_published_number_of_rows_takes_less_than_500_mb():
     done = subprocess.run([sys.executable, SCRIPT, "--repeats", "1"], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)

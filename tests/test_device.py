@@ -145,6 +145,7 @@ def compiled(request, monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_compiled_segmentation_gives_the_same_masks(compiled, dtype):
     images = smooth_images(4, 64, 64).to(dtype)
@@ -185,6 +186,7 @@ def augment_call(transform):
     return lambda images: transform.augment(images).image
 
 
+@pytest.mark.slow
 @whole_graphs
 @pytest.mark.parametrize("call", [plain_call, augment_call])
 def test_a_compiled_transform_is_one_graph_for_all_calls_and_another_for_all_batch_sizes(compiled, call):

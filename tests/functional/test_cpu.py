@@ -205,6 +205,7 @@ def test_parameters_of_another_shape_or_dtype_are_an_error(change):
         soft_mask(plain_params(3)._replace(**change), 64, 64)
 
 
+@pytest.mark.slow
 def test_operators_of_compiled_graphs_have_the_shapes_and_strides_that_they_announce():
     from anatpaste_aug.functional import cpu
 

@@ -137,7 +137,7 @@ whole_graphs = pytest.mark.skipif(torch.__version__ < (2, 9), reason="before 2.9
 def compiled(request, monkeypatch):
     """Compiles for one graph without a break, and counts the graphs; the backend runs them as they are."""
     if request.param:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
     monkeypatch.setattr("anatpaste_aug.functional.cpu.HAS_NUMBA", request.param)
     torch._dynamo.reset()
     counter = CompileCounter()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from oracles import filled_up, plain_params, redistributed, smooth_images, tile_histograms
 
-pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+pytest.importorskip("numba", reason="needs Numba: pip install numba")
 
 from anatpaste_aug.functional import (
     Intensities,

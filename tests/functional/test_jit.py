@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+pytest.importorskip("numba", reason="needs Numba: pip install numba")
 
 import numba
 

@@ -43,6 +43,7 @@ def run(script, settings, folder):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_throughput_writes_its_figures(tmp_path):
     least = "--batch 2 --size 64 --count 4 --repeats 1 --round-seconds 0 --threads 1 --processes 1"
     printed = run("throughput.py", f"{least} --methods a b c d e f g k1 k2 s1 s3", tmp_path)
@@ -74,6 +75,7 @@ def test_throughput_writes_its_figures(tmp_path):
     assert (tmp_path / "throughput.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_training_step_writes_its_figures(tmp_path):
     pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
     least = "--size 32 --batch 2 --rounds 2 --seconds 0 --threads 1 --processes 1"
@@ -94,6 +96,7 @@ def test_training_step_writes_its_figures(tmp_path):
     assert "loader worker" in (tmp_path / "training_step.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_what_a_slow_loader_made_ahead_is_used_up_first(benchmarks):
     pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
     module, taken = benchmarks("training_step"), []
@@ -203,6 +206,7 @@ def test_peak_memory_counts_what_is_freed_again(benchmarks):
     assert peak == pytest.approx(1.5 * size, rel=0.1)  # other threads of this process may take or free a little
 
 
+@pytest.mark.slow
 def test_the_search_for_rounds_writes_its_figures(benchmarks, tmp_path, capsys):
     words = f"--grid 16x16 9x24 --seconds 0.5 --out {tmp_path / 'rounds.json'}"
     assert benchmarks("label_rounds").main(words.split()) == 0  # the fixed rounds are twice the worst
@@ -230,6 +234,7 @@ def test_rounds_are_counted_until_the_labels_stand_still(benchmarks):
     assert not blocks.label_blocks(linked, needed - 1)[1].all()
 
 
+@pytest.mark.slow
 def test_the_device_floor_counts_bytes(benchmarks, tmp_path, capsys):
     floor = benchmarks("device_floor")
     images = torch.zeros(1000)

@@ -130,14 +130,14 @@ def test_a_mask_of_another_device_is_an_error():
 # compiled
 
 
-whole_graphs = pytest.mark.skipif(torch.__version__ < (2, 9), reason="torch before 2.9 draws in several graphs")
+whole_graphs = pytest.mark.skipif(torch.__version__ < (2, 9), reason="before 2.9, torch breaks graphs at _replace")
 
 
 @pytest.fixture(params=[False, True], ids=["torch code", "kernels"])
 def compiled(request, monkeypatch):
     """Compiles for one graph without a break, and counts the graphs; the backend runs them as they are."""
     if request.param:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
     monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", request.param)
     torch._dynamo.reset()
     counter = CompileCounter()
@@ -145,6 +145,7 @@ def compiled(request, monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_compiled_segmentation_gives_the_same_masks(compiled, dtype):
     images = smooth_images(4, 64, 64).to(dtype)
@@ -164,7 +165,6 @@ def test_compiled_pasting_gives_the_same_pixels(compiled, channels):
     torch.testing.assert_close(mask, result.soft_mask, rtol=0, atol=1e-5)
 
 
-@whole_graphs
 def test_compiled_sampling_draws_the_same_numbers(compiled):
     lungs = segment_lungs(smooth_images(4, 64, 64))
 
@@ -186,6 +186,7 @@ def augment_call(transform):
     return lambda images: transform.augment(images).image
 
 
+@pytest.mark.slow
 @whole_graphs
 @pytest.mark.parametrize("call", [plain_call, augment_call])
 def test_a_compiled_transform_is_one_graph_for_all_calls_and_another_for_all_batch_sizes(compiled, call):

@@ -71,6 +71,7 @@ def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
     assert "Synthetic phantom" in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.trains_in_forks
 def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_path, monkeypatch):
     run, again = tmp_path / "run", tmp_path / "again"
@@ -89,6 +90,7 @@ def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_pa
     assert "--seed 3" in (again / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.trains_in_forks
 def test_two_processes_fill_one_run_folder(tmp_path, monkeypatch, capfd):
     arguments = ["--backbone", "test_byobnet", "--out", tmp_path / "run"]

@@ -35,7 +35,7 @@ def device(request):
         with fake_device():
             yield "cuda"
     else:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
         yield "cpu"
 
 

@@ -91,6 +91,7 @@ def test_scores_and_decisions_are_the_detectors(model, images, tmp_path, weights
     assert "not a medical device" in warned
 
 
+@pytest.mark.slow
 def test_pictures_in_a_process_of_its_own(model, images, tmp_path):
     command = [sys.executable, "-m", "anatpaste_aug", "score", "--model", model, images, images / "a.jpeg"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -59,6 +59,7 @@ FORMATS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning", "ignore:Truncated File:UserWarning")
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_file_that_is_cut_off_anywhere_is_never_another_image(tmp_path, name):

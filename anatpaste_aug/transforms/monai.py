@@ -148,7 +148,8 @@ class RandAnatPasted(RandomizableTransform, MapTransform):
         first = sample[keys[0]]
         if self.anomaly_mask_key not in sample:
             empty = torch.zeros(1, *first.shape[1:], dtype=torch.bool, device="cpu")
-            sample[self.anomaly_mask_key] = convert_to_dst_type(empty, dst=first, dtype=torch.bool)[0]
+            kind = torch.bool if isinstance(first, Tensor) else np.bool_
+            sample[self.anomaly_mask_key] = convert_to_dst_type(empty, dst=first, dtype=kind)[0]
         if not self._do_transform:
             return sample
         self.rand_anatpaste.randomize()

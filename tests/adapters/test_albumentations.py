@@ -263,6 +263,11 @@ def test_what_a_file_can_not_hold_is_not_stored(transform):
         A.to_dict(A.Compose([AlbumentationsPaste(transform)]))
 
 
+def test_the_probability_is_the_transforms():
+    with raises(ValueError, "p must be 1, got 0.5", "AnatPasteTransform(p=0.5)"):
+        AlbumentationsPaste(p=0.5)
+
+
 def test_an_unknown_recipe_in_a_file():
     with raises(ValueError, "unknown recipe 'Nothing'"):
         AlbumentationsPaste({"Nothing": {}})

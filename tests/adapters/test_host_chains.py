@@ -65,7 +65,7 @@ def test_monai(name, kind, changes):
     make = {"tensor": lambda x: x, "array": lambda x: x.numpy(), "MetaTensor": MetaTensor}[kind]
     image = batch(1, dtype=torch.float32, size=(64, 64))[0]
     pipeline = monai_containers()[name]
-    pipeline.set_random_state(0)
+    pipeline.set_random_state(1)
     some = 0
     for _ in SEEDS:
         changes.clear()

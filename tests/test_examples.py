@@ -100,6 +100,7 @@ def test_two_processes_fill_one_run_folder(tmp_path, monkeypatch, capfd):
     assert capfd.readouterr().out.count("report: ") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ZHANGLAB.is_dir(), reason=f"no real radiographs at {ZHANGLAB}; set ANATPASTE_DATA")
 def test_run_on_real_radiographs_writes_a_split_that_reads_back(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
@@ -119,6 +120,7 @@ def groups_of(run):
     return set(groups)
 
 
+@pytest.mark.slow
 @needs_data
 def test_a_run_on_the_chexpert_layout_is_repeated_from_its_split(tmp_path, monkeypatch, capsys):
     arguments = ["--dataset", "chexpert", "--root", DATA, "--cache", tmp_path / "cache", "--exclude-support-devices"]
@@ -135,6 +137,7 @@ def test_a_run_on_the_chexpert_layout_is_repeated_from_its_split(tmp_path, monke
         assert (tmp_path / "run" / name).read_text() == (tmp_path / "again" / name).read_text()
 
 
+@pytest.mark.slow
 @needs_data
 def test_a_run_on_the_rsna_layout_reports_views(tmp_path, monkeypatch, capsys):
     arguments = ["--dataset", "rsna", "--root", DATA, "--views", "all", "--name", "NIH images in RSNA layout"]

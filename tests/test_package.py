@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement  # pytest brings it
 
 import anatpaste_aug
 
@@ -62,6 +63,28 @@ def test_the_version_is_that_of_the_distribution():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     assert anatpaste_aug.__version__ == setup["metadata"]["version"]
+
+
+@pytest.mark.parametrize(
+    ("place", "wanted"),
+    [
+        ({}, True),
+        ({"platform_machine": "aarch64"}, True),
+        ({"platform_machine": "arm64", "sys_platform": "darwin"}, True),
+        ({"platform_machine": "AMD64", "sys_platform": "win32", "python_version": "3.14"}, True),
+        ({"platform_machine": "ppc64le"}, False),
+        ({"platform_machine": "ARM64", "sys_platform": "win32"}, False),
+        ({"python_version": "3.16"}, False),
+        ({"implementation_name": "pypy"}, False),
+    ],
+)
+def test_numba_is_asked_for_where_it_has_wheels(place, wanted):
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    needed = map(Requirement, filter(None, setup["options"]["install_requires"].splitlines()))
+    (numba,) = (requirement for requirement in needed if requirement.name == "numba")
+    usual = {"platform_machine": "x86_64", "python_version": "3.11", "implementation_name": "cpython"}
+    assert numba.marker.evaluate(usual | place) == wanted
 
 
 def test_the_package_says_that_it_is_typed():

@@ -49,7 +49,7 @@ def move(
     """The source's pixels at their places in the image.
 
     Args:
-        sources: B×C×Hs×Ws, floating point where ``resized``.
+        sources: B×C×Hs×Ws, uint8 or floating point.
         params: One patch per image, B rows.
         row, column_: What `patch_pixels` returned for images of H×W.
         beyond_source: Beyond the patch go on with the source, and at its edges repeat those; False repeats the patch's
@@ -78,21 +78,36 @@ def move(
 
     if not resized:
         return read(row + top, column_ + left)
-    # Whole-number numerators, so that a patch that keeps its size is read exactly.
-    y, y_rest = _scaled(row, params.height, params.scaled_height, sources.dtype)
-    x, x_rest = _scaled(column_, params.width, params.scaled_width, sources.dtype)
+    y, y_rest = _scaled(row, params.height, params.scaled_height)
+    x, x_rest = _scaled(column_, params.width, params.scaled_width)
     y, x = y + top, x + left
-    upper = torch.lerp(read(y, x), read(y, x + 1), x_rest.unsqueeze(1))
-    lower = torch.lerp(read(y + 1, x), read(y + 1, x + 1), x_rest.unsqueeze(1))
-    return torch.lerp(upper, lower, y_rest.unsqueeze(1))
+    corners = [read(y, x), read(y, x + 1), read(y + 1, x), read(y + 1, x + 1)]
+    return _interpolated(corners, y_rest.unsqueeze(1), x_rest.unsqueeze(1))
 
 
-def _scaled(position: Tensor, size: Tensor, scaled: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Pixel centers of the resized patch in the pixels of the patch before: whole part and rest."""
+_ONE = 2**11  # OpenCV's weights of uint8 images are whole numbers of 11 bits
+
+
+def _scaled(position: Tensor, size: Tensor, scaled: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixel centers of the resized patch in the pixels of the patch before: whole part, and the rest in 1/2048."""
     numerator = (2 * position + 1) * column(size) - column(scaled)
     divisor = 2 * column(scaled)
     whole = torch.div(numerator, divisor, rounding_mode="floor")
-    return whole, (numerator - whole * divisor).to(dtype) / divisor.to(dtype)
+    rest = (2 * _ONE * (numerator - whole * divisor) + divisor) // (2 * divisor)
+    return whole, rest
+
+
+def _interpolated(corners: list[Tensor], down: Tensor, right: Tensor) -> Tensor:
+    """Bilinear between four corners, with the weights that ``cv2.resize`` takes; uint8 is its result bit for bit."""
+    if corners[0].dtype != torch.uint8:
+        down, right = (weight.to(corners[0].dtype) / _ONE for weight in (down, right))
+        upper, lower = torch.lerp(corners[0], corners[1], right), torch.lerp(corners[2], corners[3], right)
+        return torch.lerp(upper, lower, down)
+    first, second, third, fourth = (corner.int() for corner in corners)
+    down, right = down.int(), right.int()
+    upper = (first * (_ONE - right) + second * right) >> 4
+    lower = (third * (_ONE - right) + fourth * right) >> 4
+    return ((((_ONE - down) * upper >> 16) + (down * lower >> 16) + 2) >> 2).to(torch.uint8)
 
 
 def inverse_rotation(params: PasteParams) -> Tensor:

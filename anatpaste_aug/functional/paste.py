@@ -115,32 +115,30 @@ def paste_on_frames(window: Window, intensities: Intensities, choices: Choices) 
     height, width = images.shape[-2:]
     row, column = patch_pixels(params, height, width, rotated=choices.rotated)
     mask = _mask(window, row, column, choices.hard)
-    work = intensities.to_unit(at_least_float32(window.sources))
-    if choices.jittered:
-        work = _jittered(work, params)
     box = None
     if choices.blend != "alpha":
         box = solved_box(params, choices.blend, rotated=choices.rotated)
         # Nothing changes on the box's frame and outside of it.
         mask = mask * box_interior(box, height, width)
         column = column - params.scaled_width.view(-1, 1, 1) % 2 if choices.blend == "poisson_mixed" else column
-    beyond_source = choices.beyond == "source"
-    moved = move(work, params, row, column, beyond_source=beyond_source, resized=choices.resized)
-    if choices.beyond == "black":
-        moved = moved.masked_fill(~inside_patch(params, row, column).unsqueeze(1), 0.0)
+    pasted = _moved(window, row, column, intensities, choices)
     if box is None:
-        return alpha_blend(images, intensities.from_unit(moved), mask), mask
-    solved = solve(intensities.to_unit(at_least_float32(images)), moved, box, choices.blend, params.opacity)
+        return alpha_blend(images, pasted, mask), mask
+    if images.dtype == torch.uint8:
+        # Which of two gradients is the stronger one can hang on a rounding: whole numbers are compared exactly.
+        pasted = pasted.round()
+    solved = solve(at_least_float32(images), pasted, box, choices.blend, params.opacity)
+    unit, weight = intensities.to_unit(solved), mask
     if window.extremes is None:
-        solved, weight = solved.clamp(0, 1), mask
+        unit = unit.clamp(0, 1)
     else:
-        solved = solved.clamp(*window.extremes)
+        unit = unit.clamp(*window.extremes)
         weight = mask / params.opacity.view(-1, 1, 1, 1)  # α is in the gradients
-    pasted = intensities.from_unit(solved)
+    solved = intensities.from_unit(unit)
     if choices.blend == "poisson_mixed" and images.dtype == torch.uint8:
         # OpenCV truncates. What rounding errors have left just below a whole number is that number.
-        pasted = (pasted + 1e-3).floor()
-    return alpha_blend(images, pasted, weight), mask
+        solved = (solved + 1e-3).floor()
+    return alpha_blend(images, solved, weight), mask
 
 
 def soft_mask(
@@ -192,6 +190,21 @@ def _mask(window: Window, row: Tensor, column: Tensor, hard: bool) -> Tensor:
     if window.region_mask is not None:
         here = (window.region_mask | window.params.anywhere.view(-1, 1, 1, 1)) & here
     return mask * here
+
+
+def _moved(window: Window, row: Tensor, column: Tensor, intensities: Intensities, choices: Choices) -> Tensor:
+    """What is pasted, at its place: float32 or float64 on the scale of the images."""
+    sources, params, beyond_source = window.sources, window.params, choices.beyond == "source"
+    if not choices.jittered and choices.beyond != "black":
+        moved = move(sources, params, row, column, beyond_source=beyond_source, resized=choices.resized)
+        return at_least_float32(moved)
+    work = intensities.to_unit(at_least_float32(sources))
+    if choices.jittered:
+        work = _jittered(work, params)
+    moved = move(work, params, row, column, beyond_source=beyond_source, resized=choices.resized)
+    if choices.beyond == "black":
+        moved = moved.masked_fill(~inside_patch(params, row, column).unsqueeze(1), 0.0)
+    return intensities.from_unit(moved)
 
 
 def _jittered(work: Tensor, params: PasteParams) -> Tensor:

@@ -9,7 +9,7 @@ from torch.library import custom_op
 from torch.nn.functional import pad
 
 from . import _numba
-from ._numba.threads import share
+from ._numba.threads import empty, share
 from .intensity import at_least_float32
 
 Guidance = Literal["source", "stronger", "mixed"]
@@ -91,9 +91,8 @@ def _blend_on_cpu(
     """Solve each box on its own, in float64: most are much smaller than the image."""
     from ._numba.poisson import blend_differences
 
-    out, others = at_least_float32(target).contiguous(), at_least_float32(source).contiguous()
-    if out.data_ptr() == target.data_ptr():
-        out = out.clone()
+    others = at_least_float32(source).contiguous()
+    out = empty(*target.shape, dtype=others.dtype).copy_(target)
     arrays = (
         out.numpy(),
         others.numpy(),

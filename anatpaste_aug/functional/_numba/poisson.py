@@ -24,6 +24,7 @@ def blend_differences(images, source, edges, guidance, alpha, weight, begin, end
         if bottom - top < 3 or right - left < 3:
             continue
         share = alpha[i] if guidance == 1 else images.dtype.type(0)
+        waves = sines(min(bottom - top, right - left) - 2)
         weights = weight[i, top:bottom, left:right] if weight.size else weight[i]
         for channel in range(images.shape[1]):
             divergence = diverge(
@@ -33,7 +34,8 @@ def blend_differences(images, source, edges, guidance, alpha, weight, begin, end
                 share,
                 weights,
             )
-            change = solve(divergence) if bottom - top >= right - left else solve(divergence.T.copy()).T
+            upright = bottom - top >= right - left  # the transform is along the shorter side
+            change = solve(divergence, waves) if upright else solve(divergence.T.copy(), waves).T
             for y in range(change.shape[0]):
                 line = images[i, channel, top + 1 + y, left + 1 : right - 1]
                 for x in range(change.shape[1]):
@@ -69,20 +71,26 @@ def diverge(target, source, guidance, share, weights):
 
 
 @compiled
-def solve(divergence):
+def sines(count):
+    """The type-I sine transform of so many values: orthonormal and symmetric, so that it is its own inverse."""
+    turn = np.empty(2 * (count + 1))
+    for k in range(len(turn)):
+        turn[k] = math.sqrt(2 / (count + 1)) * math.sin(math.pi * k / (count + 1))
+    waves = np.empty((count, count))
+    for x in range(count):
+        for k in range(count):
+            waves[x, k] = turn[(x + 1) * (k + 1) % len(turn)]
+    return waves
+
+
+@compiled
+def solve(divergence, waves):
     """The solution of Δv = divergence with v = 0 around it.
 
     A sine transform of the rows, then a tridiagonal system per sine: half as many operations as a second
     transform takes.
     """
     height, width = divergence.shape
-    turn = np.empty(2 * (width + 1))
-    for k in range(len(turn)):
-        turn[k] = math.sqrt(2 / (width + 1)) * math.sin(math.pi * k / (width + 1))
-    waves = np.empty((width, width))  # symmetric, and its own inverse
-    for x in range(width):
-        for k in range(width):
-            waves[x, k] = turn[(x + 1) * (k + 1) % (2 * (width + 1))]
     values = multiply(divergence, waves)
     ratios, decay = np.empty((height, width)), np.empty(width)
     for k in range(width):

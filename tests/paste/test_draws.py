@@ -4,24 +4,29 @@ import math
 
 import pytest
 import torch
-from anatpaste_aug.params import DRAWS, draw_uniforms
 
-from anatpaste_aug import AnatPasteConfig, sample_params
 from anatpaste_aug.functional import soft_mask
+from anatpaste_aug.paste import ANATPASTE, PasteConfig, draw_uniforms, sample_params
 
-SIZE = {"height", "width", "source_top", "source_left"}  # a place depends on the size of what has to fit
-USES = [{"apply"}, SIZE, SIZE, {"source_top"}, {"source_left"}, {"center_y", "center_x"}, {"center_y"}, {"center_x"}]
-USES += [{"ellipse"}, {"opacity"}, {"sigma"}, {"brightness"}, {"contrast"}, {"saturation"}, {"hue"}]
-USES += [{"jitter_order"}] * 4
+# A place depends on the size of what has to fit, and is that of the patch's corner.
+SIZE = {"height", "width", "scaled_height", "scaled_width", "source_top", "source_left", "top", "left"}
+PLACE = {"top", "left"}
+USES = [{"apply"}, set(), set(), set(), set(), PLACE, {"ellipse"}, {"opacity"}, {"sigma"}]
+USES += [{"brightness"}, {"contrast"}, {"saturation"}, {"hue"}, *[{"jitter_order"}] * 4, SIZE, SIZE, set(), set()]
+USES += [{"source_top"}, {"source_left"}, {"top"}, {"left"}]
 
 
-def made_of(uniforms, height=256, width=256, lung_mask=None, **changes):
-    config = AnatPasteConfig(**changes)
-    return sample_params(config, len(uniforms), height, width, lung_mask=lung_mask, uniforms=uniforms)
+def made_of(uniforms, height=256, width=256, region_mask=None, **changes):
+    shape = (len(uniforms), 1, height, width)
+    return sample_params(PasteConfig(**changes), shape, region_mask=region_mask, uniforms=uniforms)
 
 
 def all_of(u, dtype=torch.float32):
-    return torch.full((1, DRAWS), u, dtype=dtype)
+    return torch.full((1, 1, 25), u, dtype=dtype)
+
+
+def center(params):
+    return params.top + params.height // 2, params.left + params.width // 2
 
 
 @pytest.mark.parametrize(("draw", "fields"), list(enumerate(USES)))
@@ -29,21 +34,21 @@ def test_each_number_has_its_own_use(draw, fields):
     """Half of the images have lungs: they take their centre from one number, and the others from two."""
     masks = torch.zeros(100, 1, 256, 256, dtype=torch.bool)
     masks[::2, :, 50:100, 20:90] = True
-    uniforms = draw_uniforms(100, generator=torch.Generator().manual_seed(0))
+    uniforms = draw_uniforms(ANATPASTE, 100, generator=torch.Generator().manual_seed(0))
     changed = uniforms.clone()
-    changed[:, draw] = uniforms[:, draw].roll(1)
-    first, second = (made_of(u, lung_mask=masks, p=0.5) for u in (uniforms, changed))
+    changed[..., draw] = uniforms[..., draw].roll(1, 0)
+    first, second = (made_of(u, region_mask=masks, p=0.5) for u in (uniforms, changed))
     assert {name for name in first._fields if not torch.equal(getattr(first, name), getattr(second, name))} == fields
-    if draw in (5, 6, 7):
-        moved = (first.center_y != second.center_y) | (first.center_x != second.center_x)
+    if draw in (5, 23, 24):
+        moved = (first.top != second.top) | (first.left != second.left)
         assert moved[::2].any() == (draw == 5)
         assert moved[1::2].any() == (draw != 5)
 
 
-def test_the_order_of_the_jitter_is_that_of_the_last_numbers():
+def test_the_order_of_the_jitter_is_that_of_four_numbers():
     uniforms = all_of(0.5)
-    uniforms[0, 15:] = torch.tensor([0.7, 0.1, 0.9, 0.3])
-    assert made_of(uniforms).jitter_order.tolist() == [[1, 3, 0, 2]]
+    uniforms[..., 13:17] = torch.tensor([0.7, 0.1, 0.9, 0.3])
+    assert made_of(uniforms).jitter_order.tolist() == [[[1, 3, 0, 2]]]
 
 
 def test_the_values_in_the_middle_of_the_ranges():
@@ -53,7 +58,7 @@ def test_the_values_in_the_middle_of_the_ranges():
         assert getattr(params, name).item() == pytest.approx(value, rel=1e-6)
     assert not params.ellipse
     assert params.hue.item() == pytest.approx(0, abs=1e-7)
-    assert params.center_y.item() == params.center_x.item() == 128
+    assert [side.item() for side in center(params)] == [128, 128]
     side = round(math.sqrt(0.085) * 256)
     assert params.height.item() == params.width.item() == side
     assert params.source_top.item() == params.source_left.item() == (256 - side + 1) // 2
@@ -90,32 +95,33 @@ def test_numbers_of_other_dtypes_are_taken_and_stay_within_the_images(dtype, siz
     """The last float64 below 1 is 1 in float32."""
     uniforms = all_of(1 - torch.finfo(dtype).eps / 2, dtype)
     for lungs in (torch.ones(1, 1, *size, dtype=torch.bool), None):
-        params = made_of(uniforms, *size, lung_mask=lungs, area=(1e-6, 1e-5))
-        assert 0 <= params.center_y < size[0]
-        assert 0 <= params.center_x < size[1]
+        params = made_of(uniforms, *size, region_mask=lungs, area=(1e-6, 1e-5))
+        center_y, center_x = center(params)
+        assert 0 <= center_y < size[0]
+        assert 0 <= center_x < size[1]
         assert 0 <= params.source_top <= size[0] - params.height
         assert 0 <= params.source_left <= size[1] - params.width
         assert params.opacity.dtype == params.hue.dtype == torch.float32
         assert soft_mask(params, *size, lungs).shape == (1, 1, *size)
 
 
-def test_a_call_takes_nineteen_numbers_an_image_from_the_generator():
+def test_a_call_takes_twenty_five_numbers_an_image_from_the_generator():
     """More would give other parameters than earlier releases gave with the same seed."""
     first, second = (torch.Generator().manual_seed(0) for _ in range(2))
-    sample_params(AnatPasteConfig(), 7, 64, 64, lung_mask=None, generator=first)
-    torch.rand(7, 19, generator=second)
+    sample_params(ANATPASTE, (7, 1, 64, 64), generator=first)
+    torch.rand(7, 25, generator=second)
     assert torch.equal(first.get_state(), second.get_state())
 
 
 def test_the_default_dtype_changes_nothing():
     def params():
         generator = torch.Generator().manual_seed(0)
-        return sample_params(AnatPasteConfig(), 3, 64, 64, lung_mask=None, generator=generator)
+        return sample_params(ANATPASTE, (3, 1, 64, 64), generator=generator)
 
     expected = params()
     torch.set_default_dtype(torch.float64)
     try:
-        given, own = params(), sample_params(AnatPasteConfig(), 3, 64, 64, lung_mask=None)
+        given, own = params(), sample_params(ANATPASTE, (3, 1, 64, 64))
     finally:
         torch.set_default_dtype(torch.float32)
     for first, second, third in zip(given, expected, own, strict=True):

@@ -6,10 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from anatpaste_aug.params import draw_uniforms
-from test_params import assert_uniform, drawn
+from paste.test_anatpaste import assert_uniform, center, drawn
 
-from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
+from anatpaste_aug.paste import ANATPASTE, CUTPASTE, PasteConfig, PasteParams, draw_uniforms, sample_params
 
 # sizes, settings and seeds
 
@@ -42,8 +41,8 @@ def test_without_blur_all_else_is_unchanged():
 def test_without_segmentation_all_but_the_centre_is_unchanged():
     mask = torch.ones(50, 1, 256, 256, dtype=torch.bool)
     bound, free = drawn(50, 256, 256, mask), drawn(50, 256, 256)
-    for name, first, second in zip(AnatPasteParams._fields, bound, free, strict=True):
-        assert torch.equal(first, second) != (name in ("center_y", "center_x", "anywhere"))
+    for name, first, second in zip(PasteParams._fields, bound, free, strict=True):
+        assert torch.equal(first, second) != (name in ("top", "left", "anywhere"))
 
 
 def test_settings_replace_the_ranges_of_the_paper():
@@ -67,7 +66,7 @@ def test_a_seed_repeats_and_another_does_not():
 
 def test_without_a_generator_the_global_one_is_used():
     def draw():
-        return sample_params(AnatPasteConfig(), 8, 64, 64, lung_mask=None)
+        return sample_params(ANATPASTE, (8, 1, 64, 64))
 
     torch.manual_seed(3)
     first, second = draw(), draw()
@@ -84,22 +83,23 @@ def test_a_generator_leaves_the_global_one_alone():
 
 def test_random_numbers_can_be_drawn_before_the_lungs_are_known():
     mask = torch.rand(8, 1, 64, 64, generator=torch.Generator().manual_seed(1)) < 0.5
-    uniforms = draw_uniforms(8, generator=torch.Generator().manual_seed(0))
-    assert uniforms.shape == (8, 19)
+    uniforms = draw_uniforms(ANATPASTE, 8, generator=torch.Generator().manual_seed(0))
+    assert uniforms.shape == (8, 1, 25)
     before = torch.get_rng_state()
-    later = sample_params(AnatPasteConfig(), 8, 64, 64, lung_mask=mask, uniforms=uniforms)
+    later = sample_params(ANATPASTE, (8, 1, 64, 64), region_mask=mask, uniforms=uniforms).patch(0)
     assert all(torch.equal(a, b) for a, b in zip(later, drawn(8, 64, 64, mask), strict=True))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("u", [0.0, 1 - 2**-24])
 def test_the_ends_of_the_unit_interval_give_values_in_range(u, monkeypatch):
-    monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.full(size, u))
+    monkeypatch.setattr(torch, "rand", lambda size, **_: torch.full(size, u))
     mask = torch.ones(1, 1, 100, 64, dtype=torch.bool)
     for lungs in (mask, None, ~mask):
         params = drawn(1, 100, 64, lungs, area=(0.02, 1.0))
-        assert 0 <= params.center_y < 100
-        assert 0 <= params.center_x < 64
+        center_y, center_x = center(params)
+        assert 0 <= center_y < 100
+        assert 0 <= center_x < 64
         assert 1 <= params.height <= 100 - params.source_top
         assert 1 <= params.width <= 64 - params.source_left
         assert params.opacity.double() + 1e-7 >= 0.59
@@ -123,7 +123,6 @@ def test_the_ends_of_the_unit_interval_give_values_in_range(u, monkeypatch):
         ("margin", -1, r"in \[0, 1e\+06\]"),
         ("margin", math.inf, r"in \[0, 1e\+06\]"),
         ("margin", 1e300, r"in \[0, 1e\+06\]"),
-        ("margin", 10**400, r"in \[0, 1e\+06\]"),
         ("area", (0.2, 0.1), "low <= high"),
         ("area", (0, 0.1), r"in \(0, 1\]"),
         ("area", (0.1, 1.1), r"in \(0, 1\]"),
@@ -140,19 +139,67 @@ def test_the_ends_of_the_unit_interval_give_values_in_range(u, monkeypatch):
         ("sigma", (-1, 2), r"in \[0, 1e\+06\]"),
         ("sigma", (0, 1e39), r"in \[0, 1e\+06\]"),
         ("sigma", (1, math.nan), r"in \[0, 1e\+06\]"),
+        ("scar_width", (16, 2), "low <= high"),
+        ("scar_length", (0, 25), r"in \(0, 1e\+06\]"),
+        ("rotation", (-200, 45), r"in \[-180, 180\]"),
+        ("rotation", 45, r"\(low, high\)"),
+        ("half_width", (0.1, 0.6), r"in \(0, 0.5\]"),
+        ("gamma", (0.1,), r"\(offset, scale\) in \[0, 1\], \[0, 1\]"),
+        ("resize", (1, 0.5), r"\(mean, sd, low, high\) in .* or None"),
+        ("resize", (1, 0.5, 1.3, 0.7), "low <= high"),
+        ("logistic", (1, -1), r"\(slope, midpoint\)"),
+        ("patches", (0, 1), "whole numbers with 1 <= low <= high <= 100"),
+        ("patches", (2, 1), "whole numbers"),
+        ("patches", (1, 1.5), "whole numbers"),
+        ("patches", 2, r"\(low, high\)"),
+        ("place_tries", 0, r"a whole number in \[1, 1000\]"),
+        ("foreground", 256, r"in \[0, 255\]"),
+        ("min_overlap", 1.1, r"in \[0, 1\]"),
+        ("min_pixels", -1, "a number in"),
+        ("source", "other", "one of 'same', 'batch', 'donors'"),
+        ("size", None, "one of 'area', 'scar', 'area_or_scar', 'half_width', 'gamma'"),
+        ("blend", "Poisson", "one of 'alpha', 'poisson', 'poisson_stronger', 'poisson_mixed'"),
+        ("blur", 1, "True or False"),
     ],
 )
 def test_an_impossible_setting_is_named_with_what_is_allowed(name, value, allowed):
     with pytest.raises(ValueError, match=f"^{name} must be .*{allowed}") as caught:
-        AnatPasteConfig(**{name: value})
+        PasteConfig(**{name: value})
     assert f"got {value!r}" in str(caught.value)
 
 
 def test_numbers_of_numpy_and_lists_are_taken():
-    config = AnatPasteConfig(p=np.float32(0.5), area=[np.float32(0.1), np.float64(0.2)], margin=np.int64(3))
+    config = PasteConfig(p=np.float32(0.5), area=[np.float32(0.1), np.float64(0.2)], margin=np.int64(3))
     assert drawn(4, 64, 64, **dataclasses.asdict(config)).margin.tolist() == [1] * 4
 
 
 def test_settings_cannot_be_changed_behind_the_check():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        AnatPasteConfig().p = 2
+        PasteConfig().p = 2
+
+
+def test_a_cut_at_the_same_place_is_neither_resized_nor_rotated():
+    for changes in ({"resize": (1.0, 0.5, 0.7, 1.3)}, {"size": "scar"}):
+        with pytest.raises(ValueError, match='cut="same" takes patches as they are; pass resize=None'):
+            PasteConfig(cut="same", **changes)
+    assert PasteConfig(cut="same", size="scar", rotation=(0, 0)).cut == "same"
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("p", [0, 1], [-1e-9, 1 + 1e-9]),
+        ("jitter", [0, 0.5], [-1e-9, 0.5 + 1e-9]),
+        ("area", [(1e-9, 1)], [(0, 1), (1e-9, 1 + 1e-9)]),
+        ("aspect_ratio", [(1e-6, 1e6)], [(0.9e-6, 1), (1, 1.1e6)]),
+        ("scar_width", [(1e-9, 1e6)], [(0, 1), (1, 1.1e6)]),
+        ("scar_length", [(1e-9, 1e6)], [(0, 1), (1, 1.1e6)]),
+        ("rotation", [(-180, 180)], [(-180.1, 0), (0, 180.1)]),
+    ],
+)
+def test_every_limit_is_allowed_and_what_lies_beyond_is_not(name, allowed, refused):
+    for value in allowed:
+        assert getattr(dataclasses.replace(CUTPASTE, **{name: value}), name) == value
+    for value in refused:
+        with pytest.raises(ValueError, match=f"^{name} must be"):
+            PasteConfig(**{name: value})

@@ -1,52 +1,54 @@
-"""AnatPaste in Lightning: a whole batch at once, on the device it was moved to."""
+"""The transforms in Lightning: a whole batch at once, on the device it was moved to."""
 
 from typing import Any
 
 from torch import Tensor
 
-from ..functional.masks import unite_masks
+from ..transforms import PasteTransform
 from ..validation import check_anomaly_mask, check_images
-from .anatpaste import AnatPasteTransform
+from .common import Writes, check_writes, mask_of, unite
 
 try:
     from lightning.pytorch.core.hooks import DataHooks
 except ImportError as error:
     raise ImportError(
-        'anatpaste_aug.transforms.lightning needs Lightning: pip install "anatpaste_aug[lightning]"', name=error.name
+        'anatpaste_aug.adapters.lightning needs Lightning: pip install "anatpaste_aug[lightning]"', name=error.name
     ) from error
 
 
-class AnatPasteMixin(DataHooks):
+class LightningPasteMixin(DataHooks):
     """Augments the training batches of a ``LightningModule`` or a ``LightningDataModule`` after their transfer.
 
-    Name it among the bases, in any order, and set ``self.anatpaste``; give it to one of the two, not to both. It
+    Name it among the bases, in any order, and set ``self.paste``; give it to one of the two, not to both. It
     implements ``on_after_batch_transfer``: a callback can't, as Lightning does not take a batch from one.
 
     Convention:
         * only while the trainer trains; batches of validation, test and prediction pass through as they are
-        * the anomaly mask, boolean B×1×H×W, joins the batch: a tensor of images becomes ``(images, mask)``,
-          ``(images, y)`` becomes ``(images, y, mask)`` (a list stays a list), and a dictionary gets a new key. Labels
-          are handed on as they are: ``mask.flatten(1).any(1)`` tells which images were changed
+        * the mask, B×1×H×W, joins the batch: a tensor of images becomes ``(images, mask)``, ``(images, y)`` becomes
+          ``(images, y, mask)`` (a list stays a list), and a dictionary gets a new key. Labels are handed on as they
+          are: ``mask.flatten(1).any(1)`` tells which images were changed
         * an anomaly mask that a dictionary holds already, boolean, integer or floating point, is kept and united with
           the new one
-        * a dictionary's lung masks, if there are any, are used instead of the segmenter; they are boolean or integer
+        * a dictionary's region masks, if there are any, are used instead of the segmenter; they are boolean or integer
         * the batch itself is not modified; randomness is that of the device, set by ``seed_everything``, which gives
           the processes of several devices one seed, so that they draw the same numbers for their images:
           ``torch.manual_seed(seed + self.global_rank)`` in ``on_fit_start`` makes them differ
 
     Attributes:
-        anatpaste: The transform.
+        paste: The transform, with all of its settings.
+        writes: The mask to write: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`).
         image_key: Where the images are in a dictionary.
         anomaly_mask_key: Where the anomaly mask goes in a dictionary.
-        lung_mask_key: Where the lung masks are in a dictionary.
+        region_mask_key: Where the region masks are in a dictionary.
 
     Example:
         >>> import torch
+        >>> from anatpaste_aug import AnatPasteTransform
         >>> from lightning.pytorch import LightningModule
-        >>> class Detector(AnatPasteMixin, LightningModule):
+        >>> class Detector(LightningPasteMixin, LightningModule):
         ...     def __init__(self):
         ...         super().__init__()
-        ...         self.anatpaste = AnatPasteTransform()
+        ...         self.paste = AnatPasteTransform()
         ...         self.net = torch.nn.Conv2d(1, 1, 3, padding=1)
         ...     def training_step(self, batch, batch_idx):
         ...         images, mask = batch
@@ -57,10 +59,11 @@ class AnatPasteMixin(DataHooks):
     """
 
     trainer: Any  # Lightning's, which both classes have
-    anatpaste: AnatPasteTransform
+    paste: PasteTransform
+    writes: Writes = "anomaly"
     image_key: str = "image"
     anomaly_mask_key: str = "anomaly_mask"
-    lung_mask_key: str = "lung_mask"
+    region_mask_key: str = "region_mask"
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Lightning's hook."""
@@ -73,22 +76,23 @@ class AnatPasteMixin(DataHooks):
         Raises:
             TypeError, ValueError, KeyError: The batch has no images where they are looked for, or they are wrong.
         """
-        transform = getattr(self, "anatpaste", None)
-        if not callable(getattr(transform, "augment", None)):
+        transform = getattr(self, "paste", None)
+        if not isinstance(transform, PasteTransform):
             raise TypeError(
-                f"{type(self).__name__}.anatpaste must be an AnatPasteTransform, got {type(transform).__name__}; "
-                "write self.anatpaste = AnatPasteTransform() in __init__"
+                f"{type(self).__name__}.paste must be a transform of this package, got {type(transform).__name__}; "
+                "write self.paste = AnatPasteTransform() in __init__"
             )
+        check_writes(self.writes)
         if isinstance(batch, dict):
             return self._augment_dict(batch)
         images, rest = (batch[0], batch[1:]) if isinstance(batch, list | tuple) and batch else (batch, ())
         if not isinstance(images, Tensor):
             raise TypeError(
                 "a batch must be a tensor of images, a tuple or list that begins with one, or a dictionary, "
-                f"got {_described(batch)}; for any other batch, override augment_batch and call self.anatpaste.augment"
+                f"got {_described(batch)}; for any other batch, override augment_batch and call self.paste.augment"
             )
-        result = self.anatpaste.augment(images)
-        augmented = (result.image, *rest, result.anomaly_mask)
+        result = self.paste.augment(images)
+        augmented = (result.image, *rest, mask_of(result, self.writes))
         return list(augmented) if isinstance(batch, list) else augmented
 
     def _augment_dict(self, batch: dict[Any, Any]) -> dict[Any, Any]:
@@ -98,8 +102,9 @@ class AnatPasteMixin(DataHooks):
         if earlier is not None:
             shape = (len(check_images(images)), 1, *images.shape[2:])
             check_anomaly_mask(f"the batch's {self.anomaly_mask_key!r}", earlier, shape)
-        result = self.anatpaste.augment(images, batch.get(self.lung_mask_key))
-        mask = result.anomaly_mask if earlier is None else unite_masks(earlier, result.anomaly_mask)
+        result = self.paste.augment(images, batch.get(self.region_mask_key))
+        mask = mask_of(result, self.writes)
+        mask = mask if earlier is None else unite(earlier, mask)
         return batch | {self.image_key: result.image, self.anomaly_mask_key: mask}
 
 

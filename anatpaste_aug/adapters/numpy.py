@@ -1,4 +1,4 @@
-"""AnatPaste on NumPy arrays, for dataset code in the manner of DRAEM and NSA."""
+"""The transforms on NumPy arrays, for dataset code in the manner of DRAEM and NSA."""
 
 from typing import Any
 
@@ -8,63 +8,80 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from .anatpaste import AnatPasteTransform
+from ..transforms import PasteTransform
+from .common import Writes, as_transform, check_writes, described, mask_of, unite
 
 Image = npt.NDArray[Any]
 
 
-class AnatPasteNumpy:
-    """`AnatPasteTransform` from arrays to arrays.
+class NumpyPaste:
+    """A transform of this package from arrays to arrays.
 
     Convention:
         * in: H×W, H×W×C or N×H×W×C with 1 or 3 channels, uint8 or floating point in [0, 1]; never modified
-        * out: the augmented image in the same shape and dtype, and a boolean anomaly mask: H×W for H×W, else with one
-          channel, so that it broadcasts against the image; ``mask.astype(np.float32)`` is DRAEM's
+        * out: the augmented image in the same shape and dtype, and a mask: H×W for H×W, else with one channel, so that
+          it broadcasts against the image. The anomaly mask is boolean, ``mask.astype(np.float32)`` is DRAEM's
+        * patches of other images need a batch, or ``donors=``
         * in a chain, hand the mask on: ``image, mask = second(image, anomaly_mask=mask)`` returns the union
         * randomness: a stream of ``rng``. In the workers of a ``DataLoader`` it is mixed with the worker's seed,
           so that workers and epochs differ, and ``torch.manual_seed`` repeats them
 
     Args:
-        p: Probability that an image is augmented, drawn per image.
-        rng: A seed or a ``numpy.random.Generator``; None takes PyTorch's global generator, as `AnatPasteTransform`.
-        settings: Every other setting of `AnatPasteTransform`.
+        transform: The transform, with all of its settings; None is ``AnatPasteTransform()``.
+        rng: A seed or a ``numpy.random.Generator``; None takes PyTorch's global generator, as the transform does.
+        writes: The mask to return: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`).
 
     Example:
-        >>> paste = AnatPasteNumpy(rng=0)
+        >>> from anatpaste_aug import AnatPasteTransform
+        >>> paste = NumpyPaste(AnatPasteTransform(p=0.5), rng=0)
         >>> image = np.random.default_rng(0).random((64, 64, 1), dtype=np.float32)
         >>> augmented, mask = paste(image)
         >>> augmented.shape, augmented.dtype, mask.shape, mask.dtype
         ((64, 64, 1), dtype('float32'), (64, 64, 1), dtype('bool'))
     """
 
-    def __init__(self, p: float = 1.0, *, rng: np.random.Generator | int | None = None, **settings: Any) -> None:
-        self.transform = AnatPasteTransform(p, **settings)
+    def __init__(
+        self,
+        transform: PasteTransform | None = None,
+        *,
+        rng: np.random.Generator | int | None = None,
+        writes: Writes = "anomaly",
+    ) -> None:
+        self.transform = as_transform(transform)
         self.rng = None if rng is None else np.random.default_rng(rng)
+        self.writes = check_writes(writes)
         self._worker: int | None = None  # the seed of the worker that the stream belongs to
 
     def __call__(
-        self, image: Image, lung_mask: Image | None = None, anomaly_mask: Image | None = None
-    ) -> tuple[Image, npt.NDArray[np.bool_]]:
+        self, image: Image, region_mask: Image | None = None, anomaly_mask: Image | None = None
+    ) -> tuple[Image, Image]:
         """Augment one image, or each of a batch.
 
         Args:
             image: H×W, H×W×C or N×H×W×C.
-            lung_mask: Boolean or integer, of the image's shape with one channel or none; None calls the segmenter.
-            anomaly_mask: What earlier augmentations changed, likewise.
+            region_mask: Boolean or integer, of the image's shape with one channel or none; None calls the segmenter.
+            anomaly_mask: What earlier augmentations changed, likewise; with writes="target", floating point.
 
         Returns:
-            The augmented image and the anomaly mask, united with the given one: outside it not a bit has changed.
+            The augmented image and its mask, boolean or float32, united with the given one.
 
         Raises:
             TypeError, ValueError: Wrong type, shape, dtype or range; the message names the remedy.
         """
         batch = to_batch(image)
-        lungs = None if lung_mask is None else to_batch_mask(lung_mask, image)
-        earlier = None if anomaly_mask is None else to_batch_mask(anomaly_mask, image, "anomaly_mask")
-        result = self.transform.augment(batch, lungs, generator=self._generator())
-        changed = result.anomaly_mask if earlier is None else result.anomaly_mask | earlier
+        region = None if region_mask is None else to_batch_mask(region_mask, image)
+        earlier = None if anomaly_mask is None else self._earlier(anomaly_mask, image)
+        result = self.transform.augment(batch, region, generator=self._generator())
+        mask = mask_of(result, self.writes)
+        mask = mask if earlier is None else unite(earlier, mask)
         mask_shape = image.shape if image.ndim == 2 else (*image.shape[:-1], 1)
-        return to_array(result.image, image), changed.numpy().reshape(mask_shape)
+        return to_array(result.image, image), mask.numpy().reshape(mask_shape)
+
+    def _earlier(self, mask: Image, image: Image) -> Tensor:
+        if self.writes != "target":
+            return to_batch_mask(mask, image, "anomaly_mask")
+        marked = to_batch_mask(np.asarray(mask) != 0, image, "anomaly_mask")
+        return torch.from_numpy(np.ascontiguousarray(mask)).view_as(marked)
 
     def _generator(self) -> torch.Generator | None:
         if self.rng is None:
@@ -77,16 +94,16 @@ class AnatPasteNumpy:
         return torch.Generator().manual_seed(int(self.rng.integers(2**63)))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.transform.extra_repr()})"
+        return described(self, self.transform, rng=self.rng, writes=self.writes)
 
 
 def to_batch(image: object) -> Tensor:
     """B×C×H×W of an array H×W, H×W×C or N×H×W×C; an error names any other layout and the remedy."""
     if not isinstance(image, np.ndarray):
-        remedy = "; AnatPasteTransform takes tensors" if isinstance(image, Tensor) else "; use numpy.asarray"
+        remedy = "; PasteTransform.augment takes tensors" if isinstance(image, Tensor) else "; use numpy.asarray"
         raise TypeError(f"the image must be a numpy.ndarray, got {type(image).__name__}{remedy}")
     if image.ndim not in (2, 3, 4) or (image.ndim > 2 and image.shape[-1] not in (1, 3)):
-        remedy = "add a channel axis to a batch of grey images with images[..., None]"
+        remedy = "add a channel axis to a batch of gray images with images[..., None]"
         if image.ndim in (3, 4) and image.shape[-3] in (1, 3):
             remedy = "move the channels to the end with numpy.moveaxis(image, -3, -1)"
         raise ValueError(
@@ -105,8 +122,8 @@ def to_batch(image: object) -> Tensor:
     return torch.from_numpy(np.require(np.moveaxis(image, -1, 1), native, requirements=["C", "W"]))
 
 
-def to_batch_mask(mask: object, image: Image, name: str = "lung_mask") -> Tensor:
-    """B×1×H×W of a mask with the shape of the array ``image``, with one channel or none."""
+def to_batch_mask(mask: object, image: Image, name: str = "region_mask") -> Tensor:
+    """Boolean B×1×H×W of a mask with the shape of the array ``image``, with one channel or none."""
     if not isinstance(mask, np.ndarray):
         raise TypeError(f"{name} must be a numpy.ndarray, got {type(mask).__name__}")
     size = image.shape if image.ndim == 2 else image.shape[:-1]

@@ -1,0 +1,78 @@
+"""What all adapters share: the transform that they wrap, and the mask that they write."""
+
+from numbers import Real
+from typing import Any, Literal
+
+from torch import Tensor
+
+from ..functional.masks import unite_masks
+from ..paste import PasteResult
+from ..transforms import AnatPasteTransform, PasteTransform
+
+Writes = Literal["anomaly", "target"] | float
+"""The mask that an adapter writes.
+
+"anomaly" is `PasteResult.anomaly_mask`, boolean: every pixel that can have changed. "target" is `PasteResult.target`,
+float32 in [0, 1], for losses that take such a target. A number in [0, 1) is a threshold for that target and gives a
+boolean mask without the pixels that hardly changed.
+"""
+
+
+def as_transform(transform: object) -> PasteTransform:
+    """The transform that was given; None is `AnatPasteTransform` with its defaults.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if transform is None:
+        return AnatPasteTransform()
+    if not isinstance(transform, PasteTransform):
+        raise TypeError(
+            f"transform must be a transform of this package, such as AnatPasteTransform(p=0.5), got {transform!r}"
+        )
+    return transform
+
+
+def check_writes(writes: Any) -> Writes:
+    """One of the choices of `Writes`.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    number = isinstance(writes, Real) and not isinstance(writes, bool)
+    if writes in ("anomaly", "target") if not number else 0 <= writes < 1:
+        chosen: Writes = writes
+        return chosen
+    raise ValueError(f"writes must be 'anomaly', 'target' or a threshold in [0, 1), got {writes!r}")
+
+
+def chosen_mask(anomaly_mask: Tensor, target: Tensor, writes: Writes) -> Tensor:
+    """The mask to write, of both that a transform gives."""
+    if isinstance(writes, str):
+        return anomaly_mask if writes == "anomaly" else target.detach()
+    return target.detach() > writes
+
+
+def mask_of(result: PasteResult, writes: Writes) -> Tensor:
+    """The mask to write, boolean or float32 B×1×H×W."""
+    return chosen_mask(result.anomaly_mask, result.target, writes)
+
+
+def unite(earlier: Tensor, later: Tensor) -> Tensor:
+    """The mask of an earlier augmentation with that of this one added to it.
+
+    Raises:
+        ValueError: A target can't be added to a mask of booleans or integers.
+    """
+    if later.is_floating_point() and not earlier.is_floating_point():
+        raise ValueError(
+            f"writes='target' needs a floating-point mask to write to, got {earlier.dtype}; convert the mask, or pass "
+            "writes='anomaly' or a threshold such as writes=0.05"
+        )
+    return unite_masks(earlier, later)
+
+
+def described(adapter: object, *arguments: object, **settings: object) -> str:
+    """The ``repr`` of an adapter."""
+    shown = [repr(argument) for argument in arguments] + [f"{name}={value!r}" for name, value in settings.items()]
+    return f"{type(adapter).__name__}({', '.join(shown)})"

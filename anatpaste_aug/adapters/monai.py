@@ -1,0 +1,200 @@
+"""The transforms as MONAI transforms, on an array and on a dictionary."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..paste import PasteParams, PasteResult
+from ..transforms import PasteTransform
+from ..validation import check_anomaly_mask
+from .common import Writes, as_transform, check_writes, described, mask_of, unite
+
+try:
+    from monai.config import KeysCollection, NdarrayOrTensor
+    from monai.transforms import MapTransform, Randomizable, Transform
+    from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
+except ImportError as error:
+    raise ImportError(
+        'anatpaste_aug.adapters.monai needs MONAI: pip install "anatpaste_aug[monai]"', name=error.name
+    ) from error
+
+_SEEDS = 2**32
+
+
+class MonaiPaste(Randomizable, Transform):
+    """Paste a synthetic anomaly into one image; `MonaiPasted` also gives the anomaly mask.
+
+    Convention:
+        * in: C×H×W with 1 or 3 channels, uint8 or floating point in [0, 1]; not modified. Images that ``LoadImage`` has
+          read are in [0, 255]: give the transform ``value_range=(0, 255)``
+        * out: the same type (``MetaTensor`` with its metadata, tensor or array), shape and dtype
+        * patches of other images need ``donors=``, because MONAI augments images one at a time
+        * randomness: ``set_random_state``, ``set_determinism`` and MONAI's ``DataLoader``, as every MONAI transform
+
+    Args:
+        transform: The transform, with all of its settings, the probability included; None is ``AnatPasteTransform()``.
+
+    Example:
+        >>> from anatpaste_aug import AnatPasteTransform
+        >>> paste = MonaiPaste(AnatPasteTransform(p=0.5)).set_random_state(seed=0)
+        >>> paste(np.random.default_rng(0).random((1, 64, 64), dtype=np.float32)).shape
+        (1, 64, 64)
+    """
+
+    backend = [TransformBackends.TORCH, TransformBackends.NUMPY]  # noqa: RUF012 (MONAI's declaration)
+
+    def __init__(self, transform: PasteTransform | None = None) -> None:
+        self.transform = as_transform(transform)
+        self._seed: int | None = None
+
+    def randomize(self, data: Any = None) -> None:
+        self._seed = int(self.R.randint(_SEEDS, dtype=np.uint32))
+
+    def __call__(
+        self, img: NdarrayOrTensor, region_mask: NdarrayOrTensor | None = None, randomize: bool = True
+    ) -> NdarrayOrTensor:
+        """Augment one C×H×W image; ``region_mask`` 1×H×W takes the place of the segmenter.
+
+        ``randomize=False`` repeats the random numbers of the last call.
+        """
+        _check_image(img)
+        if randomize:
+            self.randomize()
+        return convert_to_dst_type(self.augment(img, region_mask).image[0], dst=img)[0]
+
+    def augment(
+        self, img: NdarrayOrTensor, region_mask: NdarrayOrTensor | None = None, params: PasteParams | None = None
+    ) -> PasteResult:
+        """`PasteTransform.augment` on a batch of this one image, with the number drawn by `randomize`."""
+        _check_image(img)
+        if self._seed is None:
+            raise RuntimeError("please call the randomize() function first")
+        images = _to_tensor(img).unsqueeze(0)
+        region = None if region_mask is None else _to_tensor(region_mask, images.device).unsqueeze(0)
+        generator = torch.Generator(images.device).manual_seed(self._seed)
+        return self.transform.augment(images, region, params=params, generator=generator)
+
+    def __repr__(self) -> str:
+        return described(self, self.transform)
+
+
+class MonaiPasted(Randomizable, MapTransform):
+    """Dictionary-based version of `MonaiPaste`, which also writes the anomaly mask under a key of its own.
+
+    Convention:
+        * the images of all ``keys`` share the random numbers and the region of the first, and must be of one size
+        * the mask is 1×H×W, boolean (a target: float32), of the first image's type and with its metadata, so that
+          spatial transforms which follow can take ``keys=["image", "anomaly_mask"]``; it is empty where the image was
+          left alone
+        * a mask that stands under ``anomaly_mask_key`` already, 1×H×W, keeps its type, dtype and content; what is
+          changed is added to it. So a chain leaves the union of what its transforms changed, and zeros put there
+          before give every sample a mask where ``OneOf`` or ``SomeOf`` may choose other transforms
+        * ``LoadImage`` transposes PNG and JPEG: read them upright with ``LoadImaged(keys, reverse_indexing=False)``,
+          or add ``Transposed(keys, indices=(0, 2, 1))`` after ``EnsureChannelFirstd``. `LungSegmenter` finds the same
+          lungs in an image that lies on its side, but `LungFieldSegmenter` finds wrong ones, without an error
+
+    Args:
+        keys: Keys of the images.
+        transform: The transform, with all of its settings, the probability included; None is ``AnatPasteTransform()``.
+        anomaly_mask_key: Where the anomaly mask goes.
+        region_mask_key: Key of a region mask, boolean or integer 1×H×W; None calls the segmenter. Regions never change:
+            computed before this transform in a ``CacheDataset``, they are computed once.
+        writes: The mask to write: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`).
+        allow_missing_keys: Don't raise an exception if a key is missing.
+
+    Example:
+        >>> from anatpaste_aug import AnatPasteTransform
+        >>> paste = MonaiPasted("image", AnatPasteTransform(p=0.5)).set_random_state(seed=0)
+        >>> sample = paste({"image": torch.rand(1, 64, 64, generator=torch.Generator().manual_seed(0))})
+        >>> sample["image"].shape, sample["anomaly_mask"].dtype
+        (torch.Size([1, 64, 64]), torch.bool)
+    """
+
+    backend = MonaiPaste.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        transform: PasteTransform | None = None,
+        anomaly_mask_key: str = "anomaly_mask",
+        region_mask_key: str | None = None,
+        writes: Writes = "anomaly",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        self.paste = MonaiPaste(transform)
+        self.anomaly_mask_key = anomaly_mask_key
+        self.region_mask_key = region_mask_key
+        self.writes = check_writes(writes)
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> "MonaiPasted":
+        self.paste.set_random_state(seed, state)
+        return self
+
+    def randomize(self, data: Any = None) -> None:
+        self.paste.randomize(data)
+
+    def __call__(self, data: Mapping[Hashable, NdarrayOrTensor]) -> dict[Hashable, NdarrayOrTensor]:
+        """Augment the images of a sample."""
+        sample = dict(data)
+        keys = list(self.key_iterator(sample))
+        region = self._check(sample, keys) if keys else None
+        self.randomize()
+        if not keys:
+            return sample
+        first = sample[keys[0]]
+        result = self.paste.augment(first, region)
+        mask = mask_of(result, self.writes)[0]
+        earlier = sample.get(self.anomaly_mask_key)
+        if earlier is None:
+            sample[self.anomaly_mask_key] = convert_to_dst_type(mask, dst=first, dtype=mask.dtype)[0]
+        else:
+            united = unite(_to_tensor(earlier, mask.device), mask)
+            sample[self.anomaly_mask_key] = convert_to_dst_type(united, dst=earlier)[0]
+        sample[keys[0]] = convert_to_dst_type(result.image[0], dst=first)[0]
+        for key in keys[1:]:
+            shared = None if result.region_mask is None else result.region_mask[0]
+            other = self.paste.augment(sample[key], shared, result.params)
+            sample[key] = convert_to_dst_type(other.image[0], dst=sample[key])[0]
+        return sample
+
+    def _check(self, sample: dict[Hashable, Any], keys: list[Hashable]) -> Any:
+        """The region mask of a sample in which everything is as it should be."""
+        for key in keys:
+            _check_image(sample[key])
+            if sample[key].shape[1:] != sample[keys[0]].shape[1:]:
+                sizes = {key: tuple(sample[key].shape) for key in keys}
+                raise ValueError(f"the images of one sample must be of one size, got {sizes}")
+        if self.anomaly_mask_key in sample:
+            name = f"the sample's {self.anomaly_mask_key!r}"
+            check_anomaly_mask(name, sample[self.anomaly_mask_key], (1, *sample[keys[0]].shape[1:]))
+        if self.region_mask_key is None:
+            return None
+        if self.region_mask_key not in sample and not self.allow_missing_keys:
+            raise KeyError(f"no region mask {self.region_mask_key!r} in a sample with the keys {list(sample)}")
+        return sample.get(self.region_mask_key)
+
+    def __repr__(self) -> str:
+        names = ("anomaly_mask_key", "region_mask_key", "writes", "allow_missing_keys")
+        return described(self, self.keys, self.paste.transform, **{name: getattr(self, name) for name in names})
+
+
+def _check_image(img: Any) -> None:
+    if not isinstance(img, np.ndarray | Tensor):
+        raise TypeError(f"the image must be a numpy.ndarray, torch.Tensor or MetaTensor, got {type(img).__name__}")
+    if img.ndim != 3 or img.shape[0] not in (1, 3):
+        raise ValueError(
+            f"the image must be channel-first, (1, H, W) or (3, H, W), got {tuple(img.shape)}; "
+            "use EnsureChannelFirst before, and for volumes one slice at a time"
+        )
+
+
+def _to_tensor(array: NdarrayOrTensor, device: torch.device | None = None) -> Tensor:
+    """A plain tensor, on the CPU if an array is given and no device, whatever the default device is."""
+    if device is None:
+        device = array.device if isinstance(array, Tensor) else torch.device("cpu")
+    tensor: Tensor = convert_to_tensor(array, device=device, track_meta=False)
+    return tensor

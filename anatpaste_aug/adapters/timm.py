@@ -1,0 +1,118 @@
+"""The transforms in timm's training loops: in the place of ``RandomErasing``, and in the place of ``Mixup``.
+
+Nothing of timm is imported: its loader and its loops call whatever stands there.
+"""
+
+import torch
+from torch import Tensor
+
+from ..transforms import PasteTransform
+from ..validation import check_images
+from .common import as_transform, described
+
+
+class TimmPasteErasing:
+    """A transform of this package where timm has ``RandomErasing``: normalized images in, the same out.
+
+    ``timm.data.PrefetchLoader`` calls what stands in its attribute ``random_erasing`` on its side stream, after
+    normalizing; nothing here waits for the device. Targets stay as they are: for targets that tell what was augmented
+    take `TimmPasteMixup`. The loader works one batch ahead, so nothing can be read here about the batch at hand.
+
+    Args:
+        transform: The transform, with the ``mean`` and ``std`` that the loader normalizes with.
+        num_splits: As in timm: above 1, the first of that many equal parts of a batch stays clean.
+
+    Raises:
+        TypeError: ``transform`` is something else, or has no ``mean`` and ``std``.
+        ValueError: On the CPU: the images were normalized with other numbers.
+
+    Example:
+        >>> from anatpaste_aug import AnatPasteTransform
+        >>> erasing = TimmPasteErasing(AnatPasteTransform(p=0.5, mean=(0.5,), std=(0.25,)))
+        >>> erasing(torch.zeros(4, 1, 64, 64)).shape  # loader.random_erasing = erasing
+        torch.Size([4, 1, 64, 64])
+    """
+
+    def __init__(self, transform: PasteTransform, *, num_splits: int = 0) -> None:
+        self.transform = _for_normalized(transform)
+        self.num_splits = num_splits
+
+    def __call__(self, input: Tensor) -> Tensor:
+        """The augmented B×C×H×W or C×H×W images; the given ones are not modified."""
+        if isinstance(input, Tensor) and input.ndim == 3:
+            return self.transform.augment(input.unsqueeze(0)).image[0]
+        if self.num_splits <= 1:
+            return self.transform.augment(input).image
+        clean = len(input) // self.num_splits
+        return self.transform.augment(input, apply=torch.arange(len(input), device=input.device) >= clean).image
+
+    def __repr__(self) -> str:
+        return described(self, self.transform, num_splits=self.num_splits)
+
+
+class TimmPasteMixup:
+    """A transform of this package where a timm loop has ``mixup_fn``: (x, target) in, (x, target) out.
+
+    The target that comes out is binary, 1 for anomalous: an image that was augmented, or one whose given target is not
+    0. Only images of target 0, the normal class, are augmented; with ``source="batch"`` their patches may come from
+    any other image of the batch.
+
+    Args:
+        transform: The transform, with the ``mean`` and ``std`` that the loader normalizes with.
+        pairs: Give twice the batch: first the images as they are, then their augmentations. The training of Sato et
+            al. (arXiv 2205.04282) is ``TimmPasteMixup(AnatPasteTransform(mean=..., std=...), pairs=True)``.
+        one_hot: Give float32 targets of shape B×2, as ``Mixup`` does for ``SoftTargetCrossEntropy``, instead of int64
+            class indices of shape B for ``CrossEntropyLoss``.
+
+    Attributes:
+        mixup_enabled: False leaves the images alone, as timm's loops ask for in their last epochs.
+
+    Raises:
+        TypeError: ``transform`` is something else, or has no ``mean`` and ``std``.
+        ValueError: There isn't one class index per image, or (on the CPU) the images were normalized with other
+            numbers.
+
+    Example:
+        >>> from anatpaste_aug import AnatPasteTransform
+        >>> mixup_fn = TimmPasteMixup(AnatPasteTransform(mean=(0.5,), std=(0.25,)), pairs=True)
+        >>> images, target = mixup_fn(torch.zeros(2, 1, 64, 64), torch.zeros(2, dtype=torch.int64))
+        >>> images.shape, target.tolist()
+        (torch.Size([4, 1, 64, 64]), [0, 0, 1, 1])
+    """
+
+    def __init__(self, transform: PasteTransform, *, pairs: bool = False, one_hot: bool = False) -> None:
+        self.transform = _for_normalized(transform)
+        self.pairs = pairs
+        self.one_hot = one_hot
+        self.mixup_enabled = True
+
+    def __call__(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment normalized B×C×H×W images with one class index each; neither is modified."""
+        check_images(x)
+        if not isinstance(target, Tensor) or target.is_floating_point() or tuple(target.shape) != (len(x),):
+            got = f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
+            raise ValueError(
+                f"target must hold one class index per image, 0 for normal, as integers of shape ({len(x)},), "
+                f"got {got}; for dense targets pass target.argmax(1)"
+            )
+        anomalous = target != 0
+        if self.mixup_enabled:
+            result = self.transform.augment(x, apply=~anomalous)
+            changed = anomalous | (result.label > 0)
+            x = torch.cat([x, result.image]) if self.pairs else result.image
+            anomalous = torch.cat([anomalous, changed]) if self.pairs else changed
+        return x, torch.stack([~anomalous, anomalous], 1).float() if self.one_hot else anomalous.long()
+
+    def __repr__(self) -> str:
+        return described(self, self.transform, pairs=self.pairs, one_hot=self.one_hot)
+
+
+def _for_normalized(transform: PasteTransform) -> PasteTransform:
+    transform = as_transform(transform)
+    if transform.mean is None:
+        name = type(transform).__name__
+        raise TypeError(
+            f"the transform needs the mean= and std= that the loader normalizes with: {name}(mean=..., std=...) with "
+            "such as timm.data.IMAGENET_DEFAULT_MEAN and _STD; for images in [0, 1] pass mean=(0.0,), std=(1.0,)"
+        )
+    return transform

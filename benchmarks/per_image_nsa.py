@@ -30,9 +30,7 @@ class Patch(NamedTuple):
     centers: Callable[[int, int], Iterable[Center]]
 
 
-def augment(
-    image: Pixels, donor: Pixels, rng: np.random.Generator
-) -> tuple[Pixels, npt.NDArray[np.float64]]:
+def augment(image: Pixels, donor: Pixels, rng: np.random.Generator) -> tuple[Pixels, npt.NDArray[np.float64]]:
     """The image with one to three patches of the donor, and what a network learns of each pixel."""
     of_image, of_donor = foreground(image), foreground(donor)
     return paste(image, donor, of_image, of_donor, draw(rng, of_donor))
@@ -136,6 +134,18 @@ def boxes(count: int, height: int, width: int) -> npt.NDArray[np.int64]:
     sides = np.stack([np.sqrt(area * ratio), np.sqrt(area / ratio)], 1).round().astype(np.int64)
     sides = sides.clip(4, [height, width])
     return np.concatenate([rng.integers(0, [height, width] - sides + 1), sides], 1)
+
+
+def cloned(given: npt.NDArray[np.int64], height: int, width: int) -> tuple[npt.NDArray, npt.NDArray[np.float32]]:
+    """What `clone` solves: the boxes within those given, and the weights N×1×H×W of the source's differences.
+
+    OpenCV clears the mask's outermost pixels, and erodes it three times by 3×3 for the weights.
+    """
+    inner = given + np.array([1, 1, -2, -2])
+    weights = np.zeros((len(given), 1, height, width), np.float32)
+    for weight, (top, left, high, wide) in zip(weights, inner, strict=True):
+        weight[0, top + 3 : top + high - 3, left + 3 : left + wide - 3] = 1
+    return inner, weights
 
 
 def clone(target: Pixels, source: Pixels, box: npt.NDArray[np.int64], guidance: str) -> Pixels:

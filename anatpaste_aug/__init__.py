@@ -36,6 +36,7 @@ from .transforms import (
     RegionMask,
     collate_one_class,
     one_class_batch,
+    warm_up,
 )
 
 __version__ = "0.1.0"
@@ -72,4 +73,5 @@ __all__ = [
     "Union",
     "collate_one_class",
     "one_class_batch",
+    "warm_up",
 ]

@@ -58,16 +58,16 @@ all_kinds = pytest.mark.parametrize(
 @all_kinds
 @pytest.mark.parametrize("size", [(96, 80), (256, 256), (301, 33)])
 def test_segmentation(channels, dtype, size):
-    mask, settled = segment_lungs(on_device(channels, dtype, size))
-    assert all_on_device([mask, settled])
+    mask, converged = segment_lungs(on_device(channels, dtype, size), return_converged=True)
+    assert all_on_device([mask, converged])
     assert mask.shape == (4, 1, *size)
-    assert mask.dtype == settled.dtype == torch.bool
+    assert mask.dtype == converged.dtype == torch.bool
 
 
 @pytest.mark.usefixtures("guarded")
 @pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 9)])
 def test_components(function):
-    assert all_on_device(function(on_device()[:, 0] > 0))
+    assert all_on_device([function(on_device()[:, 0] > 0)])
 
 
 @pytest.mark.usefixtures("guarded")
@@ -147,7 +147,7 @@ def test_compiled_segmentation_gives_the_same_masks(compiled, dtype):
     images = smooth_images(4, 64, 64).to(dtype)
     function, _ = compiled(segment_lungs)
     for batch in (images, images.flip(0)):
-        assert torch.equal(function(batch)[0], segment_lungs(batch)[0])
+        assert torch.equal(function(batch), segment_lungs(batch))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -162,7 +162,7 @@ def test_compiled_pasting_gives_the_same_pixels(compiled, channels):
 
 
 def test_compiled_sampling_draws_the_same_numbers(compiled):
-    lungs = segment_lungs(smooth_images(4, 64, 64))[0]
+    lungs = segment_lungs(smooth_images(4, 64, 64))
 
     def draw(mask):
         return sample_params(AnatPasteConfig(), mask.shape[0], 64, 64, lung_mask=mask)
@@ -221,9 +221,9 @@ def never_waiting():
 def test_masks_on_cuda_are_those_of_the_cpu(size, channels):
     """Tolerance: none for uint8; IoU >= 0.999 for floats is what a rounding may cost."""
     images = smooth_images(8, *size, channels)
-    mask, settled = segment_lungs(images.cuda())
-    assert settled.all()
-    assert torch.equal(mask.cpu(), segment_lungs(images)[0])
+    mask, converged = segment_lungs(images.cuda(), return_converged=True)
+    assert converged.all()
+    assert torch.equal(mask.cpu(), segment_lungs(images))
 
 
 @needs_cuda
@@ -283,4 +283,4 @@ def test_a_call_can_be_captured_in_a_graph():
         graph.replay()
         seen.append(result.image.clone())
     assert not torch.equal(seen[0], seen[1])  # new random numbers at every replay
-    assert torch.equal(result.lung_mask, segment_lungs(images)[0])
+    assert torch.equal(result.lung_mask, segment_lungs(images))

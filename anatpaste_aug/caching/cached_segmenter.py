@@ -88,7 +88,7 @@ def segment(segmenter: Segmenter, images: Tensor, device: torch.device | str | N
     moved = images if device is None else images.to(device)
     if not isinstance(segmenter, LungSegmenter):
         return check_region_mask(segmenter(moved), moved, "the segmenter's result")
-    masks, settled = segmenter.segment(moved)
-    if not settled.all():
-        masks = torch.where(settled.view(-1, 1, 1, 1), masks, segmenter(moved.cpu()).to(masks.device))
+    masks, converged = segmenter.segment(moved)
+    if not converged.all():
+        masks = torch.where(converged.view(-1, 1, 1, 1), masks, segmenter(moved.cpu()).to(masks.device))
     return masks

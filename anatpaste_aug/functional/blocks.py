@@ -109,17 +109,17 @@ def label_blocks(linked: Tensor, rounds: int | None = None) -> tuple[Tensor, Ten
 
     Returns:
         int32 B×(R·C) labels, each the smallest flat index of a block of its part, and a boolean B: whether the image's
-        labels have settled. Labels that have not are no components.
+        labels have converged. Labels that have not are no components.
     """
     height, width = linked.shape[-2:]
     labels = first_labels(linked)
-    until_settled = rounds is None and may_wait(linked.device)
-    limit = height * width if until_settled else label_rounds(height, width) if rounds is None else rounds
+    until_still = rounds is None and may_wait(linked.device)
+    limit = height * width if until_still else label_rounds(height, width) if rounds is None else rounds
     for _ in range(limit):
         before, labels = labels, label_round(labels, linked)
-        if until_settled and torch.equal(before, labels):
+        if until_still and torch.equal(before, labels):
             break
-    return labels, has_settled(labels, linked)
+    return labels, has_converged(labels, linked)
 
 
 def first_labels(linked: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def label_round(labels: Tensor, linked: Tensor) -> Tensor:
     return labels
 
 
-def has_settled(labels: Tensor, linked: Tensor) -> Tensor:
+def has_converged(labels: Tensor, linked: Tensor) -> Tensor:
     """Boolean B: whether linked blocks have the same label."""
     return (_smallest_linked(labels, linked) == labels).all(1)
 

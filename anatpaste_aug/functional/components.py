@@ -1,6 +1,7 @@
 """8-connected components of boolean batches: labels, clearing the border, dropping small ones."""
 
 import math
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -10,27 +11,38 @@ from .blocks import in_blocks, label_blocks, link_blocks
 from .checks import check_masks
 
 
-def label_components(mask: Tensor, rounds: int | None = None) -> tuple[Tensor, Tensor]:
+@overload
+def label_components(
+    mask: Tensor, rounds: int | None = None, *, return_converged: Literal[False] = False
+) -> Tensor: ...
+@overload
+def label_components(
+    mask: Tensor, rounds: int | None = None, *, return_converged: Literal[True]
+) -> tuple[Tensor, Tensor]: ...
+def label_components(
+    mask: Tensor, rounds: int | None = None, *, return_converged: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Label the 8-connected components of every mask.
 
     Args:
         mask: Boolean B×H×W.
         rounds: Number of rounds of `label_blocks`. None runs as many as there must be on the CPU, and a fixed number on
             an accelerator.
+        return_converged: Also return a boolean B: whether the labels of each image have converged.
 
     Returns:
-        int64 B×(H·W) labels (a component has the flat index of its first pixel in reading order, the background H·W),
-        and a boolean B: whether the image's labels have settled. Labels that have not are no components.
+        int64 B×(H·W) labels: a component has the flat index of its first pixel in reading order, the background H·W.
+        An image whose labels have not converged is all background.
 
     Example:
-        >>> labels, settled = label_components(torch.eye(3, dtype=torch.bool).unsqueeze(0))
-        >>> labels.unique().tolist(), settled.item()
-        ([0, 9], True)
+        >>> label_components(torch.eye(3, dtype=torch.bool).unsqueeze(0)).unique().tolist()
+        [0, 9]
     """
     check_masks(mask)
-    blocks, settled = label_blocks(link_blocks(mask, 1), rounds)
-    first = first_pixels(mask, blocks).gather(1, blocks.long())
-    return torch.where(mask, on_pixels(first, mask, 2), mask.shape[1] * mask.shape[2]).flatten(1).long(), settled
+    blocks, converged = label_blocks(link_blocks(mask, 1), rounds)
+    first = on_pixels(first_pixels(mask, blocks).gather(1, blocks), mask, 2)
+    labels = torch.where(mask & converged.view(-1, 1, 1), first, mask.shape[1] * mask.shape[2]).flatten(1).long()
+    return (labels, converged) if return_converged else labels
 
 
 def first_pixels(mask: Tensor, blocks: Tensor) -> Tensor:
@@ -38,12 +50,12 @@ def first_pixels(mask: Tensor, blocks: Tensor) -> Tensor:
     index = torch.arange(mask.shape[1] * mask.shape[2], dtype=torch.int32, device=mask.device)
     after = in_blocks(torch.where(mask, index.view(mask.shape[1:]) - len(index), 0), 2)  # below zero where masked
     nearest = after.amin((2, 4)).flatten(1) + len(index)
-    return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks.long(), nearest, "amin")
+    return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks, nearest, "amin")
 
 
 def sum_per_label(labels: Tensor, values: Tensor) -> Tensor:
     """int32 B×n sums of B×n values, at the labels in 0…n − 1."""
-    return torch.zeros_like(labels).scatter_add_(1, labels.long(), values)
+    return torch.zeros_like(labels).scatter_add_(1, labels, values)
 
 
 def on_pixels(values: Tensor, mask: Tensor, side: int) -> Tensor:
@@ -54,20 +66,28 @@ def on_pixels(values: Tensor, mask: Tensor, side: int) -> Tensor:
     return spread.reshape(batch, rows * side, columns * side)[:, :height, :width]
 
 
-def clear_border(mask: Tensor) -> tuple[Tensor, Tensor]:
+@overload
+def clear_border(mask: Tensor, *, return_converged: Literal[False] = False) -> Tensor: ...
+@overload
+def clear_border(mask: Tensor, *, return_converged: Literal[True]) -> tuple[Tensor, Tensor]: ...
+def clear_border(mask: Tensor, *, return_converged: bool = False) -> Tensor | tuple[Tensor, Tensor]:
     """Drop every component that touches the image's border (``skimage.segmentation.clear_border``).
 
     Args:
         mask: Boolean B×H×W.
+        return_converged: Also return a boolean B: whether the labels of each image's components have converged. They
+            always do on the CPU. On an accelerator, which runs a fixed number of rounds, the mask of an image whose
+            labels have not is empty.
 
     Returns:
-        The boolean B×H×W mask and a boolean B: whether the labelling settled (always on the CPU). The mask of an image
-        whose labelling did not settle is empty.
+        The boolean B×H×W mask.
     """
     check_masks(mask)
     if _numba.takes(mask):
-        return _numba.keep_components(mask, True, 1.0), _all_true(mask)
-    return clear_border_of_squares(mask, 0)
+        kept, converged = _numba.keep_components(mask, True, 1.0), all_true(mask)
+    else:
+        kept, converged = clear_border_of_squares(mask, 0)
+    return (kept, converged) if return_converged else kept
 
 
 def clear_border_of_squares(points: Tensor, radius: int) -> tuple[Tensor, Tensor]:
@@ -78,43 +98,54 @@ def clear_border_of_squares(points: Tensor, radius: int) -> tuple[Tensor, Tensor
         radius: 0 to 3.
     """
     side, inner = 2 * radius + 2, slice(radius + 1, -radius - 1)
-    labels, settled = label_blocks(link_blocks(points, side - 1))
+    labels, converged = label_blocks(link_blocks(points, side - 1))
     outer = points.clone()
     outer[:, inner, inner] = False
     touched = sum_per_label(labels, in_blocks(outer, side).any(4).any(2).flatten(1).int())
-    keep = (touched.gather(1, labels.long()) == 0) & settled.unsqueeze(1)
-    return points & on_pixels(keep, points, side), settled
+    keep = (touched.gather(1, labels) == 0) & converged.unsqueeze(1)
+    return points & on_pixels(keep, points, side), converged
 
 
-def remove_small_components(mask: Tensor, min_size: float) -> tuple[Tensor, Tensor]:
+@overload
+def remove_small_components(mask: Tensor, min_size: float, *, return_converged: Literal[False] = False) -> Tensor: ...
+@overload
+def remove_small_components(
+    mask: Tensor, min_size: float, *, return_converged: Literal[True]
+) -> tuple[Tensor, Tensor]: ...
+def remove_small_components(
+    mask: Tensor, min_size: float, *, return_converged: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Drop every component of fewer than ``min_size`` pixels.
 
     Args:
         mask: Boolean B×H×W.
         min_size: The smallest area that stays, in pixels.
+        return_converged: As of [`clear_border`][anatpaste_aug.functional.clear_border].
 
     Returns:
-        As [`clear_border`][anatpaste_aug.functional.clear_border].
+        The boolean B×H×W mask.
     """
     check_masks(mask)
     if _numba.takes(mask):
-        return _numba.keep_components(mask, False, float(min_size)), _all_true(mask)
-    labels, settled = label_blocks(link_blocks(mask, 1))
-    area = sum_per_label(labels, pixels_per_block(mask))
-    keep = (area.gather(1, labels.long()) >= _smallest_area(min_size)) & settled.unsqueeze(1)
-    return mask & on_pixels(keep, mask, 2), settled
+        kept, converged = _numba.keep_components(mask, False, float(min_size)), all_true(mask)
+    else:
+        labels, converged = label_blocks(link_blocks(mask, 1))
+        area = sum_per_label(labels, pixels_per_block(mask))
+        keep = (area.gather(1, labels) >= _smallest_area(min_size)) & converged.unsqueeze(1)
+        kept = mask & on_pixels(keep, mask, 2)
+    return (kept, converged) if return_converged else kept
 
 
 def remove_small_squares(points: Tensor, mask: Tensor, min_size: float) -> tuple[Tensor, Tensor]:
     """What `remove_small_components` makes of a mask that is the dilation of ``points`` by a square of 5 pixels."""
-    labels, settled = label_blocks(link_blocks(points, 5))
+    labels, converged = label_blocks(link_blocks(points, 5))
     # All points around a pair of rows and columns that holds a pixel of the mask are at most 5 apart: one component.
     quads = in_blocks(points, 2).any(4).any(2)
     of_quads = torch.where(quads, on_pixels(labels, quads, 3), labels.shape[1])
-    of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1).long()
+    of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1)
     area = torch.zeros_like(labels).scatter_add_(1, of_quads, pixels_per_block(mask))
-    keep = (area.gather(1, of_quads) >= _smallest_area(min_size)) & settled.unsqueeze(1)
-    return mask & on_pixels(keep, mask, 2), settled
+    keep = (area.gather(1, of_quads) >= _smallest_area(min_size)) & converged.unsqueeze(1)
+    return mask & on_pixels(keep, mask, 2), converged
 
 
 def _smallest_area(min_size: float) -> int:
@@ -138,5 +169,6 @@ def _smallest_around(labels: Tensor) -> Tensor:
     return labels
 
 
-def _all_true(mask: Tensor) -> Tensor:
+def all_true(mask: Tensor) -> Tensor:
+    """Boolean B on the device of a batch."""
     return torch.ones(mask.shape[0], dtype=torch.bool, device=mask.device)

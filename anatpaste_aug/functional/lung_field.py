@@ -5,6 +5,7 @@ seen from the spine outwards, so that one piece of code serves both: column u is
 """
 
 import math
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -31,7 +32,11 @@ _COLLAPSED = 0.6  # a half smaller than this share of the other is completed by 
 _FAR = 1e6
 
 
-def segment_lung_field(images: Tensor) -> tuple[Tensor, Tensor]:
+@overload
+def segment_lung_field(images: Tensor, *, return_converged: Literal[False] = False) -> Tensor: ...
+@overload
+def segment_lung_field(images: Tensor, *, return_converged: Literal[True]) -> tuple[Tensor, Tensor]: ...
+def segment_lung_field(images: Tensor, *, return_converged: bool = False) -> Tensor | tuple[Tensor, Tensor]:
     """Segment the lung fields: closed, convex towards the chest wall, down to the diaphragm, up to the spine.
 
     Algorithm 1 → spaces between ribs joined by closing → the largest component of each half → its convex hull on the
@@ -40,26 +45,27 @@ def segment_lung_field(images: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         images: B×1×H×W or B×3×H×W, uint8 or floating point, finite, H and W at least 32. Any intensity range.
+        return_converged: As of [`segment_lungs`][anatpaste_aug.functional.segment_lungs].
 
     Returns:
-        The boolean B×1×H×W mask, and a boolean B: whether the labelling of components settled. It always does on the
-        CPU; an image for which it did not has an empty mask.
+        The boolean B×1×H×W mask.
 
     Example:
-        >>> mask, settled = segment_lung_field(torch.zeros(2, 1, 64, 64, dtype=torch.uint8))
+        >>> mask = segment_lung_field(torch.zeros(2, 1, 64, 64, dtype=torch.uint8))
         >>> mask.shape, mask.any().item()
         (torch.Size([2, 1, 64, 64]), False)
     """
     height, width = images.shape[-2:]
     scale = math.sqrt(height * width) / 256
-    dark, settled = segment_lungs(images, min_size=_SMALLEST)
+    dark, converged = segment_lungs(images, min_size=_SMALLEST, return_converged=True)
     spine = _spine_column(to_gray(images.detach()), scale)
     halves = _fold(close_disk(dark[:, 0], _RIB * scale), spine)
     halves[..., : math.ceil(_SPINE_HALF * scale)] = False
-    lungs, settled_again = keep_largest(open_disk(halves, _BRIDGE * scale))
-    settled = settled & settled_again.view(-1, 2).all(1)
+    lungs, converged_again = keep_largest(open_disk(halves, _BRIDGE * scale), return_converged=True)
+    converged = converged & converged_again.view(-1, 2).all(1)
     field = _unfold(_mirrored(_filled(lungs)), spine, width)
-    return (field & settled.view(-1, 1, 1)).unsqueeze(1), settled
+    field = (field & converged.view(-1, 1, 1)).unsqueeze(1)
+    return (field, converged) if return_converged else field
 
 
 def _spine_column(gray: Tensor, scale: float) -> Tensor:

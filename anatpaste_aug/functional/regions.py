@@ -1,10 +1,7 @@
-"""Holes and sizes of 8-connected components, on boolean batches.
-
-Every function returns the mask and a boolean B: whether the labelling of the components settled. It always does on the
-CPU; on an accelerator, which runs a fixed number of rounds, the mask of an image for which it did not is empty.
-"""
+"""Holes and sizes of 8-connected components, on boolean batches."""
 
 import math
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -21,7 +18,11 @@ from .components import (
 )
 
 
-def fill_holes(mask: Tensor) -> tuple[Tensor, Tensor]:
+@overload
+def fill_holes(mask: Tensor, *, return_converged: Literal[False] = False) -> Tensor: ...
+@overload
+def fill_holes(mask: Tensor, *, return_converged: Literal[True]) -> tuple[Tensor, Tensor]: ...
+def fill_holes(mask: Tensor, *, return_converged: bool = False) -> Tensor | tuple[Tensor, Tensor]:
     """Fill what the mask encloses (``scipy.ndimage.binary_fill_holes``).
 
     A hole is a 4-connected component of the background that does not touch the border: a closed 8-connected curve
@@ -29,14 +30,15 @@ def fill_holes(mask: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         mask: Boolean B×H×W.
+        return_converged: As of [`clear_border`][anatpaste_aug.functional.clear_border].
 
     Returns:
-        The boolean B×H×W mask, and a boolean B: whether the labelling settled.
+        The boolean B×H×W mask.
 
     Example:
         >>> ring = torch.ones(1, 5, 5, dtype=torch.bool)
         >>> ring[0, 1:4, 1:4] = False
-        >>> fill_holes(ring)[0].all().item()
+        >>> fill_holes(ring).all().item()
         True
     """
     check_masks(mask)
@@ -45,52 +47,70 @@ def fill_holes(mask: Tensor) -> tuple[Tensor, Tensor]:
     tall = torch.zeros(batch, max(2 * height - 1, 0), width, dtype=torch.bool, device=mask.device)
     tall[:, ::2] = ~mask
     tall[:, 1::2] = ~(mask[:, 1:] | mask[:, :-1])
-    holes, settled = clear_border(tall)
-    return (mask | holes[:, ::2]) & settled.view(-1, 1, 1), settled
+    holes, converged = clear_border(tall, return_converged=True)
+    filled = (mask | holes[:, ::2]) & converged.view(-1, 1, 1)
+    return (filled, converged) if return_converged else filled
 
 
-def keep_largest(mask: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
+@overload
+def keep_largest(mask: Tensor, count: int = 1, *, return_converged: Literal[False] = False) -> Tensor: ...
+@overload
+def keep_largest(mask: Tensor, count: int = 1, *, return_converged: Literal[True]) -> tuple[Tensor, Tensor]: ...
+def keep_largest(mask: Tensor, count: int = 1, *, return_converged: bool = False) -> Tensor | tuple[Tensor, Tensor]:
     """Keep the ``count`` largest components; of equally large ones, those that come first in reading order.
 
     Args:
         mask: Boolean B×H×W.
         count: How many components stay in each image, at least 1.
+        return_converged: As of [`clear_border`][anatpaste_aug.functional.clear_border].
 
     Returns:
-        The boolean B×H×W mask, and a boolean B: whether the labelling settled.
+        The boolean B×H×W mask.
 
     Example:
         >>> mask = torch.tensor([[[1, 0, 1, 1, 0, 1]]]).bool()
-        >>> keep_largest(mask)[0].int().tolist()
+        >>> keep_largest(mask).int().tolist()
         [[[0, 0, 1, 1, 0, 0]]]
     """
     check_masks(mask)
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    labels, settled = label_blocks(link_blocks(mask, 1))
+    labels, converged = label_blocks(link_blocks(mask, 1))
     pixels, blocks = mask.shape[1] * mask.shape[2], labels.shape[1]
     area = sum_per_label(labels, pixels_per_block(mask)).long()
     # Its first pixel, in reading order, makes a component of the same area as another distinct.
     rank = area * (pixels + 1) + (pixels - first_pixels(mask, labels))
     last = rank.topk(min(count, blocks), dim=1).values[:, -1:]
-    keep = (rank >= last).gather(1, labels.long()) & settled.unsqueeze(1)
-    return mask & on_pixels(keep, mask, 2), settled
+    keep = (rank >= last).gather(1, labels) & converged.unsqueeze(1)
+    kept = mask & on_pixels(keep, mask, 2)
+    return (kept, converged) if return_converged else kept
 
 
-def remove_large_components(mask: Tensor, max_size: float) -> tuple[Tensor, Tensor]:
+@overload
+def remove_large_components(mask: Tensor, max_size: float, *, return_converged: Literal[False] = False) -> Tensor: ...
+@overload
+def remove_large_components(
+    mask: Tensor, max_size: float, *, return_converged: Literal[True]
+) -> tuple[Tensor, Tensor]: ...
+def remove_large_components(
+    mask: Tensor, max_size: float, *, return_converged: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Drop every component of more than ``max_size`` pixels.
 
     Args:
         mask: Boolean B×H×W.
         max_size: The largest area that stays, in pixels.
+        return_converged: As of [`clear_border`][anatpaste_aug.functional.clear_border].
 
     Returns:
-        The boolean B×H×W mask, and a boolean B: whether the labelling settled.
+        The boolean B×H×W mask.
 
     Example:
         >>> mask = torch.tensor([[[1, 0, 1, 1, 0, 1]]]).bool()
-        >>> remove_large_components(mask, 1)[0].int().tolist()
+        >>> remove_large_components(mask, 1).int().tolist()
         [[[1, 0, 0, 0, 0, 1]]]
     """
-    large, settled = remove_small_components(mask, math.floor(max_size) + 1 if math.isfinite(max_size) else max_size)
-    return mask & ~large & settled.view(-1, 1, 1), settled
+    smallest = math.floor(max_size) + 1 if math.isfinite(max_size) else max_size
+    large, converged = remove_small_components(mask, smallest, return_converged=True)
+    small = mask & ~large & converged.view(-1, 1, 1)
+    return (small, converged) if return_converged else small

@@ -198,7 +198,7 @@ def _rows(
 
 def _components(mask: Tensor) -> list[int]:
     """The number of 8-connected components of each of boolean B×H×W masks."""
-    labels, _ = label_components(mask.cpu())
+    labels = label_components(mask.cpu())
     # Each component is named after one of its pixels.
     first = labels == torch.arange(labels.shape[1], device=labels.device)
     counts: list[int] = first.sum(1).tolist()

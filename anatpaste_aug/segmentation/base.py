@@ -1,21 +1,23 @@
 """What a segmenter is, and how one is asked."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..functional.components import all_true
 from ..validation import check_finite, check_images, check_region_mask
 
 Segmenter = Callable[[Tensor], Tensor]
 """B×C×H×W images → boolean B×1×H×W masks on the same device."""
 
-Step = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Boolean B×H×W → the same and a boolean B: whether it settled, as `anatpaste_aug.functional.fill_holes` answers."""
+Step = Callable[..., Any]
+"""A function of a boolean B×H×W mask that takes ``return_converged=True``, as `anatpaste_aug.functional.fill_holes`."""
 
 
 class SegmenterModule(nn.Module):
-    """Base of the built-in segmenters, and of yours where a mask may fail to settle on an accelerator.
+    """Base of the built-in segmenters, and of yours where a mask may fail to converge on an accelerator.
 
     A subclass implements `find`; `forward` and `segment` check the images first and record no gradient. A plain
     callable is a segmenter as well: it needs no base class.
@@ -39,9 +41,9 @@ class SegmenterModule(nn.Module):
 
     @torch.no_grad()
     def segment(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The masks, and a boolean B: whether the labelling of the components settled.
+        """The masks, and a boolean B: whether the labels of each image's components have converged.
 
-        It always does on the CPU. An accelerator runs a fixed number of rounds; an image for which they did not suffice
+        They always do on the CPU. An accelerator runs a fixed number of rounds; an image for which they did not suffice
         has an empty mask.
 
         Raises:
@@ -52,12 +54,12 @@ class SegmenterModule(nn.Module):
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """What `segment` returns, for images that have been checked."""
-        raise NotImplementedError(f"{type(self).__name__} must implement find(images) -> (mask, settled)")
+        raise NotImplementedError(f"{type(self).__name__} must implement find(images) -> (mask, converged)")
 
 
 @torch.no_grad()
 def segment_with(segmenter: Segmenter, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The masks that any segmenter finds, and a boolean B: whether they settled (a plain callable's always have).
+    """The masks that any segmenter finds, and a boolean B: whether they converged (a plain callable's always have).
 
     Args:
         segmenter: A `SegmenterModule`, or any callable from images to boolean masks.
@@ -70,26 +72,21 @@ def segment_with(segmenter: Segmenter, images: Tensor) -> tuple[Tensor, Tensor]:
         TypeError, ValueError: The result is no mask of these images.
 
     Example:
-        >>> mask, settled = segment_with(lambda images: images[:, :1] > 0.5, torch.ones(2, 3, 64, 64))
-        >>> mask.shape, settled.tolist()
+        >>> mask, converged = segment_with(lambda images: images[:, :1] > 0.5, torch.ones(2, 3, 64, 64))
+        >>> mask.shape, converged.tolist()
         (torch.Size([2, 1, 64, 64]), [True, True])
     """
     if isinstance(segmenter, SegmenterModule):
-        mask, settled = segmenter.segment(images)
+        mask, converged = segmenter.segment(images)
     else:
-        mask, settled = segmenter(images), all_settled(images)
-    return check_region_mask(mask, images, "the segmenter's result"), settled
-
-
-def all_settled(images: Tensor) -> Tensor:
-    """Boolean B on the images' device: True for each image."""
-    return torch.ones(images.shape[0], dtype=torch.bool, device=images.device)
+        mask, converged = segmenter(images), all_true(images)
+    return check_region_mask(mask, images, "the segmenter's result"), converged
 
 
 def in_steps(mask: Tensor, *steps: Step) -> tuple[Tensor, Tensor]:
-    """What a segmenter returns: a boolean B×H×W mask after some steps, empty where one of them did not settle."""
-    settled = all_settled(mask)
+    """What a segmenter returns: a boolean B×H×W mask after some steps, empty where one of them did not converge."""
+    converged = all_true(mask)
     for step in steps:
-        mask, settled_here = step(mask)
-        settled = settled & settled_here
-    return (mask & settled.view(-1, 1, 1)).unsqueeze(1), settled
+        mask, converged_here = step(mask, return_converged=True)
+        converged = converged & converged_here
+    return (mask & converged.view(-1, 1, 1)).unsqueeze(1), converged

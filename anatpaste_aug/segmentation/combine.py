@@ -26,7 +26,7 @@ class _Called(nn.Module):
 
 
 class _Combination(SegmenterModule):
-    """Several segmenters, which all see the same images. One mask that did not settle empties the result."""
+    """Several segmenters, which all see the same images. One mask that did not converge empties the result."""
 
     def __init__(self, *segmenters: Segmenter) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class _Combination(SegmenterModule):
         self.segmenters = nn.ModuleList(s if isinstance(s, nn.Module) else _Called(s) for s in segmenters)
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        masks, settled = zip(*(segment_with(segmenter, images) for segmenter in self.segmenters), strict=True)
-        all_of_them = reduce(torch.logical_and, settled)
+        masks, converged = zip(*(segment_with(segmenter, images) for segmenter in self.segmenters), strict=True)
+        all_of_them = reduce(torch.logical_and, converged)
         return reduce(self.combine, masks) & all_of_them.view(-1, 1, 1, 1), all_of_them
 
     @staticmethod
@@ -136,7 +136,7 @@ class PerSide(SegmenterModule):
         self.keep = None if keep is None else check_count("keep", keep)
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        mask, settled = segment_with(self.segmenter, images)
+        mask, converged = segment_with(self.segmenter, images)
         mask = mask[:, 0]
         middle = mask.shape[2] // 2
         result = torch.zeros_like(mask)
@@ -144,10 +144,10 @@ class PerSide(SegmenterModule):
         for side in halves if self.side == "both" else (self.side,):
             half = mask[:, :, halves[side]]
             if self.keep is not None:
-                half, settled_here = keep_largest(half, self.keep)
-                settled = settled & settled_here
+                half, converged_here = keep_largest(half, self.keep, return_converged=True)
+                converged = converged & converged_here
             result[:, :, halves[side]] = half
-        return (result & settled.view(-1, 1, 1)).unsqueeze(1), settled
+        return (result & converged.view(-1, 1, 1)).unsqueeze(1), converged
 
     def extra_repr(self) -> str:
         return f"side={self.side!r}, keep={self.keep}"

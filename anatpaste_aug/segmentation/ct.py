@@ -107,12 +107,12 @@ class CTLungSegmenter(SegmenterModule):
         scale = math.sqrt(gray.shape[1] * gray.shape[2]) / 256
         air = at_least_float32(gray) * self.slope + self.intercept < self.threshold
 
-        def inside_the_body(tissue: Tensor) -> tuple[Tensor, Tensor]:
-            body, settled = in_steps(opening(tissue), keep_largest, fill_holes)
-            return body[:, 0] & air, settled
+        def inside_the_body(tissue: Tensor, return_converged: bool) -> tuple[Tensor, Tensor]:
+            body, converged = in_steps(opening(tissue), keep_largest, fill_holes)
+            return body[:, 0] & air, converged
 
-        def closed(lungs: Tensor) -> tuple[Tensor, Tensor]:
-            return fill_holes(close_disk(lungs, self.closing * scale))
+        def closed(lungs: Tensor, return_converged: bool) -> tuple[Tensor, Tensor]:
+            return fill_holes(close_disk(lungs, self.closing * scale), return_converged=True)
 
         steps: list[Step] = [inside_the_body, clear_border]
         steps.append(partial(remove_small_components, min_size=self.min_size * scale**2))

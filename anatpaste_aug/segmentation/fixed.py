@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from ..functional.components import all_true
 from ..validation import check_number, check_same_device
-from .base import SegmenterModule, all_settled
+from .base import SegmenterModule
 
 
 class FixedMask(SegmenterModule):
@@ -66,7 +67,7 @@ class FixedMask(SegmenterModule):
                     "pass resize=True"
                 )
             share = torch.nn.functional.interpolate(share.float(), size=size, mode="bilinear", antialias=True)
-        return (share >= self.threshold).expand(len(images), 1, *size), all_settled(images)
+        return (share >= self.threshold).expand(len(images), 1, *size), all_true(images)
 
     def extra_repr(self) -> str:
         return f"mask={tuple(self.mask.shape[-2:])}, resize={self.resize}, threshold={self.threshold}"

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ..functional import Intensities, to_gray
+from ..functional.components import all_true
 from ..functional.intensity import at_least_float32
 from ..validation import check_choice, check_count, check_intensities, check_number, check_same_device
-from .base import SegmenterModule, all_settled
+from .base import SegmenterModule
 
 
 class NetworkSegmenter(SegmenterModule):
@@ -106,7 +107,7 @@ class NetworkSegmenter(SegmenterModule):
         organ = (organ.sum(0) if self.activation == "softmax" else organ.amax(0)).unsqueeze(1)
         if organ.shape[-2:] != images.shape[-2:]:
             organ = nn.functional.interpolate(organ, size=images.shape[-2:], mode="bilinear", antialias=True)
-        return organ >= self.threshold, all_settled(images)
+        return organ >= self.threshold, all_true(images)
 
     def _inputs(self, images: Tensor) -> Tensor:
         weight = next((p for p in self.network.parameters() if p.is_floating_point()), None)

@@ -1,10 +1,9 @@
 """Lungs of chest radiographs: what the paper segments, and the whole lung field."""
 
-from numbers import Real
-
 from torch import Tensor
 
 from ..functional import segment_lung_field, segment_lungs
+from ..validation import check_number
 from .base import SegmenterModule
 
 
@@ -31,12 +30,10 @@ class LungSegmenter(SegmenterModule):
 
     def __init__(self, *, min_size: float = 400.0) -> None:
         super().__init__()
-        if not (isinstance(min_size, Real) and min_size >= 0):
-            raise ValueError(f"min_size must be at least 0, got {min_size!r}")
-        self.min_size: float = min_size
+        self.min_size = check_number("min_size", min_size, 0)
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return segment_lungs(images, min_size=self.min_size)
+        return segment_lungs(images, min_size=self.min_size, return_converged=True)
 
     def extra_repr(self) -> str:
         return f"min_size={self.min_size}"
@@ -73,4 +70,4 @@ class LungFieldSegmenter(SegmenterModule):
     """
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return segment_lung_field(images)
+        return segment_lung_field(images, return_converged=True)

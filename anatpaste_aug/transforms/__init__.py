@@ -4,6 +4,7 @@ from .base import PasteTransform
 from .pairs import OneClassBatch, OneClassPairs, OneClassSample, collate_one_class, one_class_batch
 from .recipes import AnatPasteTransform, CutPasteTransform, FPITransform, NSATransform, PIITransform
 from .tv_tensors import AnomalyMask, RegionMask
+from .warming import warm_up
 
 __all__ = [
     "AnatPasteTransform",
@@ -19,4 +20,5 @@ __all__ = [
     "RegionMask",
     "collate_one_class",
     "one_class_batch",
+    "warm_up",
 ]

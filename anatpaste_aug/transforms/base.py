@@ -146,10 +146,10 @@ class PasteTransform(v2.Transform):
         sources = self._sources(images, donors)
         if params is not None:
             check_params(params, images, self.config.patches[1], sources)
-        region, settled = self._region(images, region_mask, intensities)
+        region, converged = self._region(images, region_mask, intensities)
         foregrounds = self._foregrounds(images, sources, intensities)
         if params is None:
-            params = self._sample(images, region, settled, sources, foregrounds, uniforms, generator)
+            params = self._sample(images, region, converged, sources, foregrounds, uniforms, generator)
         if apply is not None:
             params = params._replace(apply=params.apply & apply.unsqueeze(1))
         return self._paste(images, sources, region, foregrounds, params, intensities)
@@ -164,7 +164,7 @@ class PasteTransform(v2.Transform):
         self,
         images: Tensor,
         region: Tensor | None,
-        settled: Tensor | None,
+        converged: Tensor | None,
         sources: Tensor | None,
         foregrounds: tuple[Tensor, Tensor] | None,
         uniforms: Tensor | None = None,
@@ -182,8 +182,8 @@ class PasteTransform(v2.Transform):
             uniforms=uniforms,
             generator=generator,
         )
-        # An image whose segmentation did not settle has an empty region: not to be taken for one without lungs.
-        return params if settled is None else params._replace(apply=params.apply & settled.unsqueeze(1))
+        # An image whose segmentation did not converge has an empty region: not to be taken for one without lungs.
+        return params if converged is None else params._replace(apply=params.apply & converged.unsqueeze(1))
 
     def _paste(
         self,
@@ -265,9 +265,9 @@ class PasteTransform(v2.Transform):
             check_range(check_images(image), self._intensities(image))
         intensities = self._intensities(images[0])
         sources = self._sources(images[0], None)
-        region, settled = self._region(images[0], mask, intensities)
+        region, converged = self._region(images[0], mask, intensities)
         foregrounds = self._foregrounds(images[0], sources, intensities)
-        params = self._sample(images[0], region, settled, sources, foregrounds)
+        params = self._sample(images[0], region, converged, sources, foregrounds)
         result = self._paste(images[0], sources, region, foregrounds, params, intensities)
         first = next(leaf for leaf in flat_inputs if not isinstance(leaf, RegionMask | AnomalyMask))
         return {"params": params, "first": first, "result": result, "sources": sources, "foregrounds": foregrounds}

@@ -190,9 +190,9 @@ def test_images_and_masks_may_live_on_a_device():
 
     class Restless(LungSegmenter):
         def segment(self, images):
-            masks, settled = super().segment(images)
+            masks, converged = super().segment(images)
             first = torch.arange(len(images)) == 0
-            return masks & ~first.view(-1, 1, 1, 1), settled & ~first
+            return masks & ~first.view(-1, 1, 1, 1), converged & ~first
 
         def forward(self, images):
             return LungSegmenter()(images)

@@ -54,11 +54,11 @@ def test_labels_of_blocks_are_the_components_of_the_grown_points(masks, radius):
     reach = 2 * radius + 1
     linked = link_blocks(torch.from_numpy(masks), reach)
     rows, columns = linked.shape[-2:]
-    labels, settled = label_blocks(linked)
-    assert settled.all()
+    labels, converged = label_blocks(linked)
+    assert converged.all()
     assert labels.dtype == torch.int32
-    fixed, settled = label_blocks(linked, blocks.label_rounds(rows, columns))
-    assert settled.all()
+    fixed, converged = label_blocks(linked, blocks.label_rounds(rows, columns))
+    assert converged.all()
     assert torch.equal(fixed, labels)
     for mask, label in zip(masks, labels.view(-1, rows, columns).numpy(), strict=True):
         component, _ = ndimage.label(grown(mask, radius), structure=SQUARE)
@@ -70,8 +70,8 @@ def test_labels_of_blocks_are_the_components_of_the_grown_points(masks, radius):
 @given(points(), st.integers(0, 3))
 @settings(max_examples=100, deadline=None)
 def test_clearing_the_border_of_squares(masks, radius):
-    kept, settled = clear_border_of_squares(torch.from_numpy(masks), radius)
-    assert settled.all()
+    kept, converged = clear_border_of_squares(torch.from_numpy(masks), radius)
+    assert converged.all()
     for mask, result in zip(masks, kept.numpy(), strict=True):
         # Of the points, all are left whose square is.
         assert np.array_equal(result, mask & clear_border_8(grown(mask, radius)))
@@ -81,8 +81,8 @@ def test_clearing_the_border_of_squares(masks, radius):
 @settings(max_examples=100, deadline=None)
 def test_dropping_small_components_of_squares(masks, min_size):
     dilated = np.stack([grown(mask, 2) for mask in masks])
-    kept, settled = remove_small_squares(torch.from_numpy(masks), torch.from_numpy(dilated), min_size)
-    assert settled.all()
+    kept, converged = remove_small_squares(torch.from_numpy(masks), torch.from_numpy(dilated), min_size)
+    assert converged.all()
     for mask, result in zip(dilated, kept.numpy(), strict=True):
         assert np.array_equal(result, remove_small(mask, min_size))
 
@@ -99,9 +99,9 @@ def test_a_limit_just_above_an_area_drops_it(min_size, stays):
 @pytest.mark.parametrize("wait", [True, False])
 def test_an_empty_batch(wait, monkeypatch):
     monkeypatch.setattr(blocks, "may_wait", lambda device: wait)
-    labels, settled = label_blocks(link_blocks(torch.zeros(0, 32, 40, dtype=torch.bool), 3))
+    labels, converged = label_blocks(link_blocks(torch.zeros(0, 32, 40, dtype=torch.bool), 3))
     assert labels.shape == (0, 80)
-    assert settled.shape == (0,)
+    assert converged.shape == (0,)
 
 
 def test_too_few_rounds_are_told():

@@ -93,11 +93,11 @@ def on_device_path(function, *arguments):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
         patch.setattr(blocks, "may_wait", lambda device: False)
-        return function(*arguments)
+        return function(*arguments, return_converged=True)
 
 
 def on_host_path(function, *arguments):
-    return function(*arguments)
+    return function(*arguments, return_converged=True)
 
 
 def assert_equal_to_scipy(masks, min_size, paths=(on_host_path, on_device_path)):
@@ -106,12 +106,12 @@ def assert_equal_to_scipy(masks, min_size, paths=(on_host_path, on_device_path))
     large = np.stack([remove_small(mask, min_size) for mask in masks])
     tensor = torch.from_numpy(masks)
     for path in paths:
-        for expected, (mask, settled) in (
+        for expected, (mask, converged) in (
             (cleared, path(clear_border, tensor)),
             (large, path(remove_small_components, tensor, min_size)),
         ):
-            assert settled.all()
-            assert settled.shape == (len(masks),)
+            assert converged.all()
+            assert converged.shape == (len(masks),)
             assert np.array_equal(mask.numpy(), expected)
 
 
@@ -192,11 +192,11 @@ def test_components_of_neighbouring_images_do_not_touch(path):
 
 
 @pytest.mark.parametrize("path", [on_host_path, on_device_path])
-@pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 5)])
+@pytest.mark.parametrize("function", [clear_border, functools.partial(remove_small_components, min_size=5)])
 def test_empty_batches_views_and_inputs(path, function):
-    empty, settled = path(function, torch.zeros(0, 32, 40, dtype=torch.bool))
+    empty, converged = path(function, torch.zeros(0, 32, 40, dtype=torch.bool))
     assert empty.shape == (0, 32, 40)
-    assert settled.shape == (0,)
+    assert converged.shape == (0,)
     mask = torch.from_numpy(patterns(32))
     before = mask.clone()
     result, _ = path(function, mask.transpose(1, 2))
@@ -211,9 +211,11 @@ def test_empty_batches_views_and_inputs(path, function):
 @pytest.mark.parametrize("size", [(48, 48), (48, 37)])
 def test_labels_are_the_components(path, size):
     masks = torch.from_numpy(patterns(48))[:, : size[0], : size[1]]
-    labels, settled = label_components(masks, label_rounds(24, 24) if path == "as on a device" else None)
-    assert settled.all()
-    assert settled.dtype == torch.bool
+    labels, converged = label_components(
+        masks, label_rounds(24, 24) if path == "as on a device" else None, return_converged=True
+    )
+    assert converged.all()
+    assert converged.dtype == torch.bool
     pixels = size[0] * size[1]
     assert labels.dtype == torch.int64
     for mask, label in zip(masks.numpy(), labels.numpy(), strict=True):
@@ -227,24 +229,29 @@ def test_labels_are_the_components(path, size):
 
 def test_a_given_number_of_rounds_is_run_and_no_more():
     masks = torch.from_numpy(np.stack([spiral(64), np.ones((64, 64), dtype=bool)]))
-    assert label_components(masks, 2)[1].tolist() == [False, True]
+    labels, converged = label_components(masks, 2, return_converged=True)
+    assert converged.tolist() == [False, True]
+    assert labels.unique(dim=None).tolist() == [0, 64 * 64]
+    assert (labels[0] == 64 * 64).all()
 
 
-@pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 5)])
-def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(function, monkeypatch):
+@pytest.mark.parametrize("function", [clear_border, functools.partial(remove_small_components, min_size=5)])
+def test_labels_that_have_not_converged_are_flagged_and_give_an_empty_mask(function, monkeypatch):
     point = np.zeros((64, 64), dtype=bool)
     point[20:24, 20:24] = True
     masks = torch.from_numpy(np.stack([inset(spiral(64)), point, inset(maze(64))]))
     monkeypatch.setattr(blocks, "label_rounds", lambda rows, columns: 1)
-    result, settled = on_device_path(function, masks)
-    assert settled.tolist() == [False, True, False]
+    result, converged = on_device_path(function, masks)
+    assert converged.tolist() == [False, True, False]
     assert result.sum((1, 2)).tolist() == [0, 16, 0]
 
 
 @pytest.mark.parametrize("path", [on_host_path, on_device_path])
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
-@pytest.mark.parametrize("function", [clear_border, lambda mask: remove_small_components(mask, 5), label_components])
+@pytest.mark.parametrize(
+    "function", [clear_border, functools.partial(remove_small_components, min_size=5), label_components]
+)
 def test_masks_without_any_pixel_have_no_components(path, function, size):
-    found, settled = path(function, torch.zeros(2, *size, dtype=torch.bool))
+    found, converged = path(function, torch.zeros(2, *size, dtype=torch.bool))
     assert found.shape in ((2, *size), (2, 0))
-    assert settled.all()
+    assert converged.all()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def test_without_numba_the_torch_code_gives_the_same(tmp_path):
     """Tolerance: none for masks, 1 level for pixels."""
     code = """
 import sys
+import time
 {block}
 import torch
 from anatpaste_aug import AnatPasteTransform
@@ -134,3 +136,63 @@ print(LungSegmenter()(torch.rand(1, 1, 64, 64)).shape)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert "torch.Size([1, 1, 64, 64])" in done.stdout
     assert "UserWarning: Numba cannot be used" in done.stderr
+
+
+LINE = "anatpaste_aug compiles its CPU kernels"
+SEGMENT = """
+import sys, time, torch
+from anatpaste_aug.functional import segment_lungs
+while time.time() < float(sys.argv[1]):
+    pass
+segment_lungs(torch.rand(1, 1, 32, 32))
+from anatpaste_aug.functional._numba import lungs
+print(sum(kernel.stats.cache_misses != {} for kernel in (lungs.tile_curves, lungs.equalize, lungs.keep_components)))
+"""
+
+
+def compiling_process(folder, start=0.0):
+    return subprocess.Popen(
+        [sys.executable, "-c", SEGMENT, str(start)],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_process_that_compiles_says_so_once_and_the_next_one_has_nothing_to_say(tmp_path):
+    out, error = compiling_process(tmp_path).communicate()
+    assert out.strip() == "3"
+    assert error.count(LINE) == 1
+    assert f"once, and keeps them in {tmp_path}" in error
+    out, error = compiling_process(tmp_path).communicate()
+    assert out.strip() == "0"
+    assert LINE not in error
+
+
+def test_processes_that_start_together_compile_each_kernel_once(tmp_path):
+    together = time.time() + 8
+    found = [process.communicate() for process in [compiling_process(tmp_path, together) for _ in range(2)]]
+    assert sum(int(out) for out, _ in found) == 3, found
+
+
+def test_a_folder_that_nobody_can_lock_is_no_obstacle(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(jit, "_kernels", [])
+    with jit._alone(str(tmp_path / "file")), jit._alone(None):
+        pass
+
+
+def test_what_was_warmed_up_is_not_compiled_again(tmp_path):
+    code = """
+import torch, anatpaste_aug
+state = torch.get_rng_state()
+anatpaste_aug.warm_up([torch.uint8])
+assert torch.equal(state, torch.get_rng_state())
+anatpaste_aug.AnatPasteTransform().augment(torch.zeros(2, 3, 64, 40, dtype=torch.uint8))
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    for expected in (1, 0):
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stderr.count(LINE) == expected
+        code = code.replace("anatpaste_aug.warm_up", "# ")

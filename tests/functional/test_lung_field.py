@@ -84,21 +84,21 @@ def test_phantoms_are_segmented_as_by_the_steps_one_by_one(phantoms):
     """Tolerance: IoU 0.999, for lines through pixels that rounding puts on one side or the other."""
     expected = torch.from_numpy(np.stack([field_of(image) for image in phantoms.images[:, 0].numpy()]))
     assert expected.flatten(1).any(1).all()
-    assert iou(segment_lung_field(phantoms.images)[0][:, 0], expected).min() >= 0.999
+    assert iou(segment_lung_field(phantoms.images)[:, 0], expected).min() >= 0.999
 
 
 def test_radiographs_are_segmented_as_by_the_steps_one_by_one(radiographs):
     """Tolerance: IoU 0.999."""
     images = radiographs.images[::25]
     expected = torch.from_numpy(np.stack([field_of(image) for image in images[:, 0].numpy()]))
-    assert iou(segment_lung_field(images)[0][:, 0], expected).min() >= 0.999
+    assert iou(segment_lung_field(images)[:, 0], expected).min() >= 0.999
 
 
 def test_an_image_that_is_not_square(radiographs):
     """Tolerance: IoU 0.999."""
     images = resized(radiographs.images[:4], 160, 203)
     expected = torch.from_numpy(np.stack([field_of(image) for image in images[:, 0].numpy()]))
-    assert iou(segment_lung_field(images)[0][:, 0], expected).min() >= 0.999
+    assert iou(segment_lung_field(images)[:, 0], expected).min() >= 0.999
 
 
 def test_lungs_of_any_shape_and_place(monkeypatch):
@@ -113,9 +113,9 @@ def test_lungs_of_any_shape_and_place(monkeypatch):
         for _ in range(draw.integers(0, 3)):  # on a diagonal, so that a supporting line runs between them
             y, x, step = (int(n) for n in draw.integers((10, 10, 6), (60, 60, 20)))
             mask[y : y + 5, x : x + 5] = mask[y + step : y + step + 5, x - step : x - step + 5] = True
-    settled = torch.ones(40, dtype=torch.bool)
-    monkeypatch.setattr(lung_field, "segment_lungs", lambda *_, **__: (torch.from_numpy(dark).unsqueeze(1), settled))
-    field = segment_lung_field(images)[0][:, 0]
+    converged = torch.ones(40, dtype=torch.bool)
+    monkeypatch.setattr(lung_field, "segment_lungs", lambda *_, **__: (torch.from_numpy(dark).unsqueeze(1), converged))
+    field = segment_lung_field(images)[:, 0]
     for i, image in enumerate(images[:, 0].numpy()):
         assert torch.equal(field[i], torch.from_numpy(field_of(image, dark[i])))
 
@@ -177,7 +177,7 @@ def test_the_figures_in_the_docstring(radiographs):
 
 def test_all_of_a_phantoms_lungs_is_found(phantoms):
     """Recall at least 0.9; the phantoms' own lungs leave out what is behind the heart, so precision says nothing."""
-    field = segment_lung_field(phantoms.images)[0]
+    field = segment_lung_field(phantoms.images)
     recall = (field & phantoms.lungs).sum((1, 2, 3)) / phantoms.lungs.sum((1, 2, 3))
     assert recall.min() >= 0.9
 
@@ -186,7 +186,7 @@ def test_a_lung_that_is_opaque_is_the_mirror_image_of_the_other(phantoms):
     opaque = phantoms.lungs & (torch.arange(256) >= 128)
     images = phantoms.images.masked_fill(opaque, 190)
     assert (LungSegmenter()(images) & opaque).sum() < 0.1 * opaque.sum()
-    field = segment_lung_field(images)[0]
+    field = segment_lung_field(images)
     left, right = field[..., :128].sum((1, 2, 3)), field[..., 128:].sum((1, 2, 3))
     assert (left > 2000).all()
     assert (right > 0.7 * left).all()
@@ -198,37 +198,37 @@ def test_a_lung_that_is_opaque_is_the_mirror_image_of_the_other(phantoms):
 def test_a_mirrored_image_has_the_mirrored_field(phantoms):
     """Tolerance: IoU 0.97, for CLAHE's tiles and the column that the spine takes."""
     images = phantoms.images
-    assert iou(segment_lung_field(images.flip(3))[0].flip(3), segment_lung_field(images)[0]).min() >= 0.97
+    assert iou(segment_lung_field(images.flip(3)).flip(3), segment_lung_field(images)).min() >= 0.97
 
 
 def test_a_positive_affine_map_changes_nothing(phantoms):
     """Tolerance: IoU 0.999, for rounding."""
-    expected = segment_lung_field(phantoms.images)[0]
+    expected = segment_lung_field(phantoms.images)
     for images in (phantoms.images / 255, phantoms.images.double() * 3 - 1024, phantoms.images.expand(-1, 3, -1, -1)):
-        assert iou(segment_lung_field(images)[0], expected).min() >= 0.999
+        assert iou(segment_lung_field(images), expected).min() >= 0.999
 
 
 def test_lengths_scale_with_the_image():
     """Tolerance: IoU 0.9 between a phantom at 256 px and at half of that."""
     large = phantom_batch(3, size=256).images
-    small = segment_lung_field(resized(large, 128, 128))[0]
-    assert iou(segment_lung_field(large)[0][..., ::2, ::2], small).min() >= 0.9
+    small = segment_lung_field(resized(large, 128, 128))
+    assert iou(segment_lung_field(large)[..., ::2, ::2], small).min() >= 0.9
 
 
 def test_each_image_of_a_batch_is_segmented_by_itself(phantoms):
-    whole, settled = segment_lung_field(phantoms.images)
-    assert settled.all()
+    whole, converged = segment_lung_field(phantoms.images, return_converged=True)
+    assert converged.all()
     for row in range(len(whole)):
-        assert torch.equal(segment_lung_field(phantoms.images[row : row + 1])[0], whole[row : row + 1])
+        assert torch.equal(segment_lung_field(phantoms.images[row : row + 1]), whole[row : row + 1])
 
 
 def test_images_without_lungs_and_empty_batches():
     images = torch.full((3, 1, 64, 48), 90, dtype=torch.uint8)
     images[1] = torch.arange(64).view(64, 1)
-    assert not segment_lung_field(images)[0].any()
-    mask, settled = segment_lung_field(images[:0])
+    assert not segment_lung_field(images).any()
+    mask, converged = segment_lung_field(images[:0], return_converged=True)
     assert mask.shape == (0, 1, 64, 48)
-    assert settled.shape == (0,)
+    assert converged.shape == (0,)
 
 
 def test_the_input_stays_as_it_was(phantoms):
@@ -237,29 +237,29 @@ def test_the_input_stays_as_it_was(phantoms):
     assert torch.equal(phantoms.images, before)
 
 
-def test_one_half_that_has_not_settled_empties_the_field(phantoms, monkeypatch):
+def test_one_half_that_has_not_converged_empties_the_field(phantoms, monkeypatch):
     def but_for_one(*args, **kwargs):
-        mask, settled = original(*args, **kwargs)
-        settled[[1, 4]] = False  # the right half of the first image, the left of the third
-        return mask, settled
+        mask, converged = original(*args, **kwargs)
+        converged[[1, 4]] = False  # the right half of the first image, the left of the third
+        return mask, converged
 
     original = lung_field.keep_largest
     monkeypatch.setattr(lung_field, "keep_largest", but_for_one)
-    mask, settled = segment_lung_field(phantoms.images)
-    assert settled.tolist() == [False, True, False, True]
-    assert mask.flatten(1).any(1).tolist() == settled.tolist()
+    mask, converged = segment_lung_field(phantoms.images, return_converged=True)
+    assert converged.tolist() == [False, True, False, True]
+    assert mask.flatten(1).any(1).tolist() == converged.tolist()
 
 
 @pytest.mark.parametrize("place", ["segment_lungs", "keep_largest"])
-def test_a_field_that_has_not_settled_is_flagged_and_empty(place, phantoms, monkeypatch):
+def test_a_field_that_has_not_converged_is_flagged_and_empty(place, phantoms, monkeypatch):
     original = getattr(lung_field, place)
 
     def only_the_second(*args, **kwargs):
-        mask, settled = original(*args, **kwargs)
-        settled = torch.arange(len(settled)) // (len(settled) // len(phantoms.images)) == 1
-        return mask & settled.view(-1, *[1] * (mask.ndim - 1)), settled
+        mask, converged = original(*args, **kwargs)
+        converged = torch.arange(len(converged)) // (len(converged) // len(phantoms.images)) == 1
+        return mask & converged.view(-1, *[1] * (mask.ndim - 1)), converged
 
     monkeypatch.setattr(lung_field, place, only_the_second)
-    mask, settled = segment_lung_field(phantoms.images)
-    assert settled.tolist() == [False, True, False, False]
-    assert mask.flatten(1).any(1).tolist() == settled.tolist()
+    mask, converged = segment_lung_field(phantoms.images, return_converged=True)
+    assert converged.tolist() == [False, True, False, False]
+    assert mask.flatten(1).any(1).tolist() == converged.tolist()

@@ -15,7 +15,7 @@ NORMAL = {1: ((0.5,), (0.5,)), 3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 def case(channels=1, dtype=torch.float32, count=24, size=(96, 80), seed=0):
     """Images, parameters as they are drawn in use, and lung masks."""
     images = smooth_images(count, *size, channels, seed)
-    lungs, _ = segment_lungs(images)
+    lungs = segment_lungs(images)
     generator = torch.Generator().manual_seed(seed)
     params = sample_params(ANATPASTE, images.shape, region_mask=lungs, generator=generator)
     return images.to(dtype) if dtype == torch.uint8 else (images.float() / 255).to(dtype), params, lungs

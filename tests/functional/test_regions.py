@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -32,11 +34,11 @@ def on_device_path(function, *arguments):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
         patch.setattr(blocks, "may_wait", lambda device: False)
-        return function(*arguments)
+        return function(*arguments, return_converged=True)
 
 
 def on_host_path(function, *arguments):
-    return function(*arguments)
+    return function(*arguments, return_converged=True)
 
 
 paths = pytest.mark.parametrize("path", [on_host_path, on_device_path])
@@ -60,8 +62,8 @@ def mask_batches(draw):
 @given(masks=mask_batches())
 @settings(max_examples=150, deadline=None)
 def test_holes_are_those_of_scipy(path, masks):
-    filled, settled = path(fill_holes, torch.from_numpy(masks))
-    assert settled.all()
+    filled, converged = path(fill_holes, torch.from_numpy(masks))
+    assert converged.all()
     assert np.array_equal(filled.numpy(), np.stack([ndimage.binary_fill_holes(mask) for mask in masks]))
 
 
@@ -69,8 +71,8 @@ def test_holes_are_those_of_scipy(path, masks):
 @given(masks=mask_batches(), count=st.integers(1, 4))
 @settings(max_examples=150, deadline=None)
 def test_the_largest_are_those_of_scipy(path, masks, count):
-    kept, settled = path(keep_largest, torch.from_numpy(masks), count)
-    assert settled.all()
+    kept, converged = path(keep_largest, torch.from_numpy(masks), count)
+    assert converged.all()
     assert np.array_equal(kept.numpy(), np.stack([largest(mask, count) for mask in masks]))
 
 
@@ -78,8 +80,8 @@ def test_the_largest_are_those_of_scipy(path, masks, count):
 @given(masks=mask_batches(), limit=st.integers(0, 6) | st.floats(0, 60))
 @settings(max_examples=150, deadline=None)
 def test_the_large_ones_are_those_of_scipy(path, masks, limit):
-    kept, settled = path(remove_large_components, torch.from_numpy(masks), limit)
-    assert settled.all()
+    kept, converged = path(remove_large_components, torch.from_numpy(masks), limit)
+    assert converged.all()
     assert np.array_equal(kept.numpy(), np.stack([not_large(mask, limit) for mask in masks]))
 
 
@@ -93,12 +95,14 @@ def test_a_diagonal_step_closes_a_ring(path):
 
 @paths
 @pytest.mark.parametrize(
-    "function", [fill_holes, keep_largest, lambda mask: remove_large_components(mask, 5)], ids=["fill", "keep", "drop"]
+    "function",
+    [fill_holes, keep_largest, functools.partial(remove_large_components, max_size=5)],
+    ids=["fill", "keep", "drop"],
 )
 def test_empty_batches_views_and_inputs(path, function):
-    empty, settled = path(function, torch.zeros(0, 32, 40, dtype=torch.bool))
+    empty, converged = path(function, torch.zeros(0, 32, 40, dtype=torch.bool))
     assert empty.shape == (0, 32, 40)
-    assert settled.shape == (0,)
+    assert converged.shape == (0,)
     mask = torch.rand(3, 32, 40, generator=torch.Generator().manual_seed(0)) < 0.4
     before = mask.clone()
     result, _ = path(function, mask.transpose(1, 2))
@@ -108,10 +112,10 @@ def test_empty_batches_views_and_inputs(path, function):
 
 @pytest.mark.parametrize(
     "function",
-    [fill_holes, keep_largest, lambda mask: remove_large_components(mask, 999)],
+    [fill_holes, keep_largest, functools.partial(remove_large_components, max_size=999)],
     ids=["fill", "keep", "drop"],
 )
-def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(function, monkeypatch):
+def test_labels_that_have_not_converged_are_flagged_and_give_an_empty_mask(function, monkeypatch):
     snake = torch.zeros(64, 64, dtype=torch.bool)
     snake[2:-2:2, 2:-2] = True
     snake[3:-2:4, -3] = snake[5:-2:4, 2] = True
@@ -121,19 +125,19 @@ def test_labels_that_have_not_settled_are_flagged_and_give_an_empty_mask(functio
     if function is fill_holes:
         masks = ~masks  # it labels the background
     monkeypatch.setattr(blocks, "label_rounds", lambda rows, columns: 1)
-    result, settled = on_device_path(function, masks)
-    assert settled.tolist() == [False, True]
+    result, converged = on_device_path(function, masks)
+    assert converged.tolist() == [False, True]
     assert not result[0].any()
     assert result[1].any()
 
 
 @paths
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
-@pytest.mark.parametrize("function", [fill_holes, keep_largest, lambda mask: remove_large_components(mask, 5)])
+@pytest.mark.parametrize("function", [fill_holes, keep_largest, functools.partial(remove_large_components, max_size=5)])
 def test_masks_without_any_pixel_stay_as_they_are(path, function, size):
-    found, settled = path(function, torch.zeros(2, *size, dtype=torch.bool))
+    found, converged = path(function, torch.zeros(2, *size, dtype=torch.bool))
     assert found.shape == (2, *size)
-    assert settled.all()
+    assert converged.all()
 
 
 @paths

@@ -9,9 +9,9 @@ SIZES = [(256, 256), (224, 224), (192, 320), (301, 257)]
 
 
 def masks_of(images, **settings):
-    mask, settled = segment_lungs(images, **settings)
-    assert settled.all()
-    assert mask.dtype == settled.dtype == torch.bool
+    mask, converged = segment_lungs(images, **settings, return_converged=True)
+    assert converged.all()
+    assert mask.dtype == converged.dtype == torch.bool
     return mask
 
 
@@ -123,9 +123,9 @@ def test_a_batch_equals_its_images(size):
 
 
 def test_an_empty_batch_gives_an_empty_one():
-    mask, settled = segment_lungs(torch.zeros(0, 3, 40, 48))
+    mask, converged = segment_lungs(torch.zeros(0, 3, 40, 48), return_converged=True)
     assert mask.shape == (0, 1, 40, 48)
-    assert settled.shape == (0,)
+    assert converged.shape == (0,)
 
 
 @pytest.mark.parametrize("value", [0, 77, 255])
@@ -187,7 +187,7 @@ def test_autocast_changes_no_mask(has_numba, monkeypatch):
             assert torch.equal(masks_of(given), expected)
 
 
-def test_an_image_whose_labels_have_not_settled_has_an_empty_mask_and_says_so(monkeypatch):
+def test_an_image_whose_labels_have_not_converged_has_an_empty_mask_and_says_so(monkeypatch):
     images = torch.full((2, 1, 256, 256), 200, dtype=torch.uint8)
     for row in range(30, 222, 16):  # a snake
         images[0, 0, row : row + 6, 20:236] = 20
@@ -198,6 +198,6 @@ def test_an_image_whose_labels_have_not_settled_has_an_empty_mask_and_says_so(mo
     monkeypatch.setattr(blocks, "may_wait", lambda device: False)
     assert masks_of(images, min_size=50).flatten(1).any(1).all()
     monkeypatch.setattr(blocks, "label_rounds", lambda rows, columns: 1)
-    mask, settled = segment_lungs(images, min_size=50)
-    assert settled.tolist() == [False, True]
+    mask, converged = segment_lungs(images, min_size=50, return_converged=True)
+    assert converged.tolist() == [False, True]
     assert mask.flatten(1).any(1).tolist() == [False, True]

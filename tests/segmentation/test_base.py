@@ -6,23 +6,23 @@ from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.segmentation import SegmenterModule, segment_with
 
 
-class SecondUnsettled(SegmenterModule):
+class SecondUnconverged(SegmenterModule):
     def find(self, images):
-        settled = torch.arange(len(images)) != 1
-        return (images[:, :1] > 0) & settled.view(-1, 1, 1, 1), settled
+        converged = torch.arange(len(images)) != 1
+        return (images[:, :1] > 0) & converged.view(-1, 1, 1, 1), converged
 
 
-def test_a_plain_callable_has_always_settled():
+def test_a_plain_callable_has_always_converged():
     images = smooth_images(3, 64, 64)
-    mask, settled = segment_with(lambda x: x[:, 0] > 100, images)
+    mask, converged = segment_with(lambda x: x[:, 0] > 100, images)
     assert torch.equal(mask, images > 100)
-    assert settled.tolist() == [True, True, True]
+    assert converged.tolist() == [True, True, True]
 
 
-def test_a_module_tells_which_masks_have_settled():
+def test_a_module_tells_which_masks_have_converged():
     images = smooth_images(3, 64, 64)
-    assert segment_with(SecondUnsettled(), images)[1].tolist() == [True, False, True]
-    result = AnatPasteTransform(segmenter=SecondUnsettled()).augment(images)
+    assert segment_with(SecondUnconverged(), images)[1].tolist() == [True, False, True]
+    result = AnatPasteTransform(segmenter=SecondUnconverged()).augment(images)
     assert result.settled.tolist() == [True, False, True]
     assert result.params.fallback.tolist() == [False, True, False]
 
@@ -66,6 +66,6 @@ def test_a_module_checks_its_images_and_records_no_gradient():
 
 def test_a_module_without_find_says_what_to_write():
     with pytest.raises(
-        NotImplementedError, match=r"SegmenterModule must implement find\(images\) -> \(mask, settled\)"
+        NotImplementedError, match=r"SegmenterModule must implement find\(images\) -> \(mask, converged\)"
     ):
         SegmenterModule()(torch.rand(1, 1, 64, 64))

@@ -26,7 +26,7 @@ def left(images):
     return (torch.arange(images.shape[-1]) < 20).expand(len(images), 1, *images.shape[-2:])
 
 
-class OneUnsettled(SegmenterModule):
+class OneUnconverged(SegmenterModule):
     """All of each image, but for one whose mask is empty because it did not settle."""
 
     def __init__(self, row):
@@ -34,8 +34,8 @@ class OneUnsettled(SegmenterModule):
         self.row = row
 
     def find(self, images):
-        settled = torch.arange(len(images)) != self.row
-        return torch.ones_like(images[:, :1], dtype=torch.bool) & settled.view(-1, 1, 1, 1), settled
+        converged = torch.arange(len(images)) != self.row
+        return torch.ones_like(images[:, :1], dtype=torch.bool) & converged.view(-1, 1, 1, 1), converged
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_a_network_within_is_found_by_parameters():
 
 
 @pytest.mark.parametrize("make", [Union, Intersection, Difference])
-def test_one_mask_that_has_not_settled_empties_the_result(make):
-    for pair in ((OneUnsettled(1), left), (left, OneUnsettled(1))):
-        mask, settled = make(*pair).segment(IMAGES)
-        assert settled.tolist() == [True, False, True, True]
+def test_one_mask_that_has_not_converged_empties_the_result(make):
+    for pair in ((OneUnconverged(1), left), (left, OneUnconverged(1))):
+        mask, converged = make(*pair).segment(IMAGES)
+        assert converged.tolist() == [True, False, True, True]
         assert not mask[1].any()
-    assert PerSide(OneUnsettled(2)).segment(IMAGES)[1].tolist() == [True, True, False, True]
+    assert PerSide(OneUnconverged(2)).segment(IMAGES)[1].tolist() == [True, True, False, True]
 
 
 def test_each_side_has_its_largest_component():
@@ -147,6 +147,6 @@ def test_impossible_sides_are_named():
 
 
 def test_a_callable_that_is_no_module_is_asked_as_it_is():
-    mask, settled = segment_with(Union(left, left), IMAGES)
+    mask, converged = segment_with(Union(left, left), IMAGES)
     assert torch.equal(mask, left(IMAGES))
-    assert settled.all()
+    assert converged.all()

@@ -111,9 +111,9 @@ def test_it_segments_for_the_transform():
 
 def test_slices_without_air_or_body_have_no_lungs():
     slices = torch.stack([torch.full((1, 64, 64), value) for value in (-1000.0, 40.0)])
-    mask, settled = CTLungSegmenter().segment(slices)
+    mask, converged = CTLungSegmenter().segment(slices)
     assert not mask.any()
-    assert settled.all()
+    assert converged.all()
     assert CTLungSegmenter()(slices[:0]).shape == (0, 1, 64, 64)
 
 

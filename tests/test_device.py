@@ -102,7 +102,9 @@ def test_augment(channels, dtype):
 
 
 @pytest.mark.usefixtures("guarded")
-@pytest.mark.parametrize("settings", [{"p": 0.5, "skip_without_region": True}, {"segmentation": False}, {"blur": False}])
+@pytest.mark.parametrize(
+    "settings", [{"p": 0.5, "skip_without_region": True}, {"segmentation": False}, {"blur": False}]
+)
 def test_augment_with_other_settings(settings):
     assert all_on_device(AnatPasteTransform(**settings).augment(on_device()))
 

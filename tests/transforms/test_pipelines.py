@@ -72,7 +72,8 @@ def test_a_pipeline_is_pickled_before_and_after_a_call(compose):
 def test_a_region_mask_is_flipped_with_its_image_and_then_read():
     left = (torch.arange(80) < 40).expand(96, 80)
     pipeline = v2.Compose([v2.RandomHorizontalFlip(1.0), AnatPasteTransform()])
-    sample = {"image": tv_tensors.Image(batch()[0]), "region": RegionMask(left), "mask": AnomalyMask(torch.zeros(96, 80))}
+    image, mask = tv_tensors.Image(batch()[0]), AnomalyMask(torch.zeros(96, 80))
+    sample = {"image": image, "region": RegionMask(left), "mask": mask}
     result = called(pipeline, sample)
     assert result["mask"].any()
     assert not result["mask"][:, :40].any()

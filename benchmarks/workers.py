@@ -7,8 +7,8 @@ import math
 import multiprocessing
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.context import SpawnContext
 from functools import cached_property
+from multiprocessing.context import SpawnContext
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -12,7 +12,7 @@ from test_benchmarks import GOLDEN, IMAGES, ROOT, needs_data
 
 from anatpaste_aug import LungSegmenter
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.functional import paste, poisson_blend
+from anatpaste_aug.functional import paste
 from anatpaste_aug.paste import PasteConfig, sample_params
 
 

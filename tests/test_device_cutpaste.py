@@ -71,7 +71,7 @@ def test_compiled_pasting_is_one_graph_with_the_same_pixels(channels):
     assert torch.equal(mask, expected_mask)
 
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+needs_cuda = pytest.mark.cuda
 
 
 @needs_cuda

@@ -31,7 +31,7 @@ from .transforms import (
     warm_up,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "AnatPasteTransform",

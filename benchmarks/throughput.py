@@ -24,8 +24,8 @@ p  Poisson blending of boxes as AnatPaste draws them: OpenCV's seamlessClone ima
 r  the other recipes, ours: CutPaste (r1), FPI (r2), PII (r3)
 s  segmentation alone: a's (s1) and OpenCV's parts (s2, where installed), in worker processes; ours (s3)
 
-h to r are measured in the standard case only, unless ``--methods`` names them; ``--quick`` leaves out h; n and p are
-for one channel.
+h to r are measured in the standard case only, unless ``--methods`` names them, and ``--quick`` leaves out h. n and p
+are for one channel.
 
 The rules: workers hold their images and are warm before the clock starts, take work in shares that keep all of them
 busy to the end, and write into shared memory. Batched methods have their images on ``--device``; what is copied there

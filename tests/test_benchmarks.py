@@ -230,3 +230,28 @@ def test_peak_memory_counts_what_is_freed_again(benchmarks):
     if peak is None:
         pytest.skip("resident memory is read from Linux's files")
     assert peak == pytest.approx(1.5 * size, rel=0.1)  # other threads of this process may take or free a little
+
+
+def test_two_checkouts_take_turns(benchmarks, tmp_path, capsys):
+    """The other one is this one under another name."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "anatpaste_aug").symlink_to(ROOT / "anatpaste_aug")
+    compare = benchmarks("compare")
+    words = f"--with {other} --batch 2 --size 32 --repeats 2 --round-seconds 0 --threads 1 --phantoms --out {tmp_path}"
+    compare.main(words.split())
+    rates = json.loads((tmp_path / "compare.json").read_text())["images_per_s"]
+    assert list(rates) == ["masks not given", "masks given"]
+    assert all(len(rounds) == 2 and min(rounds) > 0 for case in rates.values() for rounds in case)
+    assert "ratio of the medians" in capsys.readouterr().out
+
+
+def test_a_folder_without_the_package_is_named(benchmarks, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        benchmarks("compare").parse(["--with", str(tmp_path)])
+    assert f"--with {tmp_path}: no checkout of anatpaste_aug in this folder" in capsys.readouterr().err
+
+
+def test_the_ratio_is_that_of_the_medians(benchmarks):
+    lines = benchmarks("compare").table({"masks given": [[10.0, 30.0, 20.0], [10.0, 10.0, 40.0]]})
+    assert [cell.strip() for cell in lines[-1].split("|")[2:-1]] == ["20", "10", "2.000", "0.500", "3.000"]

@@ -214,7 +214,7 @@ def test_a_compiled_transform_without_segmentation(compiled):
 # on a CUDA device
 
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+needs_cuda = pytest.mark.cuda
 
 
 @pytest.fixture

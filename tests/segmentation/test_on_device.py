@@ -115,7 +115,7 @@ def test_compiled_functions_give_the_same_masks(function):
     assert torch.equal(result, function(masks))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 @every_segmenter
 def test_masks_on_cuda_are_those_of_the_cpu(make):
     """Tolerance: IoU 0.999, for rounding."""

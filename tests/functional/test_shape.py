@@ -6,7 +6,6 @@ import torch
 from oracles import drawn_shape, plain_params
 from scipy import ndimage
 
-from anatpaste_aug.functional import _numba
 from anatpaste_aug.functional import soft_mask as soft_masks
 from anatpaste_aug.functional.shape import blur_radius, half_gaussian, reach, weight_beyond
 from anatpaste_aug.paste import PasteConfig, sample_params

@@ -5,7 +5,7 @@ from oracles import bits
 from torch.utils.data import default_collate
 from torchvision import tv_tensors
 
-from anatpaste_aug import PasteResult, AnatPasteTransform, LungSegmenter, SegmenterModule
+from anatpaste_aug import AnatPasteTransform, LungSegmenter, PasteResult, SegmenterModule
 from anatpaste_aug.functional import Intensities, paste
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

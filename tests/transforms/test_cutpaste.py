@@ -12,7 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask, CutPasteTransform, PasteResult, RegionMask
+from anatpaste_aug import AnomalyMask, CutPasteTransform, PasteResult, RegionMask
 from anatpaste_aug.functional import Intensities, paste
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]

@@ -8,7 +8,7 @@ from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask, RegionMask, LungSegmenter
+from anatpaste_aug import AnatPasteTransform, AnomalyMask, LungSegmenter, RegionMask
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 Sample = namedtuple("Sample", ["picture", "label"])

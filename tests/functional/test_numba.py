@@ -156,9 +156,11 @@ def test_jitter_is_the_same_in_every_order(size, channels, dtype):
     hue = torch.rand(len(orders), generator=generator) - 0.5
     expected = color_jitter(images, *factors, hue, orders)
     for i, order in enumerate(orders.numpy()):
-        patch = images[i].numpy().copy()
-        jitter(patch, (0, size[0], 0, size[1]), order, *(patch.dtype.type(value) for value in (*factors[:, i], hue[i])))
-        assert np.abs(patch - expected[i].numpy()).max() <= 1e-5
+        patch = np.pad(images[i].flatten(1).numpy(), ((0, 0), (0, 5)), constant_values=2)
+        values = (patch.dtype.type(value) for value in (*factors[:, i], hue[i]))
+        jitter(patch, *size, (0, size[0], 0, size[1]), order, *values)
+        assert np.abs(patch[:, :-5] - expected[i].flatten(1).numpy()).max() <= 1e-5
+        assert (patch[:, -5:] == 2).all()  # room for a larger patch
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -170,17 +172,17 @@ def test_the_contrast_of_a_part_is_that_of_its_box(channels):
     factors = torch.tensor([[1.2], [0.7], [1.4]])
     order = torch.tensor([[2, 1, 0, 3]])
     expected = color_jitter(image, *factors, torch.zeros(1), order, region=region)
-    patch = image[0].numpy().copy()
-    jitter(patch, (3, 17, 4, 27), order[0].numpy(), *factors[:, 0].numpy(), np.float32(0))
-    assert np.abs(patch - expected[0].numpy()).max() <= 1e-5
+    patch = image[0].flatten(1).numpy().copy()
+    jitter(patch, 20, 30, (3, 17, 4, 27), order[0].numpy(), *factors[:, 0].numpy(), np.float32(0))
+    assert np.abs(patch - expected[0].flatten(1).numpy()).max() <= 1e-5
 
 
 def test_a_hue_turned_by_less_than_a_rounding_stays():
     """Below 0 by less than half a unit in the last place, it is rounded to a whole turn."""
-    red = np.zeros((3, 1, 4), np.float32)
+    red = np.zeros((3, 4), np.float32)
     red[0] = 0.7
     patch, one = red.copy(), np.float32(1)
-    jitter(patch, (0, 1, 0, 4), np.array([3, 2, 1, 0]), one, one, one, np.float32(-1e-9))
+    jitter(patch, 1, 4, (0, 1, 0, 4), np.array([3, 2, 1, 0]), one, one, one, np.float32(-1e-9))
     assert np.array_equal(patch, red)
 
 

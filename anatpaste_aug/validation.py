@@ -159,7 +159,7 @@ def check_params(params: object, images: Tensor, patches: int, sources: Tensor |
     possible &= (params.sigma >= 0) & params.sigma.isfinite() & params.angle.isfinite()
     if not bool(possible.all()):
         bad = (~possible).any(1).nonzero()[:10, 0].tolist()
-        raise ValueError(f"params {bad} hold a size below 1, or a negative or infinite number; draw them anew")
+        raise ValueError(f"params {bad} hold a size below 1, or a negative or infinite number; sample new ones")
     if sources is not None and not bool(((params.donor >= 0) & (params.donor < len(sources))).all()):
         raise ValueError(
             f"params cut from image {int(params.donor.max())}, but there are {len(sources)}; replay the whole batch, "

@@ -6,15 +6,16 @@ python examples/albumentations_pipeline.py
 import albumentations as A
 import numpy as np
 
+from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.adapters.albumentations import AlbumentationsPaste
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.albumentations import AnatPaste
 
 
 def main(size: int = 64, count: int = 6) -> None:
     pipeline = A.ReplayCompose(
         [
             A.RandomBrightnessContrast(p=0.5),
-            AnatPaste(anomaly_target="anomaly", lung_target="lungs", p=0.5),
+            AlbumentationsPaste(AnatPasteTransform(p=0.5), anomaly_target="anomaly", region_target="lungs"),
             A.Affine(rotate=(-5, 5), p=1.0),
         ],
         additional_targets={"anomaly": "mask", "lungs": "mask"},

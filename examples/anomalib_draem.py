@@ -11,8 +11,9 @@ from anomalib.engine import Engine
 from anomalib.models import Draem
 from torchvision.transforms.v2.functional import to_pil_image
 
+from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.adapters.anomalib import AnomalibPaste
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.anomalib import AnatPasteAnomalyGenerator
 
 
 def main(size: int = 64, count: int = 12) -> None:
@@ -32,7 +33,7 @@ def main(size: int = 64, count: int = 12) -> None:
         )
         # DRAEM would download a texture data set, which AnatPaste does not need: an existing folder keeps it from that.
         model = Draem(dtd_dir=folder, pre_processor=Draem.configure_pre_processor((size, size)))
-        model.augmenter = AnatPasteAnomalyGenerator()  # the whole change
+        model.augmenter = AnomalibPaste(AnatPasteTransform(p=0.5))  # the whole change
         engine = Engine(max_epochs=1, accelerator="cpu", default_root_dir=folder, logger=False)
         engine.fit(model, datamodule=data)
         loss = float(engine.trainer.callback_metrics["train_loss"])

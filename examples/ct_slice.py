@@ -1,4 +1,4 @@
-"""AnatPaste on an axial CT slice in Hounsfield units: input, lung mask, soft shape, result.
+"""AnatPaste on an axial CT slice in Hounsfield units: input, lung mask, soft mask, result.
 
 python examples/ct_slice.py                                # a drawn slice
 python examples/ct_slice.py slice.dcm -o picture.png       # one of yours (needs pydicom)
@@ -16,7 +16,6 @@ from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.cli import CommandLine
 from anatpaste_aug.cli.output import check_picture_path, save_figure
 from anatpaste_aug.cli.values import SEED
-from anatpaste_aug.functional import soft_mask
 from anatpaste_aug.segmentation import CTLungSegmenter
 
 AIR, LUNG, FAT, MUSCLE, BLOOD, BONE, TABLE = -1000.0, -850.0, -90.0, 45.0, 60.0, 500.0, 150.0
@@ -87,13 +86,13 @@ def augment(arguments: Namespace) -> None:
     # The jitter works on this range, and its lower end is the black that surrounds the patch.
     transform = AnatPasteTransform(segmenter=CTLungSegmenter(), value_range=(-1024, 3071))
     result = transform.augment(images)
-    if not result.lung_mask.any():
+    if not result.region_mask.any():
         print("no lung was found in this slice: the patch went anywhere")
 
     panels = {
         "input": (images, *WINDOW),
-        "lung mask": (result.lung_mask, 0, 1),
-        "soft shape": (soft_mask(result.params, *images.shape[-2:]), 0, 1),
+        "lung mask": (result.region_mask, 0, 1),
+        "soft mask": (result.soft_mask, 0, 1),
         "result": (result.image, *WINDOW),
     }
     figure = Figure(figsize=(10, 2.8), layout="constrained")

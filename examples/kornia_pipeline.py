@@ -6,8 +6,9 @@ python examples/kornia_pipeline.py
 import torch
 from kornia.augmentation import AugmentationSequential, RandomAffine, RandomHorizontalFlip
 
+from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.adapters.kornia import KorniaPaste
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.kornia import KorniaAnatPaste
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
     images = phantom_batch(8, size=128).images.float() / 255  # normal phantoms, B×1×H×W in [0, 1]
     pipeline = AugmentationSequential(
         RandomHorizontalFlip(p=0.5),
-        KorniaAnatPaste(p=0.5),
+        KorniaPaste(AnatPasteTransform(p=0.5)),
         RandomAffine(degrees=5.0, p=1.0),
         data_keys=["input", "mask"],
     )
@@ -28,7 +29,7 @@ def main() -> None:
     again, _ = pipeline(images, torch.zeros_like(images), params=pipeline._params)
     print(f"the same parameters repeat the batch bit for bit: {torch.equal(again, augmented)}")
     result = pipeline[1].result
-    print(f"the lungs were found in {int(result.lung_mask.flatten(1).any(1).sum())} of {len(images)} images")
+    print(f"the lungs were found in {int(result.region_mask.flatten(1).any(1).sum())} of {len(images)} images")
 
 
 if __name__ == "__main__":

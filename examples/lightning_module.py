@@ -9,23 +9,24 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.adapters.lightning import LightningPasteMixin
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.lightning import AnatPasteMixin
 
 
-class AnomalySegmenter(AnatPasteMixin, LightningModule):
+class AnomalySegmenter(LightningPasteMixin, LightningModule):
     def __init__(self) -> None:
         super().__init__()
-        self.anatpaste = AnatPasteTransform()
+        self.paste = AnatPasteTransform()
+        self.writes = "target"  # the soft mask: the loss takes numbers between 0 and 1
         self.net = nn.Sequential(
             nn.Conv2d(1, 16, 7, padding=3), nn.ReLU(), nn.Conv2d(16, 16, 7, padding=3), nn.ReLU(), nn.Conv2d(16, 1, 1)
         )
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, anomaly_mask = batch  # the loader gives images alone
-        loss = nn.functional.binary_cross_entropy_with_logits(self.net(images), anomaly_mask.float())
+        images, target = batch  # the loader gives images alone
+        loss = nn.functional.binary_cross_entropy_with_logits(self.net(images), target)
         self.log("loss", loss)
-        self.log("anomalous", anomaly_mask.float().mean())
+        self.log("anomalous", (target > 0).float().mean())
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

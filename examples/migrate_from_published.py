@@ -36,9 +36,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug import AnatPasteTransform, OneClassPairs, collate_one_class, one_class_batch
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.pairs import OneClassBatch, OneClassPairs, collate_one_class, one_class_batch
+from anatpaste_aug.transforms import OneClassBatch
 
 
 def in_the_loader(pictures: Iterable[PIL.Image.Image], size: int) -> Iterable[OneClassBatch]:
@@ -57,11 +57,11 @@ def in_the_loader(pictures: Iterable[PIL.Image.Image], size: int) -> Iterable[On
 
 
 def on_the_device(images: Tensor, device: str) -> Iterator[OneClassBatch]:
-    """Step 2: normal images from the loader, with lungs that were found once; all else in whole batches."""
+    """Step 2: normal images from the loader, with regions that were found once; all else in whole batches."""
     transform = AnatPasteTransform()
     lungs = transform.segmenter(images)
-    for normal, lung_mask in DataLoader(TensorDataset(images, lungs), batch_size=8, shuffle=True):
-        batch = one_class_batch(normal.to(device), transform, lung_mask=lung_mask.to(device))
+    for normal, region_mask in DataLoader(TensorDataset(images, lungs), batch_size=8, shuffle=True):
+        batch = one_class_batch(normal.to(device), transform, region_mask=region_mask.to(device))
         yield batch._replace(images=(batch.images.float() / 255 - 0.5) / 0.5)
 
 

@@ -3,16 +3,28 @@
 python examples/monai_pipeline.py
 """
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import torch
 from monai.data import CacheDataset, DataLoader
 from monai.losses import DiceLoss
 from monai.networks.nets import BasicUNet
-from monai.transforms import Compose, CopyItemsd, Lambdad, RandFlipd, ScaleIntensityd
+from monai.transforms import (
+    Compose,
+    CopyItemsd,
+    EnsureChannelFirstd,
+    Lambdad,
+    LoadImaged,
+    RandFlipd,
+    ScaleIntensityd,
+)
 from monai.utils import set_determinism
+from torchvision.transforms.v2.functional import to_pil_image
 
 from anatpaste_aug import LungSegmenter
+from anatpaste_aug.adapters.monai import MonaiPasted
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.monai import RandAnatPasted
 
 segmenter = LungSegmenter()
 
@@ -25,15 +37,21 @@ def main(size: int = 64, count: int = 16, epochs: int = 3) -> None:
     set_determinism(0)
     pipeline = Compose(
         [
+            LoadImaged(keys="image", reverse_indexing=False),  # without that setting MONAI transposes PNG and JPEG
+            EnsureChannelFirstd(keys="image"),
             ScaleIntensityd(keys="image"),
-            CopyItemsd(keys="image", names="lung_mask"),
-            Lambdad(keys="lung_mask", func=segment),  # all up to here is cached
-            RandAnatPasted(keys="image", lung_mask_key="lung_mask"),
+            CopyItemsd(keys="image", names="region_mask"),
+            Lambdad(keys="region_mask", func=segment),  # all up to here is cached
+            MonaiPasted("image", region_mask_key="region_mask"),
             RandFlipd(keys=["image", "anomaly_mask"], prob=0.5, spatial_axis=1),
         ]
     )
-    samples = [{"image": image} for image in phantom_batch(count, size=size).images]
-    loader = DataLoader(CacheDataset(samples, pipeline, progress=False), batch_size=8, shuffle=True)
+    with TemporaryDirectory() as folder:
+        samples = [{"image": str(Path(folder) / f"{i}.png")} for i in range(count)]
+        for sample, image in zip(samples, phantom_batch(count, size=size).images, strict=True):
+            to_pil_image(image).save(sample["image"])
+        dataset = CacheDataset(samples, pipeline, progress=False)
+    loader = DataLoader(dataset, batch_size=8, shuffle=True)
     net = BasicUNet(spatial_dims=2, in_channels=1, out_channels=1, features=(8, 8, 16, 16, 32, 8))
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     criterion = DiceLoss(sigmoid=True)

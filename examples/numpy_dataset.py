@@ -8,8 +8,9 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.adapters.numpy import NumpyPaste
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.numpy import AnatPasteNumpy
 
 
 class TrainSet(Dataset):
@@ -17,7 +18,7 @@ class TrainSet(Dataset):
 
     def __init__(self, images: npt.NDArray[np.float32]) -> None:
         self.images = images  # N×H×W×1 in [0, 1]
-        self.paste = AnatPasteNumpy(p=0.5, rng=0)
+        self.paste = NumpyPaste(AnatPasteTransform(p=0.5), rng=0)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -13,15 +13,13 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from anatpaste_aug.transforms.cutpaste import CutPasteTransform
 from torch import nn
 from torch.utils.data import DataLoader
 
-from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, one_class_batch
 from anatpaste_aug.cli import CommandLine
 from anatpaste_aug.cli.values import COUNT, SIDE, device
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.pairs import one_class_batch
 
 METHODS = {
     "anatpaste": [AnatPasteTransform()],

@@ -1,4 +1,4 @@
-"""Draw what AnatPaste does to an image: input, lung mask, soft shape, result.
+"""Draw what AnatPaste does to an image: input, lung mask, soft mask, result.
 
 python examples/show_augmentation.py                         # a phantom radiograph
 python examples/show_augmentation.py chest.png -o picture.png --seed 3
@@ -16,7 +16,6 @@ from anatpaste_aug.cli import CommandLine
 from anatpaste_aug.cli.output import check_picture_path, save_figure
 from anatpaste_aug.cli.values import SEED, SIDE
 from anatpaste_aug.datasets import phantom_batch, read_gray
-from anatpaste_aug.functional import soft_mask
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,8 +38,8 @@ def draw(arguments: Namespace) -> None:
 
     panels = {
         "input": images,
-        "lung mask": result.lung_mask,
-        "soft shape": soft_mask(result.params, arguments.size, arguments.size),
+        "lung mask": result.region_mask,
+        "soft mask": result.soft_mask,
         "result": result.image,
     }
     figure = Figure(figsize=(10, 2.8), layout="constrained")

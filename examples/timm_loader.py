@@ -8,10 +8,11 @@ import torch
 from timm.data.loader import PrefetchLoader, fast_collate
 from torch.utils.data import DataLoader
 
+from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.transforms.timm import AnatPasteErasing, AnatPasteMixup
 
-NUMBERS = {"mean": (0.5,), "std": (0.25,)}  # what the loader normalises with, and the adapters undo
+NUMBERS = {"mean": (0.5,), "std": (0.25,)}  # what the loader normalizes with, and the transform undoes
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     samples = [(image.numpy(), 0) for image in phantom_batch(32, size=64).images]  # uint8, class 0 is normal
     loader = PrefetchLoader(DataLoader(samples, 8, collate_fn=fast_collate), channels=1, device=device, **NUMBERS)
     # Twice the batch, as the paper trains: the normal images, then their augmentations.
-    mixup_fn = AnatPasteMixup.from_config("anatpaste-p1-amin0.02-amax0.15-blur15", pairs=True, **NUMBERS)
+    mixup_fn = TimmPasteMixup(AnatPasteTransform(**NUMBERS), pairs=True)
     model = timm.create_model("resnet10t", in_chans=1, num_classes=2).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
     for step, batch in enumerate(loader):
@@ -33,7 +34,7 @@ def main() -> None:
 
     # Without targets, in the place of RandomErasing, on the loader's own stream.
     plain = torch.cat([images for images, _ in loader])
-    loader.random_erasing = AnatPasteErasing.from_config("anatpaste-p0.5", **NUMBERS)
+    loader.random_erasing = TimmPasteErasing(AnatPasteTransform(p=0.5, **NUMBERS))
     changed = (torch.cat([images for images, _ in loader]) != plain).flatten(1).any(1)
     print(f"{loader.random_erasing.__class__.__name__} changed {int(changed.sum())} of {len(plain)} images")
 

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `import oracles`, whatever pytest's import mode is
 
-from guards import DeviceGuard
+from guards import DeviceGuard, fake_device
 
 DATA = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = DATA.parent / "golden"
@@ -102,7 +101,7 @@ def recordings():
 @pytest.fixture
 def guarded():
     """Tensors of ``device="cuda"`` without a device; whatever would wait for one is an error."""
-    with FakeTensorMode(), DeviceGuard():
+    with fake_device(), DeviceGuard():
         yield
 
 

@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
+import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -13,8 +15,15 @@ WAITING = {"histc", "multinomial", "bincount"}
 COPIES = {"_to_copy", "copy_"}
 
 
+def fake_device():
+    """Tensors of ``device="cuda"`` without a device, from the torch on that needs no driver for them."""
+    if not (hasattr(torch._C, "_ensureCUDADeviceGuardSet") or torch.cuda.is_available()):
+        pytest.skip("before 2.10, torch asks the driver of an accelerator even for fake tensors")
+    return FakeTensorMode()
+
+
 class DeviceGuard(TorchDispatchMode):
-    """Rejects what FakeTensorMode lets pass although it waits for the device.
+    """Rejects what `fake_device` lets pass although it waits for the device.
 
     That is any operation that spans two devices, assignment through a boolean mask, and a few by their names. A
     zero-dimensional CPU tensor is a Python number in disguise and may meet any device, unless it is copied there.

@@ -41,6 +41,7 @@ def run(script, settings, folder):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_throughput_writes_its_figures(tmp_path):
     pytest.importorskip("cv2", reason="needs OpenCV: pip install opencv-python-headless")
     least = "--batch 2 --size 64 --count 4 --repeats 1 --round-seconds 0 --threads 1 --processes 1"
@@ -77,6 +78,7 @@ def test_throughput_writes_its_figures(tmp_path):
     assert (tmp_path / "throughput.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_training_step_writes_its_figures(tmp_path):
     pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
     least = "--size 32 --batch 2 --rounds 2 --seconds 0 --threads 1 --processes 1"
@@ -97,6 +99,7 @@ def test_training_step_writes_its_figures(tmp_path):
     assert "loader worker" in (tmp_path / "training_step.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_what_a_slow_loader_made_ahead_is_used_up_first(benchmarks):
     pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
     module, taken = benchmarks("training_step"), []

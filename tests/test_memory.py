@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from guards import fake_device
 
 from anatpaste_aug import AnatPasteTransform
 
@@ -32,10 +32,10 @@ def live_bytes():
 @pytest.fixture(params=["accelerator", "kernels"])
 def device(request):
     if request.param == "accelerator":
-        with FakeTensorMode():
+        with fake_device():
             yield "cuda"
     else:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
         yield "cpu"
 
 

@@ -22,7 +22,7 @@ def test_every_setting_is_trained_for_every_method(presets, monkeypatch, tmp_pat
 
     monkeypatch.setattr(datasets, "zhanglab_task", phantoms)
     out = tmp_path / "found.jsonl"
-    words = f"--root {tmp_path} --settings 32x4x2 48x2x3 --seeds 0 1 --threads 1 --backbone test_resnet --out {out}"
+    words = f"--root {tmp_path} --settings 32x4x2 48x2x3 --seeds 0 1 --threads 1 --backbone test_byobnet --out {out}"
     words += " --methods anatpaste cutpaste-3way --amp --learning-rate 0.01"
     presets.main(words.split())
     lines = [json.loads(line) for line in out.read_text().splitlines()]

@@ -86,7 +86,7 @@ READERS = {
     "checkpoint": load_checkpoint,
     "detector": Detector.load,
     "resume": lambda path: train(CONFIG, TRAIN, VAL, VAL_LABELS, squares, checkpoint=path, resume=True),
-    "weights": lambda path: pretrained_net(path, "test_resnet"),
+    "weights": lambda path: pretrained_net(path, "test_byobnet"),
     "masks": lambda path: MaskCache.open(path, count=4, size=(32, 32)),
     "stale masks": lambda path: MaskCache.open(path, count=4, size=(32, 32), stale="rebuild"),
     "split": Split.load,
@@ -123,7 +123,7 @@ def test_weights_are_refused_whatever_they_are_called(tmp_path, mine, suffix):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(raw({"conv1.weight": Mine(mine)}))
     with pytest.raises(ValueError, match=f"{re.escape(str(path))} is no readable state dict"):
-        pretrained_net(path, "test_resnet")
+        pretrained_net(path, "test_byobnet")
 
 
 def test_the_score_command_answers_in_one_line(tmp_path, mine, capsys):

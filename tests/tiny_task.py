@@ -6,7 +6,7 @@ import torch
 
 from anatpaste_aug.detection import TrainConfig
 
-CONFIG = TrainConfig(image_size=32, batch_size=8, updates=12, updates_per_epoch=4, backbone="test_resnet", seed=3)
+CONFIG = TrainConfig(image_size=32, batch_size=8, updates=12, updates_per_epoch=4, backbone="test_byobnet", seed=3)
 
 
 def blobs(count, seed, bright=False):

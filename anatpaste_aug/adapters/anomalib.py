@@ -47,8 +47,11 @@ class AnomalibPaste(nn.Module):
         >>> images.shape, mask.shape, mask.dtype
         (torch.Size([4, 3, 64, 64]), torch.Size([4, 1, 64, 64]), torch.float32)
 
+        DRAEM downloads a data set of textures for the generator that is replaced here, unless ``dtd_dir`` is a folder
+        that exists; nothing is read from it:
+
         >>> from anomalib.models import Draem  # doctest: +SKIP
-        >>> model = Draem()  # doctest: +SKIP
+        >>> model = Draem(dtd_dir="data")  # doctest: +SKIP
         >>> model.augmenter = generator  # doctest: +SKIP
     """
 

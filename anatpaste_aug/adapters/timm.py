@@ -18,6 +18,12 @@ class TimmPasteErasing:
     normalizing; nothing here waits for the device. Targets stay as they are: for targets that tell what was augmented
     take `TimmPasteMixup`. The loader works one batch ahead, so nothing can be read here about the batch at hand.
 
+    The prefetcher is needed. With ``use_prefetcher=False`` (timm's ``--no-prefetcher``) nothing calls
+    ``random_erasing``, and nothing is augmented, without an error: append the augmentation to the transform of the data
+    set instead, ``dataset.transform.transforms.append(TimmPasteErasing(...))``, after ``create_loader``; patches of
+    other images then need ``donors=``. On a machine without CUDA the prefetcher needs
+    ``create_loader(..., device=torch.device("cpu"))``.
+
     Args:
         transform: The transform, with the ``mean`` and ``std`` that the loader normalizes with.
         num_splits: As in timm: above 1, the first of that many equal parts of a batch stays clean.

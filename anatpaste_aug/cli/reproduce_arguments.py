@@ -124,7 +124,7 @@ def _settings_before(parser: CommandLine, out: Path | None) -> dict[str, Any]:
     if out is None:
         parser.error("--resume needs --out RUN, the folder of a run that has begun and is not complete")
     if not out.is_dir():
-        parser.error(f"--resume: {out} does not exist; give the folder of a run, or leave out --resume to start one")
+        parser.error(f"--resume: there is no folder {out}; give that of a run, or leave out --resume to start one")
     try:
         before = json.loads((out / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

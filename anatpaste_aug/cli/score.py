@@ -54,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder; name a new one with -o")
-    check_writable(out)
+    with blame("--out"):
+        check_writable(out)
     white = check_white(arguments.white)
     paths = list(_listed(arguments.images))
     with blame("--model"):

@@ -10,6 +10,8 @@ from anatpaste_aug.transforms import AnatPasteTransform
 __all__ = ["add_settings", "transform_from"]
 
 _LEFT_OUT = ("p", "source")  # single images are shown, all of them augmented
+_OPTIONS = {"size": "--patch-size"}  # --size is that of the images
+_DESTINATION = "paste_"
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -21,16 +23,23 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         if entry.name not in _LEFT_OUT:
             default = getattr(recipe, entry.name)
             text = f"{entry.metadata.get('help', '')} Default: {_shown(default)}.".replace("%", "%%")
-            option = "--" + entry.name.replace("_", "-")
-            group.add_argument(option, default=default, help=text, **_kind(hints[entry.name]))
+            group.add_argument(
+                _OPTIONS.get(entry.name, "--" + entry.name.replace("_", "-")),
+                dest=_DESTINATION + entry.name,
+                default=default,
+                help=text,
+                **_kind(hints[entry.name]),
+            )
 
 
 def transform_from(arguments: argparse.Namespace, **settings: Any) -> AnatPasteTransform:
     """Make the transform that the arguments describe; ``settings`` are those that no option is for."""
     for entry in fields(AnatPasteTransform.recipe):
         if entry.name not in _LEFT_OUT:
-            value = getattr(arguments, entry.name)
-            settings.setdefault(entry.name, tuple(value) if isinstance(value, list) else value)
+            value = getattr(arguments, _DESTINATION + entry.name)
+            value = tuple(value) if isinstance(value, list) else value
+            if value != getattr(AnatPasteTransform.recipe, entry.name):
+                settings[entry.name] = value
     return AnatPasteTransform(**settings)
 
 

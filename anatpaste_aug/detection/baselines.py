@@ -36,7 +36,7 @@ def untrained_net(backbone: str = "resnet18", *, seed: int = 0, image_size: int 
         The network in evaluation mode: its BatchNorm layers have seen nothing, and pass features on as they are.
 
     Example:
-        >>> untrained_net("test_resnet").training
+        >>> untrained_net("test_byobnet").training
         False
     """
     with torch.random.fork_rng(devices=[]):

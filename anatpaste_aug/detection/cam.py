@@ -37,7 +37,7 @@ def grad_cam(
         ValueError: no images, no such layer or class, or a backbone without such a convolution (a vision transformer).
 
     Example:
-        >>> grad_cam(PretextNet("test_resnet"), torch.rand(2, 1, 64, 64)).shape
+        >>> grad_cam(PretextNet("test_byobnet"), torch.rand(2, 1, 64, 64)).shape
         torch.Size([2, 1, 64, 64])
     """
     try:

@@ -46,7 +46,7 @@ class Detector:
     Example:
         >>> from anatpaste_aug.datasets import phantom_task
         >>> task = phantom_task(64, train=8, val=8, test=4)
-        >>> model = PretextNet("test_resnet")  # or the one of a training: result.model()
+        >>> model = PretextNet("test_byobnet")  # or the one of a training: result.model()
         >>> detector = Detector.fit(model, task.train.images, task.val.images, task.val.labels)
         >>> detector(task.test.images).abnormal.shape
         (4,)

@@ -19,9 +19,12 @@ _JUMPS = 3
 def in_blocks(pixels: Tensor, side: int) -> Tensor:
     """B×R×side×C×side of B×H×W; blocks that go beyond the image are filled up with zeros."""
     batch, height, width = pixels.shape
+    rows, columns = -(-height // side), -(-width // side)
     if height % side or width % side:
-        pixels = pad(pixels, (0, -width % side, 0, -height % side))
-    return pixels.reshape(batch, pixels.shape[1] // side, side, pixels.shape[2] // side, side)
+        filled = pixels.new_zeros(batch, rows * side, columns * side)  # pad of torch 2.5 takes no side of 0 pixels
+        filled[:, :height, :width] = pixels
+        pixels = filled
+    return pixels.reshape(batch, rows, side, columns, side)
 
 
 def link_blocks(points: Tensor, reach: int) -> Tensor:

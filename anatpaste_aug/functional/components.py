@@ -40,7 +40,7 @@ def label_components(
     """
     check_masks(mask)
     blocks, converged = label_blocks(link_blocks(mask, 1), rounds)
-    first = on_pixels(first_pixels(mask, blocks).gather(1, blocks), mask, 2)
+    first = on_pixels(first_pixels(mask, blocks).gather(1, blocks.long()), mask, 2)
     labels = torch.where(mask & converged.view(-1, 1, 1), first, mask.shape[1] * mask.shape[2]).flatten(1).long()
     return (labels, converged) if return_converged else labels
 
@@ -102,7 +102,7 @@ def clear_border_of_squares(points: Tensor, radius: int) -> tuple[Tensor, Tensor
     outer = points.clone()
     outer[:, inner, inner] = False
     touched = sum_per_label(labels, in_blocks(outer, side).any(4).any(2).flatten(1).int())
-    keep = (touched.gather(1, labels) == 0) & converged.unsqueeze(1)
+    keep = (touched.gather(1, labels.long()) == 0) & converged.unsqueeze(1)
     return points & on_pixels(keep, points, side), converged
 
 
@@ -131,7 +131,7 @@ def remove_small_components(
     else:
         labels, converged = label_blocks(link_blocks(mask, 1))
         area = sum_per_label(labels, pixels_per_block(mask))
-        keep = (area.gather(1, labels) >= _smallest_area(min_size)) & converged.unsqueeze(1)
+        keep = (area.gather(1, labels.long()) >= _smallest_area(min_size)) & converged.unsqueeze(1)
         kept = mask & on_pixels(keep, mask, 2)
     return (kept, converged) if return_converged else kept
 

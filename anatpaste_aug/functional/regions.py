@@ -81,7 +81,7 @@ def keep_largest(mask: Tensor, count: int = 1, *, return_converged: bool = False
     # Its first pixel, in reading order, makes a component of the same area as another distinct.
     rank = area * (pixels + 1) + (pixels - first_pixels(mask, labels))
     last = rank.topk(min(count, blocks), dim=1).values[:, -1:]
-    keep = (rank >= last).gather(1, labels) & converged.unsqueeze(1)
+    keep = (rank >= last).gather(1, labels.long()) & converged.unsqueeze(1)
     kept = mask & on_pixels(keep, mask, 2)
     return (kept, converged) if return_converged else kept
 

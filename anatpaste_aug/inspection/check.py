@@ -141,7 +141,7 @@ def _checked(transform: AnatPasteTransform | None, augmentations: int) -> AnatPa
     if augmentations < 1:
         raise ValueError(f"augmentations={augmentations}: expected at least 1")
     transform = AnatPasteTransform() if transform is None else transform
-    if not transform.segmentation:
+    if not transform.config.needs_region:
         raise ValueError("transform has segmentation=False, so there are no lung masks to check; leave it True")
     return transform
 
@@ -178,7 +178,7 @@ def _rows(
         *appearance(gray),
     )
     components = _components(lungs[:, 0])
-    fractions, sides, fallbacks, hiddens, frontals, bands, brights = (c.tolist() for c in columns)
+    fractions, sides, fallbacks, hiddens, frontals, sideways, bands, brights = (c.tolist() for c in columns)
     return [
         ImageCheck(
             index=start + i,
@@ -191,6 +191,7 @@ def _rows(
             frontal=frontals[i],
             band=bands[i],
             bright_sides=round(brights[i]),
+            sideways=sideways[i],
         )
         for i in range(len(images))
     ]

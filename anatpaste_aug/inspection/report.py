@@ -17,7 +17,7 @@ VISIBLE_LEVELS = 8
 VISIBLE_SHARE = 0.001
 """An augmentation is hardly visible if fewer than this share of the image's pixels has visibly changed."""
 
-_INVERTED, _UNLIKE = -0.15, 0.15  # see heuristics.py for the rates
+_INVERTED, _UNLIKE, _SIDEWAYS = -0.15, 0.15, 0.1  # see heuristics.py for the rates
 _BAND, _BRIGHT_SIDES = 0.15, 2
 _SMALL, _LARGE, _ONE_SIDED = 0.03, 0.40, 0.05
 _HIDDEN = 0.5
@@ -40,6 +40,7 @@ class Suspicion:
 
 REMEDIES = {
     "inverted": "invert it (255 − image); read_gray does so for DICOM that says MONOCHROME1",
+    "on its side": "load it upright (MONAI's LoadImage transposes PNG and JPEG: reverse_indexing=False), or turn it",
     "bright border": "crop it to the exposed field: a bright frame keeps the dark background from being told from lung",
     "no lungs": "look at it; give a region_mask of your own, or skip_without_region=True",
     "not frontal": "leave it out if it is a lateral view or no chest",
@@ -68,6 +69,7 @@ class ImageCheck:
         frontal: Likeness to a frontal chest radiograph, −1 (inverted) to 1.
         band: Share of the area taken by flat bands along the edges.
         bright_sides: How many of the top, left and right edges are bright.
+        sideways: How much better a radiograph on its side fits than an upright one, −2 to 1.
     """
 
     index: int
@@ -80,10 +82,14 @@ class ImageCheck:
     frontal: float
     band: float
     bright_sides: int
+    sideways: float = 0.0
 
     @property
     def suspicions(self) -> tuple[Suspicion, ...]:
-        """What is probably wrong, the gravest first; of an inverted image only that, since the rest follows from it."""
+        """What is probably wrong, the gravest first; where an image is inverted or on its side, only that."""
+        if self.sideways > _SIDEWAYS:
+            reason = f"likely on its side: likeness to a frontal radiograph higher by {self.sideways:.2f} when turned"
+            return (Suspicion("on its side", reason, REMEDIES["on its side"]),)
         if self.frontal < _INVERTED:
             reason = f"likely inverted (MONOCHROME1): likeness to a frontal radiograph {self.frontal:.2f}"
             return (Suspicion("inverted", reason, REMEDIES["inverted"]),)
@@ -204,8 +210,14 @@ class CheckReport:
             f"  components      {', '.join(f'{count} in {images:,}' for count, images in counts)}",
             f"  no lungs found  {empty:,} ({self.empty_share:.1%}): augmentation pastes anywhere (fallback)",
             f"  hardly visible  {self.hidden_share:.1%} of {self.augmentations * len(self):,} augmentations",
+            *self._orientation(),
             f"  suspicious      {len(self.suspicious):,} ({len(self.suspicious) / len(self):.1%})",
         ]
+
+    def _orientation(self) -> list[str]:
+        lying = sum(row.sideways > _SIDEWAYS for row in self.images)
+        most = f"most images lie on their side ({lying:,} of {len(self):,}): they were not loaded upright"
+        return [f"  orientation     {most}"] if 2 * lying > len(self) else []
 
     def _suspected(self) -> list[str]:
         lines = []

@@ -1,11 +1,12 @@
 """Normal images beside their augmentations, with labels and pixel masks: what one-class training classifies."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, overload
 
 import PIL.Image
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
@@ -113,7 +114,10 @@ class OneClassPairs(nn.Module):
             TypeError, ValueError: ``image`` is no single image.
         """
         if not isinstance(image, PIL.Image.Image | Tensor) or isinstance(image, tv_tensors.Mask):
-            raise TypeError(f"image must be a PIL image or a C×H×W tensor, got {type(image).__name__}")
+            raise TypeError(
+                f"image must be a PIL image or a C×H×W tensor, got {type(image).__name__}; labels go past "
+                "OneClassPairs, as with ImageFolder(root, transform=OneClassPairs(...)) and collate_one_class"
+            )
         if isinstance(image, Tensor) and image.ndim != 3:
             raise ValueError(
                 f"image must be one C×H×W image, got shape {tuple(image.shape)}; for batches use one_class_batch"
@@ -135,14 +139,21 @@ class OneClassPairs(nn.Module):
         return OneClassSample(tuple(images), tuple(masks), tuple(targets), _labels(masks).flatten())
 
 
-def collate_one_class(samples: Sequence[OneClassSample]) -> OneClassBatch:
+@overload
+def collate_one_class(samples: Sequence[OneClassSample]) -> OneClassBatch: ...
+@overload
+def collate_one_class(samples: Sequence[tuple[Any, ...]]) -> Any: ...
+def collate_one_class(samples: Sequence[Any]) -> Any:
     """Collate samples of `OneClassPairs`: the ``collate_fn`` of a ``DataLoader``.
 
     Args:
-        samples: Of equally many images each, which by now are tensors of one shape and dtype.
+        samples: Of equally many images each, which by now are tensors of one shape and dtype. A data set that returns
+            more, such as ``(sample, label)`` of an ``ImageFolder`` with ``transform=OneClassPairs(...)``, gives tuples
+            that begin with one.
 
     Returns:
-        The batch, all normal images first, as `one_class_batch` has it.
+        The batch, all normal images first, as `one_class_batch` has it. Of tuples, ``(batch, labels, ...)``: what comes
+        after the sample is collated by ``default_collate``, one entry for each of the B normal images.
 
     Raises:
         TypeError: A sample is something else, or its images are still PIL images.
@@ -157,11 +168,14 @@ def collate_one_class(samples: Sequence[OneClassSample]) -> OneClassBatch:
     """
     if not samples:
         raise ValueError("there are no samples to collate")
+    if all(_begins_with_a_sample(item) for item in samples):
+        batch = collate_one_class([item[0] for item in samples])
+        return (batch, *default_collate([tuple(item[1:]) for item in samples]))
     for sample in samples:
         if not isinstance(sample, OneClassSample):
             raise TypeError(
-                f"collate_one_class takes the samples of OneClassPairs, got {type(sample).__name__}; where a dataset "
-                "returns more than that, collate the rest apart"
+                f"collate_one_class takes the samples of OneClassPairs, or tuples that begin with one, got "
+                f"{_kind(sample)}; give OneClassPairs to the data set as its transform"
             )
         if not all(isinstance(image, Tensor) for image in sample.images):
             kind = type(sample.images[0]).__name__
@@ -211,6 +225,16 @@ def one_class_batch(
     targets.insert(0, torch.zeros_like(targets[0]))
     pictures = torch.cat([images, *(result.image for result in results)])
     return OneClassBatch(pictures, torch.cat(masks), torch.cat(targets), _labels(masks).flatten())
+
+
+def _begins_with_a_sample(item: Any) -> bool:
+    pair = isinstance(item, tuple | list) and not isinstance(item, OneClassSample)
+    return pair and len(item) > 1 and isinstance(item[0], OneClassSample)
+
+
+def _kind(item: Any) -> str:
+    inside = f" of {', '.join(type(part).__name__ for part in item)}" if isinstance(item, tuple | list) else ""
+    return type(item).__name__ + inside
 
 
 def _labels(masks: Sequence[Tensor]) -> Tensor:

@@ -189,6 +189,7 @@ def test_equal_images_share_what_is_found_by_content(settings, images, expected)
 # processes, pickles, ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_workers_of_a_loader_read_it(opened, settings, images, expected, start):
     del settings["fingerprint"]

@@ -50,6 +50,7 @@ def settings_of(monkeypatch, module, *arguments):
 # preview
 
 
+@pytest.mark.slow
 def test_preview_in_a_process_of_its_own_loads_what_is_heavy_only_when_it_runs(tmp_path, folder):
     code = (
         "import sys; from anatpaste_aug.cli import main;"
@@ -81,7 +82,7 @@ def test_every_setting_reaches_the_transform(monkeypatch, command, tmp_path):
         area=(0.1, 0.2), aspect_ratio=(0.5, 2), opacity=(0.3, 0.4), sigma=(1, 2), jitter=0.2, margin=4, blur=False
     )
     assert seen["transform"].config == expected.config
-    assert seen["transform"].segmentation
+    assert seen["transform"].config.needs_region
     assert seen["size"] == 128
     plain = settings_of(monkeypatch, name, command, "place", *output)
     assert plain["transform"].config == AnatPasteTransform().config
@@ -89,7 +90,7 @@ def test_every_setting_reaches_the_transform(monkeypatch, command, tmp_path):
 
 def test_preview_without_segmentation(monkeypatch, tmp_path):
     arguments = ["preview", "a.png", "-o", tmp_path / "a.png", "--no-segmentation"]
-    assert not settings_of(monkeypatch, "preview", *arguments)["transform"].segmentation
+    assert not settings_of(monkeypatch, "preview", *arguments)["transform"].config.needs_region
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "PDF"])
@@ -103,6 +104,7 @@ def test_the_suffix_tells_the_format(tmp_path, folder, suffix):
 # check
 
 
+@pytest.mark.slow
 def test_check_in_a_process_of_its_own(tmp_path, folder):
     done = in_a_process("-m", "anatpaste_aug", "check", folder, "--sheet", "sheet.png", "--size", 64, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -136,7 +138,7 @@ def test_white_is_looked_for_or_given(tmp_path, capsys):
     assert looked == same
     assert looked != dark
     assert main(["check", str(images), "--white", "0"]) == 2
-    assert "white=0: expected" in capsys.readouterr().err
+    assert "--white 0: expected" in capsys.readouterr().err
 
 
 def test_preview_takes_a_white(tmp_path):
@@ -246,7 +248,7 @@ def test_help_names_the_options(name, capsys):
     assert module.__doc__.splitlines()[0] in shown
     assert "--debug" in shown
     if name in ("preview", "check"):
-        assert "default 0.02 0.15" in " ".join(shown.split())
+        assert "Default: 0.02 0.15" in " ".join(shown.split())
     assert main(["--help"]) == 0
     assert f"  {name} " in capsys.readouterr().out
 

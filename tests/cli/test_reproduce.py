@@ -74,7 +74,7 @@ def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypat
 
     assert paper("--out", out, "--split-seed", 3, fresh=False) == 2
     assert f"--split-seed is 0 in {out}; give that, or a new folder as --out" in capsys.readouterr().err
-    assert paper("--out", out, "--table", 3, fresh=False) == 2
+    assert paper("--out", out, fresh=False) == 2
     assert f"the study in {out} is finished, see {out / 'report.html'}; add --seeds" in capsys.readouterr().err
 
 
@@ -156,4 +156,4 @@ def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkey
     assert trainings(out) == {"anatpaste-seed0", "cutpaste-scar-seed0"}
     page = (out / "report.html").read_text()
     assert "CutPaste (scar), seed 0" in page
-    assert "untrained test_resnet features" in page
+    assert "untrained test_byobnet features" in page

@@ -78,7 +78,7 @@ def test_a_folder_with_files_in_it_is_not_touched(tmp_path, capsys):
 def test_resume_says_what_is_wrong_with_the_folder(tmp_path, capsys):
     run = tmp_path / "run"
     resume = ["--out", run, "--resume"]
-    assert f"--resume: {run} does not exist; give the folder of a run" in refused(capsys, *resume)
+    assert f"--resume: there is no folder {run}; give that of a run" in refused(capsys, *resume)
     run.mkdir()
     assert f"--resume: no run has begun in {run} (no config.json); leave out --resume" in refused(capsys, *resume)
     for text, said in (
@@ -92,7 +92,7 @@ def test_resume_says_what_is_wrong_with_the_folder(tmp_path, capsys):
     (run / "report.html").touch()
     told = f"--resume: the run in {run} is finished, see {run / 'report.html'}; name a new --out for another"
     assert refused(capsys, *resume) == told
-    assert f"--backbone is test_resnet in {run}; give that" in refused(capsys, *resume, "--backbone", "resnet18")
+    assert f"--backbone is test_byobnet in {run}; give that" in refused(capsys, *resume, "--backbone", "resnet18")
 
 
 def test_a_finished_study_goes_on_only_with_more(tmp_path, capsys):

@@ -95,9 +95,10 @@ def test_files_that_tell_their_white_have_no_say(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "page.tiff").write_bytes(b"II*\0<html>")
     everything = [*tmp_path.iterdir(), tmp_path / "missing.png"]
+    others = [path for path in everything if path not in (paths[0], tmp_path / "cut.png")]
     with warnings.catch_warnings(action="ignore"):  # Pillow's, of the page
         assert find_white(everything) == White(4095, 2, {12: 1})  # the one that is cut off by its header alone
-    assert find_white([path for path in everything if path not in (paths[0], tmp_path / "cut.png")]) is None
+        assert find_white(others) is None
 
 
 def test_colour_has_a_say(tmp_path):

@@ -122,7 +122,7 @@ def _without_training_images(root):
 def test_untrained_features_depend_on_the_seed_alone():
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one, same, other = (extract_features(untrained_net("test_resnet", seed=s), IMAGES) for s in (1, 1, 2))
+    one, same, other = (extract_features(untrained_net("test_byobnet", seed=s), IMAGES) for s in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
@@ -131,14 +131,14 @@ def test_untrained_features_depend_on_the_seed_alone():
 def test_untrained_features_see_a_difference_that_is_large():
     images = phantom_batch(40, size=64).images
     queries = torch.cat([images[20:30], 255 - images[30:]])
-    scores = score_images(untrained_net("test_resnet"), images[:20], queries)
+    scores = score_images(untrained_net("test_byobnet"), images[:20], queries)
     assert roc_auc_score([0] * 10 + [1] * 10, scores) > 0.95
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_pretrained_features_are_the_backbones(tmp_path, suffix):
     torch.manual_seed(0)
-    source = timm.create_model("test_resnet", pretrained=False, num_classes=5).eval()
+    source = timm.create_model("test_byobnet", pretrained=False, num_classes=5).eval()
     path = tmp_path / f"weights.{suffix}"
     if suffix == "pth":
         torch.save({"state_dict": source.state_dict()}, path)
@@ -146,7 +146,7 @@ def test_pretrained_features_are_the_backbones(tmp_path, suffix):
         from safetensors.torch import save_file
 
         save_file(source.state_dict(), path)
-    net = pretrained_net(path, "test_resnet", mean=(0.4, 0.5, 0.6), std=(0.1, 0.2, 0.3))
+    net = pretrained_net(path, "test_byobnet", mean=(0.4, 0.5, 0.6), std=(0.1, 0.2, 0.3))
     pixels = IMAGES.float().expand(-1, 3, -1, -1) / 255
     normalised = torchvision.transforms.v2.functional.normalize(pixels, [0.4, 0.5, 0.6], [0.1, 0.2, 0.3])
     with torch.no_grad():
@@ -172,18 +172,18 @@ def test_weights_that_do_not_fit(tmp_path):
     path = tmp_path / "weights.pth"
     with pytest.raises(FileNotFoundError, match="give the file of the pretrained weights"):
         pretrained_net(path)
-    torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), path)
+    torch.save(timm.create_model("test_byobnet", pretrained=False).state_dict(), path)
     with pytest.raises(ValueError, match=r"weights\.pth does not fit timm's resnet18: \d+ entries are missing \(conv1"):
         pretrained_net(path, "resnet18")
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="no readable state dict"):
-        pretrained_net(path, "test_resnet")
+        pretrained_net(path, "test_byobnet")
     torch.save([1, 2], path)
     with pytest.raises(ValueError, match=r"no (readable )?state dict"):
-        pretrained_net(path, "test_resnet")
+        pretrained_net(path, "test_byobnet")
     torch.save(torch.nn.Linear(1, 1), path)  # a pickle that would run code is refused, not run
     with pytest.raises(ValueError, match="no readable state dict"):
-        pretrained_net(path, "test_resnet")
-    torch.save(timm.create_model("test_resnet", pretrained=False).state_dict(), path)
+        pretrained_net(path, "test_byobnet")
+    torch.save(timm.create_model("test_byobnet", pretrained=False).state_dict(), path)
     with pytest.raises(ValueError, match="std must be three positive numbers"):
-        pretrained_net(path, "test_resnet", std=(1.0, 0.0, 1.0))
+        pretrained_net(path, "test_byobnet", std=(1.0, 0.0, 1.0))

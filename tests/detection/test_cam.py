@@ -12,7 +12,7 @@ from anatpaste_aug.detection import PretextNet, grad_cam, prepare_inputs
 IMAGES = torch.randint(0, 256, (5, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def network(name="test_resnet", **options):
+def network(name="test_byobnet", **options):
     torch.manual_seed(1)
     return PretextNet(name, **options).eval()
 
@@ -38,11 +38,11 @@ def by_definition(net, layer, images, target):
 
 
 @pytest.mark.parametrize("target", [0, 1])
-@pytest.mark.parametrize("name", ["resnet18", "test_resnet"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet10t"])
 def test_maps_are_the_definition(name, target):
     net = network(name)
     # In a stage of a single block the shortcut's convolution comes last.
-    last = {"resnet18": "backbone.layer4.1.conv2", "test_resnet": "backbone.layer4.0.downsample.1"}[name]
+    last = {"resnet18": "backbone.layer4.1.conv2", "resnet10t": "backbone.layer4.0.downsample.1"}[name]
     # OpenCV's bilinear resize and torch's differ by rounding.
     expected = by_definition(network(name), last, IMAGES, target)
     found = grad_cam(net, IMAGES, target=target, batch_size=2)

@@ -16,12 +16,12 @@ from anatpaste_aug.detection import (
 )
 
 TASK = phantom_task(64, train=12, val=10, test=8)
-CONFIG = TrainConfig(image_size=64, backbone="test_resnet", bandwidth=0.5)
+CONFIG = TrainConfig(image_size=64, backbone="test_byobnet", bandwidth=0.5)
 
 
 @pytest.fixture(scope="module")
 def result():
-    best, last = (untrained_net("test_resnet", seed=seed).state_dict() for seed in (1, 2))
+    best, last = (untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2))
     return TrainResult(CONFIG, best, last, 1, 0.5, [])
 
 

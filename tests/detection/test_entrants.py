@@ -9,6 +9,7 @@ from anatpaste_aug.detection import MethodScores, PretextNet, ensemble, image_st
 from anatpaste_aug.detection.entrants import Entrant, trained, untrained
 
 
+@pytest.mark.slow
 def test_methods_have_their_seeds_and_an_ensemble(finished_runs):
     methods = trained(finished_runs)
     assert [entrant.label for entrant in methods] == ["AnatPaste", "CutPaste (scar)"]
@@ -31,10 +32,10 @@ def test_other_images_are_scored_on_the_same_scale(finished_runs, weights):
 
 def test_baselines(tmp_path):
     torch.manual_seed(5)
-    torch.save(PretextNet("test_resnet", in_chans=3).backbone.state_dict(), tmp_path / "weights.pth")
+    torch.save(PretextNet("test_byobnet", in_chans=3).backbone.state_dict(), tmp_path / "weights.pth")
     baselines = untrained(TASK, SHORT, tmp_path / "weights.pth")
     names = [entrant.scores.name for entrant in baselines]
-    assert names[:2] == ["untrained test_resnet features", "pretrained test_resnet features"]
+    assert names[:2] == ["untrained test_byobnet features", "pretrained test_byobnet features"]
     assert [name.rsplit(" ", 1)[0] for name in names[2:]] == [*image_statistics(TASK.val.images)]
     for entrant in baselines[:2]:
         np.testing.assert_allclose(entrant.scorer()(TASK.test.images), entrant.scores.test, atol=1e-5)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from anatpaste_aug.detection import PretextNet, extract_features, prepare_inputs
+from anatpaste_aug.detection.model import check_backbone
 
 
 def test_head_of_the_paper():
@@ -65,7 +66,7 @@ def test_prepare_inputs():
 
 
 def test_extract_features_in_batches_and_leaves_the_mode():
-    net = PretextNet("test_resnet").train()
+    net = PretextNet("test_byobnet").train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     images = torch.randint(0, 256, (7, 1, 32, 32), dtype=torch.uint8)
     features = extract_features(net, images, batch_size=3)
@@ -76,3 +77,19 @@ def test_extract_features_in_batches_and_leaves_the_mode():
     assert not net.training
     with pytest.raises(ValueError, match="no images"):
         extract_features(net, images[:0])
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("resnet81", 32, "timm knows no backbone 'resnet81': did you mean resnet18"),
+        ("test_vit", 40, r"test_vit does not take images of 40×40 pixels: Input height \(40\) should be divisible"),
+    ],
+)
+def test_a_backbone_is_tried_before_any_work(name, size, said):
+    state = torch.get_rng_state()
+    with pytest.raises(ValueError, match=said):
+        check_backbone(name, image_size=size)
+    check_backbone("test_byobnet", image_size=32)
+    check_backbone("test_byobnet", 3, image_size=32)
+    assert torch.equal(torch.get_rng_state(), state)

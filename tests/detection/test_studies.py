@@ -34,7 +34,7 @@ def test_table_1_has_mean_deviation_and_ensemble_beside_the_published_rows(found
         assert rows[f"{label} (2 seeds)"] == f"{np.mean(areas):.1f} ± {np.std(areas, ddof=1):.1f}"
     (entrant,) = trained(finished_runs[:2])
     assert rows["AnatPaste, ensemble of 2 seeds"] == percent(bootstrap_auroc(LABELS, entrant.scores.test))
-    assert {"untrained test_resnet features", "CutPaste (scar), seed 3, last weights"} <= rows.keys()
+    assert {"untrained test_byobnet features", "CutPaste (scar), seed 3, last weights"} <= rows.keys()
     assert any(name.startswith("mean vertical gradient") for name in rows)
 
 
@@ -69,7 +69,7 @@ def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
     assert table.header == ("method", "square (18 abnormal, 20 normal)", "odd (2 abnormal, 20 normal)")
     assert table.rows[0] == (entrant.scores.name, percent(groups["square"].interval), "too few")
     names = [row[0] for row in table.rows]
-    assert names[2] == "untrained test_resnet features"
+    assert names[2] == "untrained test_byobnet features"
     assert len(names) == 2 + 5
 
 

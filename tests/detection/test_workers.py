@@ -130,7 +130,7 @@ def test_processes_that_differ_and_uneven_shares_are_refused(tmp_path):
 
 
 def test_features_are_shared_and_the_main_process_goes_first(tmp_path):
-    net = PretextNet("test_resnet")
+    net = PretextNet("test_byobnet")
     alone = Workers().features(net, TRAIN[:7], 4)
 
     def check():
@@ -153,9 +153,9 @@ def test_one_gpu_for_all_is_refused(monkeypatch):
 
 
 def test_synchronised_statistics_are_asked_for_on_gpus_and_do_not_show_in_the_weights():
-    net = nn.SyncBatchNorm.convert_sync_batchnorm(PretextNet("test_resnet"))
+    net = nn.SyncBatchNorm.convert_sync_batchnorm(PretextNet("test_byobnet"))
     assert not {type(norm) for norm in net.modules()} & {*NORMS}
-    assert PretextNet("test_resnet").state_dict().keys() == net.state_dict().keys()
+    assert PretextNet("test_byobnet").state_dict().keys() == net.state_dict().keys()
 
 
 @pytest.mark.parametrize("lost", [0, 1])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from oracles import filled_up, plain_params, redistributed, smooth_images, tile_histograms
 
-pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+pytest.importorskip("numba", reason="needs Numba: pip install numba")
 
 from anatpaste_aug.functional import (
     Intensities,
@@ -230,6 +230,7 @@ def test_parameters_of_another_shape_or_dtype_are_an_error(change):
         soft_mask(plain_params(3)._replace(**change), 64, 64, rotated=False)
 
 
+@pytest.mark.slow
 def test_operators_of_compiled_graphs_have_the_shapes_and_strides_that_they_announce():
     images = smooth_images(2, 40, 48)[:, 0].transpose(1, 2)
     masks, params = images > 100, plain_params(2, center_y=20, center_x=20, height=20, width=20).patch(0)

@@ -9,17 +9,10 @@ from invariants import attempt, same, untouched
 from kornia.augmentation import AugmentationSequential
 from strategies import FLOATS, Batch, batches, seeded, seeds, small_batches
 
-from anatpaste_aug import (
-    AnatPasteErasing,
-    AnatPasteMixup,
-    AnatPasteTransform,
-    CutPasteTransform,
-    KorniaAnatPaste,
-    OneClassPairs,
-    collate_one_class,
-    one_class_batch,
-)
-from anatpaste_aug.transforms.numpy import AnatPasteNumpy
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, OneClassPairs, collate_one_class, one_class_batch
+from anatpaste_aug.adapters.kornia import KorniaPaste
+from anatpaste_aug.adapters.numpy import NumpyPaste
+from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 
 
 @given(small_batches, seeds, st.floats(0, 1))
@@ -56,7 +49,9 @@ def test_collated_pairs_are_one_class_batches(batch, seed, p):
 )
 def test_kornia_s_masks_show_what_changed(batch, seed, p, same_on_batch):
     images = batch.images()
-    pipeline = AugmentationSequential(KorniaAnatPaste(p, same_on_batch=same_on_batch), data_keys=["input", "mask"])
+    pipeline = AugmentationSequential(
+        KorniaPaste(AnatPasteTransform(p=p), same_on_batch=same_on_batch), data_keys=["input", "mask"]
+    )
     torch.manual_seed(seed)
     with untouched(images):
         image, mask = pipeline(images, torch.ones(len(batch), 1, *batch.size))
@@ -76,8 +71,10 @@ def test_timm_s_targets_tell_what_is_anomalous(batch, seed, pairs, one_hot, spli
     target = torch.randint(0, 3, (len(batch),), generator=seeded(seed))
     torch.manual_seed(seed)
     with untouched(normalised, target):
-        x, y = AnatPasteMixup(0.7, pairs=pairs, one_hot=one_hot, mean=mean, std=std)(normalised, target)
-        erased = AnatPasteErasing(1.0, num_splits=splits, mean=mean, std=std)(normalised)
+        x, y = TimmPasteMixup(AnatPasteTransform(p=0.7, mean=mean, std=std), pairs=pairs, one_hot=one_hot)(
+            normalised, target
+        )
+        erased = TimmPasteErasing(AnatPasteTransform(p=1.0, mean=mean, std=std), num_splits=splits)(normalised)
     assert len(x) == len(y) == len(batch) * (1 + pairs)
     assert y.dtype == (torch.float32 if one_hot else torch.int64)
     last = x[-len(batch) :] if len(batch) else x
@@ -109,7 +106,7 @@ def test_arrays_in_any_order_of_memory(batch, order, dtype, seed):
     images = ways.get(order, np.ascontiguousarray)(images)
     images.flags.writeable = order != "read-only"
     kept = images.copy()
-    found = attempt(lambda: AnatPasteNumpy(rng=seed)(images))
+    found = attempt(lambda: NumpyPaste(rng=seed)(images))
     if found is None:
         assert dtype == np.longdouble
         return

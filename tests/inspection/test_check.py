@@ -111,6 +111,18 @@ def test_healthy_phantoms_are_not_called_inverted_framed_or_lateral(phantoms):
     assert not any(wrong & set(kinds(row)) for row in check(phantom_batch(24, size=128).images))
 
 
+def test_a_folder_of_images_on_their_side_is_named(tmp_path):
+    for i, image in enumerate(phantom_batch(4, size=128).images[:, 0]):
+        save(tmp_path, f"upright/{i}.png", image.numpy())
+        save(tmp_path, f"turned/{i}.png", image.T.contiguous().numpy())
+    upright, turned = (check_folder(tmp_path / name, progress=False) for name in ("upright", "turned"))
+    assert all(kinds(row) == ["on its side"] for row in turned)
+    assert "most images lie on their side (4 of 4)" in str(turned)
+    assert "reverse_indexing=False" in str(turned)
+    assert "on its side" not in str(upright)
+    assert "orientation" not in str(upright)
+
+
 def test_inverted_images_are_found(phantoms):
     assert [kinds(row) for row in check(255 - phantoms)] == [["inverted"]] * 8
 

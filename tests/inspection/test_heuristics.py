@@ -119,6 +119,19 @@ def test_real_radiographs_look_frontal(radiographs):
     assert not (upright.bright_sides >= 2).any()
 
 
+def test_real_radiographs_on_their_side_are_told_from_upright_and_inverted_ones(radiographs):
+    gray = radiographs.images[:, 0].float() / 255
+    assert appearance(gray).sideways.max() < 0.1
+    assert appearance(1 - gray).sideways.max() < 0.1
+    for lying in (gray.transpose(1, 2), gray.rot90(1, (1, 2)), gray.rot90(3, (1, 2))):
+        assert (appearance(lying).sideways > 0.1).float().mean() > 0.99
+
+
+def test_phantoms_on_their_side(phantoms):
+    assert appearance(phantoms).sideways.max() < 0.1
+    assert (appearance(phantoms.transpose(1, 2)).sideways > 0.1).float().mean() > 0.9
+
+
 def test_docstring_examples():
     failed, tried = doctest.testmod(heuristics)
     assert tried

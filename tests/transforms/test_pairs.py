@@ -199,6 +199,17 @@ def test_collated_samples_are_a_batch_in_the_same_order():
     assert collated.targets.dtype == torch.float32
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_labels_are_carried_along(kind):
+    pairs = OneClassPairs(CutPasteTransform())
+    items = [kind((pairs(image), number, f"{number}.png")) for number, image in enumerate(batch())]
+    collated, labels, names = collate_one_class(items)
+    assert isinstance(collated, OneClassBatch)
+    assert torch.equal(collated.images[:6], batch())
+    assert torch.equal(labels, torch.arange(6))
+    assert list(names) == [f"{number}.png" for number in range(6)]
+
+
 def test_a_loader_with_workers_yields_batches():
     pairs = v2.Compose([OneClassPairs(CutPasteTransform()), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
     dataset = [pairs(tvf.to_pil_image(image)) for image in batch()]
@@ -237,7 +248,9 @@ def test_something_else_as_samples():
     sample = OneClassPairs(CutPasteTransform())(tvf.to_pil_image(batch(1)[0]))
     with pytest.raises(TypeError, match=r"images must be tensors to be collated, got Image; add v2.ToImage\(\)"):
         collate_one_class([sample])
-    with pytest.raises(TypeError, match="takes the samples of OneClassPairs, got tuple"):
+    with pytest.raises(TypeError, match="or tuples that begin with one, got tuple of int, OneClassSample; give"):
+        collate_one_class([(3, sample)])
+    with pytest.raises(TypeError, match=r"images must be tensors to be collated, got Image; add v2.ToImage\(\)"):
         collate_one_class([(sample, 3)])
     with pytest.raises(ValueError, match="no samples to collate"):
         collate_one_class([])

@@ -1,4 +1,4 @@
-"""Every recipe and blend on an accelerator, shown without one; and on a CUDA device, where there is one."""
+"""Every recipe and every way to blend on a fake accelerator, and on a CUDA device where there is one."""
 
 import pytest
 import torch

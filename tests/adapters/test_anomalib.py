@@ -8,9 +8,18 @@ from oracles import smooth_images
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask, LungMask, LungSegmenter
-from anatpaste_aug.transforms import anomalib as module
-from anatpaste_aug.transforms.anomalib import AnatPasteAnomalyGenerator, AnatPasteAugmentation
+from anatpaste_aug import (
+    AnatPasteTransform,
+    AnomalyMask,
+    CutPasteTransform,
+    FPITransform,
+    LungSegmenter,
+    NSATransform,
+    PIITransform,
+    RegionMask,
+)
+from anatpaste_aug.adapters import anomalib as module
+from anatpaste_aug.adapters.anomalib import AnomalibPaste, AnomalibPasteAugmentation
 
 pytest.importorskip("anomalib", reason='needs host: pip install "anatpaste_aug[hosts]"')
 
@@ -60,7 +69,7 @@ def fit(model, folder, **settings):
     """One real training step, and the generator's last call."""
     calls = []
     for part in model.children():
-        if isinstance(part, AnatPasteAnomalyGenerator):
+        if isinstance(part, AnomalibPaste):
             part.register_forward_hook(lambda module, inputs, outputs: calls.append((inputs[0], *outputs)))
     engine = Engine(fast_dev_run=True, accelerator="cpu", default_root_dir=folder, enable_progress_bar=False)
     engine.fit(model, datamodule=data(folder, **settings))
@@ -74,35 +83,48 @@ def fit(model, folder, **settings):
 @pytest.mark.parametrize("settings", [{"p": 1}, {"p": 0.5}, {"p": 1, "blur": False, "segmentation": False}])
 def test_a_batch_gets_the_pixels_of_the_transform(channels, settings):
     torch.manual_seed(0)
-    augmented, mask = AnatPasteAnomalyGenerator(**settings)(images(channels=channels))
+    augmented, mask = AnomalibPaste(AnatPasteTransform(**settings))(images(channels=channels))
     torch.manual_seed(0)
     result = AnatPasteTransform(**settings).augment(images(channels=channels))
     assert torch.equal(augmented, result.image)
-    assert torch.equal(mask, result.anomaly_mask.float())
+    assert torch.equal(mask, (result.target > 0.05).float())
+
+
+def test_the_ground_truth_can_be_chosen():
+    torch.manual_seed(0)
+    result = AnatPasteTransform().augment(images())
+    for writes, expected in (("anomaly", result.anomaly_mask.float()), ("target", result.target)):
+        torch.manual_seed(0)
+        assert torch.equal(AnomalibPaste(writes=writes)(images())[1], expected)
+    assert result.anomaly_mask.sum() > (result.target > 0.05).sum() > 0
+
+
+@pytest.mark.parametrize("recipe", [CutPasteTransform, FPITransform, PIITransform, NSATransform])
+def test_every_recipe_gives_a_ground_truth_of_classes(recipe):
+    mask = AnomalibPaste(recipe())(images())[1]
+    assert mask.unique().tolist() == [0, 1]
 
 
 def test_one_image_is_a_batch_of_one():
     torch.manual_seed(0)
-    augmented, mask = AnatPasteAnomalyGenerator(p=1)(images()[0])
+    augmented, mask = AnomalibPaste(AnatPasteTransform(p=1))(images()[0])
     torch.manual_seed(0)
-    batch = AnatPasteAnomalyGenerator(p=1)(images()[:1])
+    batch = AnomalibPaste(AnatPasteTransform(p=1))(images()[:1])
     assert torch.equal(augmented, batch[0][0])
     assert torch.equal(mask, batch[1][0])
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (4, 3, 64, 64)])
 def test_the_result_has_the_form_of_anomalibs_own_generator(shape):
-    ours, theirs = (
-        generator(torch.rand(shape)) for generator in (AnatPasteAnomalyGenerator(), PerlinAnomalyGenerator())
-    )
+    ours, theirs = (generator(torch.rand(shape)) for generator in (AnomalibPaste(), PerlinAnomalyGenerator()))
     assert [(part.shape, part.dtype) for part in ours] == [(part.shape, part.dtype) for part in theirs]
     assert set(ours[1].unique().tolist()) <= {0.0, 1.0}
 
 
-def test_by_default_half_of_the_images_stay_normal_as_in_anomalib():
-    assert AnatPasteAnomalyGenerator().transform.config.p == PerlinAnomalyGenerator().probability
+def test_half_of_the_images_stay_normal_as_in_anomalib():
     clean = images().repeat(50, 1, 1, 1)
-    augmented, mask = AnatPasteAnomalyGenerator()(clean)
+    generator = AnomalibPaste(AnatPasteTransform(p=PerlinAnomalyGenerator().probability), writes="anomaly")
+    augmented, mask = generator(clean)
     changed = (augmented != clean).flatten(1).any(1)
     assert torch.equal(changed, mask.flatten(1).any(1))
     assert 70 < changed.sum() < 130
@@ -110,7 +132,7 @@ def test_by_default_half_of_the_images_stay_normal_as_in_anomalib():
 
 def test_the_batch_is_not_modified():
     clean = images()
-    AnatPasteAnomalyGenerator(p=1)(clean)
+    AnomalibPaste(AnatPasteTransform(p=1))(clean)
     assert torch.equal(clean, images())
 
 
@@ -126,12 +148,12 @@ def test_the_batch_is_not_modified():
 )
 def test_a_wrong_batch(wrong, kind, parts):
     with raises(kind, *parts):
-        AnatPasteAnomalyGenerator()(wrong)
+        AnomalibPaste()(wrong)
 
 
 @pytest.mark.usefixtures("guarded")
 def test_nothing_waits_for_an_accelerator():
-    assert all_on_device(AnatPasteAnomalyGenerator()(on_device(3)))
+    assert all_on_device(AnomalibPaste()(on_device(3)))
 
 
 # real training steps
@@ -147,13 +169,13 @@ def small_draem(folder):
 
 def test_draem_trains_on_it(folder):
     model = small_draem(folder)
-    model.augmenter = AnatPasteAnomalyGenerator(p=1)
+    model.augmenter = AnomalibPaste(AnatPasteTransform(p=1))
     before = [weights.clone() for weights in model.parameters()]
     ((clean, augmented, mask),) = fit(model, folder)
     assert clean.shape == augmented.shape == (2, 3, 64, 64)
     assert mask.shape == (2, 1, 64, 64)
-    assert ((clean != augmented) <= mask.bool()).all()
-    assert mask.any()
+    assert (clean != augmented)[mask.expand_as(clean) > 0].any()
+    assert mask.unique().tolist() == [0, 1]
     assert all(weights.isfinite().all() for weights in model.parameters())
     assert any(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
 
@@ -164,11 +186,11 @@ def test_dsr_trains_its_upsampling_on_it(folder, monkeypatch):
     weights = folder / "discrete.pckl"
     torch.save(model.model.discrete_latent_model.state_dict(), weights)
     monkeypatch.setattr(model, "prepare_pretrained_model", lambda: weights)
-    model.perlin_generator = AnatPasteAnomalyGenerator(p=1)
+    model.perlin_generator = AnomalibPaste(AnatPasteTransform(p=1))
     before = [part.clone() for part in model.model.upsampling_module.parameters()]
     ((clean, augmented, mask),) = fit(model, folder)
-    assert ((clean != augmented) <= mask.bool()).all()
-    assert mask.any()
+    assert (clean != augmented)[mask.expand_as(clean) > 0].any()
+    assert mask.unique().tolist() == [0, 1]
     after = list(model.model.upsampling_module.parameters())
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
@@ -187,7 +209,7 @@ def first_items(folder, augmentation):
 
 
 def test_the_augmentation_of_a_data_module_writes_gt_mask(folder):
-    item, plain = first_items(folder, AnatPasteAugmentation())
+    item, plain = first_items(folder, AnomalibPasteAugmentation(writes="anomaly"))
     changed = (item.image != plain.image).any(0)
     assert changed.any()
     assert not (changed & (item.gt_mask == 0)).any()
@@ -203,7 +225,7 @@ def test_the_plain_transform_works_there_too_but_leaves_gt_mask_alone(folder):
 
 
 def test_the_augmentation_works_without_masks(folder):
-    module = data(folder, mask_dir=None, train_augmentations=AnatPasteAugmentation())
+    module = data(folder, mask_dir=None, train_augmentations=AnomalibPasteAugmentation(writes="anomaly"))
     module.setup()
     item = module.train_data[0]
     assert item.gt_mask is None
@@ -218,7 +240,7 @@ def test_gt_mask_keeps_what_it_marks(order, dtype):
     kept = marked.clone()
     sample = [tv_tensors.Image(images()[0]), marked]
     torch.manual_seed(0)
-    result = AnatPasteAugmentation()(*(sample[i] for i in order))
+    result = AnomalibPasteAugmentation(writes="anomaly")(*(sample[i] for i in order))
     image, mask = (result[order.index(i)] for i in range(2))
     torch.manual_seed(0)
     expected = AnatPasteTransform().augment(images()[:1])
@@ -230,9 +252,9 @@ def test_gt_mask_keeps_what_it_marks(order, dtype):
 
 
 def test_the_masks_of_this_package_keep_their_meaning():
-    lungs = LungMask(LungSegmenter()(images()[:1])[0, 0])
+    lungs = RegionMask(LungSegmenter()(images()[:1])[0, 0])
     torch.manual_seed(0)
-    image, anomaly, passed = AnatPasteAugmentation()(
+    image, anomaly, passed = AnomalibPasteAugmentation(writes="anomaly")(
         tv_tensors.Image(images()[0]), AnomalyMask(torch.zeros(64, 64, dtype=torch.bool)), lungs
     )
     torch.manual_seed(0)
@@ -244,14 +266,14 @@ def test_the_masks_of_this_package_keep_their_meaning():
 
 def test_a_gt_mask_of_another_size():
     with raises(ValueError, "has shape (32, 64), which does not fit"):
-        AnatPasteAugmentation()(tv_tensors.Image(images()[0]), tv_tensors.Mask(torch.zeros(32, 64)))
+        AnomalibPasteAugmentation(writes="anomaly")(tv_tensors.Image(images()[0]), tv_tensors.Mask(torch.zeros(32, 64)))
 
 
 # as a whole
 
 
 def test_the_adapter_itself_does_not_need_the_host(import_without):
-    assert import_without("anomalib", "anomalib").AnatPasteAnomalyGenerator()
+    assert import_without("anomalib", "anomalib").AnomalibPaste()
 
 
 def test_docstring_examples():

@@ -13,8 +13,8 @@ pytest.importorskip("lightning", reason='needs host: pip install "anatpaste_aug[
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 
-from anatpaste_aug.transforms import lightning as module
-from anatpaste_aug.transforms.lightning import AnatPasteMixin
+from anatpaste_aug.adapters import lightning as module
+from anatpaste_aug.adapters.lightning import LightningPasteMixin
 
 
 def images(count=4, channels=1):
@@ -42,16 +42,16 @@ class Watching(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-class Module(AnatPasteMixin, Watching):
+class Module(LightningPasteMixin, Watching):
     def __init__(self, **settings):
         super().__init__()
-        self.anatpaste = AnatPasteTransform(**settings)
+        self.paste = AnatPasteTransform(**settings)
 
 
-class MixinLast(Watching, AnatPasteMixin):
+class MixinLast(Watching, LightningPasteMixin):
     def __init__(self):
         super().__init__()
-        self.anatpaste = AnatPasteTransform()
+        self.paste = AnatPasteTransform()
 
 
 class Data(LightningDataModule):
@@ -66,10 +66,10 @@ class Data(LightningDataModule):
         return DataLoader(self.samples, batch_size=4)
 
 
-class AugmentingData(AnatPasteMixin, Data):
+class AugmentingData(LightningPasteMixin, Data):
     def __init__(self, samples):
         super().__init__(samples)
-        self.anatpaste = AnatPasteTransform()
+        self.paste = AnatPasteTransform()
 
 
 def fit(model, data, **settings):
@@ -177,9 +177,19 @@ def test_a_dictionary_gets_a_key():
     assert result["label"] is batch["label"]
 
 
+def test_the_target_is_written_where_the_class_says_so():
+    class WithTarget(Module):
+        writes = "target"
+
+    assert torch.equal(called(images(), WithTarget())[1], expected().target)
+    earlier = {"image": images(), "anomaly_mask": torch.zeros(4, 1, 72, 64, dtype=torch.uint8)}
+    with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.uint8"):
+        WithTarget().augment_batch(earlier)
+
+
 def test_the_keys_of_a_dictionary_are_free():
     class Renamed(Module):
-        image_key, anomaly_mask_key, lung_mask_key = "x", "y", "lungs"
+        image_key, anomaly_mask_key, region_mask_key = "x", "y", "lungs"
 
     def never(images):
         raise AssertionError("called in spite of a mask")
@@ -191,7 +201,7 @@ def test_the_keys_of_a_dictionary_are_free():
 
 @pytest.mark.usefixtures("guarded")
 def test_nothing_waits_for_an_accelerator():
-    result = Module().augment_batch({"image": on_device(), "lung_mask": on_device() > 0})
+    result = Module().augment_batch({"image": on_device(), "region_mask": on_device() > 0})
     assert all_on_device([result, Module().augment_batch(on_device())])
 
 
@@ -203,7 +213,7 @@ def test_nothing_waits_for_an_accelerator():
     [
         ("images", TypeError, ("a tensor of images, a tuple or list", "got str", "override augment_batch")),
         ([], TypeError, ("got a list of nothing",)),
-        (("a", images()), TypeError, ("got a tuple of str, Tensor", "self.anatpaste.augment")),
+        (("a", images()), TypeError, ("got a tuple of str, Tensor", "self.paste.augment")),
         ({"x": images()}, KeyError, ("no 'image' in a batch with the keys ['x']", "set image_key")),
         (
             {"image": images(), "anomaly_mask": 0},
@@ -212,7 +222,7 @@ def test_nothing_waits_for_an_accelerator():
         ),
         ({"image": images(), "anomaly_mask": torch.zeros(4)}, ValueError, ("(4, 1, 72, 64)", "set anomaly_mask_key")),
         ({"image": "a"}, TypeError, ("images must be a torch.Tensor", "got str")),
-        ({"image": images(), "lung_mask": torch.zeros(4, 8, 8) > 0}, ValueError, ("lung_mask must have shape",)),
+        ({"image": images(), "region_mask": torch.zeros(4, 8, 8) > 0}, ValueError, ("region_mask must have shape",)),
         (images()[0], ValueError, ("got (1, 72, 64)", "unsqueeze")),
         (images().permute(0, 2, 3, 1), ValueError, ("got (4, 72, 64, 1)", "permute")),
         (images() * 4 - 2, ValueError, ("outside value_range=(0, 1)", "mean= and std=")),
@@ -225,10 +235,10 @@ def test_a_wrong_batch(batch, kind, parts):
 
 @pytest.mark.parametrize("base", [LightningModule, LightningDataModule])
 def test_a_forgotten_transform(base):
-    class Forgetful(AnatPasteMixin, base):
+    class Forgetful(LightningPasteMixin, base):
         pass
 
-    with raises(TypeError, "Forgetful.anatpaste must be", "self.anatpaste = AnatPasteTransform() in __init__"):
+    with raises(TypeError, "Forgetful.paste must be", "self.paste = AnatPasteTransform() in __init__"):
         Forgetful().augment_batch(images())
 
 

@@ -10,8 +10,8 @@ from oracles import smooth_images
 from torch.utils.data import DataLoader, Dataset
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
-from anatpaste_aug.transforms import numpy as module
-from anatpaste_aug.transforms.numpy import AnatPasteNumpy
+from anatpaste_aug.adapters import numpy as module
+from anatpaste_aug.adapters.numpy import NumpyPaste
 
 DTYPES = [np.uint8, np.float16, np.float32, np.float64]
 
@@ -42,7 +42,7 @@ def raises(kind, *parts):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_batch_gives_the_pixels_of_the_transform(dtype, channels):
     images = batch(channels=channels, dtype=dtype)
-    augmented, mask = AnatPasteNumpy(rng=3)(images)
+    augmented, mask = NumpyPaste(rng=3)(images)
     pixels, changed = expected(images, 3)
     assert augmented.dtype == dtype
     assert mask.dtype == bool
@@ -58,7 +58,7 @@ def test_one_image_comes_back_as_it_was_given(channels, dtype):
     """0 channels stand for H×W."""
     images = batch(1, max(channels, 1), dtype)
     image = images[0] if channels else images[0, ..., 0]
-    augmented, mask = AnatPasteNumpy(rng=3)(image)
+    augmented, mask = NumpyPaste(rng=3)(image)
     pixels, changed = expected(images, 3)
     assert np.array_equal(augmented, pixels.reshape(image.shape))
     assert mask.shape == (image.shape if not channels else (72, 64, 1))
@@ -70,7 +70,7 @@ def test_the_input_is_neither_modified_nor_shared():
     images = batch(dtype=np.float32)
     kept = images.copy()
     for p in (0.0, 1.0):
-        augmented, _ = AnatPasteNumpy(p, rng=0)(images)
+        augmented, _ = NumpyPaste(AnatPasteTransform(p=p), rng=0)(images)
         assert not np.shares_memory(augmented, images)
         augmented[:] = 0
     assert np.array_equal(images, kept)
@@ -81,35 +81,35 @@ def test_the_input_is_neither_modified_nor_shared():
 def test_views_and_read_only_arrays_are_images_too(view):
     image = view(np.repeat(np.repeat(batch(1)[0], 2, 0), 2, 1))
     image.flags.writeable = False
-    assert np.array_equal(AnatPasteNumpy(rng=1)(image)[0], AnatPasteNumpy(rng=1)(image.copy())[0])
+    assert np.array_equal(NumpyPaste(rng=1)(image)[0], NumpyPaste(rng=1)(image.copy())[0])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_arrays_of_the_other_byte_order_come_back_in_it(dtype):
     images = batch(dtype=dtype)
-    augmented, mask = AnatPasteNumpy(rng=1)(images.astype(images.dtype.newbyteorder()))
+    augmented, mask = NumpyPaste(rng=1)(images.astype(images.dtype.newbyteorder()))
     assert augmented.dtype == images.dtype.newbyteorder()
-    expected_images, expected_mask = AnatPasteNumpy(rng=1)(images)
+    expected_images, expected_mask = NumpyPaste(rng=1)(images)
     assert np.array_equal(augmented, expected_images)
     assert np.array_equal(mask, expected_mask)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
 @pytest.mark.parametrize("shape", [(4, 72, 64), (4, 72, 64, 1)])
-def test_a_lung_mask_takes_the_place_of_the_segmenter(shape, dtype):
+def test_a_region_mask_takes_the_place_of_the_segmenter(shape, dtype):
     def never(images):
         raise AssertionError("called in spite of a mask")
 
     images = batch()
     lungs = LungSegmenter()(tensors(images)).numpy()
-    result = AnatPasteNumpy(rng=0, segmenter=never)(images, lungs.reshape(shape).astype(dtype))
-    for ours, theirs in zip(result, AnatPasteNumpy(rng=0)(images), strict=True):
+    result = NumpyPaste(AnatPasteTransform(segmenter=never), rng=0)(images, lungs.reshape(shape).astype(dtype))
+    for ours, theirs in zip(result, NumpyPaste(rng=0)(images), strict=True):
         assert np.array_equal(ours, theirs)
 
 
 def test_a_seed_repeats_and_the_next_call_does_not():
     images = batch(dtype=np.float32)
-    one, two = AnatPasteNumpy(rng=5), AnatPasteNumpy(rng=np.random.default_rng(5))
+    one, two = NumpyPaste(rng=5), NumpyPaste(rng=np.random.default_rng(5))
     first, second = one(images)[0], one(images)[0]
     assert not np.array_equal(first, second)
     assert np.array_equal(two(images)[0], first)
@@ -118,7 +118,7 @@ def test_a_seed_repeats_and_the_next_call_does_not():
 
 def test_an_own_stream_leaves_the_global_generators_alone():
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    AnatPasteNumpy(rng=0)(batch())
+    NumpyPaste(rng=0)(batch())
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
@@ -126,7 +126,7 @@ def test_an_own_stream_leaves_the_global_generators_alone():
 def test_without_a_stream_the_global_generator_is_used():
     images = batch()
     torch.manual_seed(7)
-    augmented, _ = AnatPasteNumpy()(images)
+    augmented, _ = NumpyPaste()(images)
     torch.manual_seed(7)
     assert np.array_equal(augmented, np.moveaxis(AnatPasteTransform().augment(tensors(images)).image.numpy(), 1, -1))
 
@@ -135,7 +135,7 @@ class Same(Dataset):
     """One image over and over: a pair of equal results would be a pair of equal random numbers."""
 
     def __init__(self, rng):
-        self.image, self.paste = batch(1)[0], AnatPasteNumpy(rng=rng)
+        self.image, self.paste = batch(1)[0], NumpyPaste(rng=rng)
 
     def __len__(self):
         return 8
@@ -159,7 +159,7 @@ def test_loader_workers_and_epochs_differ_and_a_seed_repeats_them(persistent, rn
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda paste: pickle.loads(pickle.dumps(paste))])
 def test_a_copy_does_the_same(duplicate):
-    paste = AnatPasteNumpy(0.8, rng=2, sigma=(0, 5))
+    paste = NumpyPaste(AnatPasteTransform(p=0.8, sigma=(0, 5)), rng=2)
     paste(batch())
     twin = duplicate(paste)
     assert repr(twin) == repr(paste)
@@ -171,7 +171,7 @@ def test_a_copy_does_the_same(duplicate):
 @pytest.mark.parametrize(
     ("image", "kind", "parts"),
     [
-        (torch.zeros(64, 64), TypeError, ("got Tensor", "AnatPasteTransform takes tensors")),
+        (torch.zeros(64, 64), TypeError, ("got Tensor", "PasteTransform.augment takes tensors")),
         ([[0.0] * 64] * 64, TypeError, ("got list", "numpy.asarray")),
         (np.zeros(64), ValueError, ("(H, W), (H, W, C) or (N, H, W, C)", "got (64,)")),
         (np.zeros((3, 64, 64)), ValueError, ("got (3, 64, 64)", "numpy.moveaxis(image, -3, -1)")),
@@ -186,26 +186,43 @@ def test_a_copy_does_the_same(duplicate):
 )
 def test_a_wrong_image(image, kind, parts):
     with raises(kind, *parts):
-        AnatPasteNumpy()(image)
+        NumpyPaste()(image)
 
 
 @pytest.mark.parametrize(
     ("mask", "kind", "parts"),
     [
-        (torch.zeros(64, 64), TypeError, ("lung_mask must be a numpy.ndarray, got Tensor",)),
+        (torch.zeros(64, 64), TypeError, ("region_mask must be a numpy.ndarray, got Tensor",)),
         (np.zeros((32, 64), bool), ValueError, ("(64, 64) or (64, 64, 1)", "got (32, 64)")),
         (np.zeros((64, 64)), TypeError, ("boolean or integer, got float64", "mask > 0.5")),
     ],
 )
-def test_a_wrong_lung_mask(mask, kind, parts):
+def test_a_wrong_region_mask(mask, kind, parts):
     for image in (np.zeros((64, 64)), np.zeros((64, 64, 3))):
         with raises(kind, *parts):
-            AnatPasteNumpy()(image, mask)
+            NumpyPaste()(image, mask)
 
 
-def test_an_unknown_setting():
-    with raises(TypeError, "unexpected keyword argument 'sigmas'"):
-        AnatPasteNumpy(sigmas=(0, 15))
+def test_something_else_as_a_transform_or_a_mask():
+    with raises(TypeError, "transform must be a transform of this package", "got 0.5"):
+        NumpyPaste(0.5)
+    with raises(ValueError, "writes must be 'anomaly', 'target' or a threshold", "got 2"):
+        NumpyPaste(writes=2)
+
+
+def test_the_target_is_returned_and_united():
+    """Tolerance: 1e-6."""
+    images = batch(dtype=np.float32)
+    number = int(np.random.default_rng(3).integers(2**63))
+    result = AnatPasteTransform().augment(tensors(images), generator=torch.Generator().manual_seed(number))
+    target = np.moveaxis(result.target.numpy(), 1, -1)
+    earlier = np.full((4, 72, 64, 1), 0.5, np.float32)
+    assert np.array_equal(NumpyPaste(rng=3, writes="target")(images)[1], target)
+    both = NumpyPaste(rng=3, writes="target")(images, anomaly_mask=earlier)[1]
+    np.testing.assert_allclose(both, 1 - (1 - target) / 2, rtol=0, atol=1e-6)
+    assert np.array_equal(NumpyPaste(rng=3, writes=0.3)(images)[1], target > 0.3)
+    with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.bool"):
+        NumpyPaste(writes="target")(images, anomaly_mask=earlier > 0)
 
 
 def test_docstring_examples():

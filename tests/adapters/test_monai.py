@@ -16,13 +16,8 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor  # noqa: E4
 from monai.transforms import Compose, Lambdad, RandAffined, Resized  # noqa: E402
 from monai.utils import set_determinism  # noqa: E402
 
-from anatpaste_aug.transforms import monai as module  # noqa: E402
-from anatpaste_aug.transforms.monai import (  # noqa: E402
-    RandAnatPaste,
-    RandAnatPasteD,
-    RandAnatPasted,
-    RandAnatPasteDict,
-)
+from anatpaste_aug.adapters import monai as module  # noqa: E402
+from anatpaste_aug.adapters.monai import MonaiPaste, MonaiPasted  # noqa: E402
 
 AFFINE = torch.diag(torch.tensor([2.0, 3.0, 1.0, 1.0]))
 KINDS = {
@@ -48,10 +43,9 @@ def keep_the_state():
 
 
 def expected(picture, seed, **settings):
-    """What AnatPasteTransform makes of a C×H×W tensor with the numbers that MONAI's random state draws first."""
-    state = np.random.RandomState(seed)
-    state.rand()
-    generator = torch.Generator().manual_seed(int(state.randint(2**32, dtype=np.uint32)))
+    """What AnatPasteTransform makes of a C×H×W tensor with the number that MONAI's random state draws first."""
+    number = int(np.random.RandomState(seed).randint(2**32, dtype=np.uint32))
+    generator = torch.Generator().manual_seed(number)
     return AnatPasteTransform(**settings).augment(picture[None], generator=generator)
 
 
@@ -71,7 +65,7 @@ def same_kind(ours, given):
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
 def test_an_image_comes_back_as_it_was_given_with_the_pixels_of_the_transform(dtype, channels, kind):
     given = KINDS[kind](image(channels, dtype))
-    result = RandAnatPaste().set_random_state(4)(given)
+    result = MonaiPaste().set_random_state(4)(given)
     same_kind(result, given)
     assert result.dtype == given.dtype
     assert torch.equal(torch.as_tensor(result), expected(image(channels, dtype), 4).image[0])
@@ -82,7 +76,7 @@ def test_an_image_comes_back_as_it_was_given_with_the_pixels_of_the_transform(dt
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_a_sample_gets_the_anomaly_mask_under_a_key_of_its_own(dtype, kind):
     given = {"image": KINDS[kind](image(dtype=dtype)), "mask": object(), "label": 3}
-    result = RandAnatPasted(keys="image", anomaly_mask_key="changed").set_random_state(4)(given)
+    result = MonaiPasted("image", anomaly_mask_key="changed").set_random_state(4)(given)
     right = expected(image(dtype=dtype), 4)
     assert list(result) == ["image", "mask", "label", "changed"]
     assert list(given) == ["image", "mask", "label"]
@@ -97,11 +91,11 @@ def test_a_sample_gets_the_anomaly_mask_under_a_key_of_its_own(dtype, kind):
 
 def test_the_images_of_a_sample_share_numbers_and_lungs():
     given = {"a": image(), "b": image(3, torch.uint8, seed=1).numpy(), "c": "no image"}
-    transform = RandAnatPasted(keys=("a", "b"), jitter=0).set_random_state(4)
+    transform = MonaiPasted(("a", "b"), AnatPasteTransform(jitter=0)).set_random_state(4)
     result = transform(given)
     first = expected(image(), 4, jitter=0)
     second = AnatPasteTransform(jitter=0).augment(
-        image(3, torch.uint8, seed=1)[None], first.lung_mask, params=first.params
+        image(3, torch.uint8, seed=1)[None], first.region_mask, params=first.params
     )
     assert torch.equal(result["a"], first.image[0])
     assert np.array_equal(result["b"], second.image[0].numpy())
@@ -109,22 +103,22 @@ def test_the_images_of_a_sample_share_numbers_and_lungs():
 
 
 @pytest.mark.parametrize("wrap", [*KINDS.values(), lambda mask: mask[0], lambda mask: mask.int()])
-def test_a_lung_mask_takes_the_place_of_the_segmenter(wrap):
+def test_a_region_mask_takes_the_place_of_the_segmenter(wrap):
     def never(images):
         raise AssertionError("called in spite of a mask")
 
     lungs = wrap(LungSegmenter()(image()[None])[0])
-    result = RandAnatPasted(keys="image", lung_mask_key="lungs", segmenter=never).set_random_state(4)(
+    result = MonaiPasted("image", AnatPasteTransform(segmenter=never), region_mask_key="lungs").set_random_state(4)(
         {"image": image(), "lungs": lungs}
     )
     assert torch.equal(result["image"], expected(image(), 4).image[0])
     assert result["lungs"] is lungs
-    array = RandAnatPaste(segmenter=never).set_random_state(4)(image(), lungs)
+    array = MonaiPaste(AnatPasteTransform(segmenter=never)).set_random_state(4)(image(), lungs)
     assert torch.equal(array, result["image"])
 
 
-def test_prob_leaves_images_alone_with_an_empty_mask():
-    transform = RandAnatPasted(keys="image", prob=0.4).set_random_state(0)
+def test_p_leaves_images_alone_with_an_empty_mask():
+    transform = MonaiPasted("image", AnatPasteTransform(p=0.4)).set_random_state(0)
     results = [transform({"image": image()}) for _ in range(100)]
     changed = [bool((result["image"] != image()).any()) for result in results]
     assert changed == [bool(result["anomaly_mask"].any()) for result in results]
@@ -132,12 +126,12 @@ def test_prob_leaves_images_alone_with_an_empty_mask():
     assert {(result["anomaly_mask"].shape, result["anomaly_mask"].dtype) for result in results} == {
         ((1, 72, 64), torch.bool)
     }
-    array = RandAnatPaste(prob=0)
+    array = MonaiPaste(AnatPasteTransform(p=0))
     assert array(image()).equal(image())
 
 
 def test_randomize_false_repeats_the_last_call():
-    transform = RandAnatPaste()
+    transform = MonaiPaste()
     first = transform(image())
     assert torch.equal(transform(image(), randomize=False), first)
     assert not torch.equal(transform(image()), first)
@@ -147,7 +141,7 @@ def test_randomize_false_repeats_the_last_call():
 
 
 def test_a_random_state_repeats_and_the_next_call_does_not():
-    for transform in (RandAnatPasted(keys="image"), Compose([RandAnatPasted(keys="image")])):
+    for transform in (MonaiPasted("image"), Compose([MonaiPasted("image")])):
         first, second = (transform.set_random_state(7)({"image": image()})["image"] for _ in range(2))
         assert torch.equal(first, second)
         assert not torch.equal(transform({"image": image()})["image"], first)
@@ -156,7 +150,7 @@ def test_a_random_state_repeats_and_the_next_call_does_not():
 def test_set_determinism_repeats_a_pipeline():
     def run():
         set_determinism(3)
-        return Compose([RandAnatPasted(keys="image")])({"image": image()})["image"]
+        return Compose([MonaiPasted("image")])({"image": image()})["image"]
 
     assert torch.equal(run(), run())
 
@@ -165,7 +159,7 @@ def test_set_determinism_repeats_a_pipeline():
 def test_loader_workers_and_epochs_differ_and_set_determinism_repeats_them(workers):
     def epochs():
         set_determinism(3)
-        dataset = Dataset([{"image": image()}] * 8, Compose([RandAnatPasted(keys="image")]))
+        dataset = Dataset([{"image": image()}] * 8, Compose([MonaiPasted("image")]))
         loader = DataLoader(dataset, batch_size=2, num_workers=workers, timeout=60 if workers else 0)
         return torch.cat([batch["image"] for _ in range(2) for batch in loader])
 
@@ -181,14 +175,14 @@ def test_a_cache_holds_what_comes_before():
         calls.append(1)
         return images
 
-    dataset = CacheDataset([{"image": image()}], [Lambdad("image", counted), RandAnatPasted("image")], progress=False)
+    dataset = CacheDataset([{"image": image()}], [Lambdad("image", counted), MonaiPasted("image")], progress=False)
     assert not torch.equal(dataset[0]["image"], dataset[0]["image"])
     assert len(calls) == 1
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda transform: pickle.loads(pickle.dumps(transform))])
 def test_a_copy_does_the_same(duplicate):
-    transform = RandAnatPasted(keys="image", prob=0.9).set_random_state(1)
+    transform = MonaiPasted("image", AnatPasteTransform(p=0.9)).set_random_state(1)
     transform({"image": image()})
     twin = duplicate(transform)
     assert torch.equal(twin({"image": image()})["image"], transform({"image": image()})["image"])
@@ -203,7 +197,9 @@ def test_the_mask_follows_the_image_through_spatial_transforms():
 
     def run(prob):
         affine = RandAffined(keys, prob=1, rotate_range=0.5, mode="nearest", padding_mode="zeros")
-        pipeline = Compose([RandAnatPasted("image", prob), affine, Resized(keys, (40, 48), mode="nearest")])
+        pipeline = Compose(
+            [MonaiPasted("image", AnatPasteTransform(p=prob)), affine, Resized(keys, (40, 48), mode="nearest")]
+        )
         return pipeline.set_random_state(2)({"image": MetaTensor(image(), affine=AFFINE)})
 
     pasted, plain = run(prob=1), run(prob=0)
@@ -212,10 +208,6 @@ def test_the_mask_follows_the_image_through_spatial_transforms():
     assert not plain["anomaly_mask"].any()
     assert not (changed & ~mask).any()
     assert changed.sum() > 0.8 * mask.sum()  # a pasted pixel may happen to be equal
-
-
-def test_the_alias_names():
-    assert RandAnatPasteD is RandAnatPasteDict is RandAnatPasted
 
 
 # errors
@@ -234,9 +226,9 @@ def test_the_alias_names():
 )
 def test_a_wrong_image(given, kind, parts):
     with raises(kind, *parts):
-        RandAnatPaste()(given)
+        MonaiPaste()(given)
     with raises(kind, *parts):
-        RandAnatPasted(keys="image")({"image": given})
+        MonaiPasted("image")({"image": given})
 
 
 @pytest.mark.parametrize(
@@ -245,38 +237,56 @@ def test_a_wrong_image(given, kind, parts):
         ({"picture": 3}, KeyError, ("image",)),
         ({"image": image(), "anomaly_mask": 1}, TypeError, ("'anomaly_mask' must be a tensor", "set anomaly_mask_key")),
         ({"image": image(), "anomaly_mask": torch.zeros(2)}, ValueError, ("(1, 72, 64)", "set anomaly_mask_key")),
-        ({"image": image()}, KeyError, ("no lung mask 'lungs'", "['image']")),
-        ({"image": image(), "lungs": torch.zeros(1, 64, 64) > 0}, ValueError, ("lung_mask", "got (1, 1, 64, 64)")),
+        ({"image": image()}, KeyError, ("no region mask 'lungs'", "['image']")),
+        ({"image": image(), "lungs": torch.zeros(1, 64, 64) > 0}, ValueError, ("region_mask", "got (1, 1, 64, 64)")),
         ({"image": image(), "lungs": torch.zeros(1, 72, 64)}, TypeError, ("boolean or integer", "mask > 0.5")),
     ],
 )
 def test_a_wrong_sample(sample, kind, parts):
     with raises(kind, *parts):
-        RandAnatPasted(keys="image", lung_mask_key="lungs")(sample)
+        MonaiPasted("image", region_mask_key="lungs")(sample)
 
 
 def test_images_of_different_size():
     with raises(ValueError, "must be of one size", "(1, 32, 64)"):
-        RandAnatPasted(keys=["a", "b"])({"a": image(), "b": torch.zeros(1, 32, 64)})
+        MonaiPasted(["a", "b"])({"a": image(), "b": torch.zeros(1, 32, 64)})
 
 
 def test_missing_keys_can_be_allowed():
-    transform = RandAnatPasted(keys=["image", "other"], lung_mask_key="lungs", allow_missing_keys=True)
+    transform = MonaiPasted(["image", "other"], region_mask_key="lungs", allow_missing_keys=True)
     assert "anomaly_mask" in transform({"image": image()})
     assert transform({"label": 1}) == {"label": 1}
 
 
-def test_the_probability_is_called_prob():
-    for make in (RandAnatPaste, lambda **settings: RandAnatPasted("image", **settings)):
-        with raises(TypeError, "pass prob= instead of p="):
-            make(p=0.5)
-        with raises(TypeError, "unexpected keyword argument 'sigmas'"):
-            make(sigmas=(0, 15))
+def test_something_else_as_a_transform_or_a_mask():
+    with raises(TypeError, "transform must be a transform of this package", "got 0.5"):
+        MonaiPasted("image", 0.5)
+    with raises(ValueError, "writes must be 'anomaly', 'target' or a threshold", "got 'all'"):
+        MonaiPasted("image", writes="all")
+
+
+def test_the_target_is_written_and_united():
+    """Tolerance: 1e-6."""
+    sample = {"image": image()}
+    result = MonaiPasted("image", writes="target").set_random_state(4)(sample)
+    target = expected(image(), 4).target[0]
+    assert torch.equal(result["anomaly_mask"], target)
+    earlier = torch.full((1, 72, 64), 0.5)
+    result = MonaiPasted("image", writes="target").set_random_state(4)(sample | {"anomaly_mask": earlier})
+    torch.testing.assert_close(result["anomaly_mask"], 1 - (1 - target) / 2, rtol=0, atol=1e-6)
+    with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.uint8"):
+        MonaiPasted("image", writes="target")(sample | {"anomaly_mask": earlier.byte()})
+
+
+def test_repr_shows_the_transform():
+    transform = AnatPasteTransform(p=0.25, blur=False)
+    assert repr(MonaiPaste(transform)) == f"MonaiPaste({transform!r})"
+    assert repr(MonaiPasted("image", transform)).startswith(f"MonaiPasted(('image',), {transform!r}, anomaly_mask_key=")
 
 
 def test_augment_before_any_number_is_drawn():
     with raises(RuntimeError, "randomize()"):
-        RandAnatPaste().augment(image())
+        MonaiPaste().augment(image())
 
 
 def test_a_missing_host_names_the_extra(import_without):

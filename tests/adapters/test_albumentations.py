@@ -13,15 +13,22 @@ import torch
 from oracles import smooth_images
 from torch.utils.data import DataLoader, Dataset
 
-from anatpaste_aug import AnatPasteTransform, LungSegmenter
+from anatpaste_aug import (
+    AnatPasteTransform,
+    CutPasteTransform,
+    FPITransform,
+    LungSegmenter,
+    NSATransform,
+    PIITransform,
+)
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network for a newer version
 A = pytest.importorskip("albumentations", reason='needs host: pip install "anatpaste_aug[hosts]"')
 
-from anatpaste_aug.transforms import albumentations as module  # noqa: E402
-from anatpaste_aug.transforms.albumentations import AnatPaste  # noqa: E402
+from anatpaste_aug.adapters import albumentations as module  # noqa: E402
+from anatpaste_aug.adapters.albumentations import AlbumentationsPaste  # noqa: E402
 
-SETTINGS = {"p": 0.75, "anomaly_target": "changed", "blur": False, "area": (0.03, 0.05), "mean": (0.5,), "std": (0.5,)}
+SETTINGS = {"p": 0.75, "blur": False, "area": (0.03, 0.05), "mean": (0.5,), "std": (0.5,)}
 
 
 def image(channels=0, dtype=np.uint8, seed=0):
@@ -57,7 +64,7 @@ def raises(kind, *parts):
 def test_an_image_gets_the_pixels_of_the_transform_and_the_mask_tells_which(dtype, channels):
     given, kept = image(channels, dtype), image(channels, dtype)
     mask = empty()
-    result = seeded(AnatPaste())(image=given, mask=mask)
+    result = seeded(AlbumentationsPaste())(image=given, mask=mask)
     pixels, changed = expected(given, 3)
     assert result["image"].dtype == dtype
     assert np.array_equal(result["image"], pixels)
@@ -70,7 +77,7 @@ def test_an_image_gets_the_pixels_of_the_transform_and_the_mask_tells_which(dtyp
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, bool])
 @pytest.mark.parametrize("shape", [(72, 64), (72, 64, 1)])
 def test_the_mask_comes_back_in_its_dtype_and_shape(shape, dtype):
-    result = seeded(AnatPaste())(image=image(), mask=np.zeros(shape, dtype))
+    result = seeded(AlbumentationsPaste())(image=image(), mask=np.zeros(shape, dtype))
     assert result["mask"].dtype == dtype
     assert np.array_equal(result["mask"], expected(image(), 3)[1].reshape(shape))
 
@@ -84,7 +91,7 @@ def test_every_other_target_passes_through():
         "label": object(),
         "mask": None,
     }
-    transform = AnatPaste()
+    transform = AlbumentationsPaste()
     transform.add_targets({"organ": "mask"})
     result = transform(image=image(), **others)
     assert all(result[name] is value for name, value in others.items())
@@ -93,7 +100,7 @@ def test_every_other_target_passes_through():
 def test_boxes_and_keypoints_pass_through_a_compose():
     """Tolerance: 1e-4 pixels, for albumentations' conversion to and from shares of the image."""
     pipeline = A.Compose(
-        [AnatPaste(), A.HorizontalFlip(p=0)],  # without any transform for boxes, albumentations warns
+        [AlbumentationsPaste(), A.HorizontalFlip(p=0)],  # without any transform for boxes, albumentations warns
         bbox_params=A.BboxParams("pascal_voc", label_fields=["labels"]),
         keypoint_params=A.KeypointParams("xy"),
         strict=True,
@@ -106,7 +113,7 @@ def test_boxes_and_keypoints_pass_through_a_compose():
 
 
 def test_another_target_can_take_the_anomaly_mask():
-    transform = AnatPaste(anomaly_target="anomaly")
+    transform = AlbumentationsPaste(anomaly_target="anomaly")
     pipeline = A.Compose([transform, A.HorizontalFlip(p=1)], additional_targets={"anomaly": "mask"}, seed=0)
     organ = np.tile(np.arange(64, dtype=np.uint8), (72, 1))
     result = pipeline(image=image(), mask=organ, anomaly=empty())
@@ -116,7 +123,7 @@ def test_another_target_can_take_the_anomaly_mask():
 
 
 def test_further_images_share_numbers_and_lungs():
-    transform = AnatPaste(jitter=0)
+    transform = AlbumentationsPaste(AnatPasteTransform(jitter=0))
     pipeline = A.Compose([transform], additional_targets={"color": "image", "lungs": "mask"}, seed=0)
     gray = image()
     result = pipeline(image=gray, color=np.repeat(gray[..., None], 3, 2), mask=empty())
@@ -124,20 +131,20 @@ def test_further_images_share_numbers_and_lungs():
     assert (result["image"] != gray).any()
 
 
-def test_a_lung_target_takes_the_place_of_the_segmenter():
+def test_a_region_target_takes_the_place_of_the_segmenter():
     def never(images):
         raise AssertionError("called in spite of a mask")
 
     lungs = LungSegmenter()(torch.from_numpy(image())[None, None])[0, 0].numpy()
     for mask in (lungs, lungs.astype(np.uint8), lungs[..., None]):
-        transform = seeded(AnatPaste(lung_target="lungs", segmenter=never))
+        transform = seeded(AlbumentationsPaste(AnatPasteTransform(segmenter=never), region_target="lungs"))
         result = transform(image=image(), lungs=mask, mask=empty())
         assert np.array_equal(result["image"], expected(image(), 3)[0])
         assert result["lungs"] is mask
 
 
 def test_p_leaves_images_alone_with_their_mask():
-    transform = seeded(AnatPaste(p=0.4))
+    transform = seeded(AlbumentationsPaste(AnatPasteTransform(p=0.4)))
     results = [transform(image=image(), mask=empty()) for _ in range(100)]
     changed = [bool((result["image"] != image()).any()) for result in results]
     assert changed == [bool(result["mask"].any()) for result in results]
@@ -148,7 +155,7 @@ def test_p_leaves_images_alone_with_their_mask():
 
 
 def test_a_seed_repeats_and_the_next_call_does_not():
-    one, two = (A.Compose([A.RandomBrightnessContrast(), AnatPaste()], seed=5) for _ in range(2))
+    one, two = (A.Compose([A.RandomBrightnessContrast(), AlbumentationsPaste()], seed=5) for _ in range(2))
     first, second = (one(image=image())["image"] for _ in range(2))
     assert not np.array_equal(first, second)
     assert np.array_equal(two(image=image())["image"], first)
@@ -157,13 +164,13 @@ def test_a_seed_repeats_and_the_next_call_does_not():
 
 def test_the_global_generators_are_left_alone():
     before = torch.get_rng_state()
-    AnatPaste()(image=image())
+    AlbumentationsPaste()(image=image())
     assert torch.equal(torch.get_rng_state(), before)
 
 
 class Same(Dataset):
     def __init__(self):
-        self.pipeline = A.Compose([AnatPaste()], seed=0)
+        self.pipeline = A.Compose([AlbumentationsPaste()], seed=0)
 
     def __len__(self):
         return 8
@@ -177,7 +184,7 @@ def reseed(worker):
 
 
 def test_loader_workers_differ_once_they_are_seeded_as_the_docstring_says():
-    assert "set_random_seed(torch.initial_seed() % 2**32)" in AnatPaste.__doc__
+    assert "set_random_seed(torch.initial_seed() % 2**32)" in AlbumentationsPaste.__doc__
     loader = DataLoader(Same(), batch_size=2, num_workers=2, timeout=60, worker_init_fn=reseed)
     images = torch.cat([images for _ in range(2) for images in loader])
     assert len({picture.numpy().tobytes() for picture in images}) == 16
@@ -188,7 +195,7 @@ def test_loader_workers_differ_once_they_are_seeded_as_the_docstring_says():
 
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_a_replay_repeats_bit_for_bit_and_can_be_stored():
-    pipeline = A.ReplayCompose([AnatPaste(p=0.9), A.HorizontalFlip()])
+    pipeline = A.ReplayCompose([AlbumentationsPaste(AnatPasteTransform(p=0.9)), A.HorizontalFlip()])
     given = {"image": image(3), "mask": empty()}
     for _ in range(5):
         result = pipeline(**given)
@@ -199,7 +206,7 @@ def test_a_replay_repeats_bit_for_bit_and_can_be_stored():
 
 
 def test_a_replay_on_another_image_finds_its_lungs():
-    pipeline = A.ReplayCompose([AnatPaste(segmenter=LungSegmenter(min_size=100))])
+    pipeline = A.ReplayCompose([AlbumentationsPaste(AnatPasteTransform(segmenter=LungSegmenter(min_size=100)))])
     replay = pipeline(image=image())["replay"]
     other = image(seed=1)
     lungs = LungSegmenter(min_size=100)(torch.from_numpy(other)[None, None])[0, 0].numpy()
@@ -209,15 +216,15 @@ def test_a_replay_on_another_image_finds_its_lungs():
 
 
 def test_the_applied_parameters_are_recorded():
-    pipeline = A.Compose([AnatPaste()], save_applied_params=True, seed=0)
+    pipeline = A.Compose([AlbumentationsPaste()], save_applied_params=True, seed=0)
     name, params = pipeline(image=image())["applied_transforms"][0]
-    assert name == "AnatPaste"
+    assert name == "AlbumentationsPaste"
     assert isinstance(params["seed"], int)
 
 
 @pytest.mark.parametrize("store", ["dict", "json", "yaml"])
 def test_a_pipeline_can_be_stored(store):
-    pipeline = A.Compose([AnatPaste(**SETTINGS)])
+    pipeline = A.Compose([AlbumentationsPaste(AnatPasteTransform(**SETTINGS), anomaly_target="changed")])
     if store == "dict":
         loaded = A.from_dict(A.to_dict(pipeline))
     else:
@@ -227,7 +234,7 @@ def test_a_pipeline_can_be_stored(store):
         loaded = A.load(file, data_format=store)
     normalised = image(1, np.float32) * 2 - 1
     assert loaded[0].transform.config.area in [(0.03, 0.05), [0.03, 0.05]]
-    assert (loaded[0].p, loaded[0].anomaly_target) == (0.75, "changed")
+    assert (loaded[0].transform.config.p, loaded[0].anomaly_target) == (0.75, "changed")
     for _ in range(3):
         assert np.array_equal(
             seeded(loaded)(image=normalised, changed=empty())["changed"],
@@ -235,20 +242,60 @@ def test_a_pipeline_can_be_stored(store):
         )
 
 
-def test_an_own_segmenter_can_not_be_stored():
-    with raises(NotImplementedError, "a segmenter of your own can't be serialised"):
-        A.to_dict(A.Compose([AnatPaste(segmenter=len)]))
+@pytest.mark.parametrize("recipe", [CutPasteTransform, FPITransform, PIITransform, NSATransform])
+def test_every_recipe_can_be_stored(recipe):
+    pipeline = A.Compose([AlbumentationsPaste(recipe(p=0.3, margin=5))])
+    loaded = A.from_dict(json.loads(json.dumps(A.to_dict(pipeline))))
+    assert repr(loaded[0]) == repr(pipeline[0])
+    assert type(loaded[0].transform) is recipe
 
 
-def test_repr_shows_the_settings():
-    shown = repr(AnatPaste(**SETTINGS))
-    assert shown.startswith("AnatPaste(p=0.75")
-    assert "area=(0.03, 0.05)" in shown
+@pytest.mark.parametrize(
+    "transform",
+    [
+        AnatPasteTransform(segmenter=len),
+        AnatPasteTransform(segmenter=LungSegmenter(min_size=9)),
+        FPITransform(donors=torch.zeros(2, 1, 72, 64)),
+    ],
+)
+def test_what_a_file_can_not_hold_is_not_stored(transform):
+    with raises(NotImplementedError, "can't be serialized with a segmenter, donors or a subclass of your own"):
+        A.to_dict(A.Compose([AlbumentationsPaste(transform)]))
+
+
+def test_the_probability_is_the_transforms():
+    with raises(ValueError, "p must be 1, got 0.5", "AnatPasteTransform(p=0.5)"):
+        AlbumentationsPaste(p=0.5)
+
+
+def test_an_unknown_recipe_in_a_file():
+    with raises(ValueError, "unknown recipe 'Nothing'"):
+        AlbumentationsPaste({"Nothing": {}})
+
+
+def test_the_target_is_written_and_united():
+    """Tolerance: 1e-6."""
+    earlier = np.full((72, 64), 0.5, np.float32)
+    alone = seeded(AlbumentationsPaste(writes="target"))(image=image(), mask=0 * earlier)["mask"]
+    both = seeded(AlbumentationsPaste(writes="target"))(image=image(), mask=earlier)["mask"]
+    assert np.array_equal(alone > 0, expected(image(), 3)[1])
+    assert ((alone > 0) & (alone < 1)).any()
+    np.testing.assert_allclose(both, 1 - (1 - alone) / 2, rtol=0, atol=1e-6)
+    above = seeded(AlbumentationsPaste(writes=0.3))(image=image(), mask=empty())["mask"]
+    assert np.array_equal(above, alone > 0.3)
+    with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.uint8"):
+        AlbumentationsPaste(writes="target")(image=image(), mask=empty())
+
+
+def test_repr_shows_the_transform():
+    transform = AnatPasteTransform(**SETTINGS)
+    shown = repr(AlbumentationsPaste(transform))
+    assert shown == f"AlbumentationsPaste({transform!r}, anomaly_target='mask', region_target=None, writes='anomaly')"
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda transform: pickle.loads(pickle.dumps(transform))])
 def test_a_copy_does_the_same(duplicate):
-    transform = seeded(AnatPaste())
+    transform = seeded(AlbumentationsPaste())
     twin = duplicate(transform)
     assert np.array_equal(twin(image=image())["image"], transform(image=image())["image"])
 
@@ -271,18 +318,18 @@ def test_a_copy_does_the_same(duplicate):
 )
 def test_a_wrong_target(given, kind, parts):
     with raises(kind, *parts):
-        AnatPaste()(**given)
+        AlbumentationsPaste()(**given)
 
 
-def test_a_wrong_lung_target():
-    for given, part in (({}, "needs the lung mask lungs="), ({"lungs": np.zeros((9, 9), bool)}, "got (9, 9)")):
+def test_a_wrong_region_target():
+    for given, part in (({}, "needs the region mask lungs="), ({"lungs": np.zeros((9, 9), bool)}, "got (9, 9)")):
         with raises(ValueError, part):
-            AnatPaste(lung_target="lungs")(image=image(), **given)
+            AlbumentationsPaste(region_target="lungs")(image=image(), **given)
 
 
 def test_an_unknown_setting():
     with raises(TypeError, "unexpected keyword argument 'sigmas'"):
-        AnatPaste(sigmas=(0, 15))
+        AlbumentationsPaste(AnatPasteTransform(sigmas=(0, 15)))
 
 
 def test_a_missing_host_names_the_extra(import_without):

@@ -1,4 +1,4 @@
-"""`KorniaAnatPaste` in kornia's own containers."""
+"""`KorniaPaste` in kornia's own containers."""
 
 import copy
 import pickle
@@ -6,13 +6,12 @@ import pickle
 import pytest
 import torch
 from batches import augmented, batch, called
-from guards import DeviceGuard, all_on_device
+from guards import DeviceGuard, all_on_device, fake_device
 from kornia import augmentation as K
 from oracles import bits
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from anatpaste_aug import LungSegmenter
-from anatpaste_aug.transforms.kornia import KorniaAnatPaste
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, FPITransform, LungSegmenter, NSATransform, PIITransform
+from anatpaste_aug.adapters.kornia import KorniaPaste
 
 
 def images(count=6, channels=1, dtype=torch.float32, **settings):
@@ -35,7 +34,7 @@ def sequence(*modules, keys=("input", "mask"), **settings):
 @pytest.mark.parametrize("p", [1.0, 0.5])
 def test_a_direct_call_is_augment(p, dtype, channels):
     x = images(channels=channels, dtype=dtype)
-    aug = KorniaAnatPaste(p=p)
+    aug = KorniaPaste(AnatPasteTransform(p=p))
     assert aug.result is None
     result, expected = called(aug, x), augmented(x, p=p)
     assert torch.equal(bits(result), bits(expected.image))
@@ -48,20 +47,24 @@ def test_a_direct_call_is_augment(p, dtype, channels):
 
 @pytest.mark.parametrize("settings", [{"segmentation": False}, {"blur": False}, {"sigma": (0, 2)}, {"jitter": 0}])
 def test_every_other_setting_is_that_of_the_transform(settings):
-    assert torch.equal(called(KorniaAnatPaste(**settings), images()), augmented(images(), **settings).image)
+    assert torch.equal(
+        called(KorniaPaste(AnatPasteTransform(**settings)), images()), augmented(images(), **settings).image
+    )
 
 
 def test_normalised_images():
     normalised = K.Normalize(torch.tensor([0.4]), torch.tensor([0.2]))(images())
     settings = {"mean": (0.4,), "std": (0.2,)}
-    assert torch.equal(called(KorniaAnatPaste(**settings), normalised), augmented(normalised, **settings).image)
+    assert torch.equal(
+        called(KorniaPaste(AnatPasteTransform(**settings)), normalised), augmented(normalised, **settings).image
+    )
 
 
 def test_lungs_that_are_known_already():
     left = (torch.arange(80) < 40).expand(6, 1, 96, 80)
-    aug = KorniaAnatPaste()
-    result = aug(images(), lung_mask=left)
-    assert torch.equal(aug.result.lung_mask, left)
+    aug = KorniaPaste()
+    result = aug(images(), region_mask=left)
+    assert torch.equal(aug.result.region_mask, left)
     assert not (result != images())[..., 40:].any()
     assert torch.equal(aug(images(), params=aug._params), result)
 
@@ -70,14 +73,14 @@ def test_lungs_that_are_known_already():
 @pytest.mark.parametrize("shape", [(96, 80), (1, 96, 80), (3, 96, 80), (1, 1, 96, 80)])
 def test_keepdim_gives_the_shape_back_that_came(shape, keepdim):
     x = images(1, 3 if shape[0] == 3 else 1).reshape(shape)
-    result = called(KorniaAnatPaste(keepdim=keepdim), x)
+    result = called(KorniaPaste(keepdim=keepdim), x)
     expected = augmented(x.view(1, -1, 96, 80)).image
     assert torch.equal(result, expected.view(shape) if keepdim else expected)
 
 
 def test_same_on_batch():
     x = images(1).expand(4, -1, -1, -1)
-    aug = KorniaAnatPaste(p=0.5, same_on_batch=True)
+    aug = KorniaPaste(AnatPasteTransform(p=0.5), same_on_batch=True)
     results = [aug(x) for _ in range(12)]
     assert all(torch.equal(result, result[:1].expand(4, -1, -1, -1)) for result in results)
     changed = [bool((result != x).any()) for result in results]
@@ -85,27 +88,52 @@ def test_same_on_batch():
     assert not all(changed)
 
 
-@pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"same_on_batch": True}])
-def test_an_empty_batch(settings):
-    image, mask = sequence(KorniaAnatPaste(**settings))(images(0), zeros(0))
+@pytest.mark.parametrize("same_on_batch", [False, True])
+def test_an_empty_batch(same_on_batch):
+    image, mask = sequence(KorniaPaste(same_on_batch=same_on_batch))(images(0), zeros(0))
     assert image.shape == mask.shape == (0, 1, 96, 80)
 
 
 def test_gradients_flow_and_the_result_does_not_hold_them():
     x = images(2).requires_grad_()
-    aug = KorniaAnatPaste(p=0.5)
+    aug = KorniaPaste(AnatPasteTransform(p=0.5))
     aug(x).sum().backward()
     assert x.grad.isfinite().all()
     assert x.grad.any()
     assert not aug.result.image.requires_grad
 
 
+# every recipe
+
+RECIPES = [AnatPasteTransform, CutPasteTransform, FPITransform, PIITransform, NSATransform]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("p", [1.0, 0.5])
+def test_every_recipe_gives_its_own_pixels_and_masks(recipe, p):
+    transform = recipe(p=p)
+    expected = called(transform.augment, images())
+    for writes in ("anomaly", "target"):
+        pipeline = sequence(KorniaPaste(transform, writes=writes))
+        image, mask = called(pipeline, images(), zeros())
+        assert torch.equal(image, expected.image)
+        assert torch.equal(mask, expected.target if writes == "target" else expected.anomaly_mask.float())
+        again, _ = pipeline(images(), zeros(), params=pipeline._params)
+        assert torch.equal(again, image)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32])
+def test_a_threshold_writes_a_smaller_mask(dtype):
+    _, mask = called(sequence(KorniaPaste(writes=0.3)), images(), zeros(dtype=dtype))
+    assert torch.equal(mask, (augmented(images()).target > 0.3).to(dtype))
+
+
 # replay
 
 
-@pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"same_on_batch": True}, {"segmentation": False}])
+@pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"segmentation": False}])
 def test_parameters_repeat_a_call_bit_for_bit(settings):
-    aug = KorniaAnatPaste(**settings)
+    aug = KorniaPaste(AnatPasteTransform(**settings))
     first, params = aug(images()), aug._params
     result, state = aug.result, torch.get_rng_state()
     aug(images(seed=1))
@@ -114,12 +142,11 @@ def test_parameters_repeat_a_call_bit_for_bit(settings):
     assert torch.equal(aug.result.soft_mask, result.soft_mask)
     assert torch.equal(torch.get_rng_state(), state)
     stored = pickle.loads(pickle.dumps(params))
-    assert torch.equal(KorniaAnatPaste(**settings)(images(), params=stored), first)
+    assert torch.equal(KorniaPaste(AnatPasteTransform(**settings))(images(), params=stored), first)
 
 
-@pytest.mark.parametrize("p", [1.0, 0.5, 0.0])
-def test_a_gate_can_be_set_by_hand(p):
-    aug = KorniaAnatPaste(p=p)
+def test_a_gate_can_be_set_by_hand():
+    aug = KorniaPaste()
     params = aug.forward_parameters((6, 1, 96, 80))
     params["batch_prob"] = torch.tensor([1.0, 0, 1, 0, 0, 1])
     result = aug(images(), params=params)
@@ -135,7 +162,7 @@ def test_a_gate_can_be_set_by_hand(p):
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_the_mask_of_a_sequence_is_the_anomaly_mask(channels, dtype, p):
-    pipeline = sequence(KorniaAnatPaste(p=p))
+    pipeline = sequence(KorniaPaste(AnatPasteTransform(p=p)))
     image, mask = called(pipeline, images(), zeros(channels=channels, dtype=dtype))
     expected = augmented(images(), p=p)
     assert torch.equal(image, expected.image)
@@ -149,12 +176,12 @@ def test_the_mask_of_a_sequence_is_the_anomaly_mask(channels, dtype, p):
 
 @pytest.mark.parametrize("shape", [(6, 96, 80), (1, 1, 96, 80), (96, 80)])
 def test_a_mask_of_another_rank(shape):
-    _, mask = called(sequence(KorniaAnatPaste()), images(), torch.zeros(shape, dtype=torch.bool))
+    _, mask = called(sequence(KorniaPaste()), images(), torch.zeros(shape, dtype=torch.bool))
     assert torch.equal(mask, augmented(images()).anomaly_mask)
 
 
 def test_a_mask_that_stands_before_its_image():
-    pipeline = sequence(KorniaAnatPaste(p=0.5), keys=None)
+    pipeline = sequence(KorniaPaste(AnatPasteTransform(p=0.5)), keys=None)
     result = called(pipeline, {"mask": zeros(), "image": images(), "name": "study"})
     expected = augmented(images(), p=0.5)
     assert torch.equal(result["image"], expected.image)
@@ -163,7 +190,7 @@ def test_a_mask_that_stands_before_its_image():
 
 
 def test_new_images_get_new_masks():
-    pipeline = sequence(KorniaAnatPaste())
+    pipeline = sequence(KorniaPaste())
     for seed in range(3):
         image, mask = pipeline(images(seed=seed), zeros())
         assert torch.equal(mask > 0, pipeline[0].result.anomaly_mask)
@@ -173,7 +200,7 @@ def test_new_images_get_new_masks():
 def test_geometry_before_and_after_moves_the_mask_along():
     """Flips move pixels exactly, so the mask fits the difference to the image that was only flipped."""
     flips = K.RandomHorizontalFlip(), K.RandomVerticalFlip()
-    pipeline = sequence(flips[0], KorniaAnatPaste(p=0.7), flips[1])
+    pipeline = sequence(flips[0], KorniaPaste(AnatPasteTransform(p=0.7)), flips[1])
     image, mask = pipeline(images(), zeros())
     alone, _ = sequence(*flips)(
         images(), zeros(), params=[pipeline._params[0], pipeline._params[2]._replace(name="RandomVerticalFlip_1")]
@@ -186,7 +213,7 @@ def test_geometry_before_and_after_moves_the_mask_along():
 
 @pytest.mark.parametrize("container", [K.ImageSequential, K.AugmentationSequential])
 def test_in_a_nested_container(container):
-    image, mask = called(sequence(container(KorniaAnatPaste(p=0.5))), images(), zeros())
+    image, mask = called(sequence(container(KorniaPaste(AnatPasteTransform(p=0.5)))), images(), zeros())
     expected = augmented(images(), p=0.5)
     assert torch.equal(image, expected.image)
     assert torch.equal(mask, expected.anomaly_mask.float())
@@ -194,14 +221,14 @@ def test_in_a_nested_container(container):
 
 def test_in_a_video():
     video = images().view(2, 3, 1, 96, 80)
-    result, mask = sequence(K.VideoSequential(KorniaAnatPaste(), same_on_frame=True))(video, torch.zeros_like(video))
+    result, mask = sequence(K.VideoSequential(KorniaPaste(), same_on_frame=True))(video, torch.zeros_like(video))
     assert not ((result != video) & (mask == 0)).any()
     assert mask.flatten(2).any(2).all()
 
 
 def test_labels_and_boxes_stay_as_they_are():
     boxes, labels = torch.tensor([[[1.0, 2, 30, 40]]]).expand(6, -1, -1), torch.arange(6)
-    _, passed_boxes, passed = sequence(KorniaAnatPaste(), keys=("input", "bbox_xyxy", "label"))(images(), boxes, labels)
+    _, passed_boxes, passed = sequence(KorniaPaste(), keys=("input", "bbox_xyxy", "label"))(images(), boxes, labels)
     assert torch.equal(passed_boxes, boxes)
     assert torch.equal(passed, labels)
 
@@ -211,7 +238,7 @@ def test_labels_and_boxes_stay_as_they_are():
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
 def test_a_copy_does_the_same_and_carries_no_images(duplicate):
-    pipeline = sequence(KorniaAnatPaste(p=0.5, sigma=(0, 5)))
+    pipeline = sequence(KorniaPaste(AnatPasteTransform(p=0.5, sigma=(0, 5))))
     pipeline(images(40, size=(96, 80)), zeros(40))
     twin = duplicate(pipeline)
     assert twin[0].result is None
@@ -222,18 +249,17 @@ def test_a_copy_does_the_same_and_carries_no_images(duplicate):
 
 
 def test_what_is_pickled_is_small():
-    aug = KorniaAnatPaste()
+    aug = KorniaPaste()
     aug(images())
     assert len(pickle.dumps(aug)) < 20_000 < images().nbytes
 
 
-def test_repr_shows_every_setting():
-    shown = repr(
-        KorniaAnatPaste(p=0.25, same_on_batch=True, keepdim=True, blur=False, segmenter=LungSegmenter(min_size=9))
-    )
-    assert shown.startswith("KorniaAnatPaste(p=0.25, same_on_batch=True, keepdim=True, area=(0.02, 0.15)")
-    assert "blur=False" in shown
-    assert "segmenter=LungSegmenter(min_size=9)" in shown
+def test_repr_shows_the_transform():
+    transform = AnatPasteTransform(p=0.25, blur=False, segmenter=LungSegmenter(min_size=9))
+    aug = KorniaPaste(transform, same_on_batch=True, keepdim=True)
+    assert repr(aug) == f"KorniaPaste({transform!r}, same_on_batch=True, keepdim=True, writes='anomaly')"
+    assert "p=0.25" in repr(aug)
+    assert "blur=False" in repr(aug)
 
 
 # on an accelerator
@@ -241,16 +267,16 @@ def test_repr_shows_every_setting():
 
 @pytest.mark.parametrize(("p", "channels"), [(1.0, 1), (0.5, 3)])
 def test_nothing_waits_for_the_device(p, channels):
-    aug = KorniaAnatPaste(p=p)
-    with FakeTensorMode(), DeviceGuard():
+    aug = KorniaPaste(AnatPasteTransform(p=p))
+    with fake_device(), DeviceGuard():
         x = torch.zeros(4, channels, 96, 80, device="cuda")
         assert all_on_device([aug(x), aug._params["uniforms"], aug._params["batch_prob"], *aug.result])
         assert all_on_device(aug(x, params=aug._params))
 
 
 def test_nothing_waits_in_a_container_that_was_moved_to_the_device():
-    pipeline = sequence(KorniaAnatPaste(p=0.5))
-    with FakeTensorMode():
+    pipeline = sequence(KorniaPaste(AnatPasteTransform(p=0.5)))
+    with fake_device():
         pipeline.to("cuda")
         with DeviceGuard():
             x, mask = torch.zeros(4, 1, 96, 80, device="cuda"), torch.zeros(4, 1, 96, 80, device="cuda")
@@ -259,8 +285,8 @@ def test_nothing_waits_in_a_container_that_was_moved_to_the_device():
 
 
 def test_parameters_that_a_container_drew_elsewhere_are_moved():
-    with FakeTensorMode():
+    with fake_device():
         x, mask = torch.zeros(4, 1, 96, 80, device="cuda"), torch.zeros(4, 1, 96, 80, device="cuda")
-        pipeline = sequence(KorniaAnatPaste(p=0.5))
+        pipeline = sequence(KorniaPaste(AnatPasteTransform(p=0.5)))
         assert all_on_device(pipeline(x, mask))
         assert all_on_device(pipeline[0].result.params)

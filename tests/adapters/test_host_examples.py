@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
                 "the lungs were found in 8 of 8 images",
             ],
         ),
-        ("timm_loader", ["step 3: 8 normal, 8 anomalous, loss", "AnatPasteErasing changed", "of 32 images"]),
+        ("timm_loader", ["step 3: 8 normal, 8 anomalous, loss", "TimmPasteErasing changed", "of 32 images"]),
     ],
 )
 def test_the_example_prints_what_it_did(name, lines, capsys):

@@ -1,4 +1,4 @@
-"""Wrong use of `KorniaAnatPaste`, in a direct call and in a container: the error says what to write instead."""
+"""Wrong use of `KorniaPaste`, in a direct call and in a container: the error says what to write instead."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import torch
 from batches import batch, raises
 from kornia import augmentation as K
 
-from anatpaste_aug.transforms.kornia import KorniaAnatPaste
+from anatpaste_aug import FPITransform
+from anatpaste_aug.adapters.kornia import KorniaPaste
 
 
 def images(count=6, seed=0):
@@ -25,36 +26,36 @@ def sequence(*modules, keys=("input", "mask")):
     ("wrong", "got"), [(batch(), "got torch.uint8"), (np.zeros((1, 1, 64, 64)), "got ndarray"), (None, "got NoneType")]
 )
 def test_what_is_no_floating_point_image(wrong, got):
-    with raises(TypeError, "KorniaAnatPaste takes floating-point image tensors in [0, 1]", got, "divide uint8 by 255"):
-        KorniaAnatPaste()(wrong)
+    with raises(TypeError, "KorniaPaste takes floating-point image tensors in [0, 1]", got, "divide uint8 by 255"):
+        KorniaPaste()(wrong)
 
 
 def test_uint8_in_a_sequence():
     with raises(TypeError, "got torch.uint8", "divide uint8 by 255"):
-        sequence(KorniaAnatPaste())(batch(), zeros())
+        sequence(KorniaPaste())(batch(), zeros())
 
 
 def test_normalised_images_without_mean_and_std():
     with raises(ValueError, "outside value_range=(0, 1)", "mean= and std="):
-        KorniaAnatPaste()(images() * 4 - 2)
+        KorniaPaste()(images() * 4 - 2)
 
 
 def test_a_mask_of_another_size():
-    aug = KorniaAnatPaste()
+    aug = KorniaPaste()
     aug(images())
     with raises(ValueError, "mask has shape (6, 1, 48, 40)", "(6, any, 96, 80)", "resize"):
         aug.transform_masks(torch.zeros(6, 1, 48, 40), aug._params, aug.flags)
 
 
 def test_a_mask_without_its_image():
-    pipeline = sequence(KorniaAnatPaste())
+    pipeline = sequence(KorniaPaste())
     pipeline(images(), zeros())
     with raises(ValueError, "depends on the image", 'data_keys=["input", "mask"]', "no replay of the mask alone"):
         pipeline(zeros(), params=pipeline._params, data_keys=["mask"])
 
 
 def test_a_mask_with_parameters_of_another_image():
-    pipeline = sequence(KorniaAnatPaste())
+    pipeline = sequence(KorniaPaste())
     pipeline(images(), zeros())
     params = pipeline._params
     pipeline[0](images(seed=1))
@@ -67,11 +68,11 @@ def test_a_mask_with_parameters_of_another_image():
 )
 def test_a_second_mask_and_a_list_of_masks(keys, masks):
     with raises(ValueError, "one mask tensor", "no list, no second mask"):
-        sequence(KorniaAnatPaste(), keys=keys)(images(), *masks)
+        sequence(KorniaPaste(), keys=keys)(images(), *masks)
 
 
 def test_a_call_that_failed_leaves_no_mask_behind():
-    pipeline = sequence(KorniaAnatPaste())
+    pipeline = sequence(KorniaPaste())
     pipeline(images(), data_keys=["input"])
     params = pipeline._params
     with pytest.raises(ValueError, match="outside value_range"):
@@ -84,12 +85,12 @@ def test_a_call_that_failed_leaves_no_mask_behind():
 def test_parameters_of_another_augmentation():
     other = K.RandomGaussianNoise(p=1.0)
     other(images())
-    with raises(ValueError, "params hold no 'uniforms'", "gaussian_noise", "_params of KorniaAnatPaste"):
-        KorniaAnatPaste()(images(), params=other._params)
+    with raises(ValueError, "params hold no 'uniforms'", "gaussian_noise", "_params of KorniaPaste"):
+        KorniaPaste()(images(), params=other._params)
 
 
 def test_parameters_of_another_batch_size():
-    aug = KorniaAnatPaste()
+    aug = KorniaPaste()
     aug(images())
     with raises(ValueError, "params hold 6 rows for 2 images"):
         aug(images(2), params=aug._params)
@@ -98,11 +99,20 @@ def test_parameters_of_another_batch_size():
 @pytest.mark.parametrize(
     ("settings", "kind", "message"),
     [
-        ({"p": 1.5}, ValueError, "p must be a number in [0, 1], got 1.5"),
-        ({"sigma": 3}, ValueError, "sigma must be (low, high)"),
-        ({"p_batch": 1.0}, TypeError, "unexpected keyword argument 'p_batch'"),
+        ({"transform": "AnatPasteTransform"}, TypeError, "transform must be a transform of this package"),
+        ({"writes": "soft"}, ValueError, "writes must be 'anomaly', 'target' or a threshold in [0, 1), got 'soft'"),
+        ({"writes": 1.0}, ValueError, "got 1.0"),
+        ({"writes": True}, ValueError, "got True"),
+        ({"p": 0.5}, TypeError, "unexpected keyword argument 'p'"),
     ],
 )
 def test_impossible_settings(settings, kind, message):
     with raises(kind, message):
-        KorniaAnatPaste(**settings)
+        KorniaPaste(**settings)
+
+
+def test_patches_of_other_images_need_another_image():
+    with raises(ValueError, "takes patches from another image of the batch", "donors="):
+        KorniaPaste(FPITransform())(images(1))
+    aug = KorniaPaste(FPITransform(donors=images(3, seed=1)))
+    assert (aug(images(1)) != images(1)).any()

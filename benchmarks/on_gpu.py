@@ -153,7 +153,8 @@ def measure(images: Tensor, training: Tensor, repeats: int, seconds: float, unti
     for name, augment in {alone: None, **recipes(training)}.items():
         figures.setdefault(name, {})
         add(name, "step", lambda augment=augment: lambda: step(augment), len(training))
-    interleave([method for *_, method in methods], repeats, seconds, lambda text: say(f"  {text}"))
+    if methods:
+        interleave([method for *_, method in methods], repeats, seconds, lambda text: say(f"  {text}"))
     for name, kind, method in methods:
         figures[name][kind] = method.summary()
         if kind == "eager":

@@ -110,7 +110,7 @@ def test_a_compiled_call_is_one_graph_with_the_same_pixels(make, kernels, monkey
     torch.testing.assert_close(result.soft_mask, expected.soft_mask, rtol=0, atol=1e-5)
 
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+needs_cuda = pytest.mark.cuda
 
 
 @needs_cuda

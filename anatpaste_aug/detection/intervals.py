@@ -193,7 +193,7 @@ def _bootstrap(
         batch=max(1, _BATCH_ELEMENTS // truth.size),
         confidence_level=level,
         method="percentile",
-        **{_GENERATOR: np.random.default_rng(seed)},  # type: ignore[arg-type]
+        **{_GENERATOR: np.random.default_rng(seed)},
     ).confidence_interval
     return float(found.low), float(found.high)
 

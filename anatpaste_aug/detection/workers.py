@@ -63,7 +63,7 @@ def process_group(device: str = "cpu") -> Iterator[bool]:
             "the checkpoint (resume) with as many processes"
         ) from error
     finally:
-        if torch.__version__ < "2.9":
+        if torch.__version__ < "2.9":  # compared as a version
             # It ends gloo's threads with the interpreter locked, and waits for ever where one of them still has to let
             # go of a tensor of Python's.
             time.sleep(0.2)

@@ -40,6 +40,7 @@ def modules_after(statement):
     return set(found.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_import_loads_nothing_heavy():
     base = modules_after("\n".join(f"import {name}" for name in BASE))
     added = modules_after("import anatpaste_aug") - base

@@ -48,6 +48,7 @@ def test_the_import_loads_nothing_heavy():
     assert "anatpaste_aug" in added
 
 
+@pytest.mark.slow
 def test_the_import_needs_no_extra():
     blocked = "\n".join(f"sys.modules[{name!r}] = None" for name in HEAVY if name not in ("scipy", "tqdm"))
     assert "anatpaste_aug" in modules_after(f"{blocked}\nimport anatpaste_aug")

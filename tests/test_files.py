@@ -101,6 +101,7 @@ def written(request, tmp_path):
     return lambda: write(tmp_path, True), path, old, new
 
 
+@pytest.mark.slow
 def test_a_writer_may_die_at_every_touch_of_a_file(written):
     write, path, old, new = written
     moments = count_file_calls(write)

@@ -42,6 +42,7 @@ def found(runs):
     return [json.loads((folder / "found.json").read_text()) for folder, _ in runs]
 
 
+@pytest.mark.slow
 def test_import_transforms_example_and_commands_look_at_no_network_but_a_download_does(runs):
     for (_, said), told in zip(runs, found(runs), strict=True):
         offline, end, rest = said.partition("OFFLINE UNTIL HERE")
@@ -52,23 +53,27 @@ def test_import_transforms_example_and_commands_look_at_no_network_but_a_downloa
         assert told["download"].startswith("cannot download https://data.mendeley.com/a: no network here")
 
 
+@pytest.mark.slow
 def test_transforms_give_the_same_bits_in_one_and_two_threads_of_two_processes(runs):
     first, second = (told["transforms"] for told in found(runs))
     assert first == second
     assert len(set(first.values())) == len(first)
 
 
+@pytest.mark.slow
 def test_processes_that_nobody_seeds_draw_different_numbers(runs):
     first, second = (told["unseeded"] for told in found(runs))
     assert first != second
 
 
+@pytest.mark.slow
 def test_splits_depend_on_neither_hash_seeds_nor_the_order_of_files(runs):
     first, second = (told["splits"] for told in found(runs))
     assert first == second
     assert len(set(first.values())) == 4
 
 
+@pytest.mark.slow
 def test_a_training_ends_with_the_same_bits(runs):
     (first, extra), (second, other) = (load_checkpoint(folder / "run" / "checkpoint.pt") for folder, _ in runs)
     assert (first.config, first.best_update, first.best_auroc) == (second.config, second.best_update, second.best_auroc)
@@ -91,6 +96,7 @@ def without_time(path):
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_report_tables_and_pictures_are_equal_but_for_durations(runs):
     folders = [folder / "run" for folder, _ in runs]
     names = [{path.name for path in folder.iterdir()} - {"checkpoint.pt"} for folder in folders]
@@ -104,6 +110,7 @@ def test_report_tables_and_pictures_are_equal_but_for_durations(runs):
             assert image.info.keys() <= {"Software", "dpi"}, picture
 
 
+@pytest.mark.slow
 def test_what_the_commands_write_is_equal(runs):
     for name in ("sheet.png", "grid.png", "scores/scores.csv", "scores/1.png"):
         first, second = ((folder / name).read_bytes() for folder, _ in runs)

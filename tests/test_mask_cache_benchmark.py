@@ -18,6 +18,7 @@ def benchmark(monkeypatch):
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_a_tiny_run_prints_its_figures(benchmark, tmp_path, capsys):
     least = "--count 4 --batch 2 --size 64 --threads 1 --workers 1 --repeats 1 --round-seconds 0 --phantoms --folder"
     benchmark.main([*least.split(), str(tmp_path)])

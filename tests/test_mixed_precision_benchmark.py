@@ -16,6 +16,7 @@ def module(monkeypatch):
     return importlib.import_module("mixed_precision")
 
 
+@pytest.mark.slow
 def test_both_are_trained_in_turns_and_compared(module, monkeypatch, capsys):
     done = []
     advance = module.Trainer.advance

@@ -18,6 +18,7 @@ def printed(name, monkeypatch, capsys, *arguments):
     return capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "kinds"), [("anatpaste", 2), ("cutpaste", 2), ("3way", 3)])
 def test_one_class_pairs_learns_to_tell_them_apart(method, kinds, monkeypatch, capsys):
     arguments = {"--method": method, "--images": 32, "--epochs": 6, "--device": "cpu"}

@@ -38,6 +38,7 @@ def modules_after(statement):
     return set(found.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_import_loads_nothing_heavy():
     base = modules_after("\n".join(f"import {name}" for name in BASE))
     added = modules_after("import anatpaste_aug") - base
@@ -45,6 +46,7 @@ def test_the_import_loads_nothing_heavy():
     assert "anatpaste_aug" in added
 
 
+@pytest.mark.slow
 def test_the_import_needs_no_extra():
     blocked = "\n".join(f"sys.modules[{name!r}] = None" for name in HEAVY if name not in ("scipy", "tqdm"))
     assert "anatpaste_aug" in modules_after(f"{blocked}\nimport anatpaste_aug")

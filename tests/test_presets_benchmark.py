@@ -16,6 +16,7 @@ def presets(monkeypatch):
     return importlib.import_module("presets")
 
 
+@pytest.mark.slow
 def test_every_setting_is_trained_for_every_method(presets, monkeypatch, tmp_path, capsys):
     def phantoms(root, size, cache):
         return dataclasses.replace(datasets.phantom_task(size, train=8, val=8, test=4), test=None)

@@ -27,6 +27,7 @@ def rows_of(soak, count=400, seed=0):
     return np.random.default_rng(seed).random((count, len(soak.columns())), dtype=np.float32)
 
 
+@pytest.mark.slow
 def test_a_short_run_writes_its_figures(soak, tmp_path, capsys):
     least = ["--batches", "40", "--batch", "2", "--size", "32", "--pool", "4", "--phantoms", "--growth", "1000"]
     assert soak.main([*least, "--out", str(tmp_path)]) == 0

@@ -95,6 +95,7 @@ def test_two_processes_end_with_the_weights_of_one(arrange, monkeypatch, tmp_pat
     check_close(*results(tmp_path), 0)
 
 
+@pytest.mark.slow
 def test_two_processes_that_are_killed_go_on_exactly(tmp_path):
     path = tmp_path / "training.pt"
     options = {"checkpoint": path, "checkpoint_every": 2, "resume": True}

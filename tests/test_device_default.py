@@ -6,6 +6,8 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, rotated_size, sample_cutpaste_params
+from anatpaste_aug.params import AnatPasteConfig, AnatPasteParams, draw_uniforms, sample_params
 from batches import batch
 from guards import NamedDevices, NoDoubles
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -13,8 +15,6 @@ from torchvision import tv_tensors
 
 import anatpaste_aug
 from anatpaste_aug import functional, segmentation, transforms
-from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, rotated_size, sample_cutpaste_params
-from anatpaste_aug.params import AnatPasteConfig, AnatPasteParams, draw_uniforms, sample_params
 from anatpaste_aug.precision import to_float64
 from anatpaste_aug.transforms.anomalib import AnatPasteAnomalyGenerator, AnatPasteAugmentation
 from anatpaste_aug.transforms.numpy import AnatPasteNumpy

@@ -28,6 +28,7 @@ from anatpaste_aug.functional._numba import clahe as kernels
 from anatpaste_aug.functional._numba.jitter import jitter
 from anatpaste_aug.functional._numba.lungs import equalizer, find_bins
 from anatpaste_aug.functional._numba.morphology import spread
+from anatpaste_aug.functional._numba.rows import BRIGHTNESS, HEIGHT, HUE, ORDER, WIDTH
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
 
 SIZES = [(32, 32), (33, 57), (64, 128), (250, 250), (301, 257), (1100, 40), (500, 600)]
@@ -143,6 +144,15 @@ def test_masks_do_not_depend_on_the_number_of_threads(threads, size):
 # jitter
 
 
+def jitter_one(patch, box, size, order, factors):
+    """Of what is cut, C×N of the given size, whose patch is the box: first and last row, first and last column."""
+    top, bottom, left, right = box
+    rows, reals = np.zeros((1, ORDER + 4), np.int64), np.zeros((1, HUE + 1), np.float32)
+    rows[0, [HEIGHT, WIDTH]], rows[0, ORDER:], reals[0, BRIGHTNESS:] = (bottom - top, right - left), order, factors
+    boxes = np.array([[0, 1, 0, 1, -top, size[0] - top, -left, size[1] - left]])
+    jitter(patch[None], rows, reals, boxes, True if len(patch) == 3 else None, 0, 1)
+
+
 @pytest.mark.parametrize("size", [(9, 7), (8, 6)])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -157,8 +167,7 @@ def test_jitter_is_the_same_in_every_order(size, channels, dtype):
     expected = color_jitter(images, *factors, hue, orders)
     for i, order in enumerate(orders.numpy()):
         patch = np.pad(images[i].flatten(1).numpy(), ((0, 0), (0, 5)), constant_values=2)
-        values = (patch.dtype.type(value) for value in (*factors[:, i], hue[i]))
-        jitter(patch, *size, (0, size[0], 0, size[1]), order, *values)
+        jitter_one(patch, (0, size[0], 0, size[1]), size, order, (*factors[:, i], hue[i]))
         assert np.abs(patch[:, :-5] - expected[i].flatten(1).numpy()).max() <= 1e-5
         assert (patch[:, -5:] == 2).all()  # room for a larger patch
 
@@ -173,7 +182,7 @@ def test_the_contrast_of_a_part_is_that_of_its_box(channels):
     order = torch.tensor([[2, 1, 0, 3]])
     expected = color_jitter(image, *factors, torch.zeros(1), order, region=region)
     patch = image[0].flatten(1).numpy().copy()
-    jitter(patch, 20, 30, (3, 17, 4, 27), order[0].numpy(), *factors[:, 0].numpy(), np.float32(0))
+    jitter_one(patch, (3, 17, 4, 27), (20, 30), order[0].numpy(), (*factors[:, 0], 0))
     assert np.abs(patch - expected[0].flatten(1).numpy()).max() <= 1e-5
 
 
@@ -181,8 +190,8 @@ def test_a_hue_turned_by_less_than_a_rounding_stays():
     """Below 0 by less than half a unit in the last place, it is rounded to a whole turn."""
     red = np.zeros((3, 4), np.float32)
     red[0] = 0.7
-    patch, one = red.copy(), np.float32(1)
-    jitter(patch, 1, 4, (0, 1, 0, 4), np.array([3, 2, 1, 0]), one, one, one, np.float32(-1e-9))
+    patch = red.copy()
+    jitter_one(patch, (0, 1, 0, 4), (1, 4), [3, 2, 1, 0], (1, 1, 1, -1e-9))
     assert np.array_equal(patch, red)
 
 

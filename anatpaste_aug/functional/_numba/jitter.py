@@ -1,39 +1,49 @@
-"""Color jitter of one patch, in place; see `functional.jitter` for the definitions."""
+"""Color jitter of patches, in place; see `functional.jitter` for the definitions."""
 
 import math
 
 import numpy as np
 
 from .jit import compiled
+from .rows import BRIGHTNESS, CONTRAST, DOWN, EAST, FIRST, HEIGHT, HUE, LAST, ORDER, SATURATION, UP, WEST, WIDTH
 
 
 @compiled
-def jitter(patch, height, width, box, order, brightness, contrast, saturation, hue):
-    """Jitter a patch in [0, 1].
+def jitter(patches, rows, reals, boxes, color, begin, end):
+    """Jitter the patches of the images ``begin`` to ``end``, which are in [0, 1].
+
+    The contrast is about the mean of the patch alone, where more is cut.
 
     Args:
-        patch: Floating point C×N; the first height·width values of each channel are the patch, row by row.
-        height: Of the patch.
-        width: Of the patch.
-        box: Whose mean the contrast is about: its first row, the row after its last one, and the same of its columns.
-        order: int64, four of 0 (brightness), 1 (contrast), 2 (saturation), 3 (hue).
-        brightness, contrast, saturation, hue: Of the patch's dtype.
+        patches: Floating point, one C×N for each of these images; its first values are what is cut, row by row.
+        rows, reals, boxes: See `rows`.
+        color: None leaves the hue and the saturation, and leaves them out of the code; True is for C = 3.
+        begin, end: A range of images.
     """
-    kind = patch.dtype.type
-    zero, one, count = kind(0), kind(1), height * width
-    for step in range(4):
-        if order[step] < 2:
-            about, factor = zero, brightness
-            if order[step] == 1:
-                about, factor = kind(mean_luminance(patch, width, box)), contrast
-            for channel in range(len(patch)):
-                values = patch[channel]
-                for i in range(count):
-                    values[i] = min(max(about + (values[i] - about) * factor, zero), one)
-        elif len(patch) == 3 and order[step] == 2:
-            saturate(patch, count, saturation)
-        elif len(patch) == 3:
-            turn_hue(patch, count, hue)
+    kind = patches.dtype.type
+    zero, one = kind(0), kind(1)
+    for i in range(begin, end):
+        row, patch = rows[i], patches[i - begin]
+        if boxes[i, FIRST] >= boxes[i, LAST]:
+            continue
+        width = boxes[i, EAST] - boxes[i, WEST]
+        count = (boxes[i, DOWN] - boxes[i, UP]) * width
+        for step in range(ORDER, ORDER + 4):
+            if row[step] < 2:
+                about, factor = zero, kind(reals[i, BRIGHTNESS])
+                if row[step] == 1:
+                    factor = kind(reals[i, CONTRAST])
+                    start = -boxes[i, UP] * width - boxes[i, WEST]
+                    about = kind(mean_luminance(patch, start, row[HEIGHT], row[WIDTH], width))
+                for channel in range(len(patch)):
+                    values = patch[channel]
+                    for j in range(count):
+                        values[j] = min(max(about + (values[j] - about) * factor, zero), one)
+            elif color is not None:
+                if row[step] == 2:
+                    saturate(patch, count, kind(reals[i, SATURATION]))
+                else:
+                    turn_hue(patch, count, kind(reals[i, HUE]))
 
 
 @compiled
@@ -46,20 +56,20 @@ def luminance(patch, i):
 
 
 @compiled
-def mean_luminance(patch, width, box):
-    top, bottom, left, right = box
-    whole = right - (right - left) % 4
+def mean_luminance(patch, start, height, width, pitch):
+    """Of a part of a patch that begins at one of its values; ``pitch`` is the width of the patch."""
     # Four sums at once, so that an addition need not wait for the one before.
     first = second = third = fourth = 0.0
-    for y in range(top, bottom):
-        for i in range(y * width + left, y * width + whole, 4):
+    for y in range(height):
+        line = start + y * pitch
+        for i in range(line, line + width - width % 4, 4):
             first += luminance(patch, i)
             second += luminance(patch, i + 1)
             third += luminance(patch, i + 2)
             fourth += luminance(patch, i + 3)
-        for i in range(y * width + whole, y * width + right):
+        for i in range(line + width - width % 4, line + width):
             first += luminance(patch, i)
-    return (first + second + third + fourth) / ((bottom - top) * (right - left))
+    return (first + second + third + fourth) / (height * width)
 
 
 @compiled

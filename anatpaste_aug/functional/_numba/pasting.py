@@ -11,7 +11,7 @@ from torch.library import custom_op
 from ...paste.params import PasteParams, rotated_size
 from ..intensity import Intensities, at_least_float32
 from ..move import inverse_rotation
-from .rows import INTEGERS, REALS
+from .rows import DOWN, EAST, INTEGERS, RADIUS, REALS, UP, WEST
 from .threads import empty, share
 
 Work = Callable[[int, int], object]
@@ -122,12 +122,13 @@ def _blending(
     intensities: Intensities,
 ) -> tuple[Tensor, Work]:
     """Empty images of the type to calculate in, or uint8, and what fills them."""
-    from .blending import blend as blend_some
+    from .blending import blend, cut
+    from .jitter import jitter
 
     half = images.dtype in (torch.float16, torch.bfloat16)
     same = sources is images
     given = (images.float() if half else images).contiguous()
-    cut = (given if same else (sources.float() if half else sources).contiguous()).numpy()
+    other = (given if same else (sources.float() if half else sources).contiguous()).numpy()
     out = empty(*given.shape, dtype=given.dtype)
     # In float64, and the slope by itself: the two can be far from one another where the range is far from 0.
     channels, work = images.new_zeros((images.shape[1], 1, 1), dtype=torch.float64), at_least_float32(given[:0]).dtype
@@ -137,18 +138,40 @@ def _blending(
     scale = slope.to_unit(channels + 1).flatten().to(work).numpy()
     height, width = images.shape[2:]
     rows, reals = _tables(arrays, height, width)
-    # What the mask reaches beyond a patch lies within the image.
-    more = (height, width) if beyond == "source" and not hard else (0, 0)
-    most = int(((arrays.height + more[0]) * (arrays.width + more[1])).max(initial=0))
+    boxes = _boxes(arrays, rows[:, RADIUS], turns if hard else None, beyond == "source", height, width)
+    most = int(((boxes[:, DOWN] - boxes[:, UP]) * (boxes[:, EAST] - boxes[:, WEST])).max(initial=0))
     before, after, masks, rounded = given.numpy(), out.numpy(), mask.numpy()[:, 0], images.dtype == torch.uint8
-    settings = (turns, hard, _BEYOND[beyond], scale, offset, rounded)
+    turned, color = turns if hard else None, True if len(scale) == 3 else None
+    settings = (rows, reals, boxes, turned, _BEYOND[beyond], scale, offset, rounded)
 
     def mix(begin: int, end: int) -> None:
         after[begin:end] = before[begin:end]
-        patch, target = np.empty((len(scale), most), scale.dtype), np.empty(width, scale.dtype)
-        blend_some(before, cut, masks, rows, reals, *settings, patch, target, after, begin, end)
+        patches, target = np.empty((end - begin, len(scale), most), scale.dtype), np.empty(width, scale.dtype)
+        cut(other, rows, boxes, scale, offset, patches, begin, end)
+        jitter(patches, rows, reals, boxes, color, begin, end)
+        blend(before, masks, *settings, patches, target, after, begin, end)
 
     return out, mix
+
+
+def _boxes(p: Any, radius: Any, turns: Any, source: bool, height: int, width: int) -> Any:
+    """What masks reach, and what is cut for it, as `rows` describes it."""
+    if turns is None:
+        reach_y = (p.height // 2 - p.margin).clip(0) + radius
+        reach_x = (p.width // 2 - p.margin).clip(0) + radius
+        y, x = p.top + p.height // 2, p.left + p.width // 2
+        edges = (y - reach_y, y + reach_y + 1, x - reach_x, x + reach_x + 1)
+    else:
+        edges = (p.top, p.top + turns[:, 0], p.left, p.left + turns[:, 1])
+    first, last, left, right = (
+        edge.clip(0, side) for edge, side in zip(edges, (height, height, width, width), strict=True)
+    )
+    last = np.where(p.apply & (left < right), last, first)
+    up, down, west, east = np.zeros_like(p.height), p.height, np.zeros_like(p.width), p.width
+    if source and turns is None:
+        up, down = np.minimum(first - p.top, 0), np.maximum(last - p.top, p.height)
+        west, east = np.minimum(left - p.left, 0), np.maximum(right - p.left, p.width)
+    return np.column_stack([first, last, left, right, up, down, west, east])
 
 
 def _tables(p: Any, height: int, width: int) -> tuple[Any, Any]:

@@ -12,3 +12,7 @@ ORDER = 14  # four columns: the order of the color jitter
 
 REALS = ("angle", "opacity", "sigma", "brightness", "contrast", "saturation", "hue")
 ANGLE, OPACITY, SIGMA, BRIGHTNESS, CONTRAST, SATURATION, HUE = range(7)
+
+# Tables of boxes: the lines and columns of the image that the mask reaches (none for what isn't pasted), then what is
+# cut for them, seen from the patch's corner: the patch, or more.
+FIRST, LAST, BEGIN, END, UP, DOWN, WEST, EAST = range(8)

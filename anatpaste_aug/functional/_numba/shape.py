@@ -116,14 +116,12 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
             for j in range(len(share)):
                 share[j] = 0
             blurred_run(total, max(x0 - reach[d], 0), min(x0 + reach[d], width - 1), width, left, line)
-            above, below = (y0 - d, y0 + d) if ellipse else (max(y0 - reach_y, 0), min(y0 + reach_y, height - 1))
-            if not ellipse:
-                blurred_run(total, above, below, height, top, share)
-                continue
-            if above >= 0:
-                blurred_run(total, above, above, height, top, share)
-            if d > 0 and below < height:
-                blurred_run(total, below, below, height, top, share)
+            # All lines of a rectangle, or the two at this distance: one in the middle, or one beyond an edge.
+            for side in range(2 if ellipse and d > 0 else 1):
+                above = y0 + d * (2 * side - 1) if ellipse else max(y0 - reach_y, 0)
+                below = above if ellipse else min(y0 + reach_y, height - 1)
+                if above >= 0 and below < height:
+                    blurred_run(total, above, below, height, top, share)
         masked = len(regions) > 0 and row[ANYWHERE] == 0
         for y in range(top, bottom):
             begin_x, end_x = left, right

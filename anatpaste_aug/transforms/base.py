@@ -145,7 +145,7 @@ class PasteTransform(v2.Transform):
             check_uniforms(uniforms, images, draws_shape(self.config, images.shape[0]))
         sources = self._sources(images, donors)
         if params is not None:
-            check_params(params, images, self.config.patches[1], sources)
+            check_params(params, images, self.config, sources)
         region, converged = self._region(images, region_mask, intensities)
         foregrounds = self._foregrounds(images, sources, intensities)
         if params is None:

@@ -90,6 +90,8 @@ def _masking(
     shape = (len(arrays.sigma), 1, height, width)
     if region_mask is not None and tuple(region_mask.shape) != shape:
         raise ValueError(f"region_mask for these params must have shape {shape}, got {tuple(region_mask.shape)}")
+    if not hard:
+        _check_centers(arrays, height, width)
     mask = empty(*shape, dtype=torch.float32)
     regions = mask.new_empty((0, 0, 0), dtype=torch.bool) if region_mask is None else region_mask[:, 0].contiguous()
     fixed = (arrays, hard, turns, regions.view(torch.uint8).numpy(), mask.numpy()[:, 0])
@@ -154,6 +156,20 @@ def _arrays(params: Sequence[Tensor]) -> Any:
     if not fits.all():
         raise ValueError(f"params {np.flatnonzero(~fits)[:10].tolist()} hold an impossible size, place or blur")
     return p
+
+
+def check(params: Sequence[Tensor], sources: Tensor) -> None:
+    """Parameters that paste from these sources, or a ValueError: for the torch code on the CPU."""
+    _check_cuts(_arrays(params), sources)
+
+
+def _check_centers(p: Any, height: int, width: int) -> None:
+    """Drawn shapes are looked up by their distance from the center, and so by that of the center from the edges."""
+    y, x = p.top + p.scaled_height // 2, p.left + p.scaled_width // 2
+    fits = (y >= 0) & (y < height) & (p.scaled_height <= height) & (x >= 0) & (x < width) & (p.scaled_width <= width)
+    if not fits.all():
+        bad = np.flatnonzero(~fits)[:10].tolist()
+        raise ValueError(f"params {bad} hold an impossible size or center of a shape in images of {height}×{width}")
 
 
 def _check_cuts(p: Any, sources: Tensor) -> None:

@@ -145,7 +145,11 @@ def test_what_is_outside_the_mask_keeps_its_bits_whatever_they_say(seed, batch, 
 
 
 @given(
-    seeds, region_kinds, batches(dtypes=[torch.float32, torch.float64], least=1, sizes=small_sizes), ways(), st.booleans()
+    seeds,
+    region_kinds,
+    batches(dtypes=[torch.float32, torch.float64], least=1, sizes=small_sizes),
+    ways(),
+    st.booleans(),
 )
 def test_gradients_are_the_weights_of_the_image(seed, kind, batch, way, own):
     """1 − X_mask outside what is cut, to 1e-6, where no equation is solved; and finite wherever there is one."""

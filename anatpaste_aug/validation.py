@@ -178,7 +178,7 @@ def check_params(params: object, images: Tensor, config: PasteConfig, sources: T
     possible &= (params.jitter_order.sort(2).values == torch.arange(4)).all(2)
     if not bool(possible.all()):
         bad = (~possible).any(1).nonzero()[:10, 0].tolist()
-        raise ValueError(f"params {bad} hold a size below 1, or a number out of its range; draw them anew")
+        raise ValueError(f"params {bad} hold a size below 1, or a number out of its range; sample new ones")
     if sources is not None and not bool(((params.donor >= 0) & (params.donor < len(sources))).all()):
         raise ValueError(
             f"params cut from image {int(params.donor.max())}, but there are {len(sources)}; replay the whole batch, "

@@ -238,7 +238,7 @@ def test_parameters_of_larger_images(name):
 def test_parameters_that_no_image_can_take(change):
     good = {"scaled_height": 40, "angle": 0, "opacity": 1, "contrast": 1, "brightness": 1, "hue": 0}
     params = plain_params(2, **{name: [good.get(name, 5), value] for name, value in change.items()})
-    with raises(ValueError, "params [1] hold a size below 1, or a number out of its range; draw them anew"):
+    with raises(ValueError, "params [1] hold a size below 1, or a number out of its range; sample new ones"):
         check_params(params, IMAGES, ANATPASTE)
 
 

@@ -166,7 +166,8 @@ ARGUMENTS = ("images", "region_mask", "params", "apply", "uniforms", "generator"
 def test_arguments_of_any_kind_are_taken_or_named(value, recipe, name):
     images = torch.full((2, 1, 32, 32), 0.5)
     arguments = {"images": images, "donors": images} | {name: value}
-    attempt(lambda: RECIPES[recipe]().augment(**arguments))
+    if value is not object or name != "donors":  # what a callable raises is its own
+        attempt(lambda: RECIPES[recipe]().augment(**arguments))
 
 
 @given(anything, recipes, st.data())

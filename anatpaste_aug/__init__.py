@@ -6,21 +6,15 @@ augmented = transform(image)               # PIL image, tv_tensors.Image or tens
 result = transform.augment(batch)          # B×C×H×W: image, anomaly_mask, soft_mask, target, label, region_mask, params
 """
 
-from .caching import CachedSegmenter, MaskCache, MaskCacheError
+from .caching import CachedSegmenter, MaskCache
 from .paste import PasteConfig, PasteParams, PasteResult
 from .segmentation import (
     CTLungSegmenter,
-    Difference,
     FixedMask,
-    Intersection,
     LungFieldSegmenter,
     LungSegmenter,
     NetworkSegmenter,
-    PerSide,
-    Segmenter,
-    SegmenterModule,
     ThresholdSegmenter,
-    Union,
 )
 from .transforms import (
     AnatPasteTransform,
@@ -28,9 +22,7 @@ from .transforms import (
     CutPasteTransform,
     FPITransform,
     NSATransform,
-    OneClassBatch,
     OneClassPairs,
-    OneClassSample,
     PasteTransform,
     PIITransform,
     RegionMask,
@@ -39,7 +31,7 @@ from .transforms import (
     warm_up,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "AnatPasteTransform",
@@ -47,30 +39,21 @@ __all__ = [
     "CTLungSegmenter",
     "CachedSegmenter",
     "CutPasteTransform",
-    "Difference",
     "FPITransform",
     "FixedMask",
-    "Intersection",
     "LungFieldSegmenter",
     "LungSegmenter",
     "MaskCache",
-    "MaskCacheError",
     "NSATransform",
     "NetworkSegmenter",
-    "OneClassBatch",
     "OneClassPairs",
-    "OneClassSample",
     "PIITransform",
     "PasteConfig",
     "PasteParams",
     "PasteResult",
     "PasteTransform",
-    "PerSide",
     "RegionMask",
-    "Segmenter",
-    "SegmenterModule",
     "ThresholdSegmenter",
-    "Union",
     "collate_one_class",
     "one_class_batch",
     "warm_up",

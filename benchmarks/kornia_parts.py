@@ -24,7 +24,7 @@ from kornia.geometry.transform import translate
 from kornia.morphology import dilation, opening
 from torch import Tensor
 
-from anatpaste_aug import AnatPasteConfig, AnatPasteParams, sample_params
+from anatpaste_aug.paste import ANATPASTE, PasteParams, sample_params
 
 Labeller = Callable[[Tensor], Tensor]
 LABELLERS: dict[str, Labeller] = {"kornia": connected_components, "kornia_exact": connected_components_union_find}
@@ -51,27 +51,28 @@ def segment(images: Tensor, labeller: Labeller) -> Tensor:
     return (size >= 400 * height * width / 256**2)[labels]
 
 
-def paste(images: Tensor, params: AnatPasteParams, lungs: Tensor) -> tuple[Tensor, Tensor]:
+def paste(images: Tensor, params: PasteParams, lungs: Tensor) -> tuple[Tensor, Tensor]:
     """X_normal · (1 − X_mask) + X_paste · X_mask, and X_mask; images as uint8 B×C×H×W."""
     height, width = images.shape[-2:]
     rows = torch.arange(height, device=images.device).view(-1, 1)
     columns = torch.arange(width, device=images.device)
-    p = AnatPasteParams(*(field if field.ndim > 1 else field.view(-1, 1, 1, 1) for field in params))
+    p = PasteParams(*(field.unsqueeze(2).unsqueeze(3) for field in params))
+    center_y, center_x = p.top + p.height // 2, p.left + p.width // 2
 
     unit = images.float() / 255
     down, right = rows - p.source_top, columns - p.source_left
     region = (down >= 0) & (down < p.height) & (right >= 0) & (right < p.width)
-    shift_y, shift_x = p.center_y - p.height // 2 - p.source_top, p.center_x - p.width // 2 - p.source_left
+    shift_y, shift_x = p.top - p.source_top, p.left - p.source_left
     shift = torch.cat([shift_x, shift_y], 1).flatten(1).float()
     pasted = translate(_jitter(unit, params) * region, shift, mode="nearest")
 
-    y, x = (rows - p.center_y).abs(), (columns - p.center_x).abs()
+    y, x = (rows - center_y).abs(), (columns - center_x).abs()
     reach_y, reach_x = (p.height // 2 - p.margin).clamp_min(0), (p.width // 2 - p.margin).clamp_min(0)
     ellipse = (y / reach_y.clamp_min(1)) ** 2 + (x / reach_x.clamp_min(1)) ** 2 <= 1
     shape = ((y <= reach_y) & (x <= reach_x) & (ellipse | ~p.ellipse)) * p.opacity
     # One size of kernel for all sigmas, without a look at them: three times the largest, where scipy takes four.
-    side = 2 * round(3 * AnatPasteConfig.sigma[1] * math.sqrt(height * width) / 256) + 1
-    sigma = params.sigma.clamp_min(1e-3).unsqueeze(1).expand(-1, 2)
+    side = 2 * round(3 * ANATPASTE.sigma[1] * math.sqrt(height * width) / 256) + 1
+    sigma = params.sigma.clamp_min(1e-3).expand(-1, 2)
     mask = gaussian_blur2d(shape, (side, side), sigma, border_type="replicate") * (lungs | p.anywhere)
 
     blended = torch.lerp(unit, pasted, mask.expand_as(unit))
@@ -81,15 +82,14 @@ def paste(images: Tensor, params: AnatPasteParams, lungs: Tensor) -> tuple[Tenso
 def augment(images: Tensor, labeller: Labeller) -> tuple[Tensor, Tensor]:
     """The whole pipeline on a batch."""
     lungs = segment(images, labeller)
-    batch, _, height, width = images.shape
-    params = sample_params(AnatPasteConfig(), batch, height, width, lung_mask=lungs, device=images.device)
+    params = sample_params(ANATPASTE, tuple(images.shape), region_mask=lungs, device=images.device)
     return paste(images, params, lungs)
 
 
-def _jitter(images: Tensor, params: AnatPasteParams) -> Tensor:
+def _jitter(images: Tensor, params: PasteParams) -> Tensor:
     """On the frame, always in one order."""
-    images = adjust_brightness_accumulative(images, params.brightness)
-    images = adjust_contrast_with_mean_subtraction(images, params.contrast)
+    images = adjust_brightness_accumulative(images, params.brightness[:, 0])
+    images = adjust_contrast_with_mean_subtraction(images, params.contrast[:, 0])
     if images.shape[1] == 1:
         return images
-    return adjust_hue(adjust_saturation(images, params.saturation), 2 * torch.pi * params.hue)
+    return adjust_hue(adjust_saturation(images, params.saturation[:, 0]), 2 * torch.pi * params.hue[:, 0])

@@ -107,9 +107,19 @@ _STAGES = {
     },
     "anatpaste_aug.functional._numba.shape": {"soft_masks": "shape and blur"},
     "anatpaste_aug.functional._numba.blending": {"blend": "blend"},
-    "anatpaste_aug.transforms.anatpaste": {"sample_params": "sampling"},
-    "anatpaste_aug.functional.paste": {"soft_mask": "shape and blur", "blend": "blend"},
+    "anatpaste_aug.transforms.base": {"sample_params": "sampling"},
+    "anatpaste_aug.functional.paste": {
+        "_mask": "shape and blur",
+        "color_jitter": "blend",
+        "move": "blend",
+        "alpha_blend": "blend",
+    },
 }
+
+
+def without_numba() -> AbstractContextManager:
+    """A context in which the CPU runs what it runs where Numba is not installed."""
+    return mock.patch.object(_numba, "HAS_NUMBA", False)
 
 
 @contextmanager

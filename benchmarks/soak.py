@@ -7,7 +7,7 @@
 Batches of randomly chosen images are augmented one after another, by the hosts in turns:
 
 augment  `AnatPasteTransform.augment` on uint8
-kornia   `KorniaAnatPaste` on float, which keeps its last result
+kornia   `KorniaPaste` on float, which keeps its last result
 cached   `augment` with a `CachedSegmenter`, whose masks are all there after a few batches
 
 *Memory*: the resident memory of the process over the run, without the warm-up: a line is fitted, and the median of the
@@ -30,14 +30,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from anatpaste_aug.params import AnatPasteParams
 from measuring import OtherWork, environment, say
 from memory import resident, trim
 from options import find_images, image_size, load, positive
 from scipy.stats import ks_2samp
 from tables import aligned, environment_lines
 
-from anatpaste_aug import AnatPasteTransform, KorniaAnatPaste
+from anatpaste_aug import AnatPasteTransform, PasteParams
+from anatpaste_aug.adapters.kornia import KorniaPaste
 from anatpaste_aug.caching import CachedSegmenter, MaskCache
 from anatpaste_aug.files import atomic_path
 
@@ -77,22 +77,23 @@ class Hosts:
 
     def __init__(self, images: torch.Tensor) -> None:
         self._images, self._unit = images, images / 255
-        self._plain, self._kornia = AnatPasteTransform(), KorniaAnatPaste()
+        self._plain, self._kornia = AnatPasteTransform(), KorniaPaste()
         cache = MaskCache.in_memory(count=len(images), size=tuple(images.shape[2:]), key="content")
         self._cached = AnatPasteTransform(segmenter=CachedSegmenter(cache))
 
-    def __call__(self, host: str, chosen: torch.Tensor) -> tuple[AnatPasteParams, torch.Tensor]:
+    def __call__(self, host: str, chosen: torch.Tensor) -> tuple[PasteParams, torch.Tensor]:
         if host == "kornia":
             self._kornia(self._unit[chosen])
             result = self._kornia.result
+            assert result is not None
         else:
             result = (self._cached if host == "cached" else self._plain).augment(self._images[chosen])
-        return result.params, result.anomaly_mask.float().mean((1, 2, 3))
+        return result.params.patch(0), result.anomaly_mask.float().mean((1, 2, 3))
 
 
 def columns() -> list[str]:
     """The names of what is kept of each image."""
-    names = [name for name in AnatPasteParams._fields if name != "jitter_order"]
+    names = [name for name in PasteParams._fields if name != "jitter_order"]
     return [*names, *(f"jitter_order_{i}" for i in range(4)), "changed"]
 
 

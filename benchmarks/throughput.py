@@ -14,11 +14,18 @@ e  one PIL image at a time through `AnatPasteTransform`, in one process
 f  e in as many worker processes as a, one thread each: what a DataLoader would run
 g  a in one process
 h  c compiled
+i  c without Numba, with the code that other devices run
+j  d without Numba
 k  c composed of kornia's parts (`kornia_parts.py`), on up to 8 images: with `connected_components` (k1; not exact) and
    with `connected_components_union_find` (k2)
+n  NSA: image by image with OpenCV in worker processes (n1; `per_image_nsa.py`), ours (n2)
+p  Poisson blending of boxes as AnatPaste draws them: OpenCV's seamlessClone image by image in worker processes
+   (NORMAL_CLONE p1, MIXED_CLONE p3), ours (p2, p4)
+r  the other recipes, ours: CutPaste (r1), FPI (r2), PII (r3)
 s  segmentation alone: a's (s1) and OpenCV's parts (s2, where installed), in worker processes; ours (s3)
 
-h and k take long: without ``--methods`` only the standard case measures them, and ``--quick`` leaves out h.
+h to r are measured in the standard case only, unless ``--methods`` names them, and ``--quick`` leaves out h. n and p
+are for one channel.
 
 The rules: workers hold their images and are warm before the clock starts, take work in shares that keep all of them
 busy to the end, and write into shared memory. Batched methods have their images on ``--device``; what is copied there
@@ -41,7 +48,11 @@ from per_image import cv2
 from tables import environment_lines
 from targets import SCALING_CASES, STANDARD, target_lines, targets
 from throughput_methods import (
+    FOREIGN,
+    GRAY,
     KEYS,
+    OPENCV,
+    OURS_IN_THIS_PROCESS,
     PAIRS,
     SCALING,
     SLOW,
@@ -51,6 +62,7 @@ from throughput_methods import (
     in_batches,
     ratio,
     worker_methods,
+    worker_names,
 )
 from throughput_report import case_lines, save
 from training_report import training_lines
@@ -80,8 +92,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.targets and (args.batch or args.size or args.channels or args.methods):
         parser.error("--targets has its own cases and methods: leave out --batch, --size, --channels and --methods")
-    if cv2 is None and "s2" in (args.methods or []):
-        parser.error("--methods s2 needs OpenCV: pip install opencv-python-headless")
+    if cv2 is None and (missing := sorted(OPENCV & set(args.methods or []))):
+        parser.error(f"--methods {' '.join(missing)} needs OpenCV: pip install opencv-python-headless")
     apply_shared(parser, args)
     return args
 
@@ -99,12 +111,18 @@ def cases(args: argparse.Namespace) -> list[Case]:
 def letters(case: Case, args: argparse.Namespace) -> set[str]:
     """The methods that a case measures."""
     if args.targets:
-        wanted = set("abcdeg") | {"s2", "s3"} if case == STANDARD else {"c"}
+        wanted = set("abcdegij") | {"n1", "n2", "p1", "p2", "p3", "p4", "s2", "s3"} if case == STANDARD else {"c"}
     elif args.methods:
         wanted = set(KEYS) if "all" in args.methods else set(args.methods)
     else:
         wanted = set(KEYS) - (SLOW if case != STANDARD else {"h"} if args.quick else set())
-    return wanted if cv2 else wanted - {"s2"}
+    if case[2] > 1:
+        wanted = wanted - GRAY
+    if case[0] == 1:
+        wanted = wanted - FOREIGN
+    if args.device != "cpu":
+        wanted = wanted - {"i", "j"}
+    return wanted if cv2 else wanted - OPENCV
 
 
 def measure(case: Case, args: argparse.Namespace) -> dict[str, Any]:
@@ -118,8 +136,8 @@ def measure(case: Case, args: argparse.Namespace) -> dict[str, Any]:
     others, workers = OtherWork(), None
     methods, failed, agreement = [], {}, {}
     try:
-        if wanted - {"c", "d", "h", "k1", "k2", "s3"}:
-            workers = Workers(images.numpy(), args.processes, opencv="s2" in wanted)
+        if wanted - OURS_IN_THIS_PROCESS:
+            workers = Workers(images.numpy(), args.processes, worker_names(wanted))
             workers.run("per_image_segment")  # the masks for b
             methods += worker_methods(workers, wanted)
         found, failed = batched_methods(images, batch, wanted, args)

@@ -9,12 +9,15 @@ from typing import Any
 
 import kornia_parts
 import numpy as np
+import per_image_nsa
 import torch
-from measuring import Method, synchronize
+from measuring import Method, synchronize, without_numba
 from memory import peak_bytes
 from workers import Workers
 
-from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, FPITransform, NSATransform, PIITransform
+from anatpaste_aug.functional import poisson_blend
+from anatpaste_aug.functional.poisson import Guidance
 
 KEYS = {
     "a": "per_image",
@@ -25,14 +28,37 @@ KEYS = {
     "f": "ours_pil_workers",
     "g": "per_image_single",
     "h": "ours_compiled",
+    "i": "ours_plain",
+    "j": "ours_plain_masks",
     "k1": "kornia",
     "k2": "kornia_exact",
+    "n1": "per_image_nsa",
+    "n2": "nsa",
+    "p1": "clone_normal",
+    "p2": "poisson_normal",
+    "p3": "clone_mixed",
+    "p4": "poisson_mixed",
+    "r1": "cutpaste",
+    "r2": "fpi",
+    "r3": "pii",
     "s1": "per_image_segment",
     "s2": "opencv_segment",
     "s3": "ours_segment",
 }
-# What takes long, in compiling or in running: measured in the standard case unless asked for.
-SLOW = {"h", "k1", "k2"}
+# What takes long, in compiling or in running, and the other recipes: measured in the standard case unless asked for.
+SLOW = {"h", "i", "j", "k1", "k2", "n1", "n2", "p1", "p2", "p3", "p4", "r1", "r2", "r3"}
+OPENCV = {"n1", "p1", "p3", "s2"}  # what needs OpenCV
+GRAY = {"n1", "n2", "p1", "p2", "p3", "p4"}  # what the baseline has for one channel only
+FOREIGN = {"n2", "r2", "r3"}  # what takes patches from another image of the batch
+OURS_IN_THIS_PROCESS = {"c", "d", "h", "i", "j", "k1", "k2", "n2", "p2", "p4", "r1", "r2", "r3", "s3"}
+
+# What augments by AnatPaste, and is therefore held against a.
+ANATPASTE = {KEYS[letter] for letter in ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k1", "k2")}
+
+OURS = {key for key in KEYS.values() if key.startswith("ours")} | {
+    KEYS[x] for x in ("n2", "p2", "p4", "r1", "r2", "r3")
+}
+OURS.add("ours_standard")
 
 # Like for like: ours, and what it is to be held against.
 PAIRS = [
@@ -44,6 +70,11 @@ PAIRS = [
     ("ours_pil_workers", "per_image"),
     ("ours_compiled", "per_image"),
     ("ours_compiled", "ours"),
+    ("ours_plain", "per_image"),
+    ("ours_plain_masks", "per_image_masks"),
+    ("nsa", "per_image_nsa"),
+    ("poisson_normal", "clone_normal"),
+    ("poisson_mixed", "clone_mixed"),
     ("ours_segment", "per_image_segment"),
     ("ours_segment", "opencv_segment"),
 ]
@@ -52,19 +83,31 @@ SCALING = ("ours", "ours_standard")
 
 _KORNIA_IMAGES = 8  # per call, at most: its labelling takes a tenth of a second an image
 
+# What handles one image at a time: label, method of the workers, and whether one process does it alone.
+_POOLED = {
+    "a": ("a  per-image pipeline", "per_image", False),
+    "b": ("b  per-image pipeline, masks given", "per_image_masks", False),
+    "e": ("e  ours, one PIL image at a time", "ours_pil", True),
+    "f": ("f  ours, one PIL image at a time", "ours_pil", False),
+    "g": ("g  per-image pipeline", "per_image", True),
+    "n1": ("n1 per-image NSA", "per_image_nsa", False),
+    "p1": ("p1 OpenCV's seamlessClone, normal", "clone_normal", False),
+    "p3": ("p3 OpenCV's seamlessClone, mixed", "clone_mixed", False),
+    "s1": ("s1 per-image segmentation", "per_image_segment", False),
+    "s2": ("s2 OpenCV segmentation", "opencv_segment", False),
+}
+
+
+def worker_names(letters: set[str]) -> list[str]:
+    """The methods of the workers that these letters need; the first makes the masks for b."""
+    return list(
+        dict.fromkeys(["per_image_segment", *(name for key, (_, name, _) in _POOLED.items() if key in letters)])
+    )
+
 
 def worker_methods(workers: Workers, letters: set[str]) -> list[Method]:
     """What handles one image at a time."""
     many = f"{workers.processes} process" + "es" * (workers.processes > 1)
-    pooled = {
-        "a": ("a  per-image pipeline", "per_image", False),
-        "b": ("b  per-image pipeline, masks given", "per_image_masks", False),
-        "e": ("e  ours, one PIL image at a time", "ours_pil", True),
-        "f": ("f  ours, one PIL image at a time", "ours_pil", False),
-        "g": ("g  per-image pipeline", "per_image", True),
-        "s1": ("s1 per-image segmentation", "per_image_segment", False),
-        "s2": ("s2 OpenCV segmentation", "opencv_segment", False),
-    }
     return [
         Method(
             KEYS[letter],
@@ -72,7 +115,7 @@ def worker_methods(workers: Workers, letters: set[str]) -> list[Method]:
             workers.count,
             partial(workers.run, name, single=single),
         )
-        for letter, (label, name, single) in pooled.items()
+        for letter, (label, name, single) in _POOLED.items()
         if letter in letters
     ]
 
@@ -85,7 +128,7 @@ def batched_methods(
     transform = AnatPasteTransform()
     threads = f"{args.threads} thread{'s' * (args.threads > 1)}" if device.type == "cpu" else device.type
     batches = in_batches(images, batch, device)
-    masks = [transform.segmenter(part) for part in batches] if "d" in letters else []
+    masks = [transform.segmenter(part) for part in batches] if letters & {"d", "j"} else []
 
     def method(letter: str, label: str, call: Callable[..., object], *columns: list[torch.Tensor]) -> Method:
         return batched(KEYS[letter], f"{letter:2} {label}, {threads}", call, *columns)
@@ -97,6 +140,26 @@ def batched_methods(
         methods.append(method("d", "ours, masks given", transform.augment, batches, masks))
     if "s3" in letters:
         methods.append(method("s3", "our segmentation", transform.segmenter, batches))
+    if "i" in letters:
+        methods.append(method("i", "ours, without Numba", _plain(transform.augment), batches))
+    if "j" in letters:
+        methods.append(method("j", "ours, without Numba, masks given", _plain(transform.augment), batches, masks))
+    for letter, name, other in (
+        ("n2", "NSA", NSATransform()),
+        ("r1", "CutPaste", CutPasteTransform()),
+        ("r2", "FPI", FPITransform()),
+        ("r3", "PII", PIITransform()),
+    ):
+        if letter in letters:
+            methods.append(method(letter, f"our {name}", other.augment, batches))
+    if letters & {"p2", "p4"}:
+        sides = batches[0].shape[2:]
+        given = per_image_nsa.cloned(per_image_nsa.boxes(batch, *sides), *sides)
+        boxes, weights = ([torch.from_numpy(array).to(device)] * len(batches) for array in given)
+        for letter, name, guidance in (("p2", "normal", "source"), ("p4", "mixed", "mixed")):
+            if letter in letters:
+                call = partial(clone, guidance=guidance)
+                methods.append(method(letter, f"our Poisson blending, {name}", call, batches, boxes, weights))
     for letter, which in (("k1", "components not exact"), ("k2", "exact components")):
         if letter in letters:
             few = min(batch, _KORNIA_IMAGES)
@@ -113,6 +176,23 @@ def batched_methods(
         except Exception as error:  # compilers raise anything; the other methods are still worth measuring
             failed[KEYS["h"]] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
     return methods, failed
+
+
+def _plain(call: Callable[..., object]) -> Callable[..., object]:
+    """``call`` as on a machine without Numba."""
+
+    def run(*batches: torch.Tensor) -> object:
+        with without_numba():
+            return call(*batches)
+
+    return run
+
+
+def clone(images: torch.Tensor, boxes: torch.Tensor, weights: torch.Tensor, guidance: Guidance) -> torch.Tensor:
+    """Blend a box of the next image into each, from uint8 to uint8 as OpenCV does."""
+    targets = images.float()
+    blended = poisson_blend(targets, targets.roll(-1, 0), boxes, guidance=guidance, weight=weights)
+    return blended.clamp_(0, 255).to(torch.uint8)
 
 
 def batched(key: str, label: str, call: Callable[..., object], *columns: list[torch.Tensor]) -> Method:

@@ -7,6 +7,7 @@ from typing import Any
 from measuring import say
 from tables import aligned, environment_lines, many, other_work_lines
 from targets import target_lines
+from throughput_methods import ANATPASTE, OURS
 from training_report import training_lines
 
 Result = dict[str, Any]
@@ -73,7 +74,7 @@ def _table(case: Result) -> list[str]:
         rate = method["images_per_s"]
         others = [r for r in case["ratios"] if r["ours"] == key and r["against"] != "per_image"]
         alike = ", ".join(f"{r['ratio']:.2f}× {methods[r['against']]['label'].split()[0]}" for r in others)
-        compared = base is not None and "segment" not in key and key != "ours_standard"
+        compared = base is not None and key in ANATPASTE
         peak = method["peak_bytes"]
         rows.append(
             (
@@ -202,7 +203,7 @@ def _bars(panel: Any, case: Result) -> None:
     rates = [method["images_per_s"] for _, method in methods]
     middle = [rate["median"] for rate in rates]
     spread = [[r["median"] - r["min"] for r in rates], [r["max"] - r["median"] for r in rates]]
-    colors = ["tab:blue" if key.startswith("ours") else "tab:gray" for key, _ in methods]
+    colors = ["tab:blue" if key in OURS else "tab:gray" for key, _ in methods]
     panel.barh([method["label"] for _, method in methods], middle, xerr=spread, color=colors, ecolor="black")
     panel.set(xlabel="images/s (median, lowest to highest round)")
 

@@ -7,10 +7,12 @@ import math
 import multiprocessing
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
 from multiprocessing.context import SpawnContext
 from typing import Any, NamedTuple
 
 import numpy as np
+import per_image_nsa
 import torch
 from per_image import Pixels, augment, cv2, segment, segment_opencv, to_pil
 
@@ -38,7 +40,8 @@ class _Worker:
         torch.set_num_threads(1)
         if cv2 is not None:
             cv2.setNumThreads(1)
-        self.images = [to_pil(pixels) for pixels in images.array]
+        self.pixels = images.array
+        self.images = [to_pil(pixels) for pixels in self.pixels]
         self.masks, self.rough = masks.array.view(np.bool_), rough.array.view(np.bool_)
         self.results = results.array
         self.transform = AnatPasteTransform()
@@ -58,6 +61,40 @@ class _Worker:
 
     def ours_pil(self, index: int) -> None:
         self.results[index] = self.transform(self.images[index])
+
+    def per_image_nsa(self, index: int) -> None:
+        """With a random other image as the donor."""
+        count = len(self.pixels)
+        donor = (index + self.rng.integers(1, count)) % count
+        image, target = per_image_nsa.augment(self.pixels[index, 0], self.pixels[donor, 0], self.rng)
+        self.results[index] = image
+        self.targets[index] = target
+
+    def clone_normal(self, index: int) -> None:
+        self._clone(index, "source")
+
+    def clone_mixed(self, index: int) -> None:
+        self._clone(index, "mixed")
+
+    def _clone(self, index: int, guidance: str) -> None:
+        """A box of the next image."""
+        images = self.colored
+        following = images[(index + 1) % len(images)]
+        self.results[index] = per_image_nsa.clone(images[index], following, self.boxes[index], guidance)[..., 0]
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        return np.zeros((len(self.pixels), *self.pixels.shape[2:]), np.float32)
+
+    @cached_property
+    def boxes(self) -> np.ndarray:
+        count, _, *sides = self.pixels.shape
+        return per_image_nsa.boxes(count, *sides)
+
+    @cached_property
+    def colored(self) -> list[Pixels]:
+        """Three channels of gray: OpenCV clones nothing else."""
+        return [np.dstack([image[0]] * 3) for image in self.pixels]
 
 
 _worker: _Worker
@@ -82,10 +119,12 @@ def _run(method: str, indices: range) -> None:
 
 
 class Workers:
-    """A warm pool of processes that hold ``images``, uint8 N×C×H×W with N ≥ 2, and run the methods of `_Worker`."""
+    """A warm pool of processes that hold ``images``, uint8 N×C×H×W with N ≥ 2, and run the methods of `_Worker`.
 
-    def __init__(self, images: Pixels, processes: int, *, opencv: bool) -> None:
-        methods = ["per_image_segment", "per_image", "per_image_masks", "ours_pil"] + ["opencv_segment"] * opencv
+    ``methods`` are run twice in each process before a clock starts.
+    """
+
+    def __init__(self, images: Pixels, processes: int, methods: list[str]) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads, and a CUDA context
         count, channels, *sides = images.shape
         self.processes, self.count = processes, count

@@ -36,8 +36,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug import AnatPasteTransform, OneClassBatch, OneClassPairs, collate_one_class, one_class_batch
+from anatpaste_aug import AnatPasteTransform, OneClassPairs, collate_one_class, one_class_batch
 from anatpaste_aug.datasets import phantom_batch
+from anatpaste_aug.transforms import OneClassBatch
 
 
 def in_the_loader(pictures: Iterable[PIL.Image.Image], size: int) -> Iterable[OneClassBatch]:

@@ -34,6 +34,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("trains_in_forks") is None)
 
 
+def pytest_runtest_setup(item):
+    """Tests marked ``cuda`` need a device; `benchmarks/on_gpu.sh` runs them all."""
+    if item.get_closest_marker("cuda") is not None and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+
+
 def pytest_deselected(items):
     """Count the slow tests that the default selection leaves out."""
     global _slow_left_out

@@ -57,15 +57,16 @@ def digest(*tensors):
 
 
 def unseeded():
-    from anatpaste_aug import draw_uniforms
+    from anatpaste_aug import AnatPasteTransform
 
-    return digest(draw_uniforms(4))
+    return digest(AnatPasteTransform().draw_uniforms(4))
 
 
 def transforms(threads):
     import torch
 
-    from anatpaste_aug import AnatPasteTransform, CutPasteTransform, KorniaAnatPaste, LungFieldSegmenter, draw_uniforms
+    from anatpaste_aug import AnatPasteTransform, CutPasteTransform, LungFieldSegmenter
+    from anatpaste_aug.adapters.kornia import KorniaPaste
     from anatpaste_aug.datasets import phantom_batch
 
     torch.set_num_threads(threads)
@@ -75,7 +76,7 @@ def transforms(threads):
     for name, batch in inputs.items():
         torch.manual_seed(3)
         result = AnatPasteTransform(p=0.8).augment(batch)
-        found[name] = digest(result.image, result.soft_mask, result.lung_mask, *result.params)
+        found[name] = digest(result.image, result.soft_mask, result.region_mask, *result.params)
         torch.manual_seed(3)
         found[f"{name} in a sample"] = digest(AnatPasteTransform(p=0.8)({"image": batch})["image"])
     for name, transform in {
@@ -86,9 +87,9 @@ def transforms(threads):
         torch.manual_seed(3)
         found[name] = digest(transform.augment(images).image)
     torch.manual_seed(3)
-    found["kornia"] = digest(KorniaAnatPaste()(images / 255))
+    found["kornia"] = digest(KorniaPaste()(images / 255))
     # Whatever the batch an image comes in: the same numbers and image give the same bits.
-    uniforms = draw_uniforms(6, generator=torch.Generator().manual_seed(4))
+    uniforms = AnatPasteTransform().draw_uniforms(6, generator=torch.Generator().manual_seed(4))
     whole = AnatPasteTransform().augment(images, uniforms=uniforms).image
     order = torch.tensor([5, 0, 3])
     for part in (order, order[:1], torch.arange(6).flip(0)):

@@ -18,7 +18,7 @@ COPIES = {"_to_copy", "copy_"}
 def fake_device():
     """Tensors of ``device="cuda"`` without a device, from the torch on that needs no driver for them."""
     if not (hasattr(torch._C, "_ensureCUDADeviceGuardSet") or torch.cuda.is_available()):
-        pytest.skip("before 2.9, torch asks the driver of an accelerator even for fake tensors")
+        pytest.skip("before 2.10, torch asks the driver of an accelerator even for fake tensors")
     return FakeTensorMode()
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ import torch
 from PIL import Image
 from test_benchmarks import GOLDEN, IMAGES, ROOT, needs_data
 
-from anatpaste_aug import AnatPasteConfig, LungSegmenter, sample_params
+from anatpaste_aug import LungSegmenter
 from anatpaste_aug.datasets import phantom_batch
 from anatpaste_aug.functional import paste
+from anatpaste_aug.paste import PasteConfig, sample_params
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def test_kornia_pipeline_pastes_as_the_package_does(benchmarks):
     images = phantom_batch(8, size=128, seed=3).images
     lungs = LungSegmenter()(images)
     torch.manual_seed(0)
-    params = sample_params(AnatPasteConfig(jitter=0.0), 8, 128, 128, lung_mask=lungs)
+    params = sample_params(PasteConfig(jitter=0.0), (8, 1, 128, 128), region_mask=lungs)
     ours, our_mask = paste(images, params, lungs)
     theirs, mask = parts.paste(images, params, lungs)
     # Another raster of the ellipse, and a Gaussian cut off at 3 sigma instead of 4.
@@ -89,3 +91,57 @@ def test_baseline_pastes_as_the_authors_do(per_image):
         image = Image.open(IMAGES / f"{record['name']}.png").convert("L")
         ours = per_image.paste(image, masks[record["name"]], draw, lambda crop: crop)
         np.testing.assert_array_equal(np.asarray(ours), theirs)
+
+
+@pytest.fixture
+def nsa_baseline(benchmarks):
+    pytest.importorskip("cv2", reason="needs OpenCV: pip install opencv-python-headless")
+    return benchmarks("per_image_nsa")
+
+
+def test_baseline_of_nsa_clones_as_its_public_code_does(nsa_baseline):
+    """Bit for bit, with the places that were drawn."""
+    from paste.oracles import nsa
+
+    images = phantom_batch(6, size=128, seed=1).images[:, 0].numpy()
+    rng, pasted = np.random.default_rng(0), 0
+    for image, donor in pairwise(images):
+        recorded = []
+
+        def kept(patch, recorded=recorded):
+            centers = []
+            recorded.append((patch.box, patch.factor, centers))
+            return patch._replace(centers=lambda *size: (centers.append(one) or one for one in patch.centers(*size)))
+
+        ours = nsa_baseline.foreground(image), nsa_baseline.foreground(donor)
+        drawn = map(kept, nsa_baseline.draw(rng, ours[1]))
+        result, target = nsa_baseline.paste(image, donor, *ours, drawn)
+        expected, expected_target, places = nsa(image, donor, recorded)
+        np.testing.assert_array_equal(result, expected)
+        np.testing.assert_array_equal(target, expected_target)
+        pasted += len(places) - places.count(None)
+    assert pasted >= 5
+
+
+def test_boxes_of_the_poisson_rows_are_those_of_anatpaste(nsa_baseline):
+    boxes = nsa_baseline.boxes(200, 256, 256)
+    share = boxes[:, 2] * boxes[:, 3] / 256**2
+    assert 0.018 < share.min() < 0.04
+    assert 0.13 < share.max() < 0.153
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, :2] + boxes[:, 2:] <= 256).all()
+
+
+@pytest.mark.parametrize("guidance", ["source", "mixed"])
+def test_both_sides_of_the_poisson_rows_give_the_same_images(benchmarks, nsa_baseline, guidance):
+    """Tolerance: 1 grey level on 99.9 % of the pixels, 2 on all: OpenCV truncates."""
+    images = phantom_batch(8, size=128, seed=2).images
+    boxes = nsa_baseline.boxes(8, 128, 128)
+    inner, weights = map(torch.from_numpy, nsa_baseline.cloned(boxes, 128, 128))
+    ours = benchmarks("throughput_methods").clone(images, inner, weights, guidance)[:, 0].numpy()
+    colored = [np.dstack([image] * 3) for image in images[:, 0].numpy()]
+    theirs = [nsa_baseline.clone(colored[i], colored[(i + 1) % 8], boxes[i], guidance)[..., 0] for i in range(8)]
+    difference = np.abs(ours.astype(int) - np.stack(theirs))
+    assert (ours != images[:, 0].numpy()).mean() > 0.02
+    assert (difference <= 1).mean() >= 0.999
+    assert difference.max() <= 2

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from anatpaste_aug.functional import blocks
-
 pytest.importorskip("skimage", reason='needs scikit-image: pip install "anatpaste_aug[tests]"')
 
 ROOT = Path(__file__).parents[1]
@@ -43,9 +41,13 @@ def run(script, settings, folder):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_throughput_writes_its_figures(tmp_path):
+    pytest.importorskip("cv2", reason="needs OpenCV: pip install opencv-python-headless")
     least = "--batch 2 --size 64 --count 4 --repeats 1 --round-seconds 0 --threads 1 --processes 1"
-    printed = run("throughput.py", f"{least} --methods a b c d e f g k1 k2 s1 s3", tmp_path)
+    printed = run(
+        "throughput.py", f"{least} --methods a b c d e f g i j k1 k2 n1 n2 p1 p2 p3 p4 r1 r2 r3 s1 s3", tmp_path
+    )
     assert "transform alone, batch 2, 64 px" in printed
     assert "phantoms (synthetic)" in printed
 
@@ -58,6 +60,8 @@ def test_throughput_writes_its_figures(tmp_path):
     assert (case["batch"], case["size"], case["channels"]) == (2, 64, 1)
     expected = {"per_image", "per_image_masks", "per_image_single", "per_image_segment", "kornia", "kornia_exact"}
     expected |= {"ours", "ours_masks", "ours_segment", "ours_pil", "ours_pil_workers", "ours_standard"}
+    expected |= {"ours_plain", "ours_plain_masks", "per_image_nsa", "nsa", "cutpaste", "fpi", "pii"}
+    expected |= {"clone_normal", "poisson_normal", "clone_mixed", "poisson_mixed"}
     assert case["methods"].keys() == expected
     for method in case["methods"].values():
         assert 0 < method["images_per_s"]["min"] <= method["images_per_s"]["median"] <= method["images_per_s"]["max"]
@@ -74,6 +78,7 @@ def test_throughput_writes_its_figures(tmp_path):
     assert (tmp_path / "throughput.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_training_step_writes_its_figures(tmp_path):
     pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
     least = "--size 32 --batch 2 --rounds 2 --seconds 0 --threads 1 --processes 1"
@@ -94,6 +99,7 @@ def test_training_step_writes_its_figures(tmp_path):
     assert "loader worker" in (tmp_path / "training_step.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_what_a_slow_loader_made_ahead_is_used_up_first(benchmarks):
     pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
     module, taken = benchmarks("training_step"), []
@@ -132,15 +138,38 @@ def test_impossible_wishes_are_named(benchmarks, tmp_path, capsys, wish, named):
 def test_slow_methods_are_measured_in_the_standard_case_only(benchmarks):
     throughput = benchmarks("throughput")
     for words, standard, other in (
-        ([], {"a", "c", "h", "k1", "k2"}, {"a", "c"}),
-        (["--quick"], {"a", "c", "k1", "k2"}, None),
+        ([], {"a", "c", "h", "i", "k1", "k2", "n2"}, {"a", "c"}),
+        (["--quick"], {"a", "c", "i", "k1", "k2", "n2"}, None),
         (["--methods", "c", "k1"], {"c", "k1"}, {"c", "k1"}),
-        (["--targets"], {"a", "c"}, {"c"}),
+        (["--targets"], {"a", "c", "i", "n2"}, {"c"}),
     ):
         args = throughput.parse(["--phantoms", *words])
-        looked_at = {"a", "c", "h", "k1", "k2"}
+        looked_at = {"a", "c", "h", "i", "k1", "k2", "n2"}
         assert throughput.letters((64, 256, 1), args) & looked_at == standard
         assert other is None or throughput.letters((512, 256, 1), args) & looked_at == other
+
+
+def test_what_a_case_cannot_measure_is_left_out(benchmarks):
+    throughput = benchmarks("throughput")
+    args = throughput.parse(["--phantoms", "--methods", "all"])
+    assert {"n2", "p2", "r2", "i"} <= throughput.letters((64, 256, 1), args)
+    assert not {"n2", "p2"} & throughput.letters((64, 256, 3), args)  # OpenCV's baseline is for gray images
+    assert not {"n2", "r2", "r3"} & throughput.letters((1, 256, 1), args)  # no other image to cut from
+    args.device = "cuda"
+    assert not {"i", "j"} & throughput.letters((64, 256, 1), args)
+
+
+def test_without_numba_the_torch_code_runs(benchmarks, monkeypatch):
+    from anatpaste_aug.functional import _numba, segment_lungs
+
+    pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+    images, called = torch.zeros(1, 1, 32, 32, dtype=torch.uint8), []
+    monkeypatch.setattr(_numba, "segment", lambda gray, smallest: (called.append(True), gray[:, None] > 0)[1])
+    segment_lungs(images)
+    with benchmarks("measuring").without_numba():
+        segment_lungs(images)
+    segment_lungs(images)
+    assert len(called) == 2
 
 
 def figures(ratio):
@@ -203,55 +232,26 @@ def test_peak_memory_counts_what_is_freed_again(benchmarks):
     assert peak == pytest.approx(1.5 * size, rel=0.1)  # other threads of this process may take or free a little
 
 
-def test_the_search_for_rounds_writes_its_figures(benchmarks, tmp_path, capsys):
-    words = f"--grid 16x16 9x24 --seconds 0.5 --out {tmp_path / 'rounds.json'}"
-    assert benchmarks("label_rounds").main(words.split()) == 0  # the fixed rounds are twice the worst
-    grids = json.loads((tmp_path / "rounds.json").read_text())["grids"]
-    assert [(grid["rows"], grid["columns"]) for grid in grids] == [(16, 16), (9, 24)]
-    for grid in grids:
-        assert grid["worst"] == max(grid["families"].values()) >= 4
-        assert grid["label_rounds"] >= 2 * grid["worst"]
-        assert {"random", "spirals", "combs", "mazes", "mutations"} <= grid["families"].keys()
-    assert "| 16×16 | 32×32 |" in capsys.readouterr().out
+def test_two_checkouts_take_turns(benchmarks, tmp_path, capsys):
+    """The other one is this one under another name."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "anatpaste_aug").symlink_to(ROOT / "anatpaste_aug")
+    compare = benchmarks("compare")
+    words = f"--with {other} --batch 2 --size 32 --repeats 2 --round-seconds 0 --threads 1 --phantoms --out {tmp_path}"
+    compare.main(words.split())
+    rates = json.loads((tmp_path / "compare.json").read_text())["images_per_s"]
+    assert list(rates) == ["masks not given", "masks given"]
+    assert all(len(rounds) == 2 and min(rounds) > 0 for case in rates.values() for rounds in case)
+    assert "ratio of the medians" in capsys.readouterr().out
 
 
-def test_rounds_are_counted_until_the_labels_stand_still(benchmarks):
-    """On a row of blocks the first one's label goes as far as the pointers' jumps carry it."""
-    search = benchmarks("label_rounds")
-    points = torch.zeros(3, 2, 64, dtype=torch.bool)
-    points[1, 0] = True
-    points[2, :, ::2] = True
-    rounds, _ = search.rounds_needed(points, 1)
-    assert rounds[0] == rounds[2] == 0
-    needed = int(rounds[1])
-    linked = blocks.link_blocks(points, 1)
-    assert needed > 1
-    assert blocks.label_blocks(linked, needed)[1].all()
-    assert not blocks.label_blocks(linked, needed - 1)[1].all()
+def test_a_folder_without_the_package_is_named(benchmarks, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        benchmarks("compare").parse(["--with", str(tmp_path)])
+    assert f"--with {tmp_path}: no checkout of anatpaste_aug in this folder" in capsys.readouterr().err
 
 
-def test_the_device_floor_counts_bytes(benchmarks, tmp_path, capsys):
-    floor = benchmarks("device_floor")
-    images = torch.zeros(1000)
-    with floor.Traffic() as traffic:
-        _ = images[:500] * 2  # a view, then 2,000 bytes read and as many written
-        with traffic.stage("blend"):
-            images.add_(torch.ones(1).expand(1000))  # read and written in place, and 4 bytes that are repeated
-    assert traffic.bytes == {"other": 4000, "blend": 4 + 4004 + 4000}
-    assert traffic.operations == {"other": 1, "blend": 2}
-
-    with floor.Traffic(cached=2000) as traffic:
-        _ = images[:500] * 2 + images.sum()
-        images + 1
-    assert traffic.bytes == {"other": 4000 + 4000 + 4000}  # the sum's input, and the last one's both ends
-
-    floor.main(f"--batch 2 --size 64 --out {tmp_path / 'floor.json'}".split())
-    result = json.loads((tmp_path / "floor.json").read_text())
-    stages = {"CLAHE", "Otsu", "morphology", "components", "sampling", "shape and blur", "blend", "other"}
-    assert result["stages"].keys() == stages
-    assert result["total"]["bytes_per_pixel"] == pytest.approx(
-        sum(row["bytes_per_pixel"] for row in result["stages"].values())
-    )
-    printed = capsys.readouterr().out
-    assert "| components |" in printed
-    assert "not measured" in printed
+def test_the_ratio_is_that_of_the_medians(benchmarks):
+    lines = benchmarks("compare").table({"masks given": [[10.0, 30.0, 20.0], [10.0, 10.0, 40.0]]})
+    assert [cell.strip() for cell in lines[-1].split("|")[2:-1]] == ["20", "10", "2.000", "0.500", "3.000"]

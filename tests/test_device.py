@@ -6,8 +6,9 @@ from guards import all_on_device, on_device
 from oracles import smooth_images
 from torch._dynamo.testing import CompileCounter
 
-from anatpaste_aug import AnatPasteConfig, AnatPasteTransform, sample_params
+from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.functional import clear_border, paste, remove_small_components, segment_lungs, soft_mask
+from anatpaste_aug.paste import ANATPASTE, PasteConfig, sample_params
 
 # the guard itself
 
@@ -72,12 +73,11 @@ def test_components(function):
 
 @pytest.mark.usefixtures("guarded")
 @pytest.mark.parametrize("segmentation", [True, False])
-@pytest.mark.parametrize("skip_without_lungs", [True, False])
-def test_sampling(segmentation, skip_without_lungs):
+@pytest.mark.parametrize("skip_without_region", [True, False])
+def test_sampling(segmentation, skip_without_region):
     lungs = on_device() > 0 if segmentation else None
-    params = sample_params(
-        AnatPasteConfig(), 4, 96, 80, lung_mask=lungs, skip_without_lungs=skip_without_lungs, device="cuda"
-    )
+    config = PasteConfig(skip_without_region=skip_without_region)
+    params = sample_params(config, (4, 1, 96, 80), region_mask=lungs, device="cuda")
     assert all_on_device(params)
 
 
@@ -85,7 +85,7 @@ def test_sampling(segmentation, skip_without_lungs):
 @all_kinds
 def test_pasting(channels, dtype):
     lungs = on_device() > 0
-    params = sample_params(AnatPasteConfig(), 4, 96, 80, lung_mask=lungs, device="cuda")
+    params = sample_params(ANATPASTE, (4, 1, 96, 80), region_mask=lungs, device="cuda")
     image, mask = paste(on_device(channels, dtype), params, lungs)
     assert all_on_device([image, mask, soft_mask(params, 96, 80)])
     assert image.dtype == dtype
@@ -96,13 +96,15 @@ def test_pasting(channels, dtype):
 def test_augment(channels, dtype):
     transform, images = AnatPasteTransform(), on_device(channels, dtype)
     result = transform.augment(images)
-    assert all_on_device([*result, result.anomaly_mask])
+    assert all_on_device([*result, result.anomaly_mask, result.label, result.mask(0.5)])
     assert result.image.dtype == dtype
     assert all_on_device(transform.augment(images, images[:, :1] > 0, params=result.params))
 
 
 @pytest.mark.usefixtures("guarded")
-@pytest.mark.parametrize("settings", [{"p": 0.5, "skip_without_lungs": True}, {"segmentation": False}, {"blur": False}])
+@pytest.mark.parametrize(
+    "settings", [{"p": 0.5, "skip_without_region": True}, {"segmentation": False}, {"blur": False}]
+)
 def test_augment_with_other_settings(settings):
     assert all_on_device(AnatPasteTransform(**settings).augment(on_device()))
 
@@ -123,21 +125,21 @@ def test_the_transform_of_plain_tensors(channels, dtype):
 
 @pytest.mark.usefixtures("guarded")
 def test_a_mask_of_another_device_is_an_error():
-    with pytest.raises(ValueError, match="lung_mask is on cpu and the images on cuda"):
+    with pytest.raises(ValueError, match="region_mask is on cpu and the images on cuda"):
         AnatPasteTransform().augment(on_device(), torch.zeros(4, 1, 96, 80, dtype=torch.bool))
 
 
 # compiled
 
 
-whole_graphs = pytest.mark.skipif(torch.__version__ < (2, 9), reason="torch before 2.9 draws in several graphs")
+whole_graphs = pytest.mark.skipif(torch.__version__ < (2, 9), reason="before 2.9, torch breaks graphs at _replace")
 
 
 @pytest.fixture(params=[False, True], ids=["torch code", "kernels"])
 def compiled(request, monkeypatch):
     """Compiles for one graph without a break, and counts the graphs; the backend runs them as they are."""
     if request.param:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
     monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", request.param)
     torch._dynamo.reset()
     counter = CompileCounter()
@@ -145,6 +147,7 @@ def compiled(request, monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_compiled_segmentation_gives_the_same_masks(compiled, dtype):
     images = smooth_images(4, 64, 64).to(dtype)
@@ -158,18 +161,17 @@ def test_compiled_pasting_gives_the_same_pixels(compiled, channels):
     """Tolerance: 1e-5."""
     images = smooth_images(4, 64, 64, channels) / 255
     result = AnatPasteTransform().augment(images)
-    function, _ = compiled(paste)
-    image, mask = function(images, result.params, result.lung_mask)
+    function, _ = compiled(lambda *arguments: paste(*arguments, rotated=False, resized=False))
+    image, mask = function(images, result.params, result.region_mask)
     torch.testing.assert_close(image, result.image, rtol=0, atol=1e-5)
     torch.testing.assert_close(mask, result.soft_mask, rtol=0, atol=1e-5)
 
 
-@whole_graphs
 def test_compiled_sampling_draws_the_same_numbers(compiled):
     lungs = segment_lungs(smooth_images(4, 64, 64))
 
     def draw(mask):
-        return sample_params(AnatPasteConfig(), mask.shape[0], 64, 64, lung_mask=mask)
+        return sample_params(ANATPASTE, (mask.shape[0], 1, 64, 64), region_mask=mask)
 
     function, _ = compiled(draw)
     torch.manual_seed(0)
@@ -186,6 +188,7 @@ def augment_call(transform):
     return lambda images: transform.augment(images).image
 
 
+@pytest.mark.slow
 @whole_graphs
 @pytest.mark.parametrize("call", [plain_call, augment_call])
 def test_a_compiled_transform_is_one_graph_for_all_calls_and_another_for_all_batch_sizes(compiled, call):
@@ -211,7 +214,7 @@ def test_a_compiled_transform_without_segmentation(compiled):
 # on a CUDA device
 
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+needs_cuda = pytest.mark.cuda
 
 
 @pytest.fixture
@@ -241,7 +244,7 @@ def test_pixels_on_cuda_are_those_of_the_cpu(channels, dtype):
     images = images if dtype == torch.uint8 else images / 255
     expected = AnatPasteTransform().augment(images)
     params = type(expected.params)(*(field.cuda() for field in expected.params))
-    result = AnatPasteTransform().augment(images.cuda(), expected.lung_mask.cuda(), params=params)
+    result = AnatPasteTransform().augment(images.cuda(), expected.region_mask.cuda(), params=params)
     atol = 1 if dtype == torch.uint8 else 1e-5
     torch.testing.assert_close(result.image.cpu().double(), expected.image.double(), rtol=0, atol=atol)
     torch.testing.assert_close(result.soft_mask.cpu(), expected.soft_mask, rtol=0, atol=1e-5)
@@ -289,4 +292,4 @@ def test_a_call_can_be_captured_in_a_graph():
         graph.replay()
         seen.append(result.image.clone())
     assert not torch.equal(seen[0], seen[1])  # new random numbers at every replay
-    assert torch.equal(result.lung_mask, segment_lungs(images))
+    assert torch.equal(result.region_mask, segment_lungs(images))

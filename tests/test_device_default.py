@@ -1,25 +1,29 @@
 """Tensors are made where the images are, whatever the default device is; and without float64 where there is none."""
 
 import contextlib
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from anatpaste_aug.cutpaste_params import CutPasteConfig, CutPasteParams, rotated_size, sample_cutpaste_params
-from anatpaste_aug.params import AnatPasteConfig, AnatPasteParams, draw_uniforms, sample_params
 from batches import batch
 from guards import NamedDevices, NoDoubles
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision import tv_tensors
 
 import anatpaste_aug
-from anatpaste_aug import functional, segmentation, transforms
+from anatpaste_aug import functional, paste, segmentation, transforms
+from anatpaste_aug.adapters.anomalib import AnomalibPaste, AnomalibPasteAugmentation
+from anatpaste_aug.adapters.numpy import NumpyPaste
+from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
+from anatpaste_aug.paste import ANATPASTE, CUTPASTE, NSA, PasteParams, draw_uniforms, sample_params
+from anatpaste_aug.paste.params import rotated_size
 from anatpaste_aug.precision import to_float64
-from anatpaste_aug.transforms.anomalib import AnatPasteAnomalyGenerator, AnatPasteAugmentation
-from anatpaste_aug.transforms.numpy import AnatPasteNumpy
 
 SIZE = (64, 64)
+SCAR = replace(CUTPASTE, size="scar")
+UNIT = {"mean": [0.0], "std": [1.0]}
 
 
 class Inputs:
@@ -32,8 +36,9 @@ class Inputs:
         self.lungs[..., 20:50, 10:30] = True
         self.mask = self.lungs[:, 0]
         self.levels = functional.clahe(self.gray)
-        self.params = sample_params(AnatPasteConfig(), 2, *SIZE, lung_mask=self.lungs)
-        self.cuts = sample_cutpaste_params(CutPasteConfig(variant="scar"), 2, *SIZE)
+        self.params = sample_params(ANATPASTE, (2, 1, *SIZE), region_mask=self.lungs)
+        self.cuts = sample_params(SCAR, (2, 1, *SIZE))
+        self.box = torch.tensor([[0, 0, 20, 30], [40, 40, 64, 9]])
         self.factors = torch.ones(2)
         self.order = torch.arange(4).repeat(2, 1)
         self.sample = tv_tensors.Image(self.images)
@@ -62,8 +67,10 @@ def numbers(x):
 def kornia_sequence(x):
     from kornia.augmentation import AugmentationSequential
 
-    aug = transforms.KorniaAnatPaste(p=0.5)
-    aug(x.images, lung_mask=x.lungs)
+    from anatpaste_aug.adapters.kornia import KorniaPaste
+
+    aug = KorniaPaste(transforms.AnatPasteTransform(p=0.5))
+    aug(x.images, region_mask=x.lungs)
     return AugmentationSequential(aug, data_keys=["input", "mask"])(x.images, x.lungs)
 
 
@@ -76,24 +83,26 @@ def dark(x):
 
 
 FUNCTIONS = {
-    "blend": lambda x: functional.blend(x.images, x.lungs.to(torch.float32), x.params),
     "clahe": lambda x: functional.clahe(x.gray),
     "clear_border": lambda x: functional.clear_border(x.mask),
     "close_disk": lambda x: functional.close_disk(x.mask, 2),
     "color_jitter": jittered,
-    "cutpaste": lambda x: functional.cutpaste(x.images, x.cuts),
-    "cutpaste_mask": lambda x: functional.cutpaste_mask(x.cuts, *SIZE),
     "dilate": lambda x: functional.dilate(x.mask),
     "dilate_disk": lambda x: functional.dilate_disk(x.mask, 2),
     "erode": lambda x: functional.erode(x.mask),
     "erode_disk": lambda x: functional.erode_disk(x.mask, 2),
     "fill_holes": lambda x: functional.fill_holes(x.mask),
+    "foreground_mask": lambda x: functional.foreground_mask(x.images, 20),
+    "intensity_target": lambda x: functional.intensity_target(x.images, x.images, x.lungs, slope=0.5, midpoint=4.0),
     "keep_largest": lambda x: functional.keep_largest(x.mask, 2),
     "label_components": lambda x: functional.label_components(x.mask),
     "open_disk": lambda x: functional.open_disk(x.mask, 2),
     "opening": lambda x: functional.opening(x.mask),
     "otsu_threshold": lambda x: functional.otsu_threshold(x.levels),
     "paste": lambda x: functional.paste(x.images, x.params, x.lungs),
+    "paste, CutPaste": lambda x: functional.paste(x.images, x.cuts, hard=True),
+    "patches_foreground": lambda x: functional.patches_foreground(x.params, x.lungs, x.lungs),
+    "poisson_blend": lambda x: functional.poisson_blend(x.images, x.images.flip(2), x.box, guidance="mixed"),
     "remove_large_components": lambda x: functional.remove_large_components(x.mask, 9),
     "remove_small_components": lambda x: functional.remove_small_components(x.mask, 9),
     "segment_lung_field": lambda x: functional.segment_lung_field(x.images),
@@ -115,44 +124,50 @@ SEGMENTERS = {
     "Union": segmented(lambda x: segmentation.Union(dark(x), segmentation.LungSegmenter())),
 }
 TRANSFORMS = {
-    "AnatPasteErasing": lambda x: transforms.AnatPasteErasing(0.5, num_splits=2, mean=[0.0], std=[1.0])(x.images),
-    "AnatPasteMixup": lambda x: transforms.AnatPasteMixup(0.5, pairs=True, mean=[0.0], std=[1.0])(
-        x.images, x.params.height * 0
+    "TimmPasteErasing": lambda x: TimmPasteErasing(transforms.AnatPasteTransform(0.5, **UNIT), num_splits=2)(x.images),
+    "TimmPasteMixup": lambda x: TimmPasteMixup(transforms.AnatPasteTransform(0.5, **UNIT), pairs=True)(
+        x.images, x.params.height[:, 0] * 0
     ),
     "AnatPasteTransform": torchvision_sample(transforms.AnatPasteTransform),
     "CutPasteTransform": torchvision_sample(lambda: transforms.CutPasteTransform(variant="union")),
-    "KorniaAnatPaste": kornia_sequence,
+    "FPITransform": lambda x: transforms.FPITransform().augment(x.images),
+    "PIITransform": lambda x: transforms.PIITransform().augment(x.images),
+    "NSATransform": lambda x: transforms.NSATransform().augment(x.images),
+    "PasteTransform": lambda x: transforms.PasteTransform(blend="poisson", source="batch").augment(x.images, x.lungs),
+    "KorniaPaste": kornia_sequence,
     "OneClassPairs": one_class_samples,
     "collate_one_class": lambda x: transforms.collate_one_class(x.pairs),
     "one_class_batch": lambda x: transforms.one_class_batch(x.images, transforms.CutPasteTransform()),
-    "augment": lambda x: transforms.AnatPasteTransform(**numbers(x), skip_without_lungs=True).augment(x.images),
+    "augment": lambda x: transforms.AnatPasteTransform(**numbers(x), skip_without_region=True).augment(x.images),
     "augment, no lungs": lambda x: transforms.AnatPasteTransform(segmentation=False).augment(x.images),
     "augment, CutPaste": lambda x: transforms.CutPasteTransform(variant="scar").augment(x.images),
-    "AnatPasteAnomalyGenerator": lambda x: AnatPasteAnomalyGenerator(p=0.5)(x.images),
-    "AnatPasteAugmentation": torchvision_sample(AnatPasteAugmentation),
-    "AnatPasteNumpy": lambda x: AnatPasteNumpy(rng=0)(np.zeros((2, 64, 64, 1), np.float32)),
-    "draw_uniforms": lambda x: draw_uniforms(2),
-    "sample_params": lambda x: sample_params(AnatPasteConfig(), 2, *SIZE, lung_mask=x.lungs, device=x.lungs.device),
-    "sample_cutpaste_params": lambda x: sample_cutpaste_params(CutPasteConfig(variant="scar"), 2, *SIZE),
+    "AnomalibPaste": lambda x: AnomalibPaste(transforms.AnatPasteTransform(p=0.5))(x.images),
+    "AnomalibPasteAugmentation": torchvision_sample(AnomalibPasteAugmentation),
+    "NumpyPaste": lambda x: NumpyPaste(rng=0)(np.zeros((2, 64, 64, 1), np.float32)),
+    "draw_uniforms": lambda x: draw_uniforms(NSA, 2),
+    "sample_params": lambda x: sample_params(ANATPASTE, (2, 1, *SIZE), region_mask=x.lungs, device=x.lungs.device),
+    "sample_params, CutPaste": lambda x: sample_params(SCAR, (2, 1, *SIZE)),
     "rotated_size": lambda x: rotated_size(x.cuts.height, x.cuts.width, x.cuts.angle),
 }
 CALLS = FUNCTIONS | SEGMENTERS | TRANSFORMS
 NOT_CALLED = {  # settings, results and types
-    *("Intensities", "Segmenter", "SegmenterModule", "AnatPasteResult", "AnatPasteSettings", "AnomalyMask", "LungMask"),
-    *("CutPasteResult", "OneClassBatch", "OneClassSample", "AnatPasteConfig", "AnatPasteParams", "CutPasteConfig"),
-    *("CutPasteParams", "CachedSegmenter", "MaskCache", "MaskCacheError"),  # the last are in the test of the cache
+    *("ANATPASTE", "CUTPASTE", "FPI", "NSA", "PII", "PasteConfig", "PasteParams", "PasteResult", "Intensities"),
+    *("Segmenter", "SegmenterModule", "AnomalyMask", "RegionMask", "OneClassBatch", "OneClassSample"),
+    *("CachedSegmenter", "MaskCache"),  # in the test of the cache
+    "warm_up",  # in tests/transforms/test_warming.py
 }
 
 
 def test_every_public_name_is_called():
-    public = {*functional.__all__, *segmentation.__all__, *transforms.__all__, *anatpaste_aug.__all__}
+    public = {*functional.__all__, *segmentation.__all__, *transforms.__all__, *paste.__all__}
+    public |= {*anatpaste_aug.__all__}
     assert public - NOT_CALLED - set(CALLS) == set()
 
 
 @pytest.fixture(params=[False, True], ids=["torch code", "kernels"])
 def either_path(request, monkeypatch):
     if request.param:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
     monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", request.param)
 
 
@@ -213,20 +228,27 @@ def test_results_do_not_depend_on_the_default_device(kind, kernels, monkeypatch,
 
 def test_monai_and_arrays_stay_where_they_are(elsewhere):
     pytest.importorskip("monai", reason='needs the host: pip install "anatpaste_aug[hosts]"')
-    from anatpaste_aug.transforms.monai import RandAnatPasted
+    from anatpaste_aug.adapters.monai import MonaiPasted
 
     array = np.zeros((1, 64, 64), np.float32)
     for image in (array, torch.from_numpy(array)):
         for mask in ({}, {"anomaly_mask": np.zeros((1, 64, 64), bool)}):
-            sample = RandAnatPasted("image").set_random_state(0)({"image": image, **mask})
+            sample = MonaiPasted("image").set_random_state(0)({"image": image, **mask})
             assert type(sample["image"]) is type(image)
             assert all(torch.as_tensor(part, device="cpu").shape == (1, 64, 64) for part in sample.values())
 
 
 # a device without float64, such as Apple's MPS
 
-ONLY_ON_THE_CPU = {"OneClassPairs", "AnatPasteNumpy", "draw_uniforms", "sample_cutpaste_params", "KorniaAnatPaste"}
-FLOATING_ONLY = {"color_jitter", "AnatPasteErasing", "AnatPasteMixup", "CTLungSegmenter", "AnatPasteAnomalyGenerator"}
+ONLY_ON_THE_CPU = {"OneClassPairs", "NumpyPaste", "draw_uniforms", "sample_params, CutPaste", "KorniaPaste"}
+FLOATING_ONLY = {
+    "color_jitter",
+    "TimmPasteErasing",
+    "TimmPasteMixup",
+    "CTLungSegmenter",
+    "AnomalibPaste",
+    "poisson_blend",
+}
 
 
 @contextlib.contextmanager
@@ -244,7 +266,7 @@ def elsewhere_from(x):
             x.net = torch.nn.Conv2d(1, 1, 3, padding=1, device="cuda")
         elif type(value) is torch.Tensor:
             setattr(x, name, torch.empty(value.shape, dtype=value.dtype, device="cuda"))
-        elif isinstance(value, AnatPasteParams | CutPasteParams):
+        elif isinstance(value, PasteParams):
             rows = (torch.empty(field.shape, dtype=field.dtype, device="cuda") for field in value)
             setattr(x, name, type(value)(*rows))
     x.sample = x.anomalies = None  # tv_tensors can't be fake

@@ -71,6 +71,7 @@ def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
     assert "Synthetic phantom" in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.trains_in_forks
 def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_path, monkeypatch):
     run, again = tmp_path / "run", tmp_path / "again"
@@ -89,6 +90,7 @@ def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_pa
     assert "--seed 3" in (again / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.trains_in_forks
 def test_two_processes_fill_one_run_folder(tmp_path, monkeypatch, capfd):
     arguments = ["--backbone", "test_byobnet", "--out", tmp_path / "run"]
@@ -98,6 +100,7 @@ def test_two_processes_fill_one_run_folder(tmp_path, monkeypatch, capfd):
     assert capfd.readouterr().out.count("report: ") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ZHANGLAB.is_dir(), reason=f"no real radiographs at {ZHANGLAB}; set ANATPASTE_DATA")
 def test_run_on_real_radiographs_writes_a_split_that_reads_back(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
@@ -117,6 +120,7 @@ def groups_of(run):
     return set(groups)
 
 
+@pytest.mark.slow
 @needs_data
 def test_a_run_on_the_chexpert_layout_is_repeated_from_its_split(tmp_path, monkeypatch, capsys):
     arguments = ["--dataset", "chexpert", "--root", DATA, "--cache", tmp_path / "cache", "--exclude-support-devices"]
@@ -133,6 +137,7 @@ def test_a_run_on_the_chexpert_layout_is_repeated_from_its_split(tmp_path, monke
         assert (tmp_path / "run" / name).read_text() == (tmp_path / "again" / name).read_text()
 
 
+@pytest.mark.slow
 @needs_data
 def test_a_run_on_the_rsna_layout_reports_views(tmp_path, monkeypatch, capsys):
     arguments = ["--dataset", "rsna", "--root", DATA, "--views", "all", "--name", "NIH images in RSNA layout"]

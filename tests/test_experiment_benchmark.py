@@ -21,6 +21,7 @@ def experiment(monkeypatch):
     return importlib.import_module("experiment")
 
 
+@pytest.mark.slow
 def test_each_run_appends_a_line(experiment, tmp_path):
     results, out = tmp_path / "new" / "results.jsonl", str(tmp_path / "study")
     options = ["--results", str(results), "--out", out]

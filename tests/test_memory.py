@@ -35,7 +35,7 @@ def device(request):
         with fake_device():
             yield "cuda"
     else:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
         yield "cpu"
 
 
@@ -45,9 +45,9 @@ def batch(channels, dtype, device):
     return (images * 255 if dtype == torch.uint8 else images).to(dtype)
 
 
-def peak(live_bytes, images, lung_mask=None):
-    with live_bytes(*[images, *([] if lung_mask is None else [lung_mask])]) as live:
-        result = AnatPasteTransform().augment(images, lung_mask)
+def peak(live_bytes, images, region_mask=None):
+    with live_bytes(*[images, *([] if region_mask is None else [region_mask])]) as live:
+        result = AnatPasteTransform().augment(images, region_mask)
     assert live.peak >= sum(tensor.nbytes for tensor in (result.image, result.soft_mask))
     return live.peak / (BATCH * SIZE * SIZE)
 

@@ -13,19 +13,15 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-from anatpaste_aug.transforms.numpy import AnatPasteNumpy
 from PIL import Image
 from torchvision import tv_tensors
 
 import anatpaste_aug
 from anatpaste_aug import (
-    AnatPasteErasing,
-    AnatPasteMixup,
     AnatPasteTransform,
     AnomalyMask,
     CTLungSegmenter,
     CutPasteTransform,
-    KorniaAnatPaste,
     LungFieldSegmenter,
     LungSegmenter,
     MaskCache,
@@ -34,15 +30,18 @@ from anatpaste_aug import (
     collate_one_class,
     one_class_batch,
 )
+from anatpaste_aug.adapters.kornia import KorniaPaste
+from anatpaste_aug.adapters.numpy import NumpyPaste
+from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 from anatpaste_aug.datasets import index_zhanglab, phantom_batch, read_gray
 from anatpaste_aug.inspection import check, check_folder, preview
 
 EXTRAS = ("numba", "timm", "sklearn", "pydicom", "scipy", "skimage", "matplotlib", "tensorboard", "monai")
 NEED_EXTRAS = {
     "anatpaste_aug.detection": "pip install 'anatpaste_aug[examples]'",
-    "anatpaste_aug.transforms.albumentations": 'pip install "anatpaste_aug[albumentations]"',
-    "anatpaste_aug.transforms.lightning": 'pip install "anatpaste_aug[lightning]"',
-    "anatpaste_aug.transforms.monai": 'pip install "anatpaste_aug[monai]"',
+    "anatpaste_aug.adapters.albumentations": 'pip install "anatpaste_aug[albumentations]"',
+    "anatpaste_aug.adapters.lightning": 'pip install "anatpaste_aug[lightning]"',
+    "anatpaste_aug.adapters.monai": 'pip install "anatpaste_aug[monai]"',
 }
 
 
@@ -135,13 +134,13 @@ def test_samples_keep_their_structure():
 
 def test_adapters_that_bring_no_host():
     floats = IMAGES / 255
-    assert KorniaAnatPaste()(floats).shape == floats.shape
-    array, mask = AnatPasteNumpy(rng=0)(IMAGES[0, 0].numpy())
+    assert KorniaPaste()(floats).shape == floats.shape
+    array, mask = NumpyPaste(rng=0)(IMAGES[0, 0].numpy())
     assert array.shape == mask.shape == (64, 64)
-    statistics = {"mean": [0.5], "std": [0.5]}
+    transform = AnatPasteTransform(mean=[0.5], std=[0.5])
     normalised = (floats - 0.5) / 0.5
-    assert AnatPasteErasing(p=1.0, **statistics)(normalised).shape == floats.shape
-    images, labels = AnatPasteMixup(1.0, pairs=True, **statistics)(normalised, torch.zeros(4, dtype=torch.int64))
+    assert TimmPasteErasing(transform)(normalised).shape == floats.shape
+    images, labels = TimmPasteMixup(transform, pairs=True)(normalised, torch.zeros(4, dtype=torch.int64))
     assert len(images) == len(labels) == 8
 
 

@@ -9,23 +9,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement  # pytest brings it
 
 import anatpaste_aug
 
 ROOT = Path(__file__).parents[1]
-BASE = ("torch", "torchvision", "kornia", "numpy")
-HEAVY = ("pandas", "skimage", "sklearn", "scipy", "timm", "matplotlib", "pydicom", "tqdm", "jinja2", "numba")
+BASE = ("torch", "torchvision", "numpy")
+HEAVY = ("pandas", "skimage", "sklearn", "scipy", "timm", "matplotlib", "pydicom", "tqdm", "jinja2", "numba", "kornia")
 HEAVY += ("albumentations", "anomalib", "lightning", "monai")
-HOSTS = ("albumentations", "lightning", "monai")  # needed to import their own adapters; documented in tests/hosts
+HOSTS = ("albumentations", "lightning", "monai")  # needed to import their own adapters; documented in tests/adapters
 DOCUMENTED = [
     "anatpaste_aug",
-    "anatpaste_aug.cutpaste_params",
     "anatpaste_aug.names",
-    "anatpaste_aug.params",
     "anatpaste_aug.validation",
     *(
         f"anatpaste_aug.{package}.{module.name}"
-        for package in ("caching", "functional", "inspection", "segmentation", "transforms")
+        for package in ("adapters", "caching", "functional", "inspection", "paste", "segmentation", "transforms")
         for module in pkgutil.iter_modules([str(ROOT / "anatpaste_aug" / package)])
         if module.name not in HOSTS
     ),
@@ -66,13 +65,35 @@ def test_the_version_is_that_of_the_distribution():
     assert anatpaste_aug.__version__ == setup["metadata"]["version"]
 
 
+@pytest.mark.parametrize(
+    ("place", "wanted"),
+    [
+        ({}, True),
+        ({"platform_machine": "aarch64"}, True),
+        ({"platform_machine": "arm64", "sys_platform": "darwin"}, True),
+        ({"platform_machine": "AMD64", "sys_platform": "win32", "python_version": "3.14"}, True),
+        ({"platform_machine": "ppc64le"}, False),
+        ({"platform_machine": "ARM64", "sys_platform": "win32"}, False),
+        ({"python_version": "3.16"}, False),
+        ({"implementation_name": "pypy"}, False),
+    ],
+)
+def test_numba_is_asked_for_where_it_has_wheels(place, wanted):
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    needed = map(Requirement, filter(None, setup["options"]["install_requires"].splitlines()))
+    (numba,) = (requirement for requirement in needed if requirement.name == "numba")
+    usual = {"platform_machine": "x86_64", "python_version": "3.11", "implementation_name": "cpython"}
+    assert numba.marker.evaluate(usual | place) == wanted
+
+
 def test_the_package_says_that_it_is_typed():
     assert (ROOT / "anatpaste_aug" / "py.typed").is_file()
 
 
 PUBLIC = [
     "anatpaste_aug",
-    *(f"anatpaste_aug.{name}" for name in ("caching", "functional", "segmentation", "transforms")),
+    *(f"anatpaste_aug.{name}" for name in ("caching", "functional", "paste", "segmentation", "transforms")),
 ]
 
 
@@ -82,7 +103,7 @@ def test_public_names_exist_and_are_documented(package):
     assert sorted(module.__all__) == module.__all__
     for name in module.__all__:
         public = getattr(module, name)
-        assert public.__doc__ or public is anatpaste_aug.Segmenter  # a type alias can't carry one
+        assert public.__doc__ or public is anatpaste_aug.segmentation.Segmenter  # a type alias can't carry one
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
@@ -93,6 +114,6 @@ def test_docstring_examples(name):
 
 def test_what_a_user_reads_first_has_examples_that_run():
     finder = doctest.DocTestFinder()
-    names = [anatpaste_aug.AnatPasteTransform, anatpaste_aug.LungSegmenter, anatpaste_aug.sample_params]
+    names = [anatpaste_aug.AnatPasteTransform, anatpaste_aug.LungSegmenter, anatpaste_aug.PasteConfig]
     for public in names:
         assert any(test.examples for test in finder.find(public))

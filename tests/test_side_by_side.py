@@ -10,7 +10,7 @@ from batches import batch
 from forks import torchrun
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS
 
-from anatpaste_aug import AnatPasteTransform, CutPasteTransform, LungFieldSegmenter, draw_uniforms
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, LungFieldSegmenter
 from anatpaste_aug.caching import CachedSegmenter, MaskCache
 from anatpaste_aug.detection import process_group, train, trainer
 from anatpaste_aug.detection.workers import Workers
@@ -52,7 +52,10 @@ def batches(size=(64, 64)):
 def test_threads_that_share_a_transform_get_what_they_would_get_alone(transform, threads):
     """With uniforms, and with the parameters of an earlier call: bit for bit; also where each call has two threads."""
     images = batches()
-    uniforms = [draw_uniforms(len(one), generator=torch.Generator().manual_seed(i)) for i, one in enumerate(images)]
+    uniforms = [
+        AnatPasteTransform().draw_uniforms(len(one), generator=torch.Generator().manual_seed(i))
+        for i, one in enumerate(images)
+    ]
     expected = [transform.augment(one, uniforms=u) for one, u in zip(images, uniforms, strict=True)]
     state = torch.get_rng_state()
     torch.set_num_threads(threads)

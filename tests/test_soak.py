@@ -62,8 +62,8 @@ def test_what_was_drawn_is_kept_by_its_name(soak):
         images[torch.randint(3, (2,), generator=torch.Generator().manual_seed(1))]
     )
     for name in ("height", "source_left", "opacity", "hue"):
-        assert rows[:2, soak.columns().index(name)].tolist() == getattr(first.params, name).tolist()
-    assert rows[:2, soak.columns().index("jitter_order_3")].tolist() == first.params.jitter_order[:, 3].tolist()
+        assert rows[:2, soak.columns().index(name)].tolist() == getattr(first.params, name)[:, 0].tolist()
+    assert rows[:2, soak.columns().index("jitter_order_3")].tolist() == first.params.jitter_order[:, 0, 3].tolist()
     assert np.isfinite(rows).all()
 
 

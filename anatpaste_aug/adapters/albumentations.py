@@ -44,6 +44,7 @@ class AlbumentationsPaste(DualTransform):
         anomaly_target: The mask target to write, ``"mask"`` or a name from ``additional_targets``.
         region_target: A mask target to read the region from, boolean or integer; None calls the segmenter.
         writes: The mask to write: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`).
+        p: 1, as albumentations stores it; the probability is the transform's.
 
     Example:
         >>> import albumentations as A
@@ -62,8 +63,11 @@ class AlbumentationsPaste(DualTransform):
         anomaly_target: str = "mask",
         region_target: str | None = None,
         writes: Writes = "anomaly",
+        p: float = 1.0,
     ) -> None:
-        super().__init__(p=1.0)
+        if p != 1:
+            raise ValueError(f"p must be 1, got {p!r}; give the transform the probability: AnatPasteTransform(p={p!r})")
+        super().__init__(p=p)
         self.transform = _restored(transform) if isinstance(transform, Mapping) else as_transform(transform)
         self.anomaly_target = anomaly_target
         self.region_target = region_target
@@ -124,9 +128,6 @@ class AlbumentationsPaste(DualTransform):
         return to_batch_mask(data[self.region_target], data["image"])
 
     # Serialization: the recipe and its settings by name, so that A.to_dict, A.save and ReplayCompose work.
-
-    def get_base_init_args(self) -> dict[str, Any]:
-        return {}  # the probability is the transform's
 
     def get_transform_init_args(self) -> dict[str, Any]:
         names = ("anomaly_target", "region_target", "writes")

@@ -33,7 +33,8 @@ class KorniaPaste(IntensityAugmentationBase2D):
         transform: The transform, with all of its settings; None is ``AnatPasteTransform()``.
         same_on_batch: Use the same random numbers for every image of a batch.
         keepdim: Give C×H×W and H×W images back without a batch dimension.
-        writes: The mask to write: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`).
+        writes: The mask to write: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`). A target
+            needs a floating-point mask: kornia rounds it down to 0 in an integer one.
 
     Attributes:
         result: The `PasteResult` of the last image call, detached; None before and after a call that failed. It is not

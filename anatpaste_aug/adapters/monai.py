@@ -150,7 +150,9 @@ class MonaiPasted(Randomizable, MapTransform):
         mask = mask_of(result, self.writes)[0]
         earlier = sample.get(self.anomaly_mask_key)
         if earlier is None:
-            sample[self.anomaly_mask_key] = convert_to_dst_type(mask, dst=first, dtype=mask.dtype)[0]
+            # A torch dtype for an array would make MONAI convert through torch's default device.
+            kind = mask.dtype if isinstance(first, Tensor) else {torch.bool: np.bool_}.get(mask.dtype, np.float32)
+            sample[self.anomaly_mask_key] = convert_to_dst_type(mask, dst=first, dtype=kind)[0]
         else:
             united = unite(_to_tensor(earlier, mask.device), mask)
             sample[self.anomaly_mask_key] = convert_to_dst_type(united, dst=earlier)[0]

@@ -94,7 +94,7 @@ class NumpyPaste:
         return torch.Generator().manual_seed(int(self.rng.integers(2**63)))
 
     def __repr__(self) -> str:
-        return described(self, self.transform, rng=self.rng, writes=self.writes)
+        return described(self, self.transform, writes=self.writes)
 
 
 def to_batch(image: object) -> Tensor:

@@ -65,7 +65,7 @@ def failure(failures: Sequence[DatasetError], total: int, noun: str) -> DatasetE
     listed = "\n  ".join(map(str, failures[:5])) + ("\n  ..." if len(failures) > 5 else "")
     return DatasetError(
         f"{len(failures)} of {total} {noun} cannot be read; download or unpack them again, or leave them out "
-        f'(on_error="skip" of the dataset\'s task):\n  {listed}'
+        f'(--skip-unreadable, on_error="skip"):\n  {listed}'
     )
 
 

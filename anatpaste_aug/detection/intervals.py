@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from anatpaste_aug.validation import check_count
 
 # Scores that are resampled at once: 32 MiB in float64.
 _BATCH_ELEMENTS = 2**22
+
+# SciPy 1.15 gave the argument another name.
+_GENERATOR = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ def _bootstrap(
         batch=max(1, _BATCH_ELEMENTS // truth.size),
         confidence_level=level,
         method="percentile",
-        rng=np.random.default_rng(seed),
+        **{_GENERATOR: np.random.default_rng(seed)},
     ).confidence_interval
     return float(found.low), float(found.high)
 

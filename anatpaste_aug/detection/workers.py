@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ def process_group(device: str = "cpu") -> Iterator[bool]:
             "the checkpoint (resume) with as many processes"
         ) from error
     finally:
+        if torch.__version__ < "2.9":  # compared as a version
+            # It ends gloo's threads with the interpreter locked, and waits for ever where one of them still has to let
+            # go of a tensor of Python's.
+            time.sleep(0.2)
         dist.destroy_process_group()
 
 

@@ -28,7 +28,9 @@ def alpha_blend(images: Tensor, pasted: Tensor, mask: Tensor) -> Tensor:
     Returns:
         B×C×H×W of the images' dtype; uint8 is rounded.
     """
-    out = torch.lerp(images.to(pasted.dtype), pasted, mask.to(pasted.dtype))
+    given, weight = images.to(pasted.dtype), mask.to(pasted.dtype)
+    out = torch.lerp(given, pasted, weight) if given is images else given.lerp_(pasted, weight)  # its own copy
+    del given, pasted
     out = out.round_().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
     # x + 0 · y is not x in every bit: −0 becomes 0, and an infinite y gives NaN.
     return torch.where(mask > 0, out, images)

@@ -1,4 +1,4 @@
-"""What masks and images must be; anything else would be read as other bytes, and give other results without a word."""
+"""Check masks and images; kernels would silently read anything else as other bytes."""
 
 import torch
 from torch import Tensor

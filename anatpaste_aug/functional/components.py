@@ -50,12 +50,12 @@ def first_pixels(mask: Tensor, blocks: Tensor) -> Tensor:
     index = torch.arange(mask.shape[1] * mask.shape[2], dtype=torch.int32, device=mask.device)
     after = in_blocks(torch.where(mask, index.view(mask.shape[1:]) - len(index), 0), 2)  # below zero where masked
     nearest = after.amin((2, 4)).flatten(1) + len(index)
-    return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks.long(), nearest, "amin")
+    return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks, nearest, "amin")
 
 
 def sum_per_label(labels: Tensor, values: Tensor) -> Tensor:
     """int32 B×n sums of B×n values, at the labels in 0…n − 1."""
-    return torch.zeros_like(labels).scatter_add_(1, labels.long(), values)
+    return torch.zeros_like(labels).scatter_add_(1, labels, values)
 
 
 def on_pixels(values: Tensor, mask: Tensor, side: int) -> Tensor:
@@ -142,7 +142,7 @@ def remove_small_squares(points: Tensor, mask: Tensor, min_size: float) -> tuple
     # All points around a pair of rows and columns that holds a pixel of the mask are at most 5 apart: one component.
     quads = in_blocks(points, 2).any(4).any(2)
     of_quads = torch.where(quads, on_pixels(labels, quads, 3), labels.shape[1])
-    of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1).long()
+    of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1)
     area = torch.zeros_like(labels).scatter_add_(1, of_quads, pixels_per_block(mask))
     keep = (area.gather(1, of_quads) >= _smallest_area(min_size)) & converged.unsqueeze(1)
     return mask & on_pixels(keep, mask, 2), converged

@@ -118,15 +118,14 @@ def paste_on_frames(window: Window, intensities: Intensities, choices: Choices) 
     height, width = images.shape[-2:]
     row, column = patch_pixels(params, height, width, rotated=choices.rotated)
     mask = _mask(window, row, column, choices.hard)
-    box = None
-    if choices.blend != "alpha":
-        box = solved_box(params, choices.blend, rotated=choices.rotated)
-        # Nothing changes on the box's frame and outside of it.
-        mask = mask * box_interior(box, height, width)
-        column = column - params.scaled_width.view(-1, 1, 1) % 2 if choices.blend == "poisson_mixed" else column
+    if choices.blend == "alpha":
+        # What is only handed on has no name here, so that it is freed as soon as it has been used.
+        return alpha_blend(images, _moved(window, row, column, intensities, choices), mask), mask
+    box = solved_box(params, choices.blend, rotated=choices.rotated)
+    # Nothing changes on the box's frame and outside of it.
+    mask = mask * box_interior(box, height, width)
+    column = column - params.scaled_width.view(-1, 1, 1) % 2 if choices.blend == "poisson_mixed" else column
     pasted = _moved(window, row, column, intensities, choices)
-    if box is None:
-        return alpha_blend(images, pasted, mask), mask
     if images.dtype == torch.uint8:
         # Which of two gradients is the stronger one can hang on a rounding: whole numbers are compared exactly.
         pasted = pasted.round()
@@ -201,22 +200,26 @@ def _moved(window: Window, row: Tensor, column: Tensor, intensities: Intensities
     if not choices.jittered and choices.beyond != "black":
         moved = move(sources, params, row, column, beyond_source=beyond_source, resized=choices.resized)
         return at_least_float32(moved)
-    work = intensities.to_unit(at_least_float32(sources))
-    if choices.jittered:
-        work = _jittered(work, params)
-    moved = move(work, params, row, column, beyond_source=beyond_source, resized=choices.resized)
+    moved = move(
+        _jittered(sources, params, intensities) if choices.jittered else intensities.to_unit(at_least_float32(sources)),
+        params,
+        row,
+        column,
+        beyond_source=beyond_source,
+        resized=choices.resized,
+    )
     if choices.beyond == "black":
-        moved = moved.masked_fill(~inside_patch(params, row, column).unsqueeze(1), 0.0)
+        moved = moved.masked_fill_(~inside_patch(params, row, column).unsqueeze(1), 0.0)
     return intensities.from_unit(moved)
 
 
-def _jittered(work: Tensor, params: PasteParams) -> Tensor:
-    rows = torch.arange(work.shape[2], device=work.device) - params.source_top.unsqueeze(1)
-    columns = torch.arange(work.shape[3], device=work.device) - params.source_left.unsqueeze(1)
+def _jittered(sources: Tensor, params: PasteParams, intensities: Intensities) -> Tensor:
+    rows = torch.arange(sources.shape[2], device=sources.device) - params.source_top.unsqueeze(1)
+    columns = torch.arange(sources.shape[3], device=sources.device) - params.source_left.unsqueeze(1)
     cut_rows = (rows >= 0) & (rows < params.height.unsqueeze(1))
     cut_columns = (columns >= 0) & (columns < params.width.unsqueeze(1))
     return color_jitter(
-        work,
+        intensities.to_unit(at_least_float32(sources)),
         params.brightness,
         params.contrast,
         params.saturation,

@@ -39,6 +39,7 @@ def segment_lungs(
         The boolean B×1×H×W mask.
 
     Example:
+        >>> import torch
         >>> mask = segment_lungs(torch.zeros(2, 1, 64, 64, dtype=torch.uint8))
         >>> mask.shape, mask.any().item()
         (torch.Size([2, 1, 64, 64]), False)

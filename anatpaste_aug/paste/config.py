@@ -41,7 +41,7 @@ def interval(lowest: float, highest: float, *, above: bool = False) -> Check:
     """Allow (low, high) with low <= high in [lowest, highest], or in (lowest, highest] where ``above`` is True."""
 
     def check(name: str, value: object) -> None:
-        low, high = map(_as_float, value if isinstance(value, tuple | list) and len(value) == 2 else (None, None))
+        low, high = map(_as_float, value if isinstance(value, (tuple, list)) and len(value) == 2 else (None, None))
         if not ((lowest < low if above else lowest <= low) and low <= high <= highest):
             within = f"{'(' if above else '['}{lowest:g}, {highest:g}]"
             raise ValueError(f"{name} must be (low, high) with low <= high in {within}, got {value!r}")
@@ -55,7 +55,7 @@ def numbers(names: str, *limits: tuple[float, float], optional: bool = False) ->
     def check(name: str, value: object) -> None:
         if optional and value is None:
             return
-        given = value if isinstance(value, tuple | list) and len(value) == len(limits) else [None] * len(limits)
+        given = value if isinstance(value, (tuple, list)) and len(value) == len(limits) else [None] * len(limits)
         if not all(low <= _as_float(number) <= high for number, (low, high) in zip(given, limits, strict=True)):
             within = ", ".join(f"[{low:g}, {high:g}]" for low, high in limits)
             raise ValueError(f"{name} must be ({names}) in {within}{' or None' if optional else ''}, got {value!r}")
@@ -81,7 +81,7 @@ def switch(name: str, value: object) -> None:
 
 def counts(name: str, value: object) -> None:
     """Allow (low, high) of whole numbers with 1 <= low <= high."""
-    low, high = value if isinstance(value, tuple | list) and len(value) == 2 else (None, None)
+    low, high = value if isinstance(value, (tuple, list)) and len(value) == 2 else (None, None)
     if not (type(low) is int and type(high) is int and 1 <= low <= high <= 100):
         raise ValueError(f"{name} must be (low, high), whole numbers with 1 <= low <= high <= 100, got {value!r}")
 

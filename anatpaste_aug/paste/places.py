@@ -25,8 +25,8 @@ def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     width = mask.shape[2]
     flat = mask.flatten(1)
     flat = torch.nn.functional.pad(flat, (0, -flat.shape[1] % _CHUNK))
-    if flat.storage_offset() % 8:
-        flat = flat.clone()
+    if torch.compiler.is_compiling() or flat.storage_offset() % 8:
+        flat = flat.clone()  # a view of words has to begin at one; a graph can't ask where the mask begins
     # Eight pixels are counted by one addition: no byte of a sum over a chunk overflows.
     words = flat.view(torch.int64).unflatten(1, (-1, _CHUNK // 8)).sum(2)
     upto = words.view(torch.uint8).unflatten(1, (-1, 8)).sum(2, dtype=torch.int64).cumsum(1)

@@ -269,7 +269,7 @@ class PasteTransform(v2.Transform):
         foregrounds = self._foregrounds(images[0], sources, intensities)
         params = self._sample(images[0], region, converged, sources, foregrounds)
         result = self._paste(images[0], sources, region, foregrounds, params, intensities)
-        first = next(leaf for leaf in flat_inputs if not isinstance(leaf, RegionMask | AnomalyMask))
+        first = next(leaf for leaf in flat_inputs if not isinstance(leaf, (RegionMask, AnomalyMask)))
         return {"params": params, "first": first, "result": result, "sources": sources, "foregrounds": foregrounds}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:

@@ -28,7 +28,7 @@ def read_sample(leaves: list[Any]) -> tuple[list[Tensor], Tensor | None]:
     Raises:
         TypeError, ValueError: No image, images of different sizes, a mask of another size or a second `RegionMask`.
     """
-    images = [as_batch(leaf) for leaf in leaves if not isinstance(leaf, RegionMask | AnomalyMask)]
+    images = [as_batch(leaf) for leaf in leaves if not isinstance(leaf, (RegionMask, AnomalyMask))]
     if not images:
         raise TypeError(
             "found no image in the sample: no PIL image, tv_tensors.Image or plain tensor of shape (..., C, H, W); "

@@ -14,7 +14,8 @@ from ..segmentation import Segmenter
 HELP: dict[str, str] = {
     "segmenter": "Callable from B×C×H×W images to boolean B×1×H×W masks of the lungs, or of another region "
     "(`anatpaste_aug.segmentation`); None takes `LungSegmenter` where the recipe needs a region. It sees the images "
-    "as they are, but in [0, 1] where ``mean`` and ``std`` are set.",
+    "as they are, but in [0, 1] where ``mean`` and ``std`` are set. It is called without gradients: freeze a module of "
+    "your own by ``requires_grad_(False)`` for DistributedDataParallel, as `NetworkSegmenter` does by itself.",
     "donors": "Images to cut patches from: a tensor N×C×H×W, or a callable that returns as many images as it is asked "
     'for. It implies source="donors".',
     "value_range": "(black, white) of the images; None is (0, 255) for uint8 and (0, 1) for floating point.",

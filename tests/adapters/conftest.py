@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import anatpaste_aug.transforms
+import anatpaste_aug.adapters
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,8 +30,8 @@ def import_without(monkeypatch):
     """Imports an adapter afresh where a host is missing."""
 
     def attempt(host, module):
-        name = f"anatpaste_aug.transforms.{module}"
-        monkeypatch.setattr(anatpaste_aug.transforms, module, importlib.import_module(name))  # put back afterwards
+        name = f"anatpaste_aug.adapters.{module}"
+        monkeypatch.setattr(anatpaste_aug.adapters, module, importlib.import_module(name))  # put back afterwards
         for loaded in [host, *sys.modules]:
             if loaded.partition(".")[0] == host:
                 monkeypatch.setitem(sys.modules, loaded, None)

@@ -13,7 +13,14 @@ import torch
 from oracles import smooth_images
 from torch.utils.data import DataLoader, Dataset
 
-from anatpaste_aug import AnatPasteTransform, LungSegmenter
+from anatpaste_aug import (
+    AnatPasteTransform,
+    CutPasteTransform,
+    FPITransform,
+    LungSegmenter,
+    NSATransform,
+    PIITransform,
+)
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network for a newer version
 A = pytest.importorskip("albumentations", reason='needs host: pip install "anatpaste_aug[hosts]"')
@@ -21,7 +28,7 @@ A = pytest.importorskip("albumentations", reason='needs host: pip install "anatp
 from anatpaste_aug.adapters import albumentations as module  # noqa: E402
 from anatpaste_aug.adapters.albumentations import AlbumentationsPaste  # noqa: E402
 
-SETTINGS = {"p": 0.75, "anomaly_target": "changed", "blur": False, "area": (0.03, 0.05), "mean": (0.5,), "std": (0.5,)}
+SETTINGS = {"p": 0.75, "blur": False, "area": (0.03, 0.05), "mean": (0.5,), "std": (0.5,)}
 
 
 def image(channels=0, dtype=np.uint8, seed=0):
@@ -217,7 +224,7 @@ def test_the_applied_parameters_are_recorded():
 
 @pytest.mark.parametrize("store", ["dict", "json", "yaml"])
 def test_a_pipeline_can_be_stored(store):
-    pipeline = A.Compose([AlbumentationsPaste(AnatPasteTransform(**SETTINGS))])
+    pipeline = A.Compose([AlbumentationsPaste(AnatPasteTransform(**SETTINGS), anomaly_target="changed")])
     if store == "dict":
         loaded = A.from_dict(A.to_dict(pipeline))
     else:
@@ -227,7 +234,7 @@ def test_a_pipeline_can_be_stored(store):
         loaded = A.load(file, data_format=store)
     normalised = image(1, np.float32) * 2 - 1
     assert loaded[0].transform.config.area in [(0.03, 0.05), [0.03, 0.05]]
-    assert (loaded[0].p, loaded[0].anomaly_target) == (0.75, "changed")
+    assert (loaded[0].transform.config.p, loaded[0].anomaly_target) == (0.75, "changed")
     for _ in range(3):
         assert np.array_equal(
             seeded(loaded)(image=normalised, changed=empty())["changed"],
@@ -235,15 +242,55 @@ def test_a_pipeline_can_be_stored(store):
         )
 
 
-def test_an_own_segmenter_can_not_be_stored():
-    with raises(NotImplementedError, "a segmenter of your own can't be serialised"):
-        A.to_dict(A.Compose([AlbumentationsPaste(AnatPasteTransform(segmenter=len))]))
+@pytest.mark.parametrize("recipe", [CutPasteTransform, FPITransform, PIITransform, NSATransform])
+def test_every_recipe_can_be_stored(recipe):
+    pipeline = A.Compose([AlbumentationsPaste(recipe(p=0.3, margin=5))])
+    loaded = A.from_dict(json.loads(json.dumps(A.to_dict(pipeline))))
+    assert repr(loaded[0]) == repr(pipeline[0])
+    assert type(loaded[0].transform) is recipe
 
 
-def test_repr_shows_the_settings():
-    shown = repr(AlbumentationsPaste(AnatPasteTransform(**SETTINGS)))
-    assert shown.startswith("AlbumentationsPaste(p=0.75")
-    assert "area=(0.03, 0.05)" in shown
+@pytest.mark.parametrize(
+    "transform",
+    [
+        AnatPasteTransform(segmenter=len),
+        AnatPasteTransform(segmenter=LungSegmenter(min_size=9)),
+        FPITransform(donors=torch.zeros(2, 1, 72, 64)),
+    ],
+)
+def test_what_a_file_can_not_hold_is_not_stored(transform):
+    with raises(NotImplementedError, "can't be serialized with a segmenter, donors or a subclass of your own"):
+        A.to_dict(A.Compose([AlbumentationsPaste(transform)]))
+
+
+def test_the_probability_is_the_transforms():
+    with raises(ValueError, "p must be 1, got 0.5", "AnatPasteTransform(p=0.5)"):
+        AlbumentationsPaste(p=0.5)
+
+
+def test_an_unknown_recipe_in_a_file():
+    with raises(ValueError, "unknown recipe 'Nothing'"):
+        AlbumentationsPaste({"Nothing": {}})
+
+
+def test_the_target_is_written_and_united():
+    """Tolerance: 1e-6."""
+    earlier = np.full((72, 64), 0.5, np.float32)
+    alone = seeded(AlbumentationsPaste(writes="target"))(image=image(), mask=0 * earlier)["mask"]
+    both = seeded(AlbumentationsPaste(writes="target"))(image=image(), mask=earlier)["mask"]
+    assert np.array_equal(alone > 0, expected(image(), 3)[1])
+    assert ((alone > 0) & (alone < 1)).any()
+    np.testing.assert_allclose(both, 1 - (1 - alone) / 2, rtol=0, atol=1e-6)
+    above = seeded(AlbumentationsPaste(writes=0.3))(image=image(), mask=empty())["mask"]
+    assert np.array_equal(above, alone > 0.3)
+    with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.uint8"):
+        AlbumentationsPaste(writes="target")(image=image(), mask=empty())
+
+
+def test_repr_shows_the_transform():
+    transform = AnatPasteTransform(**SETTINGS)
+    shown = repr(AlbumentationsPaste(transform))
+    assert shown == f"AlbumentationsPaste({transform!r}, anomaly_target='mask', region_target=None, writes='anomaly')"
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda transform: pickle.loads(pickle.dumps(transform))])
@@ -275,7 +322,7 @@ def test_a_wrong_target(given, kind, parts):
 
 
 def test_a_wrong_region_target():
-    for given, part in (({}, "needs the lung mask lungs="), ({"lungs": np.zeros((9, 9), bool)}, "got (9, 9)")):
+    for given, part in (({}, "needs the region mask lungs="), ({"lungs": np.zeros((9, 9), bool)}, "got (9, 9)")):
         with raises(ValueError, part):
             AlbumentationsPaste(region_target="lungs")(image=image(), **given)
 

@@ -8,7 +8,16 @@ from oracles import smooth_images
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask, LungSegmenter, RegionMask
+from anatpaste_aug import (
+    AnatPasteTransform,
+    AnomalyMask,
+    CutPasteTransform,
+    FPITransform,
+    LungSegmenter,
+    NSATransform,
+    PIITransform,
+    RegionMask,
+)
 from anatpaste_aug.adapters import anomalib as module
 from anatpaste_aug.adapters.anomalib import AnomalibPaste, AnomalibPasteAugmentation
 
@@ -78,7 +87,22 @@ def test_a_batch_gets_the_pixels_of_the_transform(channels, settings):
     torch.manual_seed(0)
     result = AnatPasteTransform(**settings).augment(images(channels=channels))
     assert torch.equal(augmented, result.image)
-    assert torch.equal(mask, result.anomaly_mask.float())
+    assert torch.equal(mask, (result.target > 0.05).float())
+
+
+def test_the_ground_truth_can_be_chosen():
+    torch.manual_seed(0)
+    result = AnatPasteTransform().augment(images())
+    for writes, expected in (("anomaly", result.anomaly_mask.float()), ("target", result.target)):
+        torch.manual_seed(0)
+        assert torch.equal(AnomalibPaste(writes=writes)(images())[1], expected)
+    assert result.anomaly_mask.sum() > (result.target > 0.05).sum() > 0
+
+
+@pytest.mark.parametrize("recipe", [CutPasteTransform, FPITransform, PIITransform, NSATransform])
+def test_every_recipe_gives_a_ground_truth_of_classes(recipe):
+    mask = AnomalibPaste(recipe())(images())[1]
+    assert mask.unique().tolist() == [0, 1]
 
 
 def test_one_image_is_a_batch_of_one():
@@ -97,10 +121,10 @@ def test_the_result_has_the_form_of_anomalibs_own_generator(shape):
     assert set(ours[1].unique().tolist()) <= {0.0, 1.0}
 
 
-def test_by_default_half_of_the_images_stay_normal_as_in_anomalib():
-    assert AnomalibPaste().transform.config.p == PerlinAnomalyGenerator().probability
+def test_half_of_the_images_stay_normal_as_in_anomalib():
     clean = images().repeat(50, 1, 1, 1)
-    augmented, mask = AnomalibPaste()(clean)
+    generator = AnomalibPaste(AnatPasteTransform(p=PerlinAnomalyGenerator().probability), writes="anomaly")
+    augmented, mask = generator(clean)
     changed = (augmented != clean).flatten(1).any(1)
     assert torch.equal(changed, mask.flatten(1).any(1))
     assert 70 < changed.sum() < 130
@@ -150,8 +174,8 @@ def test_draem_trains_on_it(folder):
     ((clean, augmented, mask),) = fit(model, folder)
     assert clean.shape == augmented.shape == (2, 3, 64, 64)
     assert mask.shape == (2, 1, 64, 64)
-    assert ((clean != augmented) <= mask.bool()).all()
-    assert mask.any()
+    assert (clean != augmented)[mask.expand_as(clean) > 0].any()
+    assert mask.unique().tolist() == [0, 1]
     assert all(weights.isfinite().all() for weights in model.parameters())
     assert any(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
 
@@ -165,8 +189,8 @@ def test_dsr_trains_its_upsampling_on_it(folder, monkeypatch):
     model.perlin_generator = AnomalibPaste(AnatPasteTransform(p=1))
     before = [part.clone() for part in model.model.upsampling_module.parameters()]
     ((clean, augmented, mask),) = fit(model, folder)
-    assert ((clean != augmented) <= mask.bool()).all()
-    assert mask.any()
+    assert (clean != augmented)[mask.expand_as(clean) > 0].any()
+    assert mask.unique().tolist() == [0, 1]
     after = list(model.model.upsampling_module.parameters())
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
@@ -185,7 +209,7 @@ def first_items(folder, augmentation):
 
 
 def test_the_augmentation_of_a_data_module_writes_gt_mask(folder):
-    item, plain = first_items(folder, AnomalibPasteAugmentation())
+    item, plain = first_items(folder, AnomalibPasteAugmentation(writes="anomaly"))
     changed = (item.image != plain.image).any(0)
     assert changed.any()
     assert not (changed & (item.gt_mask == 0)).any()
@@ -201,7 +225,7 @@ def test_the_plain_transform_works_there_too_but_leaves_gt_mask_alone(folder):
 
 
 def test_the_augmentation_works_without_masks(folder):
-    module = data(folder, mask_dir=None, train_augmentations=AnomalibPasteAugmentation())
+    module = data(folder, mask_dir=None, train_augmentations=AnomalibPasteAugmentation(writes="anomaly"))
     module.setup()
     item = module.train_data[0]
     assert item.gt_mask is None
@@ -216,7 +240,7 @@ def test_gt_mask_keeps_what_it_marks(order, dtype):
     kept = marked.clone()
     sample = [tv_tensors.Image(images()[0]), marked]
     torch.manual_seed(0)
-    result = AnomalibPasteAugmentation()(*(sample[i] for i in order))
+    result = AnomalibPasteAugmentation(writes="anomaly")(*(sample[i] for i in order))
     image, mask = (result[order.index(i)] for i in range(2))
     torch.manual_seed(0)
     expected = AnatPasteTransform().augment(images()[:1])
@@ -230,7 +254,7 @@ def test_gt_mask_keeps_what_it_marks(order, dtype):
 def test_the_masks_of_this_package_keep_their_meaning():
     lungs = RegionMask(LungSegmenter()(images()[:1])[0, 0])
     torch.manual_seed(0)
-    image, anomaly, passed = AnomalibPasteAugmentation()(
+    image, anomaly, passed = AnomalibPasteAugmentation(writes="anomaly")(
         tv_tensors.Image(images()[0]), AnomalyMask(torch.zeros(64, 64, dtype=torch.bool)), lungs
     )
     torch.manual_seed(0)
@@ -242,7 +266,7 @@ def test_the_masks_of_this_package_keep_their_meaning():
 
 def test_a_gt_mask_of_another_size():
     with raises(ValueError, "has shape (32, 64), which does not fit"):
-        AnomalibPasteAugmentation()(tv_tensors.Image(images()[0]), tv_tensors.Mask(torch.zeros(32, 64)))
+        AnomalibPasteAugmentation(writes="anomaly")(tv_tensors.Image(images()[0]), tv_tensors.Mask(torch.zeros(32, 64)))
 
 
 # as a whole

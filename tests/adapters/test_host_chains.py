@@ -1,6 +1,6 @@
 """Chains of augmentations in the hosts that come as extras: the anomaly mask is the union of what each of them changed.
 
-The oracle is what every call of `AnatPasteTransform.augment` said that it changed.
+The oracle is what every call of `PasteTransform.augment` said that it changed.
 """
 
 from unittest import mock
@@ -12,7 +12,7 @@ from batches import batch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug import AnatPasteTransform, PasteTransform
 
 SEEDS = range(8)
 
@@ -20,14 +20,14 @@ SEEDS = range(8)
 @pytest.fixture
 def changes():
     """The anomaly masks of all calls of `augment`."""
-    masks, augment = [], AnatPasteTransform.augment
+    masks, augment = [], PasteTransform.augment
 
     def spy(self, *arguments, **named):
         result = augment(self, *arguments, **named)
         masks.append(result.anomaly_mask)
         return result
 
-    with mock.patch.object(AnatPasteTransform, "augment", spy):
+    with mock.patch.object(PasteTransform, "augment", spy):
         yield masks
 
 
@@ -65,7 +65,7 @@ def test_monai(name, kind, changes):
     make = {"tensor": lambda x: x, "array": lambda x: x.numpy(), "MetaTensor": MetaTensor}[kind]
     image = batch(1, dtype=torch.float32, size=(64, 64))[0]
     pipeline = monai_containers()[name]
-    pipeline.set_random_state(0)
+    pipeline.set_random_state(1)
     some = 0
     for _ in SEEDS:
         changes.clear()

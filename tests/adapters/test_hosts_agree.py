@@ -1,26 +1,37 @@
 """Every host gives the same pixels and masks for the same random numbers.
 
-A host is one function and one row of `HOSTS`. It gets float32 B×C×H×W images in [0, 1] and settings of
-`AnatPasteTransform`, right after ``torch.manual_seed``. A host with random numbers of its own returns the parameters
-that it used, and is compared with `augment` on those.
+A host is one function and one row of `HOSTS`. It gets float32 B×C×H×W images in [0, 1] and a function that makes the
+transform, right after ``torch.manual_seed``. A host with random numbers of its own returns the parameters that it used,
+and is compared with `augment` on those.
 """
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from typing import NamedTuple
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from batches import augmented, batch, called
+from batches import batch, called
 from kornia.augmentation import AugmentationSequential
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask, LungSegmenter, PasteParams
+from anatpaste_aug import (
+    AnatPasteTransform,
+    AnomalyMask,
+    CutPasteTransform,
+    FPITransform,
+    LungSegmenter,
+    NSATransform,
+    PasteParams,
+    PasteTransform,
+    PIITransform,
+)
+from anatpaste_aug.adapters.anomalib import AnomalibPaste
 from anatpaste_aug.adapters.kornia import KorniaPaste
+from anatpaste_aug.adapters.numpy import NumpyPaste
 from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 
 
@@ -34,104 +45,93 @@ def numbers(images):
     return {"mean": (0.4,) * images.shape[1], "std": (0.2,) * images.shape[1]}
 
 
-def torchvision_sample(images, **settings):
-    sample = {"mask": AnomalyMask(torch.zeros_like(images[:, :1])), "image": tv_tensors.Image(images)}
-    result = AnatPasteTransform(**settings)(sample)
-    return Outcome(result["image"].as_subclass(Tensor), result["mask"].as_subclass(Tensor) > 0)
+def torchvision_sample(images, make):
+    sample = {"mask": AnomalyMask(torch.zeros(len(images), 1, *images.shape[2:], dtype=torch.bool))}
+    result = make()(sample | {"image": tv_tensors.Image(images)})
+    return Outcome(result["image"].as_subclass(Tensor), result["mask"].as_subclass(Tensor))
 
 
-def torchvision_normalized(images, **settings):
-    pipeline = v2.Compose([v2.Normalize(**numbers(images)), AnatPasteTransform(**settings, **numbers(images))])
+def torchvision_normalized(images, make):
+    pipeline = v2.Compose([v2.Normalize(**numbers(images)), make(**numbers(images))])
     return Outcome(pipeline(images) * 0.2 + 0.4)
 
 
-def kornia_call(images, **settings):
-    aug = KorniaPaste(AnatPasteTransform(**settings))
-    return Outcome(aug(images), aug.result.anomaly_mask, aug.result.params)
+def kornia_call(images, make):
+    aug = KorniaPaste(make())
+    return Outcome(aug(images), aug.result.anomaly_mask)
 
 
-def kornia_sequence(images, **settings):
-    pipeline = AugmentationSequential(KorniaPaste(AnatPasteTransform(**settings)), data_keys=["input", "mask"])
+def kornia_sequence(images, make):
+    pipeline = AugmentationSequential(KorniaPaste(make()), data_keys=["input", "mask"])
     return Outcome(*pipeline(images, torch.zeros_like(images[:, :1], dtype=torch.bool)))
 
 
-def timm_erasing(images, **settings):
-    erasing = TimmPasteErasing(AnatPasteTransform(**{"p": 1.0, **settings}, **numbers(images)))
+def timm_erasing(images, make):
+    erasing = TimmPasteErasing(make(**numbers(images)))
     return Outcome(erasing((images - 0.4) / 0.2) * 0.2 + 0.4)
 
 
-def timm_mixup(images, **settings):
-    mixup_fn = TimmPasteMixup(AnatPasteTransform(**{"p": 1.0, **settings}, **numbers(images)))
+def timm_mixup(images, make):
+    mixup_fn = TimmPasteMixup(make(**numbers(images)))
     target = torch.zeros(len(images), dtype=torch.int64)
     return Outcome(mixup_fn((images - 0.4) / 0.2, target)[0] * 0.2 + 0.4)
 
 
-def numpy_arrays(images, **settings):
-    from anatpaste_aug.adapters.numpy import NumpyPaste
-
-    image, mask = NumpyPaste(AnatPasteTransform(**settings))(images.permute(0, 2, 3, 1).numpy())
+def numpy_arrays(images, make):
+    image, mask = NumpyPaste(make())(images.permute(0, 2, 3, 1).numpy())
     return Outcome(*(torch.from_numpy(np.moveaxis(array, -1, 1)) for array in (image, mask)))
 
 
-def anomalib_generator(images, **settings):
-    from anatpaste_aug.adapters.anomalib import AnomalibPaste
-
-    image, mask = AnomalibPaste(AnatPasteTransform(**{"p": 1.0, **settings}))(images)
+def anomalib_generator(images, make):
+    image, mask = AnomalibPaste(make(), writes="anomaly")(images)
     return Outcome(image, mask > 0)
 
 
-def lightning_module(images, **settings):
+def lightning_module(images, make):
     lightning = pytest.importorskip("lightning", reason=NEEDS_HOSTS)
     from anatpaste_aug.adapters.lightning import LightningPasteMixin
 
     class Module(LightningPasteMixin, lightning.LightningModule):
         def __init__(self):
             super().__init__()
-            self.paste = AnatPasteTransform(**settings)
+            self.paste = make()
 
     return Outcome(*Module().augment_batch(images))
 
 
-@contextmanager
-def recorded():
-    """The parameters of every call of `augment` meanwhile."""
-    drawn, augment = [], AnatPasteTransform.augment
+def one_by_one(images, call):
+    """A host that takes one image a call."""
+    drawn, augment = [], PasteTransform.augment
 
     def spy(self, *arguments, **named):
         result = augment(self, *arguments, **named)
         drawn.append(result.params)
         return result
 
-    with mock.patch.object(AnatPasteTransform, "augment", spy):
-        yield drawn
-
-
-def one_by_one(images, call):
-    """A host that takes one image a call; whether it does is its own ``p``, which is left at 1."""
-    with recorded() as drawn:
+    with mock.patch.object(PasteTransform, "augment", spy):
         answers = [call(image) for image in images]
     image, mask = (torch.stack(parts) for parts in zip(*answers, strict=True))
     return Outcome(image, mask, PasteParams(*(torch.cat(rows) for rows in zip(*drawn, strict=True))))
 
 
-def monai_dictionary(images, p=1.0, **settings):
+def monai_dictionary(images, make):
     pytest.importorskip("monai", reason=NEEDS_HOSTS)
     from anatpaste_aug.adapters.monai import MonaiPasted
 
-    transform = MonaiPasted("image", AnatPasteTransform(**settings)).set_random_state(seed=0)
+    paste = MonaiPasted("image", make()).set_random_state(seed=0)
 
     def call(image):
-        sample = transform({"image": image})
+        sample = paste({"image": image})
         return torch.as_tensor(sample["image"]), torch.as_tensor(sample["anomaly_mask"])
 
     return one_by_one(images, call)
 
 
-def albumentations_compose(images, p=1.0, **settings):
+def albumentations_compose(images, make):
     A = pytest.importorskip("albumentations", reason=NEEDS_HOSTS)  # noqa: N806
     from anatpaste_aug.adapters.albumentations import AlbumentationsPaste
 
-    pipeline = A.Compose([AlbumentationsPaste(AnatPasteTransform(**settings))], seed=0)
+    pipeline = A.Compose([AlbumentationsPaste(make())], seed=0)
 
     def call(image):
         array = image.permute(1, 2, 0).numpy()
@@ -165,15 +165,16 @@ HOSTS = {
 every_host = pytest.mark.parametrize("name", HOSTS)
 
 
-def check(name, images, **settings):
+def check(name, images, recipe=AnatPasteTransform, donors=None, **settings):
     """Tolerance: the host's ``atol`` on images, none on masks."""
+
+    def make(mean=None, std=None):
+        others = donors if donors is None or mean is None else (donors - 0.4) / 0.2
+        return recipe(**settings, donors=others, mean=mean, std=std)
+
     host = HOSTS[name]
-    outcome = called(lambda: host.call(images, **settings))
-    settings = settings if outcome.params is None else {k: v for k, v in settings.items() if k != "p"}
-    if outcome.params is None:
-        expected = augmented(images, **settings)
-    else:
-        expected = AnatPasteTransform(**settings).augment(images, params=outcome.params)
+    outcome = called(lambda: host.call(images, make))
+    expected = called(lambda: make().augment(images, params=outcome.params))
     assert expected.anomaly_mask.any()
     torch.testing.assert_close(outcome.image, expected.image, rtol=0, atol=host.atol)
     if outcome.mask is not None:
@@ -188,6 +189,14 @@ def test_the_pixels_are_those_of_augment(name, size, channels):
 
 
 @every_host
+@pytest.mark.parametrize("recipe", [CutPasteTransform, FPITransform, PIITransform, NSATransform])
+def test_every_recipe_works_in_every_host(name, recipe):
+    """The foreground of NSA is told at a level that no pixel has, so that normalization does not change it."""
+    donors = None if recipe is CutPasteTransform else batch(5, 3, torch.float32, seed=1)
+    check(name, batch(4, 3, torch.float32), recipe, donors, foreground=20.5)
+
+
+@every_host
 @pytest.mark.parametrize(
     "settings",
     [
@@ -197,6 +206,7 @@ def test_the_pixels_are_those_of_augment(name, size, channels):
         {"skip_without_region": True},
         {"segmenter": LungSegmenter(min_size=1000)},
         {"area": (0.1, 0.1), "aspect_ratio": (1, 1), "jitter": 0.3, "margin": 2, "opacity": (1, 1), "sigma": (1, 2)},
+        {"blend": "poisson", "patches": (1, 3), "beyond": "source"},
     ],
 )
 def test_every_setting_means_the_same(name, settings):

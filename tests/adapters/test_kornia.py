@@ -10,7 +10,7 @@ from guards import DeviceGuard, all_on_device, fake_device
 from kornia import augmentation as K
 from oracles import bits
 
-from anatpaste_aug import LungSegmenter
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, FPITransform, LungSegmenter, NSATransform, PIITransform
 from anatpaste_aug.adapters.kornia import KorniaPaste
 
 
@@ -88,9 +88,9 @@ def test_same_on_batch():
     assert not all(changed)
 
 
-@pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"same_on_batch": True}])
-def test_an_empty_batch(settings):
-    image, mask = sequence(KorniaPaste(AnatPasteTransform(**settings)))(images(0), zeros(0))
+@pytest.mark.parametrize("same_on_batch", [False, True])
+def test_an_empty_batch(same_on_batch):
+    image, mask = sequence(KorniaPaste(same_on_batch=same_on_batch))(images(0), zeros(0))
     assert image.shape == mask.shape == (0, 1, 96, 80)
 
 
@@ -103,10 +103,35 @@ def test_gradients_flow_and_the_result_does_not_hold_them():
     assert not aug.result.image.requires_grad
 
 
+# every recipe
+
+RECIPES = [AnatPasteTransform, CutPasteTransform, FPITransform, PIITransform, NSATransform]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("p", [1.0, 0.5])
+def test_every_recipe_gives_its_own_pixels_and_masks(recipe, p):
+    transform = recipe(p=p)
+    expected = called(transform.augment, images())
+    for writes in ("anomaly", "target"):
+        pipeline = sequence(KorniaPaste(transform, writes=writes))
+        image, mask = called(pipeline, images(), zeros())
+        assert torch.equal(image, expected.image)
+        assert torch.equal(mask, expected.target if writes == "target" else expected.anomaly_mask.float())
+        again, _ = pipeline(images(), zeros(), params=pipeline._params)
+        assert torch.equal(again, image)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32])
+def test_a_threshold_writes_a_smaller_mask(dtype):
+    _, mask = called(sequence(KorniaPaste(writes=0.3)), images(), zeros(dtype=dtype))
+    assert torch.equal(mask, (augmented(images()).target > 0.3).to(dtype))
+
+
 # replay
 
 
-@pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"same_on_batch": True}, {"segmentation": False}])
+@pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"segmentation": False}])
 def test_parameters_repeat_a_call_bit_for_bit(settings):
     aug = KorniaPaste(AnatPasteTransform(**settings))
     first, params = aug(images()), aug._params
@@ -120,9 +145,8 @@ def test_parameters_repeat_a_call_bit_for_bit(settings):
     assert torch.equal(KorniaPaste(AnatPasteTransform(**settings))(images(), params=stored), first)
 
 
-@pytest.mark.parametrize("p", [1.0, 0.5, 0.0])
-def test_a_gate_can_be_set_by_hand(p):
-    aug = KorniaPaste(AnatPasteTransform(p=p))
+def test_a_gate_can_be_set_by_hand():
+    aug = KorniaPaste()
     params = aug.forward_parameters((6, 1, 96, 80))
     params["batch_prob"] = torch.tensor([1.0, 0, 1, 0, 0, 1])
     result = aug(images(), params=params)
@@ -230,17 +254,12 @@ def test_what_is_pickled_is_small():
     assert len(pickle.dumps(aug)) < 20_000 < images().nbytes
 
 
-def test_repr_shows_every_setting():
-    shown = repr(
-        KorniaPaste(
-            AnatPasteTransform(p=0.25, blur=False, segmenter=LungSegmenter(min_size=9)),
-            same_on_batch=True,
-            keepdim=True,
-        )
-    )
-    assert shown.startswith("KorniaPaste(p=0.25, same_on_batch=True, keepdim=True, area=(0.02, 0.15)")
-    assert "blur=False" in shown
-    assert "segmenter=LungSegmenter(min_size=9)" in shown
+def test_repr_shows_the_transform():
+    transform = AnatPasteTransform(p=0.25, blur=False, segmenter=LungSegmenter(min_size=9))
+    aug = KorniaPaste(transform, same_on_batch=True, keepdim=True)
+    assert repr(aug) == f"KorniaPaste({transform!r}, same_on_batch=True, keepdim=True, writes='anomaly')"
+    assert "p=0.25" in repr(aug)
+    assert "blur=False" in repr(aug)
 
 
 # on an accelerator

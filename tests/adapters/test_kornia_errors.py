@@ -6,6 +6,7 @@ import torch
 from batches import batch, raises
 from kornia import augmentation as K
 
+from anatpaste_aug import FPITransform
 from anatpaste_aug.adapters.kornia import KorniaPaste
 
 
@@ -98,11 +99,20 @@ def test_parameters_of_another_batch_size():
 @pytest.mark.parametrize(
     ("settings", "kind", "message"),
     [
-        ({"p": 1.5}, ValueError, "p must be a number in [0, 1], got 1.5"),
-        ({"sigma": 3}, ValueError, "sigma must be (low, high)"),
-        ({"p_batch": 1.0}, TypeError, "unexpected keyword argument 'p_batch'"),
+        ({"transform": "AnatPasteTransform"}, TypeError, "transform must be a transform of this package"),
+        ({"writes": "soft"}, ValueError, "writes must be 'anomaly', 'target' or a threshold in [0, 1), got 'soft'"),
+        ({"writes": 1.0}, ValueError, "got 1.0"),
+        ({"writes": True}, ValueError, "got True"),
+        ({"p": 0.5}, TypeError, "unexpected keyword argument 'p'"),
     ],
 )
 def test_impossible_settings(settings, kind, message):
     with raises(kind, message):
-        KorniaPaste(AnatPasteTransform(**settings))
+        KorniaPaste(**settings)
+
+
+def test_patches_of_other_images_need_another_image():
+    with raises(ValueError, "takes patches from another image of the batch", "donors="):
+        KorniaPaste(FPITransform())(images(1))
+    aug = KorniaPaste(FPITransform(donors=images(3, seed=1)))
+    assert (aug(images(1)) != images(1)).any()

@@ -177,6 +177,16 @@ def test_a_dictionary_gets_a_key():
     assert result["label"] is batch["label"]
 
 
+def test_the_target_is_written_where_the_class_says_so():
+    class WithTarget(Module):
+        writes = "target"
+
+    assert torch.equal(called(images(), WithTarget())[1], expected().target)
+    earlier = {"image": images(), "anomaly_mask": torch.zeros(4, 1, 72, 64, dtype=torch.uint8)}
+    with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.uint8"):
+        WithTarget().augment_batch(earlier)
+
+
 def test_the_keys_of_a_dictionary_are_free():
     class Renamed(Module):
         image_key, anomaly_mask_key, region_mask_key = "x", "y", "lungs"

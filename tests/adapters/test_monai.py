@@ -17,12 +17,7 @@ from monai.transforms import Compose, Lambdad, RandAffined, Resized  # noqa: E40
 from monai.utils import set_determinism  # noqa: E402
 
 from anatpaste_aug.adapters import monai as module  # noqa: E402
-from anatpaste_aug.adapters.monai import (  # noqa: E402
-    MonaiPaste,
-    MonaiPasted,
-    RandAnatPasteD,
-    RandAnatPasteDict,
-)
+from anatpaste_aug.adapters.monai import MonaiPaste, MonaiPasted  # noqa: E402
 
 AFFINE = torch.diag(torch.tensor([2.0, 3.0, 1.0, 1.0]))
 KINDS = {
@@ -48,10 +43,9 @@ def keep_the_state():
 
 
 def expected(picture, seed, **settings):
-    """What AnatPasteTransform makes of a C×H×W tensor with the numbers that MONAI's random state draws first."""
-    state = np.random.RandomState(seed)
-    state.rand()
-    generator = torch.Generator().manual_seed(int(state.randint(2**32, dtype=np.uint32)))
+    """What AnatPasteTransform makes of a C×H×W tensor with the number that MONAI's random state draws first."""
+    number = int(np.random.RandomState(seed).randint(2**32, dtype=np.uint32))
+    generator = torch.Generator().manual_seed(number)
     return AnatPasteTransform(**settings).augment(picture[None], generator=generator)
 
 
@@ -123,7 +117,7 @@ def test_a_region_mask_takes_the_place_of_the_segmenter(wrap):
     assert torch.equal(array, result["image"])
 
 
-def test_prob_leaves_images_alone_with_an_empty_mask():
+def test_p_leaves_images_alone_with_an_empty_mask():
     transform = MonaiPasted("image", AnatPasteTransform(p=0.4)).set_random_state(0)
     results = [transform({"image": image()}) for _ in range(100)]
     changed = [bool((result["image"] != image()).any()) for result in results]
@@ -216,10 +210,6 @@ def test_the_mask_follows_the_image_through_spatial_transforms():
     assert changed.sum() > 0.8 * mask.sum()  # a pasted pixel may happen to be equal
 
 
-def test_the_alias_names():
-    assert RandAnatPasteD is RandAnatPasteDict is MonaiPasted
-
-
 # errors
 
 
@@ -247,7 +237,7 @@ def test_a_wrong_image(given, kind, parts):
         ({"picture": 3}, KeyError, ("image",)),
         ({"image": image(), "anomaly_mask": 1}, TypeError, ("'anomaly_mask' must be a tensor", "set anomaly_mask_key")),
         ({"image": image(), "anomaly_mask": torch.zeros(2)}, ValueError, ("(1, 72, 64)", "set anomaly_mask_key")),
-        ({"image": image()}, KeyError, ("no lung mask 'lungs'", "['image']")),
+        ({"image": image()}, KeyError, ("no region mask 'lungs'", "['image']")),
         ({"image": image(), "lungs": torch.zeros(1, 64, 64) > 0}, ValueError, ("region_mask", "got (1, 1, 64, 64)")),
         ({"image": image(), "lungs": torch.zeros(1, 72, 64)}, TypeError, ("boolean or integer", "mask > 0.5")),
     ],
@@ -268,12 +258,30 @@ def test_missing_keys_can_be_allowed():
     assert transform({"label": 1}) == {"label": 1}
 
 
-def test_the_probability_is_called_prob():
-    for make in (MonaiPaste, lambda **settings: MonaiPasted("image", AnatPasteTransform(**settings))):
-        with raises(TypeError, "pass prob= instead of p="):
-            make(p=0.5)
-        with raises(TypeError, "unexpected keyword argument 'sigmas'"):
-            make(sigmas=(0, 15))
+def test_something_else_as_a_transform_or_a_mask():
+    with raises(TypeError, "transform must be a transform of this package", "got 0.5"):
+        MonaiPasted("image", 0.5)
+    with raises(ValueError, "writes must be 'anomaly', 'target' or a threshold", "got 'all'"):
+        MonaiPasted("image", writes="all")
+
+
+def test_the_target_is_written_and_united():
+    """Tolerance: 1e-6."""
+    sample = {"image": image()}
+    result = MonaiPasted("image", writes="target").set_random_state(4)(sample)
+    target = expected(image(), 4).target[0]
+    assert torch.equal(result["anomaly_mask"], target)
+    earlier = torch.full((1, 72, 64), 0.5)
+    result = MonaiPasted("image", writes="target").set_random_state(4)(sample | {"anomaly_mask": earlier})
+    torch.testing.assert_close(result["anomaly_mask"], 1 - (1 - target) / 2, rtol=0, atol=1e-6)
+    with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.uint8"):
+        MonaiPasted("image", writes="target")(sample | {"anomaly_mask": earlier.byte()})
+
+
+def test_repr_shows_the_transform():
+    transform = AnatPasteTransform(p=0.25, blur=False)
+    assert repr(MonaiPaste(transform)) == f"MonaiPaste({transform!r})"
+    assert repr(MonaiPasted("image", transform)).startswith(f"MonaiPasted(('image',), {transform!r}, anomaly_mask_key=")
 
 
 def test_augment_before_any_number_is_drawn():

@@ -171,7 +171,7 @@ def test_a_copy_does_the_same(duplicate):
 @pytest.mark.parametrize(
     ("image", "kind", "parts"),
     [
-        (torch.zeros(64, 64), TypeError, ("got Tensor", "AnatPasteTransform takes tensors")),
+        (torch.zeros(64, 64), TypeError, ("got Tensor", "PasteTransform.augment takes tensors")),
         ([[0.0] * 64] * 64, TypeError, ("got list", "numpy.asarray")),
         (np.zeros(64), ValueError, ("(H, W), (H, W, C) or (N, H, W, C)", "got (64,)")),
         (np.zeros((3, 64, 64)), ValueError, ("got (3, 64, 64)", "numpy.moveaxis(image, -3, -1)")),
@@ -203,9 +203,26 @@ def test_a_wrong_region_mask(mask, kind, parts):
             NumpyPaste()(image, mask)
 
 
-def test_an_unknown_setting():
-    with raises(TypeError, "unexpected keyword argument 'sigmas'"):
-        NumpyPaste(AnatPasteTransform(sigmas=(0, 15)))
+def test_something_else_as_a_transform_or_a_mask():
+    with raises(TypeError, "transform must be a transform of this package", "got 0.5"):
+        NumpyPaste(0.5)
+    with raises(ValueError, "writes must be 'anomaly', 'target' or a threshold", "got 2"):
+        NumpyPaste(writes=2)
+
+
+def test_the_target_is_returned_and_united():
+    """Tolerance: 1e-6."""
+    images = batch(dtype=np.float32)
+    number = int(np.random.default_rng(3).integers(2**63))
+    result = AnatPasteTransform().augment(tensors(images), generator=torch.Generator().manual_seed(number))
+    target = np.moveaxis(result.target.numpy(), 1, -1)
+    earlier = np.full((4, 72, 64, 1), 0.5, np.float32)
+    assert np.array_equal(NumpyPaste(rng=3, writes="target")(images)[1], target)
+    both = NumpyPaste(rng=3, writes="target")(images, anomaly_mask=earlier)[1]
+    np.testing.assert_allclose(both, 1 - (1 - target) / 2, rtol=0, atol=1e-6)
+    assert np.array_equal(NumpyPaste(rng=3, writes=0.3)(images)[1], target > 0.3)
+    with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.bool"):
+        NumpyPaste(writes="target")(images, anomaly_mask=earlier > 0)
 
 
 def test_docstring_examples():

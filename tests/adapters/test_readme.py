@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2.functional import to_pil_image
 
-TEXT = Path(__file__).parents[1] / "README.md"
+TEXT = Path(__file__).parents[2] / "README.md"
 SECTION = "## In whatever you train with"
 NEEDS = {"timm": "timm", "anomalib": "anomalib", "Lightning": "lightning", "MONAI": "monai"} | {
     "albumentations": "albumentations",
@@ -156,7 +156,8 @@ def test_timm_augments_in_both_places(names):
     """The same loader without AnatPaste gives other pixels, and the same ones without its prefetcher and transform."""
     timm_data = pytest.importorskip("timm.data", reason="needs timm")
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    from anatpaste_aug import TimmPasteErasing
+    from anatpaste_aug import AnatPasteTransform
+    from anatpaste_aug.adapters.timm import TimmPasteErasing
 
     erasing = TimmPasteErasing(AnatPasteTransform(p=1.0, mean=mean, std=std))
     settings = {"is_training": True, "no_aug": True, "mean": mean, "std": std, "num_workers": 0} | {

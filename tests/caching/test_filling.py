@@ -203,7 +203,7 @@ def test_images_and_masks_may_live_on_a_device():
     assert torch.equal(segment(Restless(), images, "cpu"), LungSegmenter()(images))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("held", ["cpu", "cuda"])
 def test_a_device_fills_it(opened, images, held):
     cache = MaskCache.in_memory(count=40, size=(33, 35))

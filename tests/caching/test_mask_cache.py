@@ -189,6 +189,7 @@ def test_equal_images_share_what_is_found_by_content(settings, images, expected)
 # processes, pickles, ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_workers_of_a_loader_read_it(opened, settings, images, expected, start):
     del settings["fingerprint"]
@@ -245,7 +246,7 @@ def test_the_repr_says_what_it_is(opened, tmp_path):
     assert opened().key == "index"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_masks_are_unpacked_on_a_device_without_waiting(full, expected):
     full.masks([0], device="cuda")
     torch.cuda.synchronize()

@@ -45,7 +45,7 @@ def test_nothing_leaves_the_device():
         assert (back.shape, back.dtype) == (masks.shape, torch.bool)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_cuda_packs_as_the_cpu_does():
     masks = torch.rand(4, 1, 33, 35) < 0.5
     packed = pack_masks(masks.cuda())

@@ -116,6 +116,7 @@ def slow_writes(monkeypatch):
     monkeypatch.setattr(os, "pwrite", pwrite)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.usefixtures("slow_writes")
 def test_a_filling_that_is_killed_at_random_loses_nothing(opened, many, fork, workers):

@@ -50,6 +50,7 @@ def settings_of(monkeypatch, module, *arguments):
 # preview
 
 
+@pytest.mark.slow
 def test_preview_in_a_process_of_its_own_loads_what_is_heavy_only_when_it_runs(tmp_path, folder):
     code = (
         "import sys; from anatpaste_aug.cli import main;"
@@ -103,6 +104,7 @@ def test_the_suffix_tells_the_format(tmp_path, folder, suffix):
 # check
 
 
+@pytest.mark.slow
 def test_check_in_a_process_of_its_own(tmp_path, folder):
     done = in_a_process("-m", "anatpaste_aug", "check", folder, "--sheet", "sheet.png", "--size", 64, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -120,6 +120,7 @@ def test_no_records(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_nothing_that_is_read(tmp_path, data, decoded):
     code = (
         "import sys, time; from anatpaste_aug.datasets import Record, cache, cached_images\n"

@@ -59,6 +59,7 @@ FORMATS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning", "ignore:Truncated File:UserWarning")
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_file_that_is_cut_off_anywhere_is_never_another_image(tmp_path, name):
@@ -89,7 +90,7 @@ def test_zeros_where_the_end_should_be_are_no_pixels(tmp_path, kind, pixels):
     for part in (0.4, 0.7, 0.95):
         cut = int(len(whole) * part)
         (tmp_path / "a").write_bytes(whole[:cut] + bytes(len(whole) - cut))
-        refused(tmp_path / "a", "is damaged or of a kind that cannot be read")
+        refused(tmp_path / "a", "is damaged or of a kind|is not an image, or is damaged")  # as Pillow takes it
 
 
 def test_a_small_jpeg_within_the_header_is_not_the_end(tmp_path):

@@ -73,6 +73,7 @@ def test_docstring_examples(module):
     assert doctest.testmod(module).failed == 0
 
 
+@pytest.mark.slow
 def test_import_needs_no_extra():
     """The names come without Pillow, tqdm, pandas, pydicom and matplotlib being imported by this package."""
     code = (

@@ -43,6 +43,7 @@ def test_three_way_is_a_class_for_each_augmentation():
     assert METHODS["anatpaste"].num_classes == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_pictures_show_every_augmentation_in_turn(name):
     images = torch.rand(4, 1, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -9,6 +9,7 @@ from anatpaste_aug.detection import MethodScores, PretextNet, ensemble, image_st
 from anatpaste_aug.detection.entrants import Entrant, trained, untrained
 
 
+@pytest.mark.slow
 def test_methods_have_their_seeds_and_an_ensemble(finished_runs):
     methods = trained(finished_runs)
     assert [entrant.label for entrant in methods] == ["AnatPaste", "CutPaste (scar)"]

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from anatpaste_aug.transforms.cutpaste import CutPasteTransform
 from matplotlib.image import imread
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.datasets import phantom_batch
 from anatpaste_aug.detection import Interval, explanations, figures, roc_figure
 from anatpaste_aug.detection.explanations import augmentations_figure, cam_figure
+from anatpaste_aug.transforms import CutPasteTransform
 
 IMAGES = phantom_batch(3, size=64).images
 NAMES = ["a$1.png", "<b>.png", "c_\\frac.png"]

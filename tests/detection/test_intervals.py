@@ -101,6 +101,7 @@ def test_intervals_hold_the_true_area_about_as_often_as_they_say():
     assert np.all(np.abs(held / 200 - 0.9) < 0.065), held
 
 
+@pytest.mark.slow
 def test_under_the_hypothesis_p_values_are_uniform():
     rng = np.random.default_rng(1)
     labels = np.repeat([0, 1], [50, 50])

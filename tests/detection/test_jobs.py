@@ -74,6 +74,7 @@ def test_what_ends_the_call_ends_the_jobs(tmp_path):
                 os.kill(int(number), 0)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_jobs_too(tmp_path):
     job = "import os, time\nprint(os.getpid(), flush=True)\nwhile True: time.sleep(1)"
     code = f"""

@@ -29,7 +29,7 @@ def test_shapes_and_unit_length(in_chans):
 
 
 # One whose pooled features are wider than num_features, and one built for a single input size.
-@pytest.mark.parametrize(("backbone", "width"), [("test_mambaout", 256), ("test_vit", 64)])
+@pytest.mark.parametrize(("backbone", "width"), [("lcnet_035", 1280), ("test_vit", 64)])
 def test_other_backbones(backbone, width):
     net = PretextNet(backbone, image_size=64).eval()
     x = torch.randn(2, 1, 64, 64)

@@ -47,6 +47,7 @@ def calls(tmp_path_factory):
     return count_calls(lambda: run(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenth", range(10))
 def test_a_run_killed_at_a_random_moment_ends_as_if_undisturbed(tenth, undisturbed, calls, tmp_path):
     path = tmp_path / "training.pt"
@@ -56,6 +57,7 @@ def test_a_run_killed_at_a_random_moment_ends_as_if_undisturbed(tenth, undisturb
     assert [file.name for file in tmp_path.iterdir()] == ["training.pt"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_again_and_again_ends_as_if_undisturbed(undisturbed, calls, tmp_path):
     path, chance, kills = tmp_path / "training.pt", random.Random(0), 0
     while kill_at_call(chance.randint(calls // 4, calls // 2), lambda: run(path)):
@@ -106,6 +108,7 @@ def test_checkpoints_at_validations_only_and_a_run_that_is_over(undisturbed, tmp
     assert len(updates) == 10
 
 
+@pytest.mark.slow
 def test_anatpaste_and_mixed_precision_go_on_exactly(tmp_path):
     config = dataclasses.replace(QUICK, amp=True, updates=6, batch_size=4)
     masks = torch.zeros_like(TRAIN, dtype=torch.bool)

@@ -54,6 +54,7 @@ def test_other_settings_or_images_are_named(finished_runs):
         read_run(run.folder, other, SHORT)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(finished_runs, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     validate = Trainer._validate

@@ -11,6 +11,7 @@ from tiny_study import SHORT, TASK
 from anatpaste_aug.detection.study_report import check_study, together, write_study
 
 
+@pytest.mark.slow
 def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
     options = {"tables": (2, 3), "figures": (1, 3, 4, 5), "drawn": ("cutpaste", "anatpaste"), "command": "python <x>"}
     told = write_study(tmp_path, TASK, finished_runs, SHORT, **options)

@@ -50,6 +50,7 @@ def test_large_and_long_images_stay_exact(size):
     assert greatest_difference(smooth_images(1, *size)) < 1.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [5, 10, 20])
 def test_large_images_of_few_levels_are_equalised_to_the_end(step):
     """Their tiles have thousands of pixels more in a few bins than these may keep. Tolerance: 1 level of 16383."""
@@ -110,6 +111,7 @@ def test_an_empty_batch_stays_empty():
 # redistribution of the excess
 
 
+@pytest.mark.slow
 @given(tile_histograms())
 @example(filled_up())
 @settings(max_examples=400, deadline=None)
@@ -159,6 +161,7 @@ def test_histograms_without_room_for_the_excess_end_full(total):
     assert np.array_equal(redistribute(torch.from_numpy(hist), 1).numpy(), redistributed(hist, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(5, 5), (7, 40), (15, 100)])
 def test_sides_below_sixteen_pixels_have_tiles_of_one(size, monkeypatch):
     """Smaller than the transforms take; the compiled path and the torch code find the same lungs there too."""

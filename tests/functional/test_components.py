@@ -128,6 +128,7 @@ def test_long_paths(make):
     assert_equal_to_scipy(inset(make(400))[None], 5000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [spiral, snake, comb, maze])
 def test_the_largest_images(make):
     mask = inset(make(1024))
@@ -164,6 +165,7 @@ def mask_batches(draw):
     return np.stack(batch)
 
 
+@pytest.mark.slow
 @given(mask_batches(), st.floats(0, 300))
 @settings(max_examples=1000, deadline=None)
 def test_any_mask(masks, min_size):

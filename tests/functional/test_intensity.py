@@ -110,6 +110,7 @@ AFFINE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("change", AFFINE.values(), ids=AFFINE.keys())
 def test_bins_of_8_bit_floats_are_those_of_uint8_on_every_range(change, dtype):

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from oracles import filled_up, plain_params, redistributed, smooth_images, tile_histograms
 
-pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+pytest.importorskip("numba", reason="needs Numba: pip install numba")
 
 from anatpaste_aug.functional import (
     Intensities,
-    blend,
+    _numba,
     clahe,
     color_jitter,
     dilate,
     erode,
     otsu_threshold,
+    paste,
     segment_lungs,
     soft_mask,
 )
@@ -155,9 +156,25 @@ def test_jitter_is_the_same_in_every_order(size, channels, dtype):
     hue = torch.rand(len(orders), generator=generator) - 0.5
     expected = color_jitter(images, *factors, hue, orders)
     for i, order in enumerate(orders.numpy()):
-        patch = images[i].flatten(1).numpy().copy()
-        jitter(patch, order, *(patch.dtype.type(value) for value in (*factors[:, i], hue[i])))
-        assert np.abs(patch - expected[i].flatten(1).numpy()).max() <= 1e-5
+        patch = np.pad(images[i].flatten(1).numpy(), ((0, 0), (0, 5)), constant_values=2)
+        values = (patch.dtype.type(value) for value in (*factors[:, i], hue[i]))
+        jitter(patch, *size, (0, size[0], 0, size[1]), order, *values)
+        assert np.abs(patch[:, :-5] - expected[i].flatten(1).numpy()).max() <= 1e-5
+        assert (patch[:, -5:] == 2).all()  # room for a larger patch
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_contrast_of_a_part_is_that_of_its_box(channels):
+    """Tolerance: 1e-5."""
+    image = torch.rand(1, channels, 20, 30, generator=torch.Generator().manual_seed(0))
+    region = torch.zeros(1, 1, 20, 30, dtype=torch.bool)
+    region[..., 3:17, 4:27] = True
+    factors = torch.tensor([[1.2], [0.7], [1.4]])
+    order = torch.tensor([[2, 1, 0, 3]])
+    expected = color_jitter(image, *factors, torch.zeros(1), order, region=region)
+    patch = image[0].flatten(1).numpy().copy()
+    jitter(patch, 20, 30, (3, 17, 4, 27), order[0].numpy(), *factors[:, 0].numpy(), np.float32(0))
+    assert np.abs(patch - expected[0].flatten(1).numpy()).max() <= 1e-5
 
 
 def test_a_hue_turned_by_less_than_a_rounding_stays():
@@ -165,11 +182,15 @@ def test_a_hue_turned_by_less_than_a_rounding_stays():
     red = np.zeros((3, 4), np.float32)
     red[0] = 0.7
     patch, one = red.copy(), np.float32(1)
-    jitter(patch, np.array([3, 2, 1, 0]), one, one, one, np.float32(-1e-9))
+    jitter(patch, 1, 4, (0, 1, 0, 4), np.array([3, 2, 1, 0]), one, one, one, np.float32(-1e-9))
     assert np.array_equal(patch, red)
 
 
 # what the kernels must not be given
+
+
+def pasted(images, params, region_mask=None, intensities=None):
+    return paste(images, params, region_mask, intensities, rotated=False, resized=False)
 
 
 @pytest.mark.parametrize(
@@ -179,48 +200,49 @@ def test_a_hue_turned_by_less_than_a_rounding_stays():
         ("width", [1, 48], [0, 49]),
         ("source_top", [0, 24], [-1, 25]),
         ("source_left", [0, 8], [-1, 9]),
-        ("center_y", [0, 63], [-1, 64]),
-        ("center_x", [0, 47], [-1, 48]),
+        ("donor", [0, 1], [-1, 2]),
+        ("scaled_height", [1, 2**24], [0, 2**24 + 1]),
+        ("top", [-(2**24), 2**24], [-(2**24) - 1, 2**24 + 1]),
         ("margin", [0, 100], [-1]),
         ("sigma", [0.0, 1e30], [-1.0, float("nan"), float("inf")]),
+        ("angle", [0.0, 30.0], [float("nan"), float("inf")]),
     ],
 )
 def test_parameters_that_lead_out_of_the_images_are_an_error(name, inside, outside):
     """One step beyond what is allowed, of a 40×40 patch in a 64×48 image."""
-    images, params = torch.zeros(3, 1, 64, 48), plain_params(3)
+    images, params = torch.zeros(3, 1, 64, 48), plain_params(3, donor=0)
     for value in (*inside, *outside):
         field = getattr(params, name)
-        field = torch.where(torch.arange(3) == 1, torch.as_tensor(value).to(field.dtype), field)
+        field = torch.where(torch.arange(3).unsqueeze(1) == 1, torch.as_tensor(value).to(field.dtype), field)
         changed = params._replace(**{name: field})
-        for call in (soft_mask, lambda p, *_: blend(images, torch.ones(3, 1, 64, 48), p)):
-            if value in inside:
-                assert call(changed, 64, 48).isfinite().all()
-                continue
-            with pytest.raises(ValueError, match=r"params \[1\] lie outside images of 64×48"):
-                call(changed, 64, 48)
+        if value in inside:
+            image, mask = paste(images, changed, sources=images[:2], hard=True, resized=False)
+            assert image.isfinite().all()
+            assert mask.isfinite().all()
+            continue
+        with pytest.raises(ValueError, match=r"params \[1\] (hold an impossible size|cut outside of 2 sources)"):
+            paste(images, changed, sources=images[:2], hard=True, resized=False)
 
 
 @pytest.mark.parametrize(
-    "change", [{"opacity": torch.ones(1)}, {"center_y": torch.tensor(3)}, {"margin": torch.ones(3)}]
+    "change", [{"opacity": torch.ones(1, 1)}, {"top": torch.ones(3, 1)}, {"margin": torch.ones(3, 1)}]
 )
 def test_parameters_of_another_shape_or_dtype_are_an_error(change):
     with pytest.raises(ValueError, match=r"params\.\w+ must have shape \(3,\) and dtype"):
-        soft_mask(plain_params(3)._replace(**change), 64, 64)
+        soft_mask(plain_params(3)._replace(**change), 64, 64, rotated=False)
 
 
+@pytest.mark.slow
 def test_operators_of_compiled_graphs_have_the_shapes_and_strides_that_they_announce():
-    from anatpaste_aug.functional import _numba
-
     images = smooth_images(2, 40, 48)[:, 0].transpose(1, 2)
-    masks, params = images > 100, plain_params(2, center_y=20, center_x=20, height=20, width=20)
-    soft = soft_mask(params, 48, 40)
+    masks, params = images > 100, plain_params(2, center_y=20, center_x=20, height=20, width=20).patch(0)
+    batch, given = images.unsqueeze(1), [list(params), masks.unsqueeze(1)]
     for operator, arguments in (
         (_numba.segment, (images, 1.0)),
         (_numba.keep_components, (masks, True, 1.0)),
-        (_numba.random_pixels, (torch.tensor([0.1, 0.9]), masks)),
-        (_numba.soft_mask, (list(params), 48, 40, masks.unsqueeze(1))),
-        (_numba.blend, (images.unsqueeze(1), soft, list(params), 0.0, 255.0, None, None)),
-        (_numba.paste, (images.unsqueeze(1), list(params), masks.unsqueeze(1), 0.0, 255.0, None, None)),
+        (_numba.soft_mask, (list(params), 48, 40, masks.unsqueeze(1), False)),
+        (_numba.paste, (batch, batch.clone(), *given, False, "black", 0.0, 255.0, None, None)),
+        (_numba.paste, (batch, batch.clone(), *given, True, "edge", 0.0, 255.0, None, None)),
     ):
         torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
 
@@ -229,20 +251,20 @@ def test_a_range_far_from_zero_costs_no_precision(monkeypatch):
     """Tolerance: 1e-4 of the range; float32 holds values about 10,000 to 1e-3."""
     params = plain_params(2, contrast=1.1, sigma=3.0)
     images = 10_000 + 100 * smooth_images(2, 64, 64) / 255
-    ours = blend(images, soft_mask(params, 64, 64), params, Intensities(10_000, 10_100))
-    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
-    expected = blend(images, soft_mask(params, 64, 64), params, Intensities(10_000, 10_100))
+    ours = pasted(images, params, None, Intensities(10_000, 10_100))[0]
+    monkeypatch.setattr(_numba, "HAS_NUMBA", False)
+    expected = pasted(images, params, None, Intensities(10_000, 10_100))[0]
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-2)
 
 
 def test_a_range_in_which_one_is_nothing_is_a_range():
     params, images = plain_params(1), torch.full((1, 1, 64, 64), -1e30)
-    assert blend(images, soft_mask(params, 64, 64), params, Intensities(-1e30, 1e30)).isfinite().all()
+    assert pasted(images, params, None, Intensities(-1e30, 1e30))[0].isfinite().all()
 
 
 def test_masks_of_another_size_are_an_error():
     lungs = torch.ones(3, 1, 64, 63, dtype=torch.bool)
     with pytest.raises(ValueError, match=r"must have shape \(3, 1, 64, 64\), got \(3, 1, 64, 63\)"):
-        soft_mask(plain_params(3), 64, 64, lungs)
-    with pytest.raises(ValueError, match=r"must have shape \(3, 1, 64, 64\), got \(2, 1, 64, 64\)"):
-        blend(torch.zeros(2, 1, 64, 64), torch.ones(2, 1, 64, 64), plain_params(3))
+        soft_mask(plain_params(3), 64, 64, lungs, rotated=False)
+    with pytest.raises(ValueError, match=r"must have shape \(3, 1, 64, 64\), got \(3, 1, 64, 63\)"):
+        pasted(torch.zeros(3, 1, 64, 64), plain_params(3), lungs)

@@ -9,17 +9,10 @@ from invariants import attempt, same, untouched
 from kornia.augmentation import AugmentationSequential
 from strategies import FLOATS, Batch, batches, seeded, seeds, small_batches
 
-from anatpaste_aug import (
-    AnatPasteTransform,
-    CutPasteTransform,
-    KorniaPaste,
-    OneClassPairs,
-    TimmPasteErasing,
-    TimmPasteMixup,
-    collate_one_class,
-    one_class_batch,
-)
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, OneClassPairs, collate_one_class, one_class_batch
+from anatpaste_aug.adapters.kornia import KorniaPaste
 from anatpaste_aug.adapters.numpy import NumpyPaste
+from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 
 
 @given(small_batches, seeds, st.floats(0, 1))

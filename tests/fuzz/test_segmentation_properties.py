@@ -10,18 +10,9 @@ from invariants import on_both_paths, same, untouched
 from oracles import remove_small
 from strategies import FLOATS, batches, seeds
 
-from anatpaste_aug import (
-    CTLungSegmenter,
-    Difference,
-    FixedMask,
-    Intersection,
-    LungFieldSegmenter,
-    LungSegmenter,
-    PerSide,
-    ThresholdSegmenter,
-    Union,
-)
+from anatpaste_aug import CTLungSegmenter, FixedMask, LungFieldSegmenter, LungSegmenter, ThresholdSegmenter
 from anatpaste_aug.functional import segment_lung_field, segment_lungs
+from anatpaste_aug.segmentation import Difference, Intersection, PerSide, Union
 
 min_sizes = st.sampled_from([0.0, 1.0, 400.0, 1e6, float("inf")]) | st.floats(0, 3000)
 algorithms = st.sampled_from([segment_lungs, segment_lung_field])

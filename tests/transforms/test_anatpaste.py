@@ -5,8 +5,9 @@ from oracles import bits
 from torch.utils.data import default_collate
 from torchvision import tv_tensors
 
-from anatpaste_aug import AnatPasteTransform, LungSegmenter, PasteResult, SegmenterModule
+from anatpaste_aug import AnatPasteTransform, LungSegmenter, PasteResult
 from anatpaste_aug.functional import Intensities, paste
+from anatpaste_aug.segmentation import SegmenterModule
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 

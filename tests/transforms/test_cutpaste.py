@@ -104,6 +104,7 @@ def test_it_stands_in_for_anatpaste_where_lungs_are_handed_over():
     assert equal(result, augmented(images))
 
 
+@pytest.mark.slow
 def test_the_detector_trains_with_it():
     detection = pytest.importorskip("anatpaste_aug.detection", exc_type=ImportError)
     config = detection.TrainConfig(image_size=32, batch_size=4, updates=2, updates_per_epoch=2)

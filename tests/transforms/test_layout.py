@@ -8,18 +8,22 @@ from torchvision.transforms import v2
 from anatpaste_aug import (
     AnatPasteTransform,
     CutPasteTransform,
-    KorniaPaste,
-    TimmPasteErasing,
-    TimmPasteMixup,
+    FPITransform,
+    NSATransform,
+    PIITransform,
     one_class_batch,
 )
-from anatpaste_aug.functional import blend, cutpaste, paste, soft_mask
+from anatpaste_aug.adapters.kornia import KorniaPaste
+from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 
 last = torch.channels_last
 plain = {"mean": (0.0,), "std": (1.0,)}
 CALLS = {
     "augment": lambda x: AnatPasteTransform(p=0.5).augment(x).image,
     "CutPaste.augment": lambda x: CutPasteTransform(variant="union").augment(x).image,
+    "FPI.augment": lambda x: FPITransform().augment(x).image,
+    "PII.augment": lambda x: PIITransform().augment(x).image,
+    "NSA.augment": lambda x: NSATransform().augment(x).image,
     "transform": lambda x: AnatPasteTransform()(x),
     "Compose": lambda x: v2.Compose([AnatPasteTransform(), CutPasteTransform()])(x),
     "one_class_batch": lambda x: one_class_batch(x, AnatPasteTransform(), CutPasteTransform()).images,
@@ -28,9 +32,6 @@ CALLS = {
     "timm, mixup": lambda x: TimmPasteMixup(AnatPasteTransform(**plain), pairs=True)(
         x, torch.zeros(len(x), dtype=torch.int64)
     )[0],
-    "paste": lambda x: paste(x, AnatPasteTransform().augment(x).params)[0],
-    "blend": lambda x: blend(x, *(lambda p: (soft_mask(p, *x.shape[-2:]), p))(AnatPasteTransform().augment(x).params)),
-    "cutpaste": lambda x: cutpaste(x, CutPasteTransform().augment(x).params)[0],
 }
 
 

@@ -5,13 +5,18 @@ import torch
 from batches import batch, called, raises
 from torchvision.transforms import v2
 
-from anatpaste_aug import AnatPasteTransform, CutPasteTransform, KorniaPaste, TimmPasteErasing
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, PIITransform
+from anatpaste_aug.adapters.kornia import KorniaPaste
 
 ONE, THREE = {"mean": [0.4], "std": [0.2]}, {"mean": [0.4] * 3, "std": [0.2] * 3}
 
 
+def kornia(**numbers):
+    return KorniaPaste(AnatPasteTransform(**numbers))
+
+
 @pytest.mark.parametrize("kernels", [False, True])
-@pytest.mark.parametrize("kind", [AnatPasteTransform, CutPasteTransform, KorniaPaste, TimmPasteErasing])
+@pytest.mark.parametrize("kind", [AnatPasteTransform, CutPasteTransform, PIITransform, kornia])
 def test_one_number_serves_three_channels(kind, kernels, monkeypatch):
     if kernels:
         pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')

@@ -11,7 +11,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
-from anatpaste_aug import AnatPasteTransform, AnomalyMask, LungMask
+from anatpaste_aug import AnatPasteTransform, AnomalyMask, RegionMask
 
 
 def test_before_and_after_conversion_the_same_happens():
@@ -69,10 +69,11 @@ def test_a_pipeline_is_pickled_before_and_after_a_call(compose):
         assert torch.equal(called(twin, picture), expected)
 
 
-def test_a_lung_mask_is_flipped_with_its_image_and_then_read():
+def test_a_region_mask_is_flipped_with_its_image_and_then_read():
     left = (torch.arange(80) < 40).expand(96, 80)
     pipeline = v2.Compose([v2.RandomHorizontalFlip(1.0), AnatPasteTransform()])
-    sample = {"image": tv_tensors.Image(batch()[0]), "lungs": LungMask(left), "mask": AnomalyMask(torch.zeros(96, 80))}
+    image, mask = tv_tensors.Image(batch()[0]), AnomalyMask(torch.zeros(96, 80))
+    sample = {"image": image, "region": RegionMask(left), "mask": mask}
     result = called(pipeline, sample)
     assert result["mask"].any()
     assert not result["mask"][:, :40].any()

@@ -1,9 +1,9 @@
 """The CPU's own path through segmentation and pasting: compiled by Numba, image by image in each of torch's threads.
 
 The definitions are those of the torch code beside it, which every other device runs. Masks are the same bit for bit on
-uint8 images; soft masks and pasted values are the same up to the rounding of float32. Without Numba (the extra
-``fast``) the CPU runs the torch code too. What is called from there are operators, so that ``torch.compile`` and fake
-tensors take them as they are.
+uint8 images; soft masks and pasted values are the same up to the rounding of float32. Without Numba, which
+not every platform has, the CPU runs the torch code too. What is called from there are operators, so that
+``torch.compile`` and fake tensors take them as they are.
 """
 
 import warnings

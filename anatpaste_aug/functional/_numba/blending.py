@@ -4,73 +4,83 @@ import numpy as np
 
 from .jit import compiled
 from .jitter import jitter
-from .shape import blur_reach, turned
+from .rows import (
+    ANGLE,
+    APPLY,
+    BRIGHTNESS,
+    CONTRAST,
+    DONOR,
+    HEIGHT,
+    HUE,
+    LEFT,
+    MARGIN,
+    ORDER,
+    RADIUS,
+    SATURATION,
+    SOURCE_LEFT,
+    SOURCE_TOP,
+    TOP,
+    WIDTH,
+)
+from .shape import turned
 
 BLACK, SOURCE, EDGE = 0, 1, 2  # what lies beyond a patch
 
 
 @compiled
-def cut(image, top, left, height, width, scale, offset):
-    """A part of the image in [0, 1], as C×h×w; beyond the image's edges the nearest pixel.
+def cut(image, top, left, height, width, scale, offset, patch):
+    """A part of the image in [0, 1], row by row into the channels of ``patch``; beyond its edges the nearest pixel.
 
     The values are those of the image times ``scale`` plus ``offset`` of each channel.
     """
-    patch = np.empty((len(image), height, width), scale.dtype)
     last_y, last_x = image.shape[1] - 1, image.shape[2] - 1
     first, last = max(-left, 0), min(width, last_x + 1 - left)  # the columns that lie in the image
     for channel in range(len(image)):
+        slope, constant, values = scale[channel], offset[channel], patch[channel]
         for y in range(height):
-            line, out = image[channel, min(max(top + y, 0), last_y)], patch[channel, y]
+            line = image[channel, min(max(top + y, 0), last_y)]
+            out = values[y * width : (y + 1) * width]
             for x in range(first, last):
-                out[x] = line[left + x] * scale[channel] + offset[channel]
+                out[x] = line[left + x] * slope + constant
             for x in range(first):
-                out[x] = line[0] * scale[channel] + offset[channel]
+                out[x] = line[0] * slope + constant
             for x in range(max(last, 0), width):
-                out[x] = line[last_x] * scale[channel] + offset[channel]
-    return patch
+                out[x] = line[last_x] * slope + constant
 
 
 @compiled
-def copy(image, out):
-    """Line by line, because those are known to be contiguous."""
-    for channel in range(len(image)):
-        for y in range(image.shape[1]):
-            given, line = image[channel, y], out[channel, y]
-            for x in range(len(given)):
-                line[x] = given[x]
-
-
-@compiled
-def blend(images, sources, masks, params, hard, beyond, turns, scale, offset, rounded, out, begin, end):
-    """Blend the images ``begin`` to ``end`` of B×C×H×W into ``out``.
+def blend(
+    images, sources, masks, rows, reals, turns, hard, beyond, scale, offset, rounded, patch, target, out, begin, end
+):
+    """Blend the images ``begin`` to ``end`` of B×C×H×W into ``out``, which holds the images.
 
     Args:
         images: uint8, float32 or float64.
         sources: N×C×Hs×Ws like the images.
         masks: float32 B×H×W.
-        params: `PasteParams` of arrays, one patch per image.
+        rows, reals: See `rows`; one patch per image.
+        turns: See `shape.patch_masks`.
         hard: Whether the masks are whole patches.
         beyond: BLACK, SOURCE or EDGE.
-        turns: See `shape.soft_masks`.
         scale, offset: Per channel, of the floating-point type to calculate in: value · scale + offset is in [0, 1].
         rounded: Whether the values are whole numbers.
+        patch: Scratch of that type, C×N for the largest part of an image that is cut.
+        target: Scratch of that type, W.
         out: Like the images.
         begin, end: A range of images.
     """
     channels, height, width = images.shape[1:]
     kind = scale.dtype.type
-    target, line = np.empty(width, scale.dtype), np.empty(width, scale.dtype)
     for i in range(begin, end):
-        copy(images[i], out[i])
-        if not params.apply[i]:
+        row = rows[i]
+        if row[APPLY] == 0:
             continue
-        patch_h, patch_w, patch_top, patch_left = params.height[i], params.width[i], params.top[i], params.left[i]
+        patch_h, patch_w, patch_top, patch_left = row[HEIGHT], row[WIDTH], row[TOP], row[LEFT]
         if hard:
             first, last, left, right = patch_top, patch_top + turns[i, 0], patch_left, patch_left + turns[i, 1]
         else:
-            radius = blur_reach(params.sigma[i], max(height, width))
-            reach_y = max(patch_h // 2 - params.margin[i], 0) + radius
-            reach_x = max(patch_w // 2 - params.margin[i], 0) + radius
+            reach_y = max(patch_h // 2 - row[MARGIN], 0) + row[RADIUS]
+            reach_x = max(patch_w // 2 - row[MARGIN], 0) + row[RADIUS]
             y0, x0 = patch_top + patch_h // 2, patch_left + patch_w // 2
             first, last, left, right = y0 - reach_y, y0 + reach_y + 1, x0 - reach_x, x0 + reach_x + 1
         first, last, left, right = max(first, 0), min(last, height), max(left, 0), min(right, width)
@@ -81,40 +91,55 @@ def blend(images, sources, masks, params, hard, beyond, turns, scale, offset, ro
         if beyond == SOURCE and not hard:
             up, down = min(first - patch_top, 0), max(last - patch_top, patch_h)
             west, east = min(left - patch_left, 0), max(right - patch_left, patch_w)
-        top, source = params.source_top[i] + up, sources[params.donor[i]]
-        patch = cut(source, top, params.source_left[i] + west, down - up, east - west, scale, offset)
+        wide = east - west
+        cut(sources[row[DONOR]], row[SOURCE_TOP] + up, row[SOURCE_LEFT] + west, down - up, wide, scale, offset, patch)
         jitter(
             patch,
+            down - up,
+            wide,
             (-up, patch_h - up, -west, patch_w - west),
-            params.jitter_order[i],
-            kind(params.brightness[i]),
-            kind(params.contrast[i]),
-            kind(params.saturation[i]),
-            kind(params.hue[i]),
+            row[ORDER:],
+            kind(reals[i, BRIGHTNESS]),
+            kind(reals[i, CONTRAST]),
+            kind(reals[i, SATURATION]),
+            kind(reals[i, HUE]),
         )
         begin_x, end_x = max(left, patch_left + west), min(right, patch_left + east)
+        rotated = hard and reals[i, ANGLE] != 0
         for y in range(first, last):
-            row = y - patch_top
-            if beyond == EDGE:
-                row = min(max(row, 0), patch_h - 1)
+            from_top = y - patch_top
+            if beyond == EDGE and not rotated:
+                from_top = min(max(from_top, 0), patch_h - 1)
+            start = (from_top - up) * wide
             for channel in range(channels):
-                if hard and params.angle[i] != 0:
+                values = patch[channel]
+                if rotated:
                     for x in range(left, right):
-                        from_y, from_x = turned(turns[i], row, x - patch_left)
+                        from_y, from_x = turned(turns[i], from_top, x - patch_left)
                         inside = 0 <= from_y < patch_h and 0 <= from_x < patch_w
-                        target[x] = patch[channel, from_y, from_x] if inside else kind(0)
+                        target[x] = values[from_y * wide + from_x] if inside else kind(0)
                 else:
-                    target[left:right] = 0
-                    if up <= row < down and begin_x < end_x:
-                        values, offset_x = patch[channel, row - up], patch_left + west
-                        target[begin_x:end_x] = values[begin_x - offset_x : end_x - offset_x]
+                    for x in range(left, right):
+                        target[x] = kind(0)
+                    if up <= from_top < down and begin_x < end_x:
+                        shift = start - patch_left - west
+                        for x in range(begin_x, end_x):
+                            target[x] = values[shift + x]
                         if beyond == EDGE:
-                            target[left : max(begin_x, left)] = values[0]
-                            target[max(end_x, left) : right] = values[len(values) - 1]
+                            for x in range(left, begin_x):
+                                target[x] = values[start]
+                            for x in range(end_x, right):
+                                target[x] = values[start + wide - 1]
                     elif beyond == EDGE:  # the patch lies beyond the image
-                        target[left:right] = patch[channel, row, 0 if right <= patch_left else patch_w - 1]
-                given, result = images[i, channel, y, left:right], out[i, channel, y, left:right]
-                mix(given, masks[i, y, left:right], target[left:right], scale[channel], offset[channel], line)
+                        nearest = values[start if right <= patch_left else start + wide - 1]
+                        for x in range(left, right):
+                            target[x] = nearest
+                given, result, line = (
+                    images[i, channel, y, left:right],
+                    out[i, channel, y, left:right],
+                    target[left:right],
+                )
+                mix(given, masks[i, y, left:right], line, scale[channel], offset[channel])
                 if rounded:
                     for x in range(len(result)):
                         result[x] = np.rint(line[x])
@@ -124,9 +149,9 @@ def blend(images, sources, masks, params, hard, beyond, turns, scale, offset, ro
 
 
 @compiled
-def mix(given, weights, target, scale, offset, line):
-    """Into ``line``: the given values and the target, which is in [0, 1], by their weights."""
-    kind = line.dtype.type
+def mix(given, weights, target, scale, offset):
+    """Replace the target, which is in [0, 1], by the given values and the target, by their weights."""
+    kind = target.dtype.type
     half, one = kind(0.5), kind(1)
     for x in range(len(given)):
         weight, before = kind(weights[x]), kind(given[x])
@@ -134,4 +159,4 @@ def mix(given, weights, target, scale, offset, line):
         change = pasted - before
         # The form of torch.lerp, which ends exactly on the pasted value.
         value = before + weight * change if weight < half else pasted - change * (one - weight)
-        line[x] = value if weight > 0 else before
+        target[x] = value if weight > 0 else before

@@ -1,4 +1,4 @@
-"""Colour jitter of one patch, in place; see `functional.jitter` for the definitions."""
+"""Color jitter of one patch, in place; see `functional.jitter` for the definitions."""
 
 import math
 
@@ -8,75 +8,76 @@ from .jit import compiled
 
 
 @compiled
-def jitter(patch, box, order, brightness, contrast, saturation, hue):
-    """Jitter a floating-point C×h×w patch in [0, 1]; the factors are of its dtype.
+def jitter(patch, height, width, box, order, brightness, contrast, saturation, hue):
+    """Jitter a patch in [0, 1].
 
-    The contrast's mean is that of a box: its first row, the row after its last one, and the same of its columns.
+    Args:
+        patch: Floating point C×N; the first height·width values of each channel are the patch, row by row.
+        height: Of the patch.
+        width: Of the patch.
+        box: Whose mean the contrast is about: its first row, the row after its last one, and the same of its columns.
+        order: int64, four of 0 (brightness), 1 (contrast), 2 (saturation), 3 (hue).
+        brightness, contrast, saturation, hue: Of the patch's dtype.
     """
-    for step in order:
-        if step == 0:
-            scale(patch, patch.dtype.type(0), brightness)
-        elif step == 1:
-            scale(patch, patch.dtype.type(mean_luminance(patch, box)), contrast)
-        elif step == 2 and len(patch) == 3:
-            saturate(patch, saturation)
-        elif step == 3 and len(patch) == 3:
-            turn_hue(patch, hue)
+    kind = patch.dtype.type
+    zero, one, count = kind(0), kind(1), height * width
+    for step in range(4):
+        if order[step] < 2:
+            about, factor = zero, brightness
+            if order[step] == 1:
+                about, factor = kind(mean_luminance(patch, width, box)), contrast
+            for channel in range(len(patch)):
+                values = patch[channel]
+                for i in range(count):
+                    values[i] = min(max(about + (values[i] - about) * factor, zero), one)
+        elif len(patch) == 3 and order[step] == 2:
+            saturate(patch, count, saturation)
+        elif len(patch) == 3:
+            turn_hue(patch, count, hue)
 
 
 @compiled
-def scale(patch, about, factor):
-    """Scale the values about one value."""
-    zero, one = patch.dtype.type(0), patch.dtype.type(1)
-    flat = patch.reshape(len(patch), -1)
-    for channel in range(len(flat)):
-        values = flat[channel]
-        for i in range(len(values)):
-            values[i] = min(max(about + (values[i] - about) * factor, zero), one)
-
-
-@compiled
-def luminance(patch, y, x):
+def luminance(patch, i):
     """The gray value of one pixel, with torchvision's weights."""
     kind = patch.dtype.type
     if len(patch) == 1:
-        return patch[0, y, x]
-    return patch[0, y, x] * kind(0.2989) + patch[1, y, x] * kind(0.587) + patch[2, y, x] * kind(0.114)
+        return patch[0, i]
+    return patch[0, i] * kind(0.2989) + patch[1, i] * kind(0.587) + patch[2, i] * kind(0.114)
 
 
 @compiled
-def mean_luminance(patch, box):
+def mean_luminance(patch, width, box):
     top, bottom, left, right = box
-    # Four sums at once, so that an addition need not wait for the one before.
-    sums = np.zeros(4, np.float64)
     whole = right - (right - left) % 4
+    # Four sums at once, so that an addition need not wait for the one before.
+    first = second = third = fourth = 0.0
     for y in range(top, bottom):
-        for x in range(left, whole, 4):
-            for k in range(4):
-                sums[k] += luminance(patch, y, x + k)
-        for x in range(whole, right):
-            sums[0] += luminance(patch, y, x)
-    return sums.sum() / ((bottom - top) * (right - left))
+        for i in range(y * width + left, y * width + whole, 4):
+            first += luminance(patch, i)
+            second += luminance(patch, i + 1)
+            third += luminance(patch, i + 2)
+            fourth += luminance(patch, i + 3)
+        for i in range(y * width + whole, y * width + right):
+            first += luminance(patch, i)
+    return (first + second + third + fourth) / ((bottom - top) * (right - left))
 
 
 @compiled
-def saturate(patch, factor):
-    """Scale the colours about each pixel's grey value."""
+def saturate(patch, count, factor):
+    """Scale the colors about each pixel's gray value."""
     zero, one = patch.dtype.type(0), patch.dtype.type(1)
-    for y in range(patch.shape[1]):
-        for x in range(patch.shape[2]):
-            gray = luminance(patch, y, x)
-            for channel in range(3):
-                patch[channel, y, x] = min(max(gray + (patch[channel, y, x] - gray) * factor, zero), one)
+    for i in range(count):
+        gray = luminance(patch, i)
+        for channel in range(3):
+            patch[channel, i] = min(max(gray + (patch[channel, i] - gray) * factor, zero), one)
 
 
 @compiled
-def turn_hue(patch, shift):
+def turn_hue(patch, count, shift):
     """Turn the hue of each pixel by ``shift`` turns, through HSV as kornia converts it."""
     kind = patch.dtype.type
-    flat = patch.reshape(3, -1)
-    for i in range(flat.shape[1]):
-        red, green, blue = flat[0, i], flat[1, i], flat[2, i]
+    for i in range(count):
+        red, green, blue = patch[0, i], patch[1, i], patch[2, i]
         value = max(red, max(green, blue))
         chroma = value - min(red, min(green, blue))
         saturation = chroma / (value + kind(1e-8))  # 0 of black
@@ -107,4 +108,4 @@ def turn_hue(patch, shift):
             red, green, blue = rising, low, value
         else:
             red, green, blue = value, low, falling
-        flat[0, i], flat[1, i], flat[2, i] = red, green, blue
+        patch[0, i], patch[1, i], patch[2, i] = red, green, blue

@@ -11,11 +11,13 @@ from torch.library import custom_op
 from ...paste.params import PasteParams, rotated_size
 from ..intensity import Intensities, at_least_float32
 from ..move import inverse_rotation
+from .rows import INTEGERS, REALS
 from .threads import empty, share
 
 Work = Callable[[int, int], object]
 _BOOLEAN = {"apply", "ellipse", "anywhere", "fallback"}
 _FLOATING = {"angle", "opacity", "sigma", "brightness", "contrast", "saturation", "hue"}
+_AT_ONCE = 4  # images whose masks and pixels stay in a core's caches
 _FAR = 2**24  # pixels an image can have
 _BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which is not imported without Numba
 
@@ -68,8 +70,9 @@ def paste(
     )
 
     def both(begin: int, end: int) -> None:
-        make(begin, end)
-        mix(begin, end)
+        for first in range(begin, end, _AT_ONCE):
+            make(first, min(first + _AT_ONCE, end))
+            mix(first, min(first + _AT_ONCE, end))
 
     share(both, len(out))
     return _like(images, out, mask), mask
@@ -85,7 +88,7 @@ def _masking(
     arrays: Any, turns: Any, height: int, width: int, region_mask: Tensor | None, hard: bool
 ) -> tuple[Tensor, Work]:
     """An empty soft mask, and what fills it."""
-    from .shape import soft_masks
+    from .shape import patch_masks, soft_masks
 
     shape = (len(arrays.sigma), 1, height, width)
     if region_mask is not None and tuple(region_mask.shape) != shape:
@@ -94,8 +97,20 @@ def _masking(
         _check_centers(arrays, height, width)
     mask = empty(*shape, dtype=torch.float32)
     regions = mask.new_empty((0, 0, 0), dtype=torch.bool) if region_mask is None else region_mask[:, 0].contiguous()
-    fixed = (arrays, hard, turns, regions.view(torch.uint8).numpy(), mask.numpy()[:, 0])
-    return mask, lambda begin, end: soft_masks(*fixed, begin, end)
+    (rows, reals), out = _tables(arrays, height, width), mask.numpy()[:, 0]
+    kept = regions.view(torch.uint8).numpy()
+    lines = 1 + int((arrays.scaled_height // 2 - arrays.margin).max(initial=0))
+
+    def make(begin: int, end: int) -> None:
+        out[begin:end] = 0
+        if hard:
+            patch_masks(rows, reals, turns, kept, out, begin, end)
+            return
+        total, reach, weights = np.empty(2 * max(height, width)), np.empty(lines, np.int64), np.empty(lines, np.float32)
+        across, along = np.empty((lines, width), np.float32), np.empty((lines, height), np.float32)
+        soft_masks(rows, reals, kept, total, reach, weights, across, along, out, begin, end)
+
+    return mask, make
 
 
 def _blending(
@@ -114,17 +129,35 @@ def _blending(
     half = images.dtype in (torch.float16, torch.bfloat16)
     same = sources is images
     given = (images.float() if half else images).contiguous()
-    cut = given if same else (sources.float() if half else sources).contiguous()
+    cut = (given if same else (sources.float() if half else sources).contiguous()).numpy()
     out = empty(*given.shape, dtype=given.dtype)
     # In float64, and the slope by itself: the two can be far from one another where the range is far from 0.
     channels, work = images.new_zeros((images.shape[1], 1, 1), dtype=torch.float64), at_least_float32(given[:0]).dtype
-    offset = intensities.to_unit(channels).flatten()
+    offset = intensities.to_unit(channels).flatten().to(work).numpy()
     mean = None if intensities.mean is None else (0.0,) * len(intensities.mean)
     slope = intensities._replace(black=0.0, white=intensities.white - intensities.black, mean=mean)
-    scale = slope.to_unit(channels + 1).flatten()
-    fixed = (mask.numpy()[:, 0], arrays, hard, _BEYOND[beyond], turns, scale.to(work).numpy(), offset.to(work).numpy())
-    whole = images.dtype == torch.uint8
-    return out, lambda begin, end: blend_some(given.numpy(), cut.numpy(), *fixed, whole, out.numpy(), begin, end)
+    scale = slope.to_unit(channels + 1).flatten().to(work).numpy()
+    height, width = images.shape[2:]
+    rows, reals = _tables(arrays, height, width)
+    # What the mask reaches beyond a patch lies within the image.
+    more = (height, width) if beyond == "source" and not hard else (0, 0)
+    most = int(((arrays.height + more[0]) * (arrays.width + more[1])).max(initial=0))
+    before, after, masks, rounded = given.numpy(), out.numpy(), mask.numpy()[:, 0], images.dtype == torch.uint8
+    settings = (turns, hard, _BEYOND[beyond], scale, offset, rounded)
+
+    def mix(begin: int, end: int) -> None:
+        after[begin:end] = before[begin:end]
+        patch, target = np.empty((len(scale), most), scale.dtype), np.empty(width, scale.dtype)
+        blend_some(before, cut, masks, rows, reals, *settings, patch, target, after, begin, end)
+
+    return out, mix
+
+
+def _tables(p: Any, height: int, width: int) -> tuple[Any, Any]:
+    """The rows as `rows` describes them, for images of this size."""
+    radius = np.minimum(np.float32(4) * p.sigma + np.float32(0.5), np.float32(max(height, width) - 1)).astype(np.int64)
+    whole = [getattr(p, name) for name in INTEGERS]
+    return np.column_stack([*whole, radius, p.jitter_order]), np.column_stack([getattr(p, name) for name in REALS])
 
 
 def _like(images: Tensor, out: Tensor, mask: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .functional import Intensities
-from .paste.params import PasteParams
+from .paste.config import PasteConfig
+from .paste.params import PasteParams, dtype_of, rotated_size
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SMALLEST = 32
@@ -135,36 +136,73 @@ def _extremes(images: Tensor) -> Tensor:
     return extremes
 
 
-def check_params(params: object, images: Tensor, patches: int, sources: Tensor | None = None) -> None:
-    """Parameters of an earlier call that fit these images (their values are looked at on the CPU only).
+def check_params(params: object, images: Tensor, config: PasteConfig, sources: Tensor | None = None) -> None:
+    """Parameters of an earlier call that fit these images and the recipe (their values are looked at on the CPU only).
 
     ``sources`` are the images that patches are cut from, if not each image's own.
     """
     if not isinstance(params, PasteParams):
         raise TypeError(f"params must be the PasteParams of an earlier result, got {type(params).__name__}")
-    check_same_device("params", params.apply.device, images)
     batch, _, height, width = images.shape
-    if len(params.apply) != batch:
-        raise ValueError(f"params hold {len(params.apply)} rows for {batch} images; use params.rows(index)")
-    if params.patches != patches:
-        raise ValueError(f"params hold {params.patches} patches an image, but the transform pastes {patches}")
+    shape = tuple(getattr(params.apply, "shape", ()))
+    for name, field in zip(params._fields, params, strict=True):
+        dtype, dims = dtype_of(name), (*shape, 4) if name == "jitter_order" else shape
+        if not isinstance(field, Tensor) or len(shape) != 2 or tuple(field.shape) != dims or field.dtype != dtype:
+            raise ValueError(
+                f"params.{name} must be {dtype} of shape (B, K{', 4' if name == 'jitter_order' else ''}), as in an "
+                f"earlier result, got {_described(field)}"
+            )
+        check_same_device("params", field.device, images)
+    if shape[0] != batch:
+        raise ValueError(f"params hold {shape[0]} rows for {batch} images; use params.rows(index)")
+    if params.patches != config.patches[1]:
+        raise ValueError(f"params hold {params.patches} patches an image, but the transform pastes {config.patches[1]}")
     if images.device.type != "cpu" or torch.compiler.is_compiling():
         return
-    fits = (params.source_top + params.height <= height) & (params.source_left + params.width <= width)
-    if not bool((fits & (params.top < height) & (params.left < width)).all()):
+    # A sum could overflow.
+    fits = (params.height <= height - params.source_top) & (params.width <= width - params.source_left)
+    fits &= (params.scaled_height <= height) & (params.scaled_width <= width)
+    box_h, box_w = rotated_size(params.scaled_height, params.scaled_width, params.angle.nan_to_num())
+    fits &= (params.top >= -(box_h // 2)) & (params.top < height - box_h // 2)
+    fits &= (params.left >= -(box_w // 2)) & (params.left < width - box_w // 2)
+    if not bool(fits.all()):
         raise ValueError(f"params were drawn for larger images than {height}×{width}; replay them at their own size")
     possible = (params.source_top >= 0) & (params.source_left >= 0) & (params.margin >= 0)
     for size in (params.height, params.width, params.scaled_height, params.scaled_width):
         possible &= size >= 1
-    possible &= (params.sigma >= 0) & params.sigma.isfinite() & params.angle.isfinite()
+    for number in (params.sigma, params.angle, params.brightness, params.contrast, params.saturation):
+        possible &= number.isfinite()
+    for factor in (params.sigma, params.brightness, params.contrast, params.saturation):
+        possible &= factor >= 0
+    possible &= (params.opacity >= 0) & (params.opacity <= 1) & (params.hue.abs() <= 0.5)
+    possible &= (params.jitter_order.sort(2).values == torch.arange(4, device="cpu")).all(2)
     if not bool(possible.all()):
         bad = (~possible).any(1).nonzero()[:10, 0].tolist()
-        raise ValueError(f"params {bad} hold a size below 1, or a negative or infinite number; sample new ones")
+        raise ValueError(f"params {bad} hold a size below 1, or a number out of its range; sample new ones")
     if sources is not None and not bool(((params.donor >= 0) & (params.donor < len(sources))).all()):
         raise ValueError(
             f"params cut from image {int(params.donor.max())}, but there are {len(sources)}; replay the whole batch, "
             "with the same donors="
         )
+    _check_done(params, config)
+
+
+def _check_done(params: PasteParams, config: PasteConfig) -> None:
+    """No patch is rotated, resized or jittered by a recipe that saves the work."""
+    jittered = params.hue != 0
+    for factor in (params.brightness, params.contrast, params.saturation):
+        jittered = jittered | (factor != 1)
+    resized = (params.scaled_height != params.height) | (params.scaled_width != params.width)
+    for what, done, needed in (
+        ("rotate", config.rotates, params.angle != 0),
+        ("resize", config.resize is not None, resized),
+        ("jitter", config.jitter > 0, jittered),
+    ):
+        if not done and bool(needed.any()):
+            raise ValueError(
+                f"params {what} patches, which this transform never does; replay them with the settings that they were "
+                "drawn with"
+            )
 
 
 def check_donors(donors: object, images: Tensor) -> Tensor:

@@ -49,7 +49,8 @@ def patches_foreground(
         one = params.patch(k)
         row, column = patch_pixels(one, height, width, rotated=rotated)
         there = (inside_patch(one, row, column) & one.apply.view(-1, 1, 1)).unsqueeze(1)
-        moved = move(sources.index_select(0, one.donor).float(), one, row, column, resized=resized) >= 0.5
+        donor = one.donor.clamp(0, max(len(sources) - 1, 0))  # whatever is replayed on an accelerator
+        moved = move(sources.index_select(0, donor).float(), one, row, column, resized=resized) >= 0.5
         found = torch.where(there, moved | foreground, found)
     return found
 

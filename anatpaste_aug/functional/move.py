@@ -66,7 +66,9 @@ def move(
         top_limit, left_limit = torch.zeros_like(top), torch.zeros_like(left)
         bottom_limit, right_limit = top_limit + height - 1, left_limit + width - 1
     else:
-        top_limit, left_limit, bottom_limit, right_limit = top, left, bottom, right
+        # Within the source, whatever is replayed: an index out of bounds would end the process on CUDA.
+        top_limit, bottom_limit = top.clamp(0, height - 1), bottom.clamp(0, height - 1)
+        left_limit, right_limit = left.clamp(0, width - 1), right.clamp(0, width - 1)
 
     def read(y: Tensor, x: Tensor) -> Tensor:
         y = torch.minimum(torch.maximum(y, top_limit), bottom_limit)
@@ -91,7 +93,7 @@ _ONE = 2**11  # OpenCV's weights of uint8 images are whole numbers of 11 bits
 def _scaled(position: Tensor, size: Tensor, scaled: Tensor) -> tuple[Tensor, Tensor]:
     """Pixel centers of the resized patch in the pixels of the patch before: whole part, and the rest in 1/2048."""
     numerator = (2 * position + 1) * column(size) - column(scaled)
-    divisor = 2 * column(scaled)
+    divisor = 2 * column(scaled).clamp_min(1)
     whole = torch.div(numerator, divisor, rounding_mode="floor")
     rest = (2 * _ONE * (numerator - whole * divisor) + divisor) // (2 * divisor)
     return whole, rest

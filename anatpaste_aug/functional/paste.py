@@ -9,6 +9,7 @@ from .blend import alpha_blend, box_interior, solve, solved_box
 from .checks import check_masks
 from .intensity import Intensities, as_laid_out, at_least_float32
 from .jitter import color_jitter
+from .masks import unite_masks
 from .move import inside_patch, move, patch_pixels
 from .shape import half_gaussian, shape_weights
 from .windows import Choices, Window, extremes, paste_on_windows
@@ -72,7 +73,7 @@ def paste(
     out, soft = images, None
     for k in range(params.patches):
         out, mask = _paste_patch(out, sources, params.patch(k), region_mask, intensities, choices)
-        soft = mask if soft is None else 1 - (1 - soft) * (1 - mask)
+        soft = mask if soft is None else unite_masks(soft, mask)
     assert soft is not None
     return as_laid_out(out, images), soft
 
@@ -90,15 +91,17 @@ def _paste_patch(
             images, sources, list(params), region_mask, choices.hard, choices.beyond, *intensities
         )
         return pasted
-    longest = max(images.shape[-2:])
     if images.device.type == "cpu" and not torch.compiler.is_compiling():
+        _numba.check(list(params), sources)
         return paste_on_windows(paste_on_frames, images, sources, params, region_mask, intensities, choices)
+    # Nothing here looks at the parameters. An index out of bounds would end the process on CUDA.
+    donor = params.donor.clamp(0, max(len(sources) - 1, 0))
     window = Window(
         images,
-        sources if choices.own else sources.index_select(0, params.donor),
+        sources if choices.own else sources.index_select(0, donor),
         params,
         region_mask,
-        half_gaussian(params.sigma, longest),
+        half_gaussian(params.sigma, max(images.shape[-2:])),
         extremes(images, intensities) if choices.blend == "poisson_stronger" else None,
     )
     return paste_on_frames(window, intensities, choices)
@@ -167,7 +170,7 @@ def soft_mask(
     soft = None
     for k in range(params.patches):
         mask = _soft_mask(params.patch(k), height, width, region_mask, hard, rotated)
-        soft = mask if soft is None else 1 - (1 - soft) * (1 - mask)
+        soft = mask if soft is None else unite_masks(soft, mask)
     assert soft is not None
     return soft
 

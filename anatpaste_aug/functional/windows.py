@@ -100,7 +100,9 @@ def _reached(params: PasteParams, height: int, width: int, choices: Choices) -> 
         high, wide = rotated_size(high, wide, params.angle)
     top, left = params.top, params.left
     if choices.blend != "alpha":
-        top, left, bottom, right = top - 1, left - 1, top + high + 1, left + wide + 1
+        # Beside the frame, a drawn shape with its outermost pixels, which a blur repeats beyond the window.
+        edge = 1 if choices.hard else 3
+        top, left, bottom, right = top - edge, left - edge, top + high + edge, left + wide + edge
     elif choices.hard:
         bottom, right = top + high, left + wide
     else:

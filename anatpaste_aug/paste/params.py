@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..precision import to_float64
@@ -65,6 +66,14 @@ class PasteParams(NamedTuple):
     def patch(self, k: int) -> "PasteParams":
         """The parameters of the k-th patch of each image: B rows, without the dimension of the patches."""
         return PasteParams(*(field[:, k] for field in self))
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """The dtype of a field of `PasteParams`."""
+    if name in ("apply", "ellipse", "anywhere", "fallback"):
+        return torch.bool
+    real = ("angle", "opacity", "sigma", "brightness", "contrast", "saturation", "hue")
+    return torch.float32 if name in real else torch.int64
 
 
 def rotated_size(height: Tensor, width: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:

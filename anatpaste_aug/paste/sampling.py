@@ -256,7 +256,8 @@ def _size(config: PasteConfig, u: _Draws, height: int, width: int) -> tuple[Tens
         sides = []
         for side, one, two in ((height, first, second), (width, third, fourth)):
             offset, spread = config.gamma
-            half = (offset - spread * (one.log() + two.log())) * side  # a gamma of shape 2 is two exponentials
+            # A gamma of shape 2 is two exponentials.
+            half = (offset - spread * (_above_0(one).log() + _above_0(two).log())) * side
             sides.append(2 * half.clamp(max(round(low * side), 1), max(round(high * side), 1)).long())
         return sides[0], sides[1], torch.zeros_like(u.angle)
     area = uniform(first, config.area) * (height * width)
@@ -268,6 +269,11 @@ def _size(config: PasteConfig, u: _Draws, height: int, width: int) -> tuple[Tens
         patch_w = torch.where(scar, uniform(second, config.scar_width) * scale, patch_w)
         angle = torch.where(scar, uniform(u.angle, config.rotation), angle)
     return patch_h.round().long().clamp(1, height), patch_w.round().long().clamp(1, width), angle
+
+
+def _above_0(u: Tensor) -> Tensor:
+    """Uniform numbers without 0, which is half the least number above it: 0 times infinity is no number."""
+    return u.clamp_min(2**-25)
 
 
 def _whole(u: Tensor, share: tuple[float, float], side: int) -> Tensor:
@@ -283,7 +289,7 @@ def _resized(
     if config.resize is None:
         return patch_h, patch_w
     mean, sd, low, high = config.resize
-    factor = (mean + sd * torch.special.ndtri(u)).clamp(low, high)
+    factor = (mean + sd * torch.special.ndtri(_above_0(u))).clamp(low, high)
     low_h, high_h, low_w, high_w = 1, height, 1, width
     if config.size in ("half_width", "gamma"):
         low_h, high_h = (max(round(share * height), 1) for share in config.half_width)

@@ -145,7 +145,7 @@ class PasteTransform(v2.Transform):
             check_uniforms(uniforms, images, draws_shape(self.config, images.shape[0]))
         sources = self._sources(images, donors)
         if params is not None:
-            check_params(params, images, self.config.patches[1], sources)
+            check_params(params, images, self.config, sources)
         region, converged = self._region(images, region_mask, intensities)
         foregrounds = self._foregrounds(images, sources, intensities)
         if params is None:
@@ -228,7 +228,7 @@ class PasteTransform(v2.Transform):
                 f'source="donors" needs images to cut from; pass donors=, a tensor N×C×H×W or a callable that returns '
                 f"one, to {type(self).__name__} or to augment"
             )
-        return check_donors(donors if isinstance(donors, Tensor) else donors(images.shape[0]), images)
+        return check_donors(donors(images.shape[0]) if callable(donors) else donors, images)
 
     def _region(
         self, images: Tensor, region_mask: Tensor | None, intensities: Intensities

@@ -15,17 +15,32 @@ _PACKAGE = Path(anatpaste_aug.__file__).parent
 
 @contextmanager
 def without_numba():
-    """The torch code, which accelerators run, on the CPU."""
+    """The torch code, as the CPU runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
         yield
 
 
-def on_both_paths(function, *arguments):
-    """What the compiled kernels give, and what the torch code gives."""
-    compiled = function(*arguments)
+@contextmanager
+def as_accelerators():
+    """The torch code on whole images, which are not looked at: what accelerators run, on the CPU."""
+    with without_numba(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        yield
+
+
+def on_both_paths(function, *arguments, **choices):
+    """What the compiled kernels give, and what the torch code gives on the CPU."""
+    compiled = function(*arguments, **choices)
     with without_numba():
-        return compiled, function(*arguments)
+        return compiled, function(*arguments, **choices)
+
+
+def on_all_paths(function, *arguments, **choices):
+    """The same, and what the torch code gives on accelerators."""
+    both = on_both_paths(function, *arguments, **choices)
+    with as_accelerators():
+        return *both, function(*arguments, **choices)
 
 
 @contextmanager

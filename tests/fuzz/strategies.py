@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from anatpaste_aug import AnatPasteParams, CutPasteParams
+from anatpaste_aug.paste import PasteParams
+from anatpaste_aug.paste.params import rotated_size
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 IMAGE_DTYPES = (torch.uint8, *FLOATS)
@@ -155,11 +156,27 @@ class Masks:
         return laid_out(torch.from_numpy(out), self.layout)
 
 
-def lungs_for(images, kind, seed=0):
+def region_for(images, kind, seed=0):
     """Boolean B×1×H×W of one kind, or None for "none"."""
     if kind == "none":
         return None
     return Masks(tuple(images.shape[-2:]), (kind,) * len(images), seed=seed).masks().unsqueeze(1)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to paste: the choices of `anatpaste_aug.functional.paste`, and the largest number of patches."""
+
+    hard: bool = False
+    beyond: str = "black"
+    blend: str = "alpha"
+    jittered: bool = True
+    rotated: bool = False
+    resized: bool = False
+    patches: int = 1
+
+    def choices(self):
+        return {name: value for name, value in vars(self).items() if name != "patches"}
 
 
 def _mixed(rng, count, low, high, *extremes):
@@ -168,55 +185,56 @@ def _mixed(rng, count, low, high, *extremes):
     return np.where(rng.random(count) < 0.3, rng.choice(extremes, count), values)
 
 
-def rows(seed, count, height, width):
-    """`AnatPasteParams` of any kind that fits images of this size, not only those that are ever drawn."""
-    rng = np.random.default_rng(seed)
+def rows(seed, count, height, width, way=None, donors=None):
+    """`PasteParams` of any kind that fits images of this size, not only those that are ever drawn.
 
-    def whole(low, high):
-        return torch.from_numpy(rng.integers(low, high) + np.zeros(count, np.int64))
+    They keep what the way to paste promises, and cut from ``donors`` images, or each image from itself.
+    """
+    way = way or Way()
+    rng, shape = np.random.default_rng(seed), (count, way.patches)
+
+    def whole(values):
+        return torch.from_numpy(np.broadcast_to(values, shape).astype(np.int64))
+
+    def mixed(low, high, *extremes):
+        return _mixed(rng, shape, low, high, *extremes)
 
     def real(low, high, *extremes):
-        return torch.from_numpy(_mixed(rng, count, low, high, *extremes).astype(np.float32))
+        return torch.from_numpy(mixed(low, high, *extremes).astype(np.float32))
 
     def truth(share):
-        return torch.from_numpy(rng.random(count) < share)
+        return torch.from_numpy(rng.random(shape) < share)
 
-    patch_h = torch.from_numpy(_mixed(rng, count, 1, height + 1, 1, height).astype(np.int64))
-    patch_w = torch.from_numpy(_mixed(rng, count, 1, width + 1, 1, width).astype(np.int64))
-    return AnatPasteParams(
+    patch_h, patch_w = whole(mixed(1, height + 1, 1, height)), whole(mixed(1, width + 1, 1, width))
+    scaled_h = whole(mixed(1, height + 1, 1, height)) if way.resized else patch_h
+    scaled_w = whole(mixed(1, width + 1, 1, width)) if way.resized else patch_w
+    angle = real(-180, 180, 0, 90, -90, 180, 45) if way.rotated else torch.zeros(shape)
+    high, wide = rotated_size(scaled_h, scaled_w, angle)
+    still = torch.ones(shape)
+    return PasteParams(
         apply=truth(0.8),
+        donor=whole(np.arange(count)[:, None] if donors is None else rng.integers(0, donors, shape)),
+        source_top=whole(rng.integers(0, height - patch_h.numpy() + 1)),
+        source_left=whole(rng.integers(0, width - patch_w.numpy() + 1)),
         height=patch_h,
         width=patch_w,
-        source_top=whole(0, height - patch_h.numpy() + 1),
-        source_left=whole(0, width - patch_w.numpy() + 1),
-        center_y=torch.from_numpy(_mixed(rng, count, 0, height, 0, height - 1).astype(np.int64)),
-        center_x=torch.from_numpy(_mixed(rng, count, 0, width, 0, width - 1).astype(np.int64)),
+        scaled_height=scaled_h,
+        scaled_width=scaled_w,
+        angle=angle,
+        top=whole(mixed(0, height, 0, height - 1)) - high // 2,
+        left=whole(mixed(0, width, 0, width - 1)) - wide // 2,
         ellipse=truth(0.5),
-        margin=torch.from_numpy(_mixed(rng, count, 0, 12, 0, 2**40).astype(np.int64)),
+        margin=whole(mixed(0, 12, 0, 2**40)),
         opacity=real(0, 1, 1, 1e-30, 1e-6),
         sigma=real(0, 6, 0, 1e-30, 0.1, 1e4, 1e30),
-        brightness=real(0.5, 1.5, 0, 1, 2),
-        contrast=real(0.5, 1.5, 0, 1, 2),
-        saturation=real(0.5, 1.5, 0, 1, 2),
-        hue=real(-0.5, 0.5, -0.5, 0, 0.5),
-        jitter_order=torch.from_numpy(rng.permuted(np.tile(np.arange(4), (count, 1)), axis=1)),
+        brightness=real(0.5, 1.5, 0, 1, 2) if way.jittered else still,
+        contrast=real(0.5, 1.5, 0, 1, 2) if way.jittered else still,
+        saturation=real(0.5, 1.5, 0, 1, 2) if way.jittered else still,
+        hue=real(-0.5, 0.5, -0.5, 0, 0.5) if way.jittered else 0 * still,
+        jitter_order=torch.from_numpy(rng.permuted(np.tile(np.arange(4), (*shape, 1)), axis=2)),
         anywhere=truth(0.2),
         fallback=truth(0.0),
     )
-
-
-def cutpaste_rows(seed, count, height, width):
-    """`CutPasteParams` of any kind: sources inside the image, targets that may lie beyond its edges."""
-    own = rows(seed, count, height, width)._asdict()
-    rng = np.random.default_rng(seed)
-    angle = _mixed(rng, count, -180, 180, 0, 90, -90, 180, 45).astype(np.float32)
-    own |= {
-        "scar": torch.from_numpy(angle != 0),
-        "angle": torch.from_numpy(angle),
-        "target_top": own["center_y"] - own["height"] // 2,
-        "target_left": own["center_x"] - own["width"] // 2,
-    }
-    return CutPasteParams(**{name: own[name] for name in CutPasteParams._fields})
 
 
 def seeded(seed):
@@ -243,9 +261,40 @@ def batches(dtypes=IMAGE_DTYPES, channels=(1, 3), least=0, sizes=sizes, kinds=KI
     )
 
 
-small_batches = batches(sizes=st.sampled_from([(32, 32), (33, 47), (40, 32)]))
+small_sizes = st.sampled_from([(32, 32), (33, 47), (40, 32)])
+small_batches = batches(sizes=small_sizes)
 mask_kinds = st.sampled_from(MASKS)
-lung_kinds = st.sampled_from(("none", *MASKS))
+region_kinds = st.sampled_from(("none", *MASKS))
+
+
+BLENDS = ("alpha", "poisson", "poisson_stronger", "poisson_mixed")
+BEYOND = ("black", "source", "edge")
+RECIPES = (
+    Way(),  # AnatPaste
+    Way(beyond="source"),
+    Way(beyond="edge", patches=3),
+    Way(hard=True),  # CutPaste
+    Way(hard=True, rotated=True),
+    Way(hard=True, jittered=False),  # FPI
+    Way(hard=True, jittered=False, beyond="source", blend="poisson_stronger"),  # PII
+    Way(hard=True, jittered=False, resized=True, blend="poisson_mixed", patches=3),  # NSA
+    Way(blend="poisson", patches=2),
+)
+
+
+def ways(blends=BLENDS, beyond=BEYOND):
+    """The ways of the recipes, and any other."""
+    mixtures = st.builds(
+        Way,
+        hard=st.booleans(),
+        beyond=st.sampled_from(beyond),
+        blend=st.sampled_from(blends),
+        jittered=st.booleans(),
+        rotated=st.booleans(),
+        resized=st.booleans(),
+        patches=st.integers(1, 3),
+    )
+    return st.sampled_from([way for way in RECIPES if way.blend in blends and way.beyond in beyond]) | mixtures
 
 
 masks = st.builds(
@@ -270,6 +319,6 @@ anything = st.one_of(
     st.tuples(numbers, numbers),
     st.lists(numbers, max_size=3),
     numbers.map(np.float64),
-    st.sampled_from([{}, object, 1j, 10**400, (0.1, 10**400), torch.ones(2), np.zeros(2), b"1"]),
+    st.sampled_from([{}, object, 1j, torch.ones(2), np.zeros(2), b"1"]),
 )
 """What a setting may be given by mistake."""

@@ -83,7 +83,7 @@ def test_a_threshold_parts_what_is_dark_from_what_is_bright(shape, count, dtype,
 
 @given(batches(dtypes=IMAGE_DTYPES[1:]), seeds, st.sampled_from(["none", "full", "dense", "halves", "one pixel"]))
 def test_jittered_colours_are_colours(batch, seed, kind):
-    images, params = batch.images(), rows(seed, len(batch), *batch.size)
+    images, params = batch.images(), rows(seed, len(batch), *batch.size).patch(0)
     region = None if kind == "none" else Masks(batch.size, (kind,) * len(batch), seed=seed).masks().unsqueeze(1)
     if region is not None and not region.flatten(1).any(1).all():
         return  # without any pixel there is no mean
@@ -102,7 +102,7 @@ def test_jittered_colours_are_colours(batch, seed, kind):
 @given(batches(dtypes=[torch.float32, torch.float64]), seeds)
 def test_factors_of_one_change_no_colour(batch, seed):
     """Tolerance: 1e-6, for the way of the hue through HSV."""
-    images, params = batch.images(), rows(seed, len(batch), *batch.size)
+    images, params = batch.images(), rows(seed, len(batch), *batch.size).patch(0)
     one = torch.ones(len(batch))
     same_colours = color_jitter(images, one, one, one, 0 * one, params.jitter_order)
     torch.testing.assert_close(same_colours, images, rtol=0, atol=1e-6)

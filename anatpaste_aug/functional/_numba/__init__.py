@@ -13,11 +13,12 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from .pasting import paste, soft_mask
+from .pasting import check, paste, soft_mask
 from .segmenting import keep_components, segment
 
 __all__ = [
     "HAS_NUMBA",
+    "check",
     "keep_components",
     "paste",
     "segment",

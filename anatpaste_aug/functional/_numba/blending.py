@@ -83,7 +83,7 @@ def blend(images, masks, rows, reals, boxes, turns, beyond, scale, offset, round
         begin_x, end_x = max(left, patch_left), min(right, patch_left + wide)
         for y in range(boxes[i, FIRST], boxes[i, LAST]):
             from_top = y - row[TOP]
-            if beyond == EDGE:
+            if beyond == EDGE and not (turns is not None and reals[i, ANGLE] != 0):
                 from_top = min(max(from_top, 0), row[HEIGHT] - 1)
             start = (from_top - up) * wide
             there = up <= from_top < boxes[i, DOWN] and begin_x < end_x

@@ -8,15 +8,13 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from ...paste.params import PasteParams, rotated_size
+from ...paste.params import PasteParams, dtype_of, rotated_size
 from ..intensity import Intensities, at_least_float32
 from ..move import inverse_rotation
 from .rows import DOWN, EAST, INTEGERS, RADIUS, REALS, UP, WEST
 from .threads import empty, share
 
 Work = Callable[[int, int], object]
-_BOOLEAN = {"apply", "ellipse", "anywhere", "fallback"}
-_FLOATING = {"angle", "opacity", "sigma", "brightness", "contrast", "saturation", "hue"}
 _AT_ONCE = 4  # images whose masks and pixels stay in a core's caches
 _FAR = 2**24  # pixels an image can have
 _BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which is not imported without Numba
@@ -93,6 +91,8 @@ def _masking(
     shape = (len(arrays.sigma), 1, height, width)
     if region_mask is not None and tuple(region_mask.shape) != shape:
         raise ValueError(f"region_mask for these params must have shape {shape}, got {tuple(region_mask.shape)}")
+    if not hard:
+        _check_centers(arrays, height, width)
     mask = empty(*shape, dtype=torch.float32)
     regions = mask.new_empty((0, 0, 0), dtype=torch.bool) if region_mask is None else region_mask[:, 0].contiguous()
     (rows, reals), out = _tables(arrays, height, width), mask.numpy()[:, 0]
@@ -199,10 +199,9 @@ def _arrays(params: Sequence[Tensor]) -> Any:
     """The rows as arrays, for kernels that look at no limits: what would lead them out of the images is an error."""
     for name, field in zip(PasteParams._fields, params, strict=True):
         shape = (len(params[0]), 4) if name == "jitter_order" else (len(params[0]),)
-        dtype = torch.bool if name in _BOOLEAN else torch.float32 if name in _FLOATING else torch.int64
-        if field.shape != shape or field.dtype != dtype:
+        if field.shape != shape or field.dtype != dtype_of(name):
             found = f"{tuple(field.shape)} and {field.dtype}"
-            raise ValueError(f"params.{name} must have shape {shape} and dtype {dtype} per patch, got {found}")
+            raise ValueError(f"params.{name} must have shape {shape} and dtype {dtype_of(name)} per patch, got {found}")
     p: Any = PasteParams(*(np.ascontiguousarray(field.numpy()) for field in params))  # type: ignore[arg-type]
     fits = (p.scaled_height >= 1) & (p.scaled_width >= 1) & (p.margin >= 0) & (p.sigma >= 0) & (p.sigma < np.inf)
     fits &= (p.scaled_height <= _FAR) & (p.scaled_width <= _FAR) & np.isfinite(p.angle)
@@ -210,6 +209,20 @@ def _arrays(params: Sequence[Tensor]) -> Any:
     if not fits.all():
         raise ValueError(f"params {np.flatnonzero(~fits)[:10].tolist()} hold an impossible size, place or blur")
     return p
+
+
+def check(params: Sequence[Tensor], sources: Tensor) -> None:
+    """Parameters that paste from these sources, or a ValueError: for the torch code on the CPU."""
+    _check_cuts(_arrays(params), sources)
+
+
+def _check_centers(p: Any, height: int, width: int) -> None:
+    """Drawn shapes are looked up by their distance from the center, and so by that of the center from the edges."""
+    y, x = p.top + p.scaled_height // 2, p.left + p.scaled_width // 2
+    fits = (y >= 0) & (y < height) & (p.scaled_height <= height) & (x >= 0) & (x < width) & (p.scaled_width <= width)
+    if not fits.all():
+        bad = np.flatnonzero(~fits)[:10].tolist()
+        raise ValueError(f"params {bad} hold an impossible size or center of a shape in images of {height}×{width}")
 
 
 def _check_cuts(p: Any, sources: Tensor) -> None:

@@ -14,6 +14,7 @@ def shape_weights(
     half: Tensor | None,
     *,
     hard: bool = False,
+    core: tuple[slice, slice] | None = None,
 ) -> Tensor:
     """X_blur of the AnatPaste paper, or the patch itself.
 
@@ -25,18 +26,25 @@ def shape_weights(
         row, column_: What `patch_pixels` returned for images of H×W.
         half: B×L weights of `half_gaussian`, L at least H and W; None leaves the shape as it is drawn.
         hard: The whole patch without blur, instead of the drawn shape less its margin.
+        core: Rows and columns that hold the drawn shape before its blur, without any rotation; None is all.
 
     Returns:
         float32 B×H×W in [0, 1].
     """
     if hard:
         return inside_patch(params, row, column_) * column(params.opacity)
-    inside = _inside(params, row, column_).float()
     if half is None:
-        return inside * column(params.opacity)
+        return _inside(params, row, column_) * column(params.opacity)
+    rows, columns = (slice(None), slice(None)) if core is None else core
+    if core is None:
+        inside = _inside(params, row, column_)
+        height, width = inside.shape[1:]
+    else:
+        inside = _inside(params, row[:, rows], column_[..., columns])
+        height, width = row.shape[1], column_.shape[2]
     with torch.autocast(half.device.type, enabled=False):
-        across = inside @ _blur_matrix(half, inside.shape[2]).transpose(1, 2)
-        blurred = (_blur_matrix(half, inside.shape[1]) @ across).mul_(column(params.opacity))
+        across = inside.float() @ _blur_matrix(half, width)[:, :, columns].transpose(1, 2)
+        blurred = (_blur_matrix(half, height)[:, :, rows] @ across).mul_(column(params.opacity))
         return blurred.clamp_max_(1)  # sums of weights may exceed it by a rounding
 
 

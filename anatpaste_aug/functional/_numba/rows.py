@@ -3,8 +3,10 @@
 A tuple of many arrays would be compiled array by array, in every kernel that it is passed to.
 """
 
-INTEGERS = ("apply", "donor", "source_top", "source_left", "height", "width", "scaled_height", "scaled_width")
-INTEGERS += ("top", "left", "ellipse", "margin", "anywhere")
+INTEGERS = (
+    *("apply", "donor", "source_top", "source_left", "height", "width", "scaled_height", "scaled_width"),
+    *("top", "left", "ellipse", "margin", "anywhere"),
+)
 APPLY, DONOR, SOURCE_TOP, SOURCE_LEFT, HEIGHT, WIDTH, SCALED_HEIGHT, SCALED_WIDTH = range(8)
 TOP, LEFT, ELLIPSE, MARGIN, ANYWHERE = range(8, 13)
 RADIUS = 13  # where the blur is cut off; see `shape.blur_radius`

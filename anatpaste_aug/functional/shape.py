@@ -34,10 +34,9 @@ def shape_weights(
     inside = _inside(params, row, column_).float()
     if half is None:
         return inside * column(params.opacity)
-    rows, columns = (torch.arange(side, device=half.device) for side in inside.shape[1:])
     with torch.autocast(half.device.type, enabled=False):
-        across = inside @ _blur_matrix(half, columns).transpose(1, 2)
-        blurred = (_blur_matrix(half, rows) @ across).mul_(column(params.opacity))
+        across = inside @ _blur_matrix(half, inside.shape[2]).transpose(1, 2)
+        blurred = (_blur_matrix(half, inside.shape[1]) @ across).mul_(column(params.opacity))
         return blurred.clamp_max_(1)  # sums of weights may exceed it by a rounding
 
 
@@ -89,10 +88,11 @@ def weight_beyond(half: Tensor) -> Tensor:
     return torch.nn.functional.pad(half.flip(1).cumsum(1).flip(1)[:, 1:], (0, 1))
 
 
-def _blur_matrix(half: Tensor, positions: Tensor) -> Tensor:
+def _blur_matrix(half: Tensor, size: int) -> Tensor:
     """B×size×size weights of a blur along one axis, with the edge pixels replicated outwards."""
-    beyond = weight_beyond(half)[:, : len(positions)]
-    matrix = half[:, (positions.unsqueeze(1) - positions).abs()]
+    beyond = weight_beyond(half)[:, :size]
+    both = torch.cat([half[:, 1:size].flip(1), half[:, :size]], 1)
+    matrix = both.unfold(1, size, 1).flip(1)  # each line is the one before, moved by a pixel
     matrix[:, :, 0] += beyond
     matrix[:, :, -1] += beyond.flip(1)
     return matrix

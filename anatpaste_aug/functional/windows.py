@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..paste.params import PasteParams, rotated_size
+from ._numba.threads import share
 from .intensity import Intensities, at_least_float32
 from .shape import blur_radius, half_gaussian, reach
 
@@ -61,10 +62,12 @@ def paste_on_windows(
     cuts = torch.stack([params.donor, params.source_top, params.source_left, params.height, params.width], 1).tolist()
     places = torch.stack([params.top, params.left], 1).tolist()
     rows = [PasteParams(*fields) for fields in zip(*(field.split(1) for field in params), strict=True)]
-    for i in params.apply.nonzero()[:, 0].tolist():
+    applied = params.apply.nonzero()[:, 0].tolist()
+
+    def paste_one(i: int) -> None:
         top, bottom, left, right = windows[i]
         if top >= bottom or left >= right:
-            continue  # wholly beyond an edge
+            return  # wholly beyond an edge
         donor, source_top, source_left, high, wide = cuts[i]
         # The cut, and where more of the source can be asked for, all of it.
         y, x, source = source_top, source_left, sources[donor : donor + 1]
@@ -90,6 +93,18 @@ def paste_on_windows(
             extremes(images[i : i + 1], intensities) if choices.blend == "poisson_stronger" else None,
         )
         out[here], mask[here] = work(window, intensities, choices)
+
+    if torch.is_grad_enabled() and (images.requires_grad or sources.requires_grad or params.sigma.requires_grad):
+        for i in applied:
+            paste_one(i)
+        return out, mask
+
+    def paste_some(begin: int, end: int) -> None:
+        with torch.no_grad():  # which is a setting of each thread
+            for i in applied[begin:end]:
+                paste_one(i)
+
+    share(paste_some, len(applied))
     return out, mask
 
 

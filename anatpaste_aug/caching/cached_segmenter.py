@@ -43,7 +43,7 @@ class CachedSegmenter:
         >>> transform = AnatPasteTransform(segmenter=CachedSegmenter(cache))
         >>> images = torch.rand(4, 1, 64, 64)
         >>> first, second = transform.augment(images), transform.augment(images)  # the second finds its masks
-        >>> torch.equal(first.lung_mask, second.lung_mask)
+        >>> torch.equal(first.region_mask, second.region_mask)
         True
     """
 

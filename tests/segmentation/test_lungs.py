@@ -48,7 +48,7 @@ def test_it_shows_its_setting_and_can_be_copied():
 
 @pytest.mark.parametrize("value", [-1, float("nan")])
 def test_an_impossible_size_is_named(value):
-    with pytest.raises(ValueError, match=f"min_size must be at least 0, got {value}"):
+    with pytest.raises(ValueError, match=f"min_size must be a finite number of at least 0, got {value}"):
         LungSegmenter(min_size=value)
 
 
@@ -72,7 +72,7 @@ def test_the_lung_field_is_the_function_and_serves_the_transform():
     found, found_converged = LungFieldSegmenter().segment(images)
     assert torch.equal(found, mask)
     assert torch.equal(found_converged, converged)
-    assert torch.equal(AnatPasteTransform(segmenter=LungFieldSegmenter()).augment(images).lung_mask, mask)
+    assert torch.equal(AnatPasteTransform(segmenter=LungFieldSegmenter()).augment(images).region_mask, mask)
     assert repr(LungFieldSegmenter()) == "LungFieldSegmenter()"
 
 

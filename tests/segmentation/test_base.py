@@ -23,8 +23,10 @@ def test_a_module_tells_which_masks_have_converged():
     images = smooth_images(3, 64, 64)
     assert segment_with(SecondUnconverged(), images)[1].tolist() == [True, False, True]
     result = AnatPasteTransform(segmenter=SecondUnconverged()).augment(images)
+    assert result.params.apply[:, 0].tolist() == [True, False, True]
     assert result.label.tolist() == [1, 0, 1]
-    assert result.params.fallback[:, 0].tolist() == [False, True, False]
+    assert not result.region_mask[1].any()
+    assert torch.equal(result.image[1], images[1])
 
 
 def test_a_method_that_happens_to_be_called_segment_is_not_called():

@@ -5,7 +5,9 @@ The first call on a machine waits for the compiler, so kernels are written for i
 * A kernel only loops over arrays that it gets. Scratch memory comes from the caller: each `np.empty`, `array.sum()`,
   `array.min()`, and `min` or `max` of two types, is a function that is compiled as well, at 0.05 to 0.3 seconds.
 * No array is assigned to a slice, except by a loop: the message of the error that it may raise takes 3 seconds.
-* Few kernels: each costs 0.1 seconds before its first line. A kernel that is called by another one is compiled twice.
+* Few kernels: each costs 0.1 seconds before its first line. What a kernel calls is optimized again with it, and what
+  it calls in four places four times.
+* ``None`` for an argument leaves the branches that need it out of the code.
 * Few arguments: rows of parameters come as one array of integers and one of floats, not as a tuple of many arrays.
 * One signature: the caller converts dtypes and makes arrays contiguous, and passes literals as NumPy scalars.
 

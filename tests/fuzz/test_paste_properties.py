@@ -3,10 +3,10 @@
 import math
 
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from invariants import as_accelerators, attempt, on_all_paths, on_both_paths, same, untouched
-from strategies import FLOATS, Way, batches, region_for, region_kinds, rows, seeds, small_sizes, ways
+from strategies import FLOATS, Batch, Way, batches, region_for, region_kinds, rows, seeds, small_sizes, ways
 
 from anatpaste_aug.functional import Intensities, paste, soft_mask
 
@@ -57,8 +57,13 @@ def test_soft_masks_are_shares_within_the_regions(seed, kind, batch, way):
             bound = ~params.anywhere.any(1)
             assert not (mask[bound] * ~region[bound]).any()
         torch.testing.assert_close(mask, found[0], rtol=0, atol=1e-6)
+    for k in range(way.patches):
+        one = type(params)(*(field[:, k : k + 1] for field in params))
+        own = soft_mask(one, *batch.size, region, hard=way.hard, rotated=way.rotated)
+        assert (found[0][own > 0] > 0).all()  # however small
 
 
+@example(2, "none", Batch((32, 32), ("black",), dtype=torch.uint8), Way(blend="poisson", patches=2), (0.0, 1.0), 0)
 @given(seeds, region_kinds, batches(sizes=small_sizes), ways(), ranges, st.integers(0, 3))
 def test_pasting_stays_in_range_and_changes_nothing_outside_the_mask(seed, kind, batch, way, value_range, donors):
     arguments, choices = case(batch, way, seed, kind, value_range, donors)
@@ -91,6 +96,12 @@ def test_gradients_are_compared_alike_on_all_paths(seed, batch, way, donors):
         torch.testing.assert_close(result.double(), found[0][0].double(), rtol=0, atol=1)
 
 
+@example(
+    0,
+    "none",
+    Batch((32, 32), ("white",), dtype=torch.uint8),
+    Way(hard=True, beyond="edge", jittered=False, rotated=True),
+)
 @given(seeds, region_kinds, batches(), ways(blends=["alpha"], beyond=["black", "edge"]))
 def test_no_path_looks_farther_than_its_patches(seed, kind, batch, way):
     """The same in images of any size, where nothing is solved."""

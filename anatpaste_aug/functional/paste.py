@@ -69,11 +69,16 @@ def paste(
         sources = images
         itself = torch.arange(images.shape[0], device=images.device)
         params = params._replace(donor=itself.unsqueeze(1).expand(-1, params.patches))
-    out, soft = images, None
+    # Half precision is rounded once, after the last patch.
+    half = params.patches > 1 and images.dtype in (torch.float16, torch.bfloat16)
+    out, soft = images.float() if half else images, None
+    sources = sources.float() if half else sources
     for k in range(params.patches):
         out, mask = _paste_patch(out, sources, params.patch(k), region_mask, intensities, choices)
         soft = mask if soft is None else 1 - (1 - soft) * (1 - mask)
     assert soft is not None
+    if half:
+        out = torch.where(soft > 0, out.to(images.dtype), images)
     return as_laid_out(out, images), soft
 
 
@@ -184,7 +189,7 @@ def _soft_mask(
 
 
 def _mask(window: Window, row: Tensor, column: Tensor, hard: bool) -> Tensor:
-    mask = shape_weights(window.params, row, column, window.half, hard=hard).unsqueeze(1)
+    mask = shape_weights(window.params, row, column, window.half, hard=hard, core=window.core).unsqueeze(1)
     here = window.params.apply.view(-1, 1, 1, 1)
     if window.region_mask is not None:
         here = (window.region_mask | window.params.anywhere.view(-1, 1, 1, 1)) & here

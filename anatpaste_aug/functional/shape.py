@@ -14,6 +14,7 @@ def shape_weights(
     half: Tensor | None,
     *,
     hard: bool = False,
+    core: tuple[slice, slice] | None = None,
 ) -> Tensor:
     """X_blur of the AnatPaste paper, or the patch itself.
 
@@ -25,19 +26,25 @@ def shape_weights(
         row, column_: What `patch_pixels` returned for images of H×W.
         half: B×L weights of `half_gaussian`, L at least H and W; None leaves the shape as it is drawn.
         hard: The whole patch without blur, instead of the drawn shape less its margin.
+        core: Rows and columns that hold the drawn shape before its blur, without any rotation; None is all.
 
     Returns:
         float32 B×H×W in [0, 1].
     """
     if hard:
         return inside_patch(params, row, column_) * column(params.opacity)
-    inside = _inside(params, row, column_).float()
     if half is None:
-        return inside * column(params.opacity)
-    rows, columns = (torch.arange(side, device=half.device) for side in inside.shape[1:])
+        return _inside(params, row, column_) * column(params.opacity)
+    rows, columns = (slice(None), slice(None)) if core is None else core
+    if core is None:
+        inside = _inside(params, row, column_)
+        height, width = inside.shape[1:]
+    else:
+        inside = _inside(params, row[:, rows], column_[..., columns])
+        height, width = row.shape[1], column_.shape[2]
     with torch.autocast(half.device.type, enabled=False):
-        across = inside @ _blur_matrix(half, columns).transpose(1, 2)
-        blurred = (_blur_matrix(half, rows) @ across).mul_(column(params.opacity))
+        across = inside.float() @ _blur_matrix(half, width)[:, :, columns].transpose(1, 2)
+        blurred = (_blur_matrix(half, height)[:, :, rows] @ across).mul_(column(params.opacity))
         return blurred.clamp_max_(1)  # sums of weights may exceed it by a rounding
 
 
@@ -89,10 +96,11 @@ def weight_beyond(half: Tensor) -> Tensor:
     return torch.nn.functional.pad(half.flip(1).cumsum(1).flip(1)[:, 1:], (0, 1))
 
 
-def _blur_matrix(half: Tensor, positions: Tensor) -> Tensor:
+def _blur_matrix(half: Tensor, size: int) -> Tensor:
     """B×size×size weights of a blur along one axis, with the edge pixels replicated outwards."""
-    beyond = weight_beyond(half)[:, : len(positions)]
-    matrix = half[:, (positions.unsqueeze(1) - positions).abs()]
+    beyond = weight_beyond(half)[:, :size]
+    both = torch.cat([half[:, 1:size].flip(1), half[:, :size]], 1)
+    matrix = both.unfold(1, size, 1).flip(1)  # each line is the one before, moved by a pixel
     matrix[:, :, 0] += beyond
     matrix[:, :, -1] += beyond.flip(1)
     return matrix

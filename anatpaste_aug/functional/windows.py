@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..paste.params import PasteParams, rotated_size
+from ._numba.threads import share
 from .intensity import Intensities, at_least_float32
 from .shape import blur_radius, half_gaussian, reach
 
@@ -33,6 +34,7 @@ class Window(NamedTuple):
         region_mask: Boolean B×1×H×W, or None.
         half: B×L, the Gaussians of `half_gaussian`, L at least H and W; None where no shape is blurred.
         extremes: The lowest and highest value of each whole image in [0, 1], or None where no blend needs them.
+        core: Rows and columns that hold the drawn shape before its blur; None is all.
     """
 
     images: Tensor
@@ -41,6 +43,7 @@ class Window(NamedTuple):
     region_mask: Tensor | None
     half: Tensor | None
     extremes: tuple[Tensor, Tensor] | None
+    core: tuple[slice, slice] | None = None
 
 
 def paste_on_windows(
@@ -60,11 +63,17 @@ def paste_on_windows(
     windows = torch.stack(_reached(params, height, width, choices), 1).tolist()
     cuts = torch.stack([params.donor, params.source_top, params.source_left, params.height, params.width], 1).tolist()
     places = torch.stack([params.top, params.left], 1).tolist()
+    far = torch.stack(
+        [params.top + params.scaled_height // 2, params.left + params.scaled_width // 2, *reach(params)], 1
+    )
+    shapes = far.tolist()
     rows = [PasteParams(*fields) for fields in zip(*(field.split(1) for field in params), strict=True)]
-    for i in params.apply.nonzero()[:, 0].tolist():
+    applied = params.apply.nonzero()[:, 0].tolist()
+
+    def paste_one(i: int) -> None:
         top, bottom, left, right = windows[i]
         if top >= bottom or left >= right:
-            continue  # wholly beyond an edge
+            return  # wholly beyond an edge
         donor, source_top, source_left, high, wide = cuts[i]
         # The cut, and where more of the source can be asked for, all of it.
         y, x, source = source_top, source_left, sources[donor : donor + 1]
@@ -88,8 +97,21 @@ def paste_on_windows(
             None if region_mask is None else region_mask[here],
             half[i] if row.sigma > 0 else None,
             extremes(images[i : i + 1], intensities) if choices.blend == "poisson_stronger" else None,
+            None if choices.rotated else _core(shapes[i], windows[i]),
         )
         out[here], mask[here] = work(window, intensities, choices)
+
+    if torch.is_grad_enabled() and (images.requires_grad or sources.requires_grad or params.sigma.requires_grad):
+        for i in applied:
+            paste_one(i)
+        return out, mask
+
+    def paste_some(begin: int, end: int) -> None:
+        with torch.no_grad():  # which is a setting of each thread
+            for i in applied[begin:end]:
+                paste_one(i)
+
+    share(paste_some, len(applied))
     return out, mask
 
 
@@ -114,6 +136,14 @@ def _reached(params: PasteParams, height: int, width: int, choices: Choices) -> 
         top, bottom = center_y - far_y - radius, center_y + far_y + radius + 1
         left, right = center_x - far_x - radius, center_x + far_x + radius + 1
     return [top.clamp_min(0), bottom.clamp_max(height), left.clamp_min(0), right.clamp_max(width)]
+
+
+def _core(shape: list[int], window: list[int]) -> tuple[slice, slice]:
+    """The rows and columns of a window that hold a shape: its center, and how far it reaches from there."""
+    center_y, center_x, reach_y, reach_x = shape
+    top, bottom, left, right = window
+    rows = slice(max(center_y - reach_y, top) - top, max(min(center_y + reach_y + 1, bottom) - top, 0))
+    return rows, slice(max(center_x - reach_x, left) - left, max(min(center_x + reach_x + 1, right) - left, 0))
 
 
 def _span(start: int, size: int, first: int, last: int, limit: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from guards import fake_device
 
 from anatpaste_aug.functional import blocks
 
@@ -236,6 +237,7 @@ def test_rounds_are_counted_until_the_labels_stand_still(benchmarks):
 
 @pytest.mark.slow
 def test_the_device_floor_counts_bytes(benchmarks, tmp_path, capsys):
+    fake_device()  # or skip
     floor = benchmarks("device_floor")
     images = torch.zeros(1000)
     with floor.Traffic() as traffic:

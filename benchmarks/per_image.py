@@ -7,6 +7,7 @@ the authors' pixel for pixel (tests/test_benchmark_baselines.py, where that data
 of OpenCV's parts; its CLAHE is defined differently, so its masks are only similar.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from functools import cache
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from skimage.exposure import equalize_adapthist
 from skimage.filters import threshold_otsu
-from skimage.morphology import dilation, footprint_rectangle, opening, remove_small_objects
+from skimage.morphology import dilation, opening, remove_small_objects
 from skimage.segmentation import clear_border
 from torchvision.transforms import ColorJitter
 
@@ -29,7 +30,9 @@ except ImportError:  # it is measured where it is installed
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]
 
-_SQUARE = footprint_rectangle((3, 3))
+_SQUARE = np.ones((3, 3), np.uint8)
+# scikit-image 0.26 gave the limit another name and meaning.
+_BY_LARGEST_DROPPED = "max_size" in inspect.signature(remove_small_objects).parameters
 
 
 class Draw(NamedTuple):
@@ -53,7 +56,9 @@ def segment(image: Image.Image) -> Mask:
     equalized = equalize_adapthist(np.asarray(image.convert("L")), clip_limit=0.01)
     dark = equalized <= threshold_otsu(equalized)
     lungs = dilation(clear_border(opening(dark, _SQUARE)), _SQUARE)
-    return remove_small_objects(lungs, max_size=_smallest(image.height, image.width) - 1, connectivity=2)
+    smallest = _smallest(image.height, image.width)
+    limit = {"max_size": smallest - 1} if _BY_LARGEST_DROPPED else {"min_size": smallest}
+    return remove_small_objects(lungs, connectivity=2, **limit)
 
 
 def segment_opencv(image: Image.Image) -> Mask:

@@ -9,16 +9,16 @@ from oracles import plain_params
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.functional import Intensities
-from anatpaste_aug.params import draw_uniforms
+from anatpaste_aug.paste import ANATPASTE, draw_uniforms
 from anatpaste_aug.validation import (
     check_apply,
     check_finite,
     check_generator,
     check_images,
     check_intensities,
-    check_lung_mask,
     check_params,
     check_range,
+    check_region_mask,
     check_uniforms,
 )
 
@@ -127,45 +127,45 @@ def test_an_empty_batch_is_in_any_range():
     check_range(torch.zeros(0, 1, 64, 64), UNIT)
 
 
-# lung masks
+# region masks
 
 
 @pytest.mark.parametrize("mask", [np.zeros((2, 64, 48)), "lungs"])
-def test_lung_masks_that_are_no_tensor(mask):
-    with raises(TypeError, "lung_mask must be a torch.Tensor", f"got {type(mask).__name__}"):
-        check_lung_mask(mask, IMAGES)
+def test_region_masks_that_are_no_tensor(mask):
+    with raises(TypeError, "region_mask must be a torch.Tensor", f"got {type(mask).__name__}"):
+        check_region_mask(mask, IMAGES)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
-def test_lung_masks_of_a_wrong_dtype(dtype):
-    with raises(TypeError, "lung_mask must be boolean or integer", f"got {dtype}", "mask > 0.5"):
-        check_lung_mask(IMAGES.to(dtype), IMAGES)
+def test_region_masks_of_a_wrong_dtype(dtype):
+    with raises(TypeError, "region_mask must be boolean or integer", f"got {dtype}", "mask > 0.5"):
+        check_region_mask(IMAGES.to(dtype), IMAGES)
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 48), (64, 48), (2, 48, 64), (2, 3, 64, 48)])
-def test_lung_masks_of_a_wrong_shape(shape):
+def test_region_masks_of_a_wrong_shape(shape):
     with raises(
-        ValueError, "lung_mask must have shape (2, 1, 64, 48) for images of shape (2, 1, 64, 48)", f"got {shape}"
+        ValueError, "region_mask must have shape (2, 1, 64, 48) for images of shape (2, 1, 64, 48)", f"got {shape}"
     ):
-        check_lung_mask(torch.zeros(shape, dtype=torch.bool), IMAGES)
+        check_region_mask(torch.zeros(shape, dtype=torch.bool), IMAGES)
 
 
-def test_lung_masks_on_another_device():
-    with raises(ValueError, "lung_mask is on meta and the images on cpu"):
-        check_lung_mask(torch.zeros(2, 1, 64, 48, dtype=torch.bool, device="meta"), IMAGES)
+def test_region_masks_on_another_device():
+    with raises(ValueError, "region_mask is on meta and the images on cpu"):
+        check_region_mask(torch.zeros(2, 1, 64, 48, dtype=torch.bool, device="meta"), IMAGES)
 
 
 def test_a_result_of_a_segmenter_is_called_so():
     with raises(TypeError, "the segmenter's result must be boolean"):
-        check_lung_mask(IMAGES, IMAGES, "the segmenter's result")
+        check_region_mask(IMAGES, IMAGES, "the segmenter's result")
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
 @pytest.mark.parametrize("shape", [(2, 64, 48), (2, 1, 64, 48)])
-def test_lung_masks_that_fit_become_boolean(dtype, shape):
+def test_region_masks_that_fit_become_boolean(dtype, shape):
     mask = torch.zeros(shape, dtype=dtype)
     mask[0, ..., 5, 5] = 1 if dtype == torch.bool else 200
-    checked = check_lung_mask(mask, IMAGES)
+    checked = check_region_mask(mask, IMAGES)
     assert checked.shape == (2, 1, 64, 48)
     assert checked.dtype == torch.bool
     assert checked.nonzero().tolist() == [[0, 0, 5, 5]]
@@ -175,40 +175,40 @@ def test_lung_masks_that_fit_become_boolean(dtype, shape):
 
 
 def test_parameters_of_a_wrong_type():
-    with raises(TypeError, "params must be the AnatPasteParams of an earlier result, got dict"):
-        check_params({}, IMAGES)
+    with raises(TypeError, "params must be the PasteParams of an earlier result, got dict"):
+        check_params({}, IMAGES, 1)
 
 
 def test_parameters_of_another_batch():
     with raises(ValueError, "params hold 3 rows for 2 images", "params.rows(index)"):
-        check_params(plain_params(3), IMAGES)
+        check_params(plain_params(3), IMAGES, 1)
 
 
-@pytest.mark.parametrize("name", ["source_top", "source_left", "center_y", "center_x"])
+@pytest.mark.parametrize("name", ["source_top", "source_left", "top", "left"])
 def test_parameters_of_larger_images(name):
     with raises(ValueError, "params were drawn for larger images than 64×48", "at their own size"):
-        check_params(plain_params(2, **{name: [0, 64]}), IMAGES)
+        check_params(plain_params(2, **{name: [0, 64]}), IMAGES, 1)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"height": 0}, {"source_left": -1}, {"center_y": -1}, {"margin": -1}, {"sigma": -1.0}, {"sigma": float("nan")}],
+    [{"height": 0}, {"source_left": -1}, {"scaled_height": 0}, {"margin": -1}, {"sigma": -1.0}, {"sigma": float("nan")}],
 )
 def test_parameters_that_no_image_can_take(change):
     params = plain_params(2, **{name: [5, value] for name, value in change.items()})
     with raises(ValueError, "params [1] hold a size below 1, or a negative or infinite number"):
-        check_params(params, IMAGES)
+        check_params(params, IMAGES, 1)
 
 
 def test_parameters_on_another_device():
     params = plain_params(2)
     elsewhere = type(params)(*(field.to("meta") for field in params))
     with raises(ValueError, "params is on meta and the images on cpu", "create it on cpu"):
-        check_params(elsewhere, IMAGES)
+        check_params(elsewhere, IMAGES, 1)
 
 
 def test_parameters_that_fit():
-    check_params(plain_params(2), IMAGES)
+    check_params(plain_params(2), IMAGES, 1)
 
 
 def test_a_generator_of_a_wrong_type():
@@ -227,28 +227,28 @@ def test_a_choice_of_images_that_is_no_boolean_for_each(apply):
         check_apply(apply, IMAGES)
 
 
-@pytest.mark.parametrize("uniforms", [None, torch.zeros(2, 18), torch.zeros(3, 19), torch.zeros(2, 19).int()])
+@pytest.mark.parametrize("uniforms", [None, torch.zeros(2, 1, 24), torch.zeros(3, 1, 25), torch.zeros(2, 1, 25).int()])
 def test_random_numbers_that_are_none(uniforms):
-    with raises(ValueError, "uniforms must be floating point of shape (2, 19), as draw_uniforms(2) makes them", "got"):
-        check_uniforms(uniforms, IMAGES)
+    with raises(ValueError, "uniforms must be floating point of shape (2, 1, 25), as draw_uniforms(config, 2)", "got"):
+        check_uniforms(uniforms, IMAGES, (2, 1, 25))
 
 
 def test_choices_and_random_numbers_on_another_device():
     with raises(ValueError, "apply is on meta and the images on cpu"):
         check_apply(torch.ones(2, dtype=torch.bool, device="meta"), IMAGES)
     with raises(ValueError, "uniforms is on meta and the images on cpu"):
-        check_uniforms(draw_uniforms(2, device="meta"), IMAGES)
+        check_uniforms(draw_uniforms(ANATPASTE, 2, device="meta"), IMAGES, (2, 1, 25))
 
 
 def test_choices_and_random_numbers_that_fit():
     check_apply(torch.tensor([True, False]), IMAGES)
-    check_uniforms(draw_uniforms(2), IMAGES)
+    check_uniforms(draw_uniforms(ANATPASTE, 2), IMAGES, (2, 1, 25))
 
 
 # intensities
 
 
-@pytest.mark.parametrize("value", [5, "black", (0, float("inf")), (float("nan"), 1), (0, 10**400)])
+@pytest.mark.parametrize("value", [5, "black", (0, float("inf")), (float("nan"), 1)])
 def test_a_value_range_that_is_no_pair_of_numbers(value):
     with raises(ValueError, "value_range must be a sequence of finite numbers", f"got {value!r}"):
         check_intensities(value, None, None)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
-
-from anatpaste_aug.params import as_number
 
 LARGEST = 1e70
 """Of features and bandwidths: up to here the squares of their ratios are numbers of float64."""
@@ -45,7 +44,7 @@ class GaussianKDE:
     """
 
     def __init__(self, features: Tensor, bandwidth: float = 1.0) -> None:
-        if not 1 / LARGEST <= as_number(bandwidth) <= LARGEST:
+        if not (isinstance(bandwidth, Real) and 1 / LARGEST <= bandwidth <= LARGEST):
             raise ValueError(f"bandwidth must be a positive number, from 1e-70 to 1e70, got {bandwidth}")
         _check(features, "training features")
         self.bandwidth = float(bandwidth)

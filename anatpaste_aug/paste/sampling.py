@@ -67,7 +67,7 @@ def draw_uniforms(
 
     Example:
         >>> draw_uniforms(PasteConfig(), 4).shape
-        torch.Size([4, 1, 26])
+        torch.Size([4, 1, 25])
     """
     shape = draws_shape(config, batch)
     # torch.compile takes no generator, not even None, where the batch size is symbolic.

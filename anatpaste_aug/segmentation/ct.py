@@ -45,7 +45,7 @@ class CTLungSegmenter(SegmenterModule):
         True
         >>> from anatpaste_aug import AnatPasteTransform
         >>> result = AnatPasteTransform(segmenter=CTLungSegmenter(), value_range=(-1024, 3071)).augment(hu)
-        >>> torch.equal(result.lung_mask, lungs.view(1, 1, 128, 128))
+        >>> torch.equal(result.region_mask, lungs.view(1, 1, 128, 128))
         True
     """
 

@@ -33,7 +33,7 @@ class FixedMask(SegmenterModule):
         [4096, 4096]
         >>> from anatpaste_aug import AnatPasteTransform
         >>> result = AnatPasteTransform(segmenter=FixedMask(mask)).augment(torch.rand(2, 1, 64, 64))
-        >>> torch.equal(result.lung_mask, mask.expand(2, 1, 64, 64))
+        >>> torch.equal(result.region_mask, mask.expand(2, 1, 64, 64))
         True
     """
 

@@ -85,7 +85,7 @@ from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.datasets import phantom_batch
 torch.manual_seed(0)
 result = AnatPasteTransform().augment(phantom_batch(3, size=64, seed=0).images)
-torch.save((result.image, result.lung_mask, sys.modules.get("numba") is not None), {path!r})
+torch.save((result.image, result.region_mask, sys.modules.get("numba") is not None), {path!r})
 """
     results = []
     for block in ("", "sys.modules['numba'] = None"):

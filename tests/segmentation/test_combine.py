@@ -57,7 +57,7 @@ def test_masks_are_combined_pixel_by_pixel(kind, expected):
 def test_combinations_nest_and_segment_for_the_transform():
     segmenter = Difference(Union(DARK, BRIGHT), Intersection(left, DARK))
     result = AnatPasteTransform(segmenter=segmenter).augment(IMAGES)
-    assert torch.equal(result.lung_mask, ~(left(IMAGES) & DARK(IMAGES)))
+    assert torch.equal(result.region_mask, ~(left(IMAGES) & DARK(IMAGES)))
 
 
 def test_they_are_modules_that_show_and_move_what_they_hold():

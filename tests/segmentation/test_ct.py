@@ -99,14 +99,14 @@ def test_other_units_give_the_same_lungs():
 def test_it_segments_for_the_transform():
     hu, lungs = drawn()
     result = AnatPasteTransform(segmenter=CTLungSegmenter(), value_range=(-1200, 3071)).augment(hu)
-    assert torch.equal(result.lung_mask, CTLungSegmenter()(hu))
+    assert torch.equal(result.region_mask, CTLungSegmenter()(hu))
     assert result.anomaly_mask.any()
-    assert not (result.anomaly_mask & ~result.lung_mask).any()
+    assert not (result.anomaly_mask & ~result.region_mask).any()
     # Normalised images are seen in [0, 1]: the segmenter is told what that stands for.
     unit = (hu.clamp(-1024, 3071) + 1024) / 4095
     segmenter = CTLungSegmenter.from_window(1023.5, 4095)
     normalised = AnatPasteTransform(segmenter=segmenter, mean=[0.3], std=[0.2]).augment((unit - 0.3) / 0.2)
-    assert iou(normalised.lung_mask, lungs).min() >= 0.98
+    assert iou(normalised.region_mask, lungs).min() >= 0.98
 
 
 def test_slices_without_air_or_body_have_no_lungs():

@@ -101,7 +101,7 @@ def test_the_network_stays_in_eval_mode_and_records_no_gradient():
     before = {name: value.clone() for name, value in network.state_dict().items()}
     assert torch.equal(segmenter(UNIT), segmenter(UNIT))
     result = transform.augment(UNIT)
-    assert torch.equal(result.lung_mask, segmenter(UNIT))
+    assert torch.equal(result.region_mask, segmenter(UNIT))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     recorder = Recorder()
     NetworkSegmenter(recorder)(UNIT.clone().requires_grad_())

@@ -72,7 +72,7 @@ def test_the_lung_field_is_the_function_and_serves_the_transform():
     found, found_converged = LungFieldSegmenter().segment(images)
     assert torch.equal(found, mask)
     assert torch.equal(found_converged, converged)
-    assert torch.equal(AnatPasteTransform(segmenter=LungFieldSegmenter()).augment(images).lung_mask, mask)
+    assert torch.equal(AnatPasteTransform(segmenter=LungFieldSegmenter()).augment(images).region_mask, mask)
     assert repr(LungFieldSegmenter()) == "LungFieldSegmenter()"
 
 

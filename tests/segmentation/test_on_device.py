@@ -73,9 +73,8 @@ def test_nothing_waits_for_the_device(make):
         with DeviceGuard():
             result = AnatPasteTransform(segmenter=segmenter).augment(on_device(3))
     assert all_on_device(list(result))
-    assert result.lung_mask.shape == (4, 1, 96, 80)
-    assert result.settled.shape == (4,)
-    assert result.lung_mask.dtype == result.settled.dtype == torch.bool
+    assert result.region_mask.shape == (4, 1, 96, 80)
+    assert result.region_mask.dtype == torch.bool
 
 
 @pytest.mark.usefixtures("guarded")

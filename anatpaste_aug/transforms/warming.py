@@ -12,7 +12,7 @@ def warm_up(dtypes: Iterable[torch.dtype] = (torch.uint8, torch.float32)) -> Non
 
     Without it, the first call on a machine compiles them, which takes some seconds once. Call it where a container
     image is built, or before a benchmark; ``NUMBA_CACHE_DIR`` names another folder than the user's cache. Where nothing
-    is left to compile, it loads them into this process. Without Numba (the extra ``fast``) there is nothing to compile.
+    is left to compile, it loads them into this process. Without Numba there is nothing to compile.
     No random number generator changes its state.
 
     Args:

@@ -15,6 +15,7 @@ import torch
 pytest.importorskip("numba", reason="needs Numba: pip install numba")
 
 import numba
+from forks import finish, start
 
 import anatpaste_aug
 from anatpaste_aug.functional._numba import jit
@@ -184,6 +185,17 @@ def test_a_folder_that_nobody_can_lock_is_no_obstacle(tmp_path, monkeypatch):
     monkeypatch.setattr(jit, "_kernels", [])
     with jit._alone(str(tmp_path / "file")), jit._alone(None):
         pass
+
+
+def test_a_forked_process_takes_a_lock_of_its_own(tmp_path):
+    """As the workers of a data loader do."""
+
+    def lock():
+        with jit._alone(str(tmp_path)):
+            pass
+
+    lock()
+    assert finish(start(lock)) == 0
 
 
 def test_what_was_warmed_up_is_not_compiled_again(tmp_path):

@@ -18,7 +18,7 @@ all_guidances = pytest.mark.parametrize("guidance", GUIDANCES)
 def path(request, monkeypatch):
     """What the CPU runs, and what accelerators run."""
     if request.param:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
     monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", request.param)
 
 

@@ -12,7 +12,7 @@ from anatpaste_aug.functional import _numba, paste, soft_mask
 def path(request, monkeypatch):
     """What the CPU runs with Numba and without, and what accelerators run."""
     if request.param == "kernels":
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
         return
     monkeypatch.setattr(_numba, "HAS_NUMBA", False)
     if request.param == "whole frames":

@@ -40,7 +40,7 @@ CALLS = {
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_layout_comes_back(name, channels, kernels, monkeypatch):
     if kernels:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
     monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", kernels)
     images = batch(4, channels, torch.float32)
     expected = called(CALLS[name], images)

@@ -19,7 +19,7 @@ def kornia(**numbers):
 @pytest.mark.parametrize("kind", [AnatPasteTransform, CutPasteTransform, PIITransform, kornia])
 def test_one_number_serves_three_channels(kind, kernels, monkeypatch):
     if kernels:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
     monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", kernels)
     images = v2.Normalize(**ONE)(batch(4, 3, torch.float32))
     assert torch.equal(called(kind(**ONE), images), called(kind(**THREE), images))

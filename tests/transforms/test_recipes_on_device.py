@@ -95,7 +95,7 @@ def test_a_one_class_batch():
 def test_a_compiled_call_is_one_graph_with_the_same_pixels(make, kernels, monkeypatch):
     """Tolerance: 1 level, for another order of float operations."""
     if kernels:
-        pytest.importorskip("numba", reason='needs numba: pip install "anatpaste_aug[fast]"')
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
     monkeypatch.setattr(_numba, "HAS_NUMBA", kernels)
     images, transform = smooth_images(6, 64, 64).clamp_min(30), make()
     uniforms = transform.draw_uniforms(6, generator=torch.Generator().manual_seed(0))

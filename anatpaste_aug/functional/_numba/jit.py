@@ -75,6 +75,11 @@ def _lock(folder: str) -> FileLock:
     return FileLock(Path(folder) / ".lock")
 
 
+if hasattr(os, "register_at_fork"):
+    # filelock refuses a lock that a fork has inherited, such as the one in a worker of a data loader.
+    os.register_at_fork(after_in_child=_lock.cache_clear)
+
+
 class _Announcement(event.Listener):
     """Says once in a process that kernels are compiled."""
 

@@ -44,7 +44,8 @@ class GaussianKDE:
     """
 
     def __init__(self, features: Tensor, bandwidth: float = 1.0) -> None:
-        if not (isinstance(bandwidth, Real) and 1 / LARGEST <= bandwidth <= LARGEST):
+        given: object = bandwidth
+        if not (isinstance(given, Real) and 1 / LARGEST <= float(given) <= LARGEST):
             raise ValueError(f"bandwidth must be a positive number, from 1e-70 to 1e70, got {bandwidth}")
         _check(features, "training features")
         self.bandwidth = float(bandwidth)

@@ -192,7 +192,7 @@ def test_parameters_of_larger_images(name):
 
 @pytest.mark.parametrize(
     "change",
-    [{"height": 0}, {"source_left": -1}, {"scaled_height": 0}, {"margin": -1}, {"sigma": -1.0}, {"sigma": float("nan")}],
+    [{"height": 0}, {"source_left": -1}, {"scaled_width": 0}, {"margin": -1}, {"sigma": -1}, {"sigma": float("nan")}],
 )
 def test_parameters_that_no_image_can_take(change):
     params = plain_params(2, **{name: [5, value] for name, value in change.items()})

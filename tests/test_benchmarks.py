@@ -232,6 +232,7 @@ def test_peak_memory_counts_what_is_freed_again(benchmarks):
     assert peak == pytest.approx(1.5 * size, rel=0.1)  # other threads of this process may take or free a little
 
 
+@pytest.mark.slow
 def test_two_checkouts_take_turns(benchmarks, tmp_path, capsys):
     """The other one is this one under another name."""
     other = tmp_path / "other"

@@ -273,6 +273,7 @@ def elsewhere_from(x):
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("name", sorted(set(CALLS) - ONLY_ON_THE_CPU - {"collate_one_class"}))
 def test_no_float64_where_the_device_has_none(name, dtype):

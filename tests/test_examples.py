@@ -52,6 +52,7 @@ def run_paper(monkeypatch, *arguments, argv=None):
     assert ended.value.code == 0
 
 
+@pytest.mark.slow
 def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     run_paper(monkeypatch, "--out", run)
@@ -190,6 +191,7 @@ def test_an_example_ends_in_one_line_where_an_argument_is_wrong(
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_an_example_in_a_process_of_its_own_shows_no_traceback(tmp_path):
     script = EXAMPLES / "reproduce_paper.py"
     command = [sys.executable, script, "--dataset", "zhanglab", "--root", "nowhere", "--out", "run"]

@@ -51,6 +51,7 @@ def test_on_the_cpu_it_writes_its_figures(on_gpu, tmp_path, capsys):
     assert page.count("- FAILED: ") == 7
 
 
+@pytest.mark.slow
 def test_the_cuda_tests_are_found_and_counted(on_gpu):
     """Without a GPU all of them are skipped."""
     if torch.cuda.is_available():
@@ -61,6 +62,7 @@ def test_the_cuda_tests_are_found_and_counted(on_gpu):
     assert any("captured_in_a_graph" in name for name in found["skipped"])
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_is_named_and_the_others_are_measured(on_gpu, monkeypatch):
     def broken(images):
         raise RuntimeError("out of paint\nmore")

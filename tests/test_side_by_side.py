@@ -114,6 +114,7 @@ def rows(folder, name):
     return [tuple(row.flatten().tolist()) for row in torch.load(folder / f"{name}.pt", weights_only=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.trains_in_forks
 def test_processes_of_one_training_share_its_augmentations_and_none_sees_anothers(tmp_path):
     def run():

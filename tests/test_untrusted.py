@@ -142,7 +142,7 @@ def test_a_cache_of_images_that_holds_a_pickle_is_made_again(tmp_path, mine, for
     """Even with the digest of the very images at its end."""
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "a.png")
     records = [Record("a.png", 0, "a", "train")]
-    digest = cache._digest(tmp_path, records, 32)
+    digest = cache._digest(tmp_path, records, 32, None)
     (tmp_path / "mine-32.npy").write_bytes(form(Mine(mine)) + digest)
     found = cached_images(tmp_path, "mine", tmp_path, records, 32, progress=False)
     assert torch.equal(found, load_images(tmp_path, records, 32, progress=False))

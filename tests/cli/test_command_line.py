@@ -90,6 +90,7 @@ def test_blame_names_the_option():
         raise KeyError
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="pipes that are closed early are POSIX")
 def test_a_reader_that_has_enough_ends_it_quietly():
     code = (

@@ -253,6 +253,7 @@ def test_help_names_the_options(name, capsys):
     assert f"  {name} " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_shows_a_traceback_only_where_it_is_asked_for(tmp_path):
     command = ["-m", "anatpaste_aug", "check", "missing"]
     done = in_a_process(*command, cwd=tmp_path)

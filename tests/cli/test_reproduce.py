@@ -43,6 +43,7 @@ def trainings(folder):
     return {path.parent.name for path in folder.glob("*/checkpoint.pt")}
 
 
+@pytest.mark.slow
 def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypatch, capsys):
     out = tmp_path / "study"
     assert paper("--out", out, "--table", 2, "--method", "cutpaste-3way", "--figure", 1, 3) == 0
@@ -78,6 +79,7 @@ def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypat
     assert f"the study in {out} is finished, see {out / 'report.html'}; add --seeds" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, capsys):
     out = tmp_path / "study"
     validate = Trainer._validate
@@ -110,6 +112,7 @@ def test_figure_1_takes_no_training(paper, tmp_path, methods):
     assert names == {"config.json", "figure1.png", "metrics.json", "report.html", "tables.md"}
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, monkeypatch):
     out = tmp_path / "study"
     paper("--out", out, "--table", 2)
@@ -137,6 +140,7 @@ def test_a_run_folder_without_its_split_has_not_begun(tmp_path):
     assert has_begun(tmp_path, task)
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkeypatch, capsys):
     out, script = tmp_path / "study", tmp_path / "wrapper.py"
     script.write_text(WRAPPER)

@@ -112,6 +112,7 @@ def test_emptied_val_is_fine(tmp_path):
 # the complete published set
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "val"), [(2, False), (2, True), (3, False)])
 def test_the_complete_set(tmp_path, version, val):
     paths = published_zhanglab_names(version, val)

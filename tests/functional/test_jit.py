@@ -164,6 +164,7 @@ def compiling_process(folder, start=0.0):
     )
 
 
+@pytest.mark.slow
 def test_a_process_that_compiles_says_so_once_and_the_next_one_has_nothing_to_say(tmp_path):
     out, error = compiling_process(tmp_path).communicate()
     assert out.strip() == "3"
@@ -174,6 +175,7 @@ def test_a_process_that_compiles_says_so_once_and_the_next_one_has_nothing_to_sa
     assert LINE not in error
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_compile_each_kernel_once(tmp_path):
     together = time.time() + 8
     found = [process.communicate() for process in [compiling_process(tmp_path, together) for _ in range(2)]]
@@ -198,6 +200,7 @@ def test_a_forked_process_takes_a_lock_of_its_own(tmp_path):
     assert finish(start(lock)) == 0
 
 
+@pytest.mark.slow
 def test_what_was_warmed_up_is_not_compiled_again(tmp_path):
     code = """
 import torch, anatpaste_aug

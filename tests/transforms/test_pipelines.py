@@ -54,6 +54,7 @@ def test_loader_workers_and_epochs_differ_and_a_seed_repeats_them():
     assert torch.equal(two_epochs(2, "fork"), first)
 
 
+@pytest.mark.slow
 def test_spawned_workers_do_what_forked_ones_do():
     spawned, forked = (two_epochs(2, context, persistent_workers=True) for context in ("spawn", "fork"))
     assert len({tuple(image.flatten().tolist()) for image in spawned}) == 24

@@ -50,12 +50,12 @@ def first_pixels(mask: Tensor, blocks: Tensor) -> Tensor:
     index = torch.arange(mask.shape[1] * mask.shape[2], dtype=torch.int32, device=mask.device)
     after = in_blocks(torch.where(mask, index.view(mask.shape[1:]) - len(index), 0), 2)  # below zero where masked
     nearest = after.amin((2, 4)).flatten(1) + len(index)
-    return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks, nearest, "amin")
+    return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks.long(), nearest, "amin")
 
 
 def sum_per_label(labels: Tensor, values: Tensor) -> Tensor:
     """int32 B×n sums of B×n values, at the labels in 0…n − 1."""
-    return torch.zeros_like(labels).scatter_add_(1, labels, values)
+    return torch.zeros_like(labels).scatter_add_(1, labels.long(), values)
 
 
 def on_pixels(values: Tensor, mask: Tensor, side: int) -> Tensor:

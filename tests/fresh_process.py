@@ -86,7 +86,7 @@ def transforms(threads):
     }.items():
         torch.manual_seed(3)
         found[name] = digest(transform.augment(images).image)
-    torch.manual_seed(3)
+    torch.manual_seed(4)  # with 3, p=0.8 would leave no image alone, and the sample above would be the same
     found["kornia"] = digest(KorniaPaste()(images / 255))
     # Whatever the batch an image comes in: the same numbers and image give the same bits.
     uniforms = AnatPasteTransform().draw_uniforms(6, generator=torch.Generator().manual_seed(4))

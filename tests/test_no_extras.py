@@ -38,6 +38,7 @@ from anatpaste_aug.inspection import check, check_folder, preview
 
 EXTRAS = ("numba", "timm", "sklearn", "pydicom", "scipy", "skimage", "matplotlib", "tensorboard", "monai")
 NEED_EXTRAS = {
+    "anatpaste_aug.cli.reproduce_checks": "pip install 'anatpaste_aug[examples]'",
     "anatpaste_aug.detection": "pip install 'anatpaste_aug[examples]'",
     "anatpaste_aug.adapters.albumentations": 'pip install "anatpaste_aug[albumentations]"',
     "anatpaste_aug.adapters.lightning": 'pip install "anatpaste_aug[lightning]"',

@@ -59,7 +59,8 @@ def test_preview_in_a_process_of_its_own_loads_what_is_heavy_only_when_it_runs(t
     )
     arguments = ["preview", folder / "1.png", "-o", "grid.png", "--seeds", 2, "--size", 64]
     done = in_a_process("-c", code, *arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "wrote grid.png\n", "")
+    said = [line for line in done.stderr.splitlines() if "compiles its CPU kernels" not in line]
+    assert (done.returncode, done.stdout, said) == (0, "wrote grid.png\n", [])
     with Image.open(tmp_path / "grid.png") as picture:
         assert picture.format == "PNG"
         assert picture.width > 1000

@@ -1,4 +1,4 @@
-"""Draw what AnatPaste does to an image: input, lung mask, soft mask, result.
+"""Draw what AnatPaste does to an image: the image, its lungs, the soft mask, and the result.
 
 python examples/show_augmentation.py                         # a phantom radiograph
 python examples/show_augmentation.py chest.png -o picture.png --seed 3
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandLine(__doc__, prog="python examples/show_augmentation.py", usage="%(prog)s [options] [IMAGE]")
     parser.add_argument("image", type=Path, nargs="?", help="a frontal chest radiograph; default: a phantom")
     parser.add_argument("-o", "--out", type=Path, default=Path("anatpaste.png"))
-    parser.add_argument("--seed", type=SEED, default=8)
+    parser.add_argument("--seed", type=SEED, default=173)
     parser.add_argument("--size", type=SIDE, default=256)
     return parser.run(draw, argv)
 
@@ -37,10 +37,10 @@ def draw(arguments: Namespace) -> None:
     result = AnatPasteTransform().augment(images)
 
     panels = {
-        "input": images,
-        "lung mask": result.region_mask,
-        "soft mask": result.soft_mask,
-        "result": result.image,
+        "normal image": images,
+        "lungs found in it": result.region_mask,
+        "soft mask: what is replaced": result.soft_mask,
+        "image with an anomaly": result.image,
     }
     figure = Figure(figsize=(10, 2.8), layout="constrained")
     for axes, (title, panel) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):

@@ -158,27 +158,42 @@ def test_it_is_switched_off_as_timm_does():
     assert target.tolist() == [0, 1, 0, 0, 0, 0]
 
 
+class Pictures(torch.utils.data.Dataset):
+    """Four color images of class 0."""
+
+    transform = None  # timm sets it
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        picture = Image.fromarray(batch(4)[index, 0].numpy()).convert("RGB")
+        return self.transform(picture), 0
+
+
+def timm_loader(**settings):
+    """What timm makes of the pictures, without processes of its own."""
+    settings |= {"num_workers": 0, "persistent_workers": False, "device": torch.device("cpu")}
+    return create_loader(Pictures(), (3, 64, 64), 4, is_training=True, **COLOUR, **settings)
+
+
+@pytest.mark.parametrize("place", ["random_erasing", "random_erasing without prefetcher", "end of the transform"])
+def test_where_a_loader_of_timm_calls_it(place):
+    """Without the prefetcher nothing calls random_erasing; the end of the dataset's transform works there."""
+    train = timm_loader(no_aug=True, use_prefetcher=place == "random_erasing")
+    torch.manual_seed(0)  # of the order
+    plain = next(iter(train))[0]
+    erasing = TimmPasteErasing(AnatPasteTransform(**COLOUR))
+    if place == "end of the transform":
+        train.dataset.transform.transforms.append(erasing)
+    else:
+        train.random_erasing = erasing
+    torch.manual_seed(0)
+    assert torch.equal(next(iter(train))[0], plain) == (place == "random_erasing without prefetcher")
+
+
 def test_after_a_loader_of_timm():
-    class Dataset(torch.utils.data.Dataset):
-        transform = None  # timm sets it
-
-        def __len__(self):
-            return 4
-
-        def __getitem__(self, index):
-            picture = Image.fromarray(batch(4)[index, 0].numpy()).convert("RGB")
-            return self.transform(picture), 0
-
-    train = create_loader(
-        Dataset(),
-        (3, 64, 64),
-        4,
-        is_training=True,
-        num_workers=0,
-        persistent_workers=False,
-        device=torch.device("cpu"),
-        **COLOUR,
-    )
+    train = timm_loader()
     mixup_fn = TimmPasteMixup(AnatPasteTransform(**COLOUR), pairs=True)
     images, target = mixup_fn(*next(iter(train)))
     assert images.shape == (8, 3, 64, 64)

@@ -1,6 +1,6 @@
-"""Draw the pictures of recipes.md, all on the same phantom radiograph: python docs/draw_recipes.py [FOLDER]
+"""Draw the pictures of the pages, all of the same phantom radiograph: python docs/draw_pictures.py [FOLDER]
 
-A picture is drawn again to the same pixels as long as torch draws the same random numbers.
+The same version of torch draws the same pixels.
 """
 
 import sys
@@ -20,6 +20,7 @@ from anatpaste_aug import (
     PasteTransform,
     PIITransform,
 )
+from anatpaste_aug import functional as F
 from anatpaste_aug.datasets import phantom_batch
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -36,6 +37,8 @@ RECIPES: dict[str, tuple[PasteTransform, int]] = {
     "anatpaste_poisson": (AnatPasteTransform(blend="poisson", source="batch", patches=(1, 3)), 5),
 }
 """The transform of each picture, and the seed."""
+
+STAGES_SEED = 202
 
 
 def images() -> Tensor:
@@ -95,6 +98,58 @@ def targets() -> Figure:
     return figure
 
 
+def segmentation() -> Figure:
+    """The steps of Algorithm 1."""
+    image = images()[:1]
+    levels = F.clahe(image[:, 0])
+    dark = levels <= F.otsu_threshold(levels)
+    opened = F.opening(dark)
+    inner = F.clear_border(opened)
+    lungs = F.remove_small_components(F.dilate(inner), 400)
+    assert torch.equal(lungs.unsqueeze(1), F.segment_lungs(image))
+    figure = Figure(figsize=(3 * PANEL, 2 * (PANEL + 0.25)), dpi=100, layout="constrained")
+    panels = figure.subplots(2, 3).ravel()
+    _show(panels[0], image[0, 0], "image")
+    panels[1].imshow(levels[0].numpy(), cmap="gray")
+    panels[1].set_title("1. CLAHE", fontsize=8)
+    panels[1].axis("off")
+    _show(panels[2], dark[0], "2. darker than Otsu's threshold")
+    _show(panels[3], opened[0], "3. opened")
+    _show(panels[4], inner[0], "4. nothing that touches the border")
+    _show(panels[5], lungs[0], "5. dilated, no small parts")
+    return figure
+
+
+def stages() -> Figure:
+    """One patch of AnatPaste, from the place where it is cut to the result."""
+    image = images()[:1]
+    result = AnatPasteTransform().augment(image, generator=torch.Generator().manual_seed(STAGES_SEED))
+    params = result.params
+    row = params.patch(0)
+    cut = _box(*(int(value) for value in (row.source_top, row.source_left, row.height, row.width)))
+    placed = _box(*(int(value) for value in (row.top, row.left, row.height, row.width)))
+    whole = params._replace(opacity=torch.ones_like(params.opacity))
+    patch, _ = F.paste(torch.zeros_like(image), whole, sources=image, hard=True)
+    change = (result.image.float() - image.float())[0, 0]
+    figure = Figure(figsize=(4 * PANEL, 2 * (PANEL + 0.25)), dpi=100, layout="constrained")
+    panels = figure.subplots(2, 4).ravel()
+    _show(panels[0], image[0, 0], "1. cut (dotted) and place (solid)")
+    _outline(panels[0], cut, "dotted")
+    _outline(panels[0], placed)
+    _show(panels[1], patch[0, 0], "2. the jittered patch at its place")
+    _outline(panels[1], placed)
+    _show(panels[2], F.soft_mask(params._replace(sigma=torch.zeros_like(params.sigma)), 256, 256)[0, 0], "3. shape")
+    _show(panels[3], F.soft_mask(params, 256, 256)[0, 0], f"4. blurred, σ = {float(row.sigma):.1f} px")
+    _show(panels[4], result.soft_mask[0, 0], "5. × lungs = soft mask")
+    _show(panels[5], result.image[0, 0], "6. result")
+    panels[6].imshow(change.numpy(), cmap="RdBu_r", vmin=-80, vmax=80)
+    panels[6].set_title("change (red: brighter)", fontsize=8)
+    _show(panels[7], result.anomaly_mask[0, 0], "anomaly_mask")
+    for panel in panels:
+        panel.axis("off")
+    return figure
+
+
 def _row(count: int) -> tuple[Figure, Any]:
     figure = Figure(figsize=(count * PANEL, PANEL + 0.25), dpi=100, layout="constrained")
     return figure, figure.subplots(1, count)
@@ -122,7 +177,8 @@ def _share(mask: Tensor) -> str:
 
 def main(folder: Path = FOLDER) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {name: recipe(*made) for name, made in RECIPES.items()} | {"beyond": beyond(), "targets": targets()}
+    figures = {name: recipe(*made) for name, made in RECIPES.items()}
+    figures |= {draw.__name__: draw() for draw in (beyond, targets, segmentation, stages)}
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
         print(f"wrote {folder / name}.png")

@@ -58,7 +58,7 @@ def add_lines(lines, first, last, begin, end, weights, row):
 
 
 @compiled
-def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, begin, end):
+def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, end):
     """X_mask of the images ``begin`` to ``end``, of drawn shapes, less their margins and blurred.
 
     Args:
@@ -67,8 +67,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
         total: float64 scratch, twice the longer side: the running sum of the blur's weights.
         reach: int64 scratch, one for each line of half a shape.
         weights: float32 scratch of the same length.
-        lines: float32 scratch of as many rows, of width W.
-        shares: The same of height H.
+        lines: float32 scratch of as many rows, W + H wide.
         out: float32 B×H×W of zeros.
         begin, end: A range of images.
     """
@@ -81,8 +80,10 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
         # The Gaussian's weights up to each distance from −L to L − 1.
         radius, sigma = row[RADIUS], max(reals[i, SIGMA], np.float32(1e-6))
         for j in range(len(total)):
+            total[j] = 0.0
+        for j in range(longest - radius, longest + radius + 1):
             distance = (j - longest) / sigma
-            total[j] = np.exp(-0.5 * (distance * distance)) if abs(j - longest) <= radius else 0.0
+            total[j] = np.exp(-0.5 * (distance * distance))
         for j in range(1, len(total)):
             total[j] += total[j - 1]
         whole = total[len(total) - 1]
@@ -110,7 +111,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
         count = reach_y + 1 if ellipse else 1  # all lines of a rectangle are alike
         # By their distance from the center: what lines are across, and what they give to each row.
         for d in range(count):
-            line, share = lines[d, : right - left], shares[d, : bottom - top]
+            line, share = lines[d, : right - left], lines[d, width : width + bottom - top]
             for j in range(len(line)):
                 line[j] = 0
             for j in range(len(share)):
@@ -136,7 +137,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
             away = abs(y - y0) if ellipse else 0
             nearest, farthest = max(away - radius, 0), min(away + radius + 1, count)
             for d in range(nearest, farthest):
-                weights[d] = shares[d, y - top] * opacity
+                weights[d] = lines[d, width + y - top] * opacity
             soft = out[i, y, begin_x:end_x]
             add_lines(lines, nearest, farthest, begin_x - left, end_x - left, weights, soft)
             for j in range(len(soft)):

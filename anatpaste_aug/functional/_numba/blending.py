@@ -5,7 +5,6 @@ import numpy as np
 from .jit import compiled
 from .rows import (
     ANGLE,
-    APPLY,
     BEGIN,
     DONOR,
     DOWN,
@@ -15,8 +14,6 @@ from .rows import (
     HEIGHT,
     LAST,
     LEFT,
-    MARGIN,
-    RADIUS,
     SOURCE_LEFT,
     SOURCE_TOP,
     TOP,
@@ -27,33 +24,6 @@ from .rows import (
 from .shape import turned
 
 BLACK, SOURCE, EDGE = 0, 1, 2  # what lies beyond a patch
-
-
-@compiled
-def find_boxes(rows, turns, beyond, height, width):
-    """Into the rows: what the masks reach of images of this size, and what is cut for it.
-
-    Args:
-        rows: See `rows`; one patch per image.
-        turns: See `shape.patch_masks`, of masks that are whole patches; None for drawn shapes.
-        beyond: BLACK, SOURCE or EDGE.
-        height, width: Of the images.
-    """
-    for i in range(len(rows)):
-        row = rows[i]
-        for axis in range(2):
-            side, start, size = (width, row[LEFT], row[WIDTH]) if axis else (height, row[TOP], row[HEIGHT])
-            reach = max(size // 2 - row[MARGIN], 0) + row[RADIUS]
-            first, last = start + size // 2 - reach, start + size // 2 + reach + 1
-            if turns is not None:
-                first, last = start, start + turns[i, axis]
-            first, last = min(max(first, 0), side), min(max(last, 0), side)
-            row[FIRST + 2 * axis], row[LAST + 2 * axis] = first, last
-            row[UP + 2 * axis], row[DOWN + 2 * axis] = 0, size
-            if beyond == SOURCE and turns is None:
-                row[UP + 2 * axis], row[DOWN + 2 * axis] = min(first - start, 0), max(last - start, size)
-        if row[APPLY] == 0 or row[BEGIN] >= row[END]:
-            row[LAST] = row[FIRST]
 
 
 @compiled
@@ -103,7 +73,7 @@ def blend(images, masks, rows, reals, turns, beyond, tone, rounded, patches, tar
         rounded: Whether the values are whole numbers.
         patches: Of `cut`, jittered.
         target: Scratch of the patches' type, W.
-        out: Like the images, which it holds.
+        out: Like the images, written.
         begin, end: A range of images.
     """
     kind = target.dtype.type
@@ -112,7 +82,13 @@ def blend(images, masks, rows, reals, turns, beyond, tone, rounded, patches, tar
         left, right, up, wide = row[BEGIN], row[END], row[UP], row[EAST] - row[WEST]
         patch_left = row[LEFT] + row[WEST]
         begin_x, end_x = max(left, patch_left), min(right, patch_left + wide)
-        for y in range(row[FIRST], row[LAST]):
+        for y in range(images.shape[2]):
+            for channel in range(images.shape[1]):
+                given, result = images[i, channel, y], out[i, channel, y]
+                for x in range(len(result)):
+                    result[x] = given[x]
+            if y < row[FIRST] or y >= row[LAST]:
+                continue
             from_top = y - row[TOP]
             if beyond == EDGE and not (turns is not None and reals[i, ANGLE] != 0):
                 from_top = min(max(from_top, 0), row[HEIGHT] - 1)

@@ -1,6 +1,7 @@
 """Pasting on the CPU, as operators of torch."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Sequence  # noqa: UP035 - custom_op of torch 2.5 does not know that of collections.abc
 
 import numpy as np
@@ -12,20 +13,56 @@ from torch.library import custom_op
 from ...paste.params import PasteParams, dtype_of, rotated_size
 from ..intensity import Intensities, at_least_float32
 from ..move import inverse_rotation
-from .rows import DOWN, EAST, INTEGERS, MARGIN, ORDER, RADIUS, REALS, SCALED_HEIGHT, UP, WEST
+from .rows import (
+    APPLY,
+    BEGIN,
+    DOWN,
+    EAST,
+    END,
+    FIRST,
+    HEIGHT,
+    INTEGERS,
+    LAST,
+    MARGIN,
+    ORDER,
+    RADIUS,
+    REALS,
+    SCALED_HEIGHT,
+    TOP,
+    UP,
+    WEST,
+)
 from .threads import empty, share
 
 Work = Callable[[int, int], object]
 Tables = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
-_AT_ONCE = 2  # images whose masks and pixels stay in a core's caches
+_AT_ONCE = 4  # images whose masks and pixels stay in a core's caches
 _FAR = 2**24  # pixels an image can have
 _BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which is not imported without Numba
+
+
+@custom_op("anatpaste_aug::random_pixel", mutates_args=(), device_types="cpu")
+def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """See `pixels.random_pixel`."""
+    from .pixels import random_pixels
+
+    row, column = (torch.empty(u.shape, dtype=torch.int64, device="cpu") for _ in range(2))
+    found, counts = mask.new_empty((len(mask), 1)), np.empty(mask.shape[1], np.int64)
+    masks, there = mask.contiguous().view(torch.uint8).numpy(), found.view(torch.uint8).numpy()[:, 0]
+    random_pixels(masks, u.contiguous().numpy(), counts, row.numpy(), column.numpy(), there)
+    return row, column, found
+
+
+@random_pixel.register_fake
+def _(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    row = u.new_empty(u.shape, dtype=torch.int64)
+    return row, torch.empty_like(row), mask.new_empty((mask.shape[0], 1))
 
 
 @custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
 def soft_mask(params: Sequence[Tensor], height: int, width: int, region_mask: Tensor | None, hard: bool) -> Tensor:
     """float32 B×1×H×W of one patch per image; see `paste.soft_mask`."""
-    arrays, turns = _arrays(params), _turns(params)
+    arrays, turns = _arrays(params), _turns(params) if hard else None
     if not hard:
         _check_centers(arrays, height, width)
     mask, make = _masking(_tables(arrays, height, width), turns, height, width, region_mask, hard)
@@ -53,7 +90,7 @@ def paste(
 ) -> tuple[Tensor, Tensor]:
     """The blended images and their soft mask; one thread does both for an image, while it is in its caches."""
     batch, channels, height, width = images.shape
-    arrays, turns = _arrays(params), _turns(params)
+    arrays, turns = _arrays(params), _turns(params) if hard else None
     if sources.shape[1] != channels or sources.dtype != images.dtype:
         raise ValueError(f"sources must have {channels} channels of {images.dtype}, got {sources.dtype}")
     _check_cuts(arrays, sources)
@@ -64,7 +101,7 @@ def paste(
     tables = _tables(arrays, height, width)
     mask, make = _masking(tables, turns, height, width, region_mask, hard)
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
-    out, mix = _blending(tables, turns if hard else None, images, sources, mask, beyond, intensities)
+    out, mix = _blending(tables, turns, images, sources, mask, beyond, intensities)
 
     _share(len(out), make, mix)
     return _like(images, out, mask), mask
@@ -108,7 +145,6 @@ def _masking(
         lines = np.empty((count, width + height), np.float32)
 
         def some(begin: int, end: int) -> None:
-            out[begin:end] = 0
             if hard:
                 patch_masks(rows, reals, turns, kept, out, begin, end)
             else:
@@ -129,7 +165,7 @@ def _blending(
     intensities: Intensities,
 ) -> tuple[Tensor, Callable[[], Work]]:
     """Empty images of the type to calculate in, or uint8, and what fills them."""
-    from .blending import blend, cut, find_boxes
+    from .blending import blend, cut
     from .jitter import jitter
 
     half = images.dtype in (torch.float16, torch.bfloat16)
@@ -137,13 +173,9 @@ def _blending(
     given = (images.float() if half else images).contiguous()
     other = (given if same else (sources.float() if half else sources).contiguous()).numpy()
     out = empty(*given.shape, dtype=given.dtype)
-    # In float64, and the slope by itself: the two can be far from one another where the range is far from 0.
-    zeros, work = images.new_zeros((images.shape[1], 1, 1), dtype=torch.float64), at_least_float32(given[:0]).dtype
-    mean = None if intensities.mean is None else (0.0,) * len(intensities.mean)
-    slope = intensities._replace(black=0.0, white=intensities.white - intensities.black, mean=mean)
-    tone = torch.stack([slope.to_unit(zeros + 1), intensities.to_unit(zeros)]).flatten(1).to(work).numpy()
-    (rows, reals), channels = tables, len(zeros)
-    find_boxes(rows, turns, _BEYOND[beyond], *images.shape[2:])
+    (rows, reals), channels = tables, images.shape[1]
+    tone = _tone(intensities, channels, at_least_float32(given[:0]).dtype)
+    _find_boxes(rows, turns, beyond == "source", *images.shape[2:])
     most = int(((rows[:, DOWN] - rows[:, UP]) * (rows[:, EAST] - rows[:, WEST])).max(initial=1))
     before, after, masks, rounded = given.numpy(), out.numpy(), mask.numpy()[:, 0], images.dtype == torch.uint8
     color, settings = True if channels == 3 else None, (rows, reals, turns, _BEYOND[beyond], tone, rounded)
@@ -152,7 +184,6 @@ def _blending(
         patches, target = np.empty((_AT_ONCE, channels, most), tone.dtype), np.empty(images.shape[3], tone.dtype)
 
         def some(begin: int, end: int) -> None:
-            np.copyto(after[begin:end], before[begin:end])
             cut(other, rows, tone, patches, begin, end)
             jitter(patches, rows, reals, color, begin, end)
             blend(before, masks, *settings, patches, target, after, begin, end)
@@ -160,6 +191,16 @@ def _blending(
         return some
 
     return out, mix
+
+
+@lru_cache
+def _tone(intensities: Intensities, channels: int, dtype: torch.dtype) -> Any:
+    """2×C: value · factor + offset is in [0, 1]."""
+    # In float64, and the factor by itself: the two can be far from one another where the range is far from 0.
+    zeros = torch.zeros(channels, 1, 1, dtype=torch.float64, device="cpu")
+    mean = None if intensities.mean is None else (0.0,) * len(intensities.mean)
+    factor = intensities._replace(black=0.0, white=intensities.white - intensities.black, mean=mean)
+    return torch.stack([factor.to_unit(zeros + 1), intensities.to_unit(zeros)]).flatten(1).to(dtype).numpy()
 
 
 def _tables(p: Any, height: int, width: int) -> Tables:
@@ -172,6 +213,27 @@ def _tables(p: Any, height: int, width: int) -> Tables:
     rows[:, RADIUS] = np.minimum(np.float32(4) * p.sigma + np.float32(0.5), np.float32(max(height, width) - 1))
     rows[:, ORDER:] = p.jitter_order
     return rows, reals
+
+
+def _find_boxes(rows: npt.NDArray[np.int64], turns: Any, source: bool, height: int, width: int) -> None:
+    """Into the rows: what the masks reach of images of this size, and what is cut for it.
+
+    ``turns`` is that of `shape.patch_masks`, for masks that are whole patches; None is for drawn shapes.
+    """
+    for axis, side in enumerate((height, width)):
+        start, size = rows[:, TOP + axis], rows[:, HEIGHT + axis]
+        if turns is None:
+            reach, middle = (size // 2 - rows[:, MARGIN]).clip(0) + rows[:, RADIUS], start + size // 2
+            first, last = middle - reach, middle + reach + 1
+        else:
+            first, last = start, start + turns[:, axis]
+        first, last = first.clip(0, side), last.clip(0, side)
+        beyond = source and turns is None
+        rows[:, FIRST + 2 * axis], rows[:, LAST + 2 * axis] = first, last
+        rows[:, UP + 2 * axis] = np.minimum(first - start, 0) if beyond else 0
+        rows[:, DOWN + 2 * axis] = np.maximum(last - start, size) if beyond else size
+    empty_rows = (rows[:, APPLY] == 0) | (rows[:, BEGIN] >= rows[:, END])
+    rows[empty_rows, LAST] = rows[empty_rows, FIRST]
 
 
 def _like(images: Tensor, out: Tensor, mask: Tensor) -> Tensor:

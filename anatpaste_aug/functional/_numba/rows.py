@@ -11,7 +11,7 @@ APPLY, DONOR, SOURCE_TOP, SOURCE_LEFT, HEIGHT, WIDTH, SCALED_HEIGHT, SCALED_WIDT
 TOP, LEFT, ELLIPSE, MARGIN, ANYWHERE = range(8, 13)
 RADIUS = 13  # where the blur is cut off; see `shape.blur_radius`
 # The lines and columns of the image that the mask reaches (none for what isn't pasted), and what is cut for them, seen
-# from the patch's corner: the patch, or more. `blending.find_boxes` fills these in.
+# from the patch's corner: the patch, or more. `pasting` fills these in.
 FIRST, LAST, BEGIN, END, UP, DOWN, WEST, EAST = range(14, 22)
 ORDER = 22  # four columns: the order of the color jitter
 

@@ -58,6 +58,15 @@ def add_lines(lines, first, last, begin, end, weights, row):
 
 
 @compiled
+def clear(pixels):
+    """Set H×W values to 0."""
+    for y in range(len(pixels)):
+        line = pixels[y]
+        for x in range(len(line)):
+            line[x] = 0
+
+
+@compiled
 def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, end):
     """X_mask of the images ``begin`` to ``end``, of drawn shapes, less their margins and blurred.
 
@@ -68,7 +77,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
         reach: int64 scratch, one for each line of half a shape.
         weights: float32 scratch of the same length.
         lines: float32 scratch of as many rows, W + H wide.
-        out: float32 B×H×W of zeros.
+        out: float32 B×H×W, written.
         begin, end: A range of images.
     """
     height, width = out.shape[1:]
@@ -76,6 +85,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
     for i in range(begin, end):
         row, opacity = rows[i], reals[i, OPACITY]
         if row[APPLY] == 0:
+            clear(out[i])
             continue
         # The Gaussian's weights up to each distance from −L to L − 1.
         radius, sigma = row[RADIUS], max(reals[i, SIGMA], np.float32(1e-6))
@@ -124,7 +134,10 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
                 if above >= 0 and below < height:
                     blurred_run(total, above, below, height, top, share)
         masked = len(regions) > 0 and row[ANYWHERE] == 0
+        clear(out[i, :top])
+        clear(out[i, bottom:])
         for y in range(top, bottom):
+            clear(out[i, y : y + 1])  # here, so that it is still in the core's cache below
             begin_x, end_x = left, right
             if masked:
                 while begin_x < end_x and not regions[i, y, begin_x]:
@@ -157,6 +170,7 @@ def patch_masks(rows, reals, turns, regions, out, begin, end):
     height, width = out.shape[1:]
     for i in range(begin, end):
         row, turn = rows[i], turns[i]
+        clear(out[i])
         if row[APPLY] == 0:
             continue
         top, left = row[TOP], row[LEFT]

@@ -5,40 +5,6 @@ from torch import Tensor
 
 from .config import PasteConfig
 
-_CHUNK = 1024  # pixels that are counted together; at most 8 · 255
-
-
-def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Row and column of the floor(u · count)-th True pixel of each mask in reading order, and whether there is any.
-
-    Args:
-        u: B×K in [0, 1).
-        mask: Boolean B×H×W.
-
-    Returns:
-        int64 B×K, int64 B×K and boolean B×1.
-
-    Example:
-        >>> random_pixel(torch.tensor([[0.5]]), torch.ones(1, 4, 4, dtype=torch.bool))
-        (tensor([[2]]), tensor([[0]]), tensor([[True]]))
-    """
-    width = mask.shape[2]
-    flat = mask.flatten(1)
-    flat = torch.nn.functional.pad(flat, (0, -flat.shape[1] % _CHUNK))
-    if torch.compiler.is_compiling() or flat.storage_offset() % 8:
-        flat = flat.clone()  # a view of words has to begin at one; a graph can't ask where the mask begins
-    # Eight pixels are counted by one addition: no byte of a sum over a chunk overflows.
-    words = flat.view(torch.int64).unflatten(1, (-1, _CHUNK // 8)).sum(2)
-    upto = words.view(torch.uint8).unflatten(1, (-1, 8)).sum(2, dtype=torch.int64).cumsum(1)
-    count = upto[:, -1:]
-    rank = index(u, count)
-    chunk = (upto.unsqueeze(1) <= rank.unsqueeze(2)).sum(2).clamp_max(upto.shape[1] - 1)
-    before = torch.where(chunk > 0, upto.gather(1, (chunk - 1).clamp_min(0)), 0)
-    line = flat.unflatten(1, (-1, _CHUNK)).gather(1, chunk.unsqueeze(2).expand(-1, -1, _CHUNK))
-    pixel = chunk * _CHUNK + (line.cumsum(2) <= (rank - before).unsqueeze(2)).sum(2)
-    pixel = pixel.clamp_max(mask.shape[1] * width - 1)
-    return torch.div(pixel, width, rounding_mode="floor"), pixel % width, count > 0
-
 
 def place(
     config: PasteConfig,
@@ -47,10 +13,12 @@ def place(
     box_w: Tensor,
     height: int,
     width: int,
-    region: tuple[Tensor, Tensor] | None,
-    found: Tensor,
+    region: tuple[Tensor, Tensor, Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
-    """B×K×T tops and lefts of the bounding boxes."""
+    """B×K×T tops and lefts of the bounding boxes.
+
+    ``region`` is a random pixel of each region, as `random_pixel` returns it.
+    """
     high, wide = each(box_h), each(box_w)
     down, right = u[:, :, 0], u[:, :, 1]
     if config.place == "inside":
@@ -64,9 +32,9 @@ def place(
     else:
         center_y, center_x = index(down, height), index(right, width)
     if region is not None:
-        center_y = torch.where(each(found), each(region[0]), center_y)
-        center_x = torch.where(each(found), each(region[1]), center_x)
-    return center_y - high // 2, center_x - wide // 2
+        row, column, found = (each(field) for field in region)
+        center_y, center_x = torch.where(found, row, center_y), torch.where(found, column, center_x)
+    return center_y - (high >> 1), center_x - (wide >> 1)
 
 
 def place_on_foreground(

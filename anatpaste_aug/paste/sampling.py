@@ -6,10 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..functional.pixels import random_pixel
 from ..precision import to_float64
 from .config import PasteConfig
 from .params import PasteParams, rotated_size
-from .places import cut_around_a_center, index, place, place_on_foreground, random_pixel, uniform
+from .places import cut_around_a_center, index, place, place_on_foreground, uniform
 
 FIXED_DRAWS = 21
 """Uniform numbers per image and patch before those of the places: their uses are the fields of `_Draws`."""
@@ -132,29 +133,29 @@ def sample_params(
     donor = _donor(config, u.donor[:, 0], batch, donors).unsqueeze(1).expand(batch, k)
     patch_h, patch_w, angle = _size(config, u, height, width)
     donor_own = None if donor_foreground is None else donor_foreground[donor[:, 0], 0]
-    fits = torch.ones_like(patch_h, dtype=torch.bool)
+    apply = (u.apply[:, :1] < config.p).expand(batch, k)
     if config.size in ("half_width", "gamma") and config.cut == "anywhere":
         source_top, source_left, patch_h, patch_w, fits = cut_around_a_center(
             config, u.source, patch_h, patch_w, height, width, donor_own
         )
+        apply = apply & fits
     else:
         source_top = index(u.source[:, :, 0, 0], height - patch_h + 1)
         source_left = index(u.source[:, :, 1, 0], width - patch_w + 1)
     scaled_h, scaled_w = _resized(config, u.scale, patch_h, patch_w, height, width)
     box_h, box_w = rotated_size(scaled_h, scaled_w, angle) if config.rotates else (scaled_h, scaled_w)
 
-    found = torch.ones(batch, 1, dtype=torch.bool, device=uniforms.device)
-    region: tuple[Tensor, Tensor] | None = None
+    region, fallback = None, None
     if region_mask is not None and config.place == "region":
-        row, column, found = random_pixel(u.region, region_mask[:, 0])
-        region = row, column
+        region = random_pixel(u.region, region_mask[:, 0])
+        fallback = ~region[2].expand(batch, k)
     elif region_mask is not None:
-        found = region_mask.flatten(1).any(1, keepdim=True)
-    top, left = place(config, u.place, box_h, box_w, height, width, region, found)
+        fallback = ~region_mask.flatten(1).any(1, keepdim=True).expand(batch, k)
+    top, left = place(config, u.place, box_h, box_w, height, width, region)
     if config.place == "foreground" and foreground is not None and donor_own is not None:
         cut = (source_top, source_left, patch_h, patch_w, scaled_h, scaled_w)
-        top, left, fitting = place_on_foreground(config, foreground[:, 0], donor_own, cut, top, left)
-        fits = fits & fitting
+        top, left, fits = place_on_foreground(config, foreground[:, 0], donor_own, cut, top, left)
+        apply = apply & fits
     else:
         top, left = top[..., 0], left[..., 0]
     if config.cut == "same":
@@ -165,12 +166,13 @@ def sample_params(
         patch_w = scaled_w = (right - left).clamp_min(1)
         source_top, source_left = top, left
 
-    apply = (u.apply[:, :1] < config.p) & fits
-    coin = torch.arange(k, device=uniforms.device) < config.patches[0]
-    apply = apply & (coin | (u.apply < 0.5)) if k > config.patches[0] else apply
+    if k > config.patches[0]:
+        certain = torch.arange(k, device=uniforms.device) < config.patches[0]
+        apply = apply & (certain | (u.apply < 0.5))
     if config.min_pixels:
         apply = apply & ((box_h - 2) * (box_w - 2) >= config.min_pixels)
-    fallback = (~found).expand(batch, k)
+    if fallback is None:
+        fallback = torch.zeros(batch, k, dtype=torch.bool, device=uniforms.device)
     if config.skip_without_region:
         apply = apply & ~fallback
     free = torch.ones_like(fallback) if region_mask is None or not config.anatomy else fallback

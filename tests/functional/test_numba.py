@@ -28,7 +28,7 @@ from anatpaste_aug.functional._numba import clahe as kernels
 from anatpaste_aug.functional._numba.jitter import jitter
 from anatpaste_aug.functional._numba.lungs import equalizer, find_bins
 from anatpaste_aug.functional._numba.morphology import spread
-from anatpaste_aug.functional._numba.rows import BRIGHTNESS, HEIGHT, HUE, ORDER, WIDTH
+from anatpaste_aug.functional._numba.rows import BRIGHTNESS, EAST, FIRST, HEIGHT, HUE, ORDER, WIDTH
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
 
 SIZES = [(32, 32), (33, 57), (64, 128), (250, 250), (301, 257), (1100, 40), (500, 600)]
@@ -149,8 +149,8 @@ def jitter_one(patch, box, size, order, factors):
     top, bottom, left, right = box
     rows, reals = np.zeros((1, ORDER + 4), np.int64), np.zeros((1, HUE + 1), np.float32)
     rows[0, [HEIGHT, WIDTH]], rows[0, ORDER:], reals[0, BRIGHTNESS:] = (bottom - top, right - left), order, factors
-    boxes = np.array([[0, 1, 0, 1, -top, size[0] - top, -left, size[1] - left]])
-    jitter(patch[None], rows, reals, boxes, True if len(patch) == 3 else None, 0, 1)
+    rows[0, FIRST : EAST + 1] = 0, 1, 0, 1, -top, size[0] - top, -left, size[1] - left
+    jitter(patch[None], rows, reals, True if len(patch) == 3 else None, 0, 1)
 
 
 @pytest.mark.parametrize("size", [(9, 7), (8, 6)])

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from .pasting import check, paste, soft_mask
+from .pasting import check, paste, random_pixel, soft_mask
 from .segmenting import keep_components, segment
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "check",
     "keep_components",
     "paste",
+    "random_pixel",
     "segment",
     "soft_mask",
     "takes",

@@ -27,27 +27,28 @@ BLACK, SOURCE, EDGE = 0, 1, 2  # what lies beyond a patch
 
 
 @compiled
-def cut(sources, rows, boxes, scale, offset, patches, begin, end):
+def cut(sources, rows, tone, patches, begin, end):
     """What is cut for the images ``begin`` to ``end``, in [0, 1]; beyond a source's edges its nearest pixel.
 
     Args:
         sources: N×C×H×W, uint8, float32 or float64.
-        rows, boxes: See `rows`.
-        scale, offset: Per channel, of the floating-point type to calculate in: value · scale + offset is in [0, 1].
+        rows: See `rows`.
+        tone: 2×C, a factor and an offset, of the floating-point type to calculate in: value · factor + offset is in
+            [0, 1].
         patches: Of that type, one C×N for each of these images; row by row into the first values of each channel.
         begin, end: A range of images.
     """
     last_y, last_x = sources.shape[2] - 1, sources.shape[3] - 1
     for i in range(begin, end):
-        if boxes[i, FIRST] >= boxes[i, LAST]:
-            continue
         row = rows[i]
-        top, left = row[SOURCE_TOP] + boxes[i, UP], row[SOURCE_LEFT] + boxes[i, WEST]
-        width = boxes[i, EAST] - boxes[i, WEST]
+        if row[FIRST] >= row[LAST]:
+            continue
+        top, left = row[SOURCE_TOP] + row[UP], row[SOURCE_LEFT] + row[WEST]
+        width = row[EAST] - row[WEST]
         first, last = max(-left, 0), min(width, last_x + 1 - left)  # the columns that lie in the source
         for channel in range(sources.shape[1]):
-            slope, constant, values = scale[channel], offset[channel], patches[i - begin, channel]
-            for y in range(boxes[i, DOWN] - boxes[i, UP]):
+            slope, constant, values = tone[0, channel], tone[1, channel], patches[i - begin, channel]
+            for y in range(row[DOWN] - row[UP]):
                 line = sources[row[DONOR], channel, min(max(top + y, 0), last_y)]
                 out = values[y * width : (y + 1) * width]
                 for x in range(first, last):
@@ -59,42 +60,48 @@ def cut(sources, rows, boxes, scale, offset, patches, begin, end):
 
 
 @compiled
-def blend(images, masks, rows, reals, boxes, turns, beyond, scale, offset, rounded, patches, target, out, begin, end):
+def blend(images, masks, rows, reals, turns, beyond, tone, rounded, patches, target, out, begin, end):
     """Blend the patches into the images ``begin`` to ``end`` of B×C×H×W.
 
     Args:
         images: uint8, float32 or float64.
         masks: float32 B×H×W.
-        rows, reals, boxes: See `rows`; one patch per image.
+        rows, reals: See `rows`; one patch per image.
         turns: See `shape.patch_masks`, of masks that are whole patches; None leaves rotation out of the code.
         beyond: BLACK, SOURCE or EDGE.
-        scale, offset: As of `cut`.
+        tone: As of `cut`.
         rounded: Whether the values are whole numbers.
         patches: Of `cut`, jittered.
         target: Scratch of the patches' type, W.
-        out: Like the images, which it holds.
+        out: Like the images, written.
         begin, end: A range of images.
     """
     kind = target.dtype.type
     for i in range(begin, end):
         row = rows[i]
-        left, right, up, wide = boxes[i, BEGIN], boxes[i, END], boxes[i, UP], boxes[i, EAST] - boxes[i, WEST]
-        patch_left = row[LEFT] + boxes[i, WEST]
+        left, right, up, wide = row[BEGIN], row[END], row[UP], row[EAST] - row[WEST]
+        patch_left = row[LEFT] + row[WEST]
         begin_x, end_x = max(left, patch_left), min(right, patch_left + wide)
-        for y in range(boxes[i, FIRST], boxes[i, LAST]):
+        for y in range(images.shape[2]):
+            for channel in range(images.shape[1]):
+                given, result = images[i, channel, y], out[i, channel, y]
+                for x in range(len(result)):
+                    result[x] = given[x]
+            if y < row[FIRST] or y >= row[LAST]:
+                continue
             from_top = y - row[TOP]
             if beyond == EDGE and not (turns is not None and reals[i, ANGLE] != 0):
                 from_top = min(max(from_top, 0), row[HEIGHT] - 1)
             start = (from_top - up) * wide
-            there = up <= from_top < boxes[i, DOWN] and begin_x < end_x
+            there = up <= from_top < row[DOWN] and begin_x < end_x
             for channel in range(images.shape[1]):
                 values, line = patches[i - begin, channel], target[left:right]
                 for x in range(len(line)):
                     line[x] = kind(0)
                 if there:
-                    shift = start - patch_left
-                    for x in range(begin_x, end_x):
-                        target[x] = values[shift + x]
+                    part, over = values[start + begin_x - patch_left :], target[begin_x:end_x]
+                    for x in range(len(over)):
+                        over[x] = part[x]
                 if beyond == EDGE:
                     for x in range(left, min(max(begin_x, left), right)):
                         target[x] = values[start]
@@ -106,7 +113,7 @@ def blend(images, masks, rows, reals, boxes, turns, beyond, scale, offset, round
                         inside = 0 <= from_y < row[HEIGHT] and 0 <= from_x < row[WIDTH]
                         target[x] = values[from_y * wide + from_x] if inside else kind(0)
                 given, result = images[i, channel, y, left:right], out[i, channel, y, left:right]
-                mix(given, masks[i, y, left:right], line, scale[channel], offset[channel])
+                mix(given, masks[i, y, left:right], line, tone[0, channel], tone[1, channel])
                 if rounded:
                     for x in range(len(result)):
                         result[x] = np.rint(line[x])

@@ -9,14 +9,14 @@ from .rows import BRIGHTNESS, CONTRAST, DOWN, EAST, FIRST, HEIGHT, HUE, LAST, OR
 
 
 @compiled
-def jitter(patches, rows, reals, boxes, color, begin, end):
+def jitter(patches, rows, reals, color, begin, end):
     """Jitter the patches of the images ``begin`` to ``end``, which are in [0, 1].
 
     The contrast is about the mean of the patch alone, where more is cut.
 
     Args:
         patches: Floating point, one C×N for each of these images; its first values are what is cut, row by row.
-        rows, reals, boxes: See `rows`.
+        rows, reals: See `rows`.
         color: None leaves the hue and the saturation, and leaves them out of the code; True is for C = 3.
         begin, end: A range of images.
     """
@@ -24,16 +24,16 @@ def jitter(patches, rows, reals, boxes, color, begin, end):
     zero, one = kind(0), kind(1)
     for i in range(begin, end):
         row, patch = rows[i], patches[i - begin]
-        if boxes[i, FIRST] >= boxes[i, LAST]:
+        if row[FIRST] >= row[LAST]:
             continue
-        width = boxes[i, EAST] - boxes[i, WEST]
-        count = (boxes[i, DOWN] - boxes[i, UP]) * width
+        width = row[EAST] - row[WEST]
+        count = (row[DOWN] - row[UP]) * width
         for step in range(ORDER, ORDER + 4):
             if row[step] < 2:
                 about, factor = zero, kind(reals[i, BRIGHTNESS])
                 if row[step] == 1:
                     factor = kind(reals[i, CONTRAST])
-                    start = -boxes[i, UP] * width - boxes[i, WEST]
+                    start = -row[UP] * width - row[WEST]
                     about = kind(mean_luminance(patch, start, row[HEIGHT], row[WIDTH], width))
                 for channel in range(len(patch)):
                     values = patch[channel]

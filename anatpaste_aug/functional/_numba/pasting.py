@@ -1,9 +1,11 @@
 """Pasting on the CPU, as operators of torch."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Sequence  # noqa: UP035 - custom_op of torch 2.5 does not know that of collections.abc
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.library import custom_op
@@ -11,21 +13,60 @@ from torch.library import custom_op
 from ...paste.params import PasteParams, dtype_of, rotated_size
 from ..intensity import Intensities, at_least_float32
 from ..move import inverse_rotation
-from .rows import DOWN, EAST, INTEGERS, RADIUS, REALS, UP, WEST
+from .rows import (
+    APPLY,
+    BEGIN,
+    DOWN,
+    EAST,
+    END,
+    FIRST,
+    HEIGHT,
+    INTEGERS,
+    LAST,
+    MARGIN,
+    ORDER,
+    RADIUS,
+    REALS,
+    SCALED_HEIGHT,
+    TOP,
+    UP,
+    WEST,
+)
 from .threads import empty, share
 
 Work = Callable[[int, int], object]
+Tables = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 _AT_ONCE = 4  # images whose masks and pixels stay in a core's caches
 _FAR = 2**24  # pixels an image can have
 _BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which is not imported without Numba
 
 
+@custom_op("anatpaste_aug::random_pixel", mutates_args=(), device_types="cpu")
+def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """See `pixels.random_pixel`."""
+    from .pixels import random_pixels
+
+    row, column = (torch.empty(u.shape, dtype=torch.int64, device="cpu") for _ in range(2))
+    found, counts = mask.new_empty((len(mask), 1)), np.empty(mask.shape[1], np.int64)
+    masks, there = mask.contiguous().view(torch.uint8).numpy(), found.view(torch.uint8).numpy()[:, 0]
+    random_pixels(masks, u.contiguous().numpy(), counts, row.numpy(), column.numpy(), there)
+    return row, column, found
+
+
+@random_pixel.register_fake
+def _(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    row = u.new_empty(u.shape, dtype=torch.int64)
+    return row, torch.empty_like(row), mask.new_empty((mask.shape[0], 1))
+
+
 @custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
 def soft_mask(params: Sequence[Tensor], height: int, width: int, region_mask: Tensor | None, hard: bool) -> Tensor:
     """float32 B×1×H×W of one patch per image; see `paste.soft_mask`."""
-    arrays, turns = _arrays(params), _turns(params)
-    mask, make = _masking(arrays, turns, height, width, region_mask, hard)
-    share(make, len(mask))
+    arrays, turns = _arrays(params), _turns(params) if hard else None
+    if not hard:
+        _check_centers(arrays, height, width)
+    mask, make = _masking(_tables(arrays, height, width), turns, height, width, region_mask, hard)
+    _share(len(mask), make)
     return mask
 
 
@@ -49,30 +90,20 @@ def paste(
 ) -> tuple[Tensor, Tensor]:
     """The blended images and their soft mask; one thread does both for an image, while it is in its caches."""
     batch, channels, height, width = images.shape
-    arrays, turns = _arrays(params), _turns(params)
+    arrays, turns = _arrays(params), _turns(params) if hard else None
     if sources.shape[1] != channels or sources.dtype != images.dtype:
         raise ValueError(f"sources must have {channels} channels of {images.dtype}, got {sources.dtype}")
     _check_cuts(arrays, sources)
     if batch != len(arrays.apply):
         raise ValueError(f"images for {len(arrays.apply)} rows of params must be as many, got {batch}")
-    mask, make = _masking(arrays, turns, height, width, region_mask, hard)
-    out, mix = _blending(
-        arrays,
-        turns,
-        images,
-        sources,
-        mask,
-        hard,
-        beyond,
-        Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std)),
-    )
+    if not hard:
+        _check_centers(arrays, height, width)
+    tables = _tables(arrays, height, width)
+    mask, make = _masking(tables, turns, height, width, region_mask, hard)
+    intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
+    out, mix = _blending(tables, turns, images, sources, mask, beyond, intensities)
 
-    def both(begin: int, end: int) -> None:
-        for first in range(begin, end, _AT_ONCE):
-            make(first, min(first + _AT_ONCE, end))
-            mix(first, min(first + _AT_ONCE, end))
-
-    share(both, len(out))
+    _share(len(out), make, mix)
     return _like(images, out, mask), mask
 
 
@@ -82,45 +113,57 @@ def _(images: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(images, memory_format=torch.contiguous_format), mask
 
 
+def _share(count: int, *makers: Callable[[], Work]) -> None:
+    """Do several works on a few images at a time, with scratch memory for each thread."""
+
+    def some(begin: int, end: int) -> None:
+        works = [make() for make in makers]
+        for first in range(begin, end, _AT_ONCE):
+            for work in works:
+                work(first, min(first + _AT_ONCE, end))
+
+    share(some, count)
+
+
 def _masking(
-    arrays: Any, turns: Any, height: int, width: int, region_mask: Tensor | None, hard: bool
-) -> tuple[Tensor, Work]:
+    tables: Tables, turns: Any, height: int, width: int, region_mask: Tensor | None, hard: bool
+) -> tuple[Tensor, Callable[[], Work]]:
     """An empty soft mask, and what fills it."""
     from .shape import patch_masks, soft_masks
 
-    shape = (len(arrays.sigma), 1, height, width)
+    rows, reals = tables
+    shape = (len(rows), 1, height, width)
     if region_mask is not None and tuple(region_mask.shape) != shape:
         raise ValueError(f"region_mask for these params must have shape {shape}, got {tuple(region_mask.shape)}")
-    if not hard:
-        _check_centers(arrays, height, width)
     mask = empty(*shape, dtype=torch.float32)
     regions = mask.new_empty((0, 0, 0), dtype=torch.bool) if region_mask is None else region_mask[:, 0].contiguous()
-    (rows, reals), out = _tables(arrays, height, width), mask.numpy()[:, 0]
-    kept = regions.view(torch.uint8).numpy()
-    lines = 1 + int((arrays.scaled_height // 2 - arrays.margin).max(initial=0))
+    kept, out = regions.view(torch.uint8).numpy(), mask.numpy()[:, 0]
+    count = 1 + int((rows[:, SCALED_HEIGHT] // 2 - rows[:, MARGIN]).max(initial=0))
 
-    def make(begin: int, end: int) -> None:
-        out[begin:end] = 0
-        if hard:
-            patch_masks(rows, reals, turns, kept, out, begin, end)
-            return
-        total, reach, weights = np.empty(2 * max(height, width)), np.empty(lines, np.int64), np.empty(lines, np.float32)
-        across, along = np.empty((lines, width), np.float32), np.empty((lines, height), np.float32)
-        soft_masks(rows, reals, kept, total, reach, weights, across, along, out, begin, end)
+    def make() -> Work:
+        total, reach, weights = np.empty(2 * max(height, width)), np.empty(count, np.int64), np.empty(count, np.float32)
+        lines = np.empty((count, width + height), np.float32)
+
+        def some(begin: int, end: int) -> None:
+            if hard:
+                patch_masks(rows, reals, turns, kept, out, begin, end)
+            else:
+                soft_masks(rows, reals, kept, total, reach, weights, lines, out, begin, end)
+
+        return some
 
     return mask, make
 
 
 def _blending(
-    arrays: Any,
+    tables: Tables,
     turns: Any,
     images: Tensor,
     sources: Tensor,
     mask: Tensor,
-    hard: bool,
     beyond: str,
     intensities: Intensities,
-) -> tuple[Tensor, Work]:
+) -> tuple[Tensor, Callable[[], Work]]:
     """Empty images of the type to calculate in, or uint8, and what fills them."""
     from .blending import blend, cut
     from .jitter import jitter
@@ -130,55 +173,67 @@ def _blending(
     given = (images.float() if half else images).contiguous()
     other = (given if same else (sources.float() if half else sources).contiguous()).numpy()
     out = empty(*given.shape, dtype=given.dtype)
-    # In float64, and the slope by itself: the two can be far from one another where the range is far from 0.
-    channels, work = images.new_zeros((images.shape[1], 1, 1), dtype=torch.float64), at_least_float32(given[:0]).dtype
-    offset = intensities.to_unit(channels).flatten().to(work).numpy()
-    mean = None if intensities.mean is None else (0.0,) * len(intensities.mean)
-    slope = intensities._replace(black=0.0, white=intensities.white - intensities.black, mean=mean)
-    scale = slope.to_unit(channels + 1).flatten().to(work).numpy()
-    height, width = images.shape[2:]
-    rows, reals = _tables(arrays, height, width)
-    boxes = _boxes(arrays, rows[:, RADIUS], turns if hard else None, beyond == "source", height, width)
-    most = int(((boxes[:, DOWN] - boxes[:, UP]) * (boxes[:, EAST] - boxes[:, WEST])).max(initial=0))
+    (rows, reals), channels = tables, images.shape[1]
+    tone = _tone(intensities, channels, at_least_float32(given[:0]).dtype)
+    _find_boxes(rows, turns, beyond == "source", *images.shape[2:])
+    most = int(((rows[:, DOWN] - rows[:, UP]) * (rows[:, EAST] - rows[:, WEST])).max(initial=1))
     before, after, masks, rounded = given.numpy(), out.numpy(), mask.numpy()[:, 0], images.dtype == torch.uint8
-    turned, color = turns if hard else None, True if len(scale) == 3 else None
-    settings = (rows, reals, boxes, turned, _BEYOND[beyond], scale, offset, rounded)
+    color, settings = True if channels == 3 else None, (rows, reals, turns, _BEYOND[beyond], tone, rounded)
 
-    def mix(begin: int, end: int) -> None:
-        after[begin:end] = before[begin:end]
-        patches, target = np.empty((end - begin, len(scale), most), scale.dtype), np.empty(width, scale.dtype)
-        cut(other, rows, boxes, scale, offset, patches, begin, end)
-        jitter(patches, rows, reals, boxes, color, begin, end)
-        blend(before, masks, *settings, patches, target, after, begin, end)
+    def mix() -> Work:
+        patches, target = np.empty((_AT_ONCE, channels, most), tone.dtype), np.empty(images.shape[3], tone.dtype)
+
+        def some(begin: int, end: int) -> None:
+            cut(other, rows, tone, patches, begin, end)
+            jitter(patches, rows, reals, color, begin, end)
+            blend(before, masks, *settings, patches, target, after, begin, end)
+
+        return some
 
     return out, mix
 
 
-def _boxes(p: Any, radius: Any, turns: Any, source: bool, height: int, width: int) -> Any:
-    """What masks reach, and what is cut for it, as `rows` describes it."""
-    if turns is None:
-        reach_y = (p.height // 2 - p.margin).clip(0) + radius
-        reach_x = (p.width // 2 - p.margin).clip(0) + radius
-        y, x = p.top + p.height // 2, p.left + p.width // 2
-        edges = (y - reach_y, y + reach_y + 1, x - reach_x, x + reach_x + 1)
-    else:
-        edges = (p.top, p.top + turns[:, 0], p.left, p.left + turns[:, 1])
-    first, last, left, right = (
-        edge.clip(0, side) for edge, side in zip(edges, (height, height, width, width), strict=True)
-    )
-    last = np.where(p.apply & (left < right), last, first)
-    up, down, west, east = np.zeros_like(p.height), p.height, np.zeros_like(p.width), p.width
-    if source and turns is None:
-        up, down = np.minimum(first - p.top, 0), np.maximum(last - p.top, p.height)
-        west, east = np.minimum(left - p.left, 0), np.maximum(right - p.left, p.width)
-    return np.column_stack([first, last, left, right, up, down, west, east])
+@lru_cache
+def _tone(intensities: Intensities, channels: int, dtype: torch.dtype) -> Any:
+    """2×C: value · factor + offset is in [0, 1]."""
+    # In float64, and the factor by itself: the two can be far from one another where the range is far from 0.
+    zeros = torch.zeros(channels, 1, 1, dtype=torch.float64, device="cpu")
+    mean = None if intensities.mean is None else (0.0,) * len(intensities.mean)
+    factor = intensities._replace(black=0.0, white=intensities.white - intensities.black, mean=mean)
+    return torch.stack([factor.to_unit(zeros + 1), intensities.to_unit(zeros)]).flatten(1).to(dtype).numpy()
 
 
-def _tables(p: Any, height: int, width: int) -> tuple[Any, Any]:
-    """The rows as `rows` describes them, for images of this size."""
-    radius = np.minimum(np.float32(4) * p.sigma + np.float32(0.5), np.float32(max(height, width) - 1)).astype(np.int64)
-    whole = [getattr(p, name) for name in INTEGERS]
-    return np.column_stack([*whole, radius, p.jitter_order]), np.column_stack([getattr(p, name) for name in REALS])
+def _tables(p: Any, height: int, width: int) -> Tables:
+    """The tables that `rows` describes, of `PasteParams` of arrays, for images of this size."""
+    rows, reals = np.empty((len(p.sigma), ORDER + 4), np.int64), np.empty((len(p.sigma), len(REALS)), np.float32)
+    for column, name in enumerate(INTEGERS):
+        rows[:, column] = getattr(p, name)
+    for column, name in enumerate(REALS):
+        reals[:, column] = getattr(p, name)
+    rows[:, RADIUS] = np.minimum(np.float32(4) * p.sigma + np.float32(0.5), np.float32(max(height, width) - 1))
+    rows[:, ORDER:] = p.jitter_order
+    return rows, reals
+
+
+def _find_boxes(rows: npt.NDArray[np.int64], turns: Any, source: bool, height: int, width: int) -> None:
+    """Into the rows: what the masks reach of images of this size, and what is cut for it.
+
+    ``turns`` is that of `shape.patch_masks`, for masks that are whole patches; None is for drawn shapes.
+    """
+    for axis, side in enumerate((height, width)):
+        start, size = rows[:, TOP + axis], rows[:, HEIGHT + axis]
+        if turns is None:
+            reach, middle = (size // 2 - rows[:, MARGIN]).clip(0) + rows[:, RADIUS], start + size // 2
+            first, last = middle - reach, middle + reach + 1
+        else:
+            first, last = start, start + turns[:, axis]
+        first, last = first.clip(0, side), last.clip(0, side)
+        beyond = source and turns is None
+        rows[:, FIRST + 2 * axis], rows[:, LAST + 2 * axis] = first, last
+        rows[:, UP + 2 * axis] = np.minimum(first - start, 0) if beyond else 0
+        rows[:, DOWN + 2 * axis] = np.maximum(last - start, size) if beyond else size
+    empty_rows = (rows[:, APPLY] == 0) | (rows[:, BEGIN] >= rows[:, END])
+    rows[empty_rows, LAST] = rows[empty_rows, FIRST]
 
 
 def _like(images: Tensor, out: Tensor, mask: Tensor) -> Tensor:

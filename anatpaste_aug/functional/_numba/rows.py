@@ -10,11 +10,10 @@ INTEGERS = (
 APPLY, DONOR, SOURCE_TOP, SOURCE_LEFT, HEIGHT, WIDTH, SCALED_HEIGHT, SCALED_WIDTH = range(8)
 TOP, LEFT, ELLIPSE, MARGIN, ANYWHERE = range(8, 13)
 RADIUS = 13  # where the blur is cut off; see `shape.blur_radius`
-ORDER = 14  # four columns: the order of the color jitter
+# The lines and columns of the image that the mask reaches (none for what isn't pasted), and what is cut for them, seen
+# from the patch's corner: the patch, or more. `pasting` fills these in.
+FIRST, LAST, BEGIN, END, UP, DOWN, WEST, EAST = range(14, 22)
+ORDER = 22  # four columns: the order of the color jitter
 
 REALS = ("angle", "opacity", "sigma", "brightness", "contrast", "saturation", "hue")
 ANGLE, OPACITY, SIGMA, BRIGHTNESS, CONTRAST, SATURATION, HUE = range(7)
-
-# Tables of boxes: the lines and columns of the image that the mask reaches (none for what isn't pasted), then what is
-# cut for them, seen from the patch's corner: the patch, or more.
-FIRST, LAST, BEGIN, END, UP, DOWN, WEST, EAST = range(8)

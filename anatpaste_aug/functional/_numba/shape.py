@@ -58,7 +58,16 @@ def add_lines(lines, first, last, begin, end, weights, row):
 
 
 @compiled
-def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, begin, end):
+def clear(pixels):
+    """Set H×W values to 0."""
+    for y in range(len(pixels)):
+        line = pixels[y]
+        for x in range(len(line)):
+            line[x] = 0
+
+
+@compiled
+def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, end):
     """X_mask of the images ``begin`` to ``end``, of drawn shapes, less their margins and blurred.
 
     Args:
@@ -67,9 +76,8 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
         total: float64 scratch, twice the longer side: the running sum of the blur's weights.
         reach: int64 scratch, one for each line of half a shape.
         weights: float32 scratch of the same length.
-        lines: float32 scratch of as many rows, of width W.
-        shares: The same of height H.
-        out: float32 B×H×W of zeros.
+        lines: float32 scratch of as many rows, W + H wide.
+        out: float32 B×H×W, written.
         begin, end: A range of images.
     """
     height, width = out.shape[1:]
@@ -77,12 +85,15 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
     for i in range(begin, end):
         row, opacity = rows[i], reals[i, OPACITY]
         if row[APPLY] == 0:
+            clear(out[i])
             continue
         # The Gaussian's weights up to each distance from −L to L − 1.
         radius, sigma = row[RADIUS], max(reals[i, SIGMA], np.float32(1e-6))
         for j in range(len(total)):
+            total[j] = 0.0
+        for j in range(longest - radius, longest + radius + 1):
             distance = (j - longest) / sigma
-            total[j] = np.exp(-0.5 * (distance * distance)) if abs(j - longest) <= radius else 0.0
+            total[j] = np.exp(-0.5 * (distance * distance))
         for j in range(1, len(total)):
             total[j] += total[j - 1]
         whole = total[len(total) - 1]
@@ -110,7 +121,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
         count = reach_y + 1 if ellipse else 1  # all lines of a rectangle are alike
         # By their distance from the center: what lines are across, and what they give to each row.
         for d in range(count):
-            line, share = lines[d, : right - left], shares[d, : bottom - top]
+            line, share = lines[d, : right - left], lines[d, width : width + bottom - top]
             for j in range(len(line)):
                 line[j] = 0
             for j in range(len(share)):
@@ -123,7 +134,10 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
                 if above >= 0 and below < height:
                     blurred_run(total, above, below, height, top, share)
         masked = len(regions) > 0 and row[ANYWHERE] == 0
+        clear(out[i, :top])
+        clear(out[i, bottom:])
         for y in range(top, bottom):
+            clear(out[i, y : y + 1])  # here, so that it is still in the core's cache below
             begin_x, end_x = left, right
             if masked:
                 while begin_x < end_x and not regions[i, y, begin_x]:
@@ -136,7 +150,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, shares, out, 
             away = abs(y - y0) if ellipse else 0
             nearest, farthest = max(away - radius, 0), min(away + radius + 1, count)
             for d in range(nearest, farthest):
-                weights[d] = shares[d, y - top] * opacity
+                weights[d] = lines[d, width + y - top] * opacity
             soft = out[i, y, begin_x:end_x]
             add_lines(lines, nearest, farthest, begin_x - left, end_x - left, weights, soft)
             for j in range(len(soft)):
@@ -156,6 +170,7 @@ def patch_masks(rows, reals, turns, regions, out, begin, end):
     height, width = out.shape[1:]
     for i in range(begin, end):
         row, turn = rows[i], turns[i]
+        clear(out[i])
         if row[APPLY] == 0:
             continue
         top, left = row[TOP], row[LEFT]

@@ -1,0 +1,39 @@
+"""A random pixel of each mask, found without the running sum over all pixels."""
+
+import numpy as np
+
+from .jit import compiled
+
+
+@compiled
+def random_pixels(masks, u, counts, row, column, found):
+    """Find the pixel of rank floor(u · count) of each mask.
+
+    Args:
+        masks: uint8 B×H×W of 0 and 1.
+        u: float32 B×K.
+        counts: int64 scratch, H.
+        row, column: int64 B×K, written.
+        found: uint8 B, written.
+    """
+    height, width = masks.shape[1:]
+    for i in range(len(masks)):
+        total = 0
+        for y in range(height):
+            line, count = masks[i, y], 0
+            for x in range(width):
+                count += line[x]
+            counts[y] = count
+            total += count
+        for k in range(u.shape[1]):
+            rank = min(int(u[i, k] * np.float32(total)), total - 1)
+            y = x = 0
+            if total > 0:
+                while rank >= counts[y]:
+                    rank -= counts[y]
+                    y += 1
+                while rank > 0 or not masks[i, y, x]:
+                    rank -= masks[i, y, x]
+                    x += 1
+            row[i, k], column[i, k] = y, x
+        found[i] = total > 0

@@ -36,7 +36,7 @@ SIZES = [(32, 32), (33, 57), (64, 128), (250, 250), (301, 257), (1100, 40), (500
 
 def levels_by_kernel(gray):
     bins, levels = np.empty(gray.shape, np.uint8), np.empty(gray.shape, np.uint16)
-    find_bins(gray, bins)
+    find_bins(gray, gray.min(), gray.max(), bins)
     equalizer(*gray.shape)(bins, levels)
     return levels
 

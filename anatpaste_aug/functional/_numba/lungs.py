@@ -23,13 +23,13 @@ def segment(gray: Array, smallest: float, out: npt.NDArray[np.bool_]) -> None:
     bins, levels = np.empty((height, width), np.uint8), np.empty((height, width), np.uint16)
     below, darker = np.empty(GRAY_LEVELS + 1, np.int32), np.empty(OTSU_BINS + 1, np.int64)
     mask, scratch = np.zeros((height + 2, width + 2), np.uint8), np.empty((height + 2, width + 2), np.uint8)
-    inner = mask[1:-1, 1:-1]
+    inner, bright = mask[1:-1, 1:-1], mask.view(bool)[1:-1, 1:-1]
     equalized, keep = equalizer(height, width), component_filter(height, width)
-    for image, lungs in zip(gray, out, strict=True):
-        find_bins(image, bins)
+    for image, lungs, low, high in zip(gray, out, *extremes(gray), strict=True):
+        find_bins(image, low, high, bins)
         equalized(bins, levels)
         # Bright pixels, dilated, are what the erosion of the dark ones leaves out, and outside there are none.
-        np.greater(levels, otsu(levels, below, darker), out=inner.view(bool))
+        np.greater(levels, otsu(levels, below, darker), out=bright)
         spread(mask, scratch, _FLIP)
         spread(mask, scratch, _NO_FLIP)
         keep(mask, True, 1.0)
@@ -38,9 +38,14 @@ def segment(gray: Array, smallest: float, out: npt.NDArray[np.bool_]) -> None:
         lungs[...] = inner
 
 
-def find_bins(gray: Array, bins: Array) -> None:
+def extremes(gray: Array) -> tuple[Array, Array]:
+    """The lowest and the highest value of each of B×H×W images."""
+    flat = gray.reshape(len(gray), gray.shape[1] * gray.shape[2])
+    return flat.min(1), flat.max(1)
+
+
+def find_bins(gray: Array, low: Any, high: Any, bins: Array) -> None:
     """The CLAHE bins of an H×W image, uint8; see `intensity.stretch_levels`."""
-    low, high = gray.min(), gray.max()
     if gray.dtype == np.uint8:
         bins_of_bytes(gray, _bins_between(int(low), int(high)), bins)
     elif np.isfinite(low) and np.isfinite(high):
@@ -70,9 +75,11 @@ def equalizer(height: int, width: int) -> Any:
         np.empty((2, shape[1] * BINS), np.uint32),
     )
 
+    rows = curves.reshape(shape[0], -1)
+
     def equalized(bins: Array, levels: Array) -> None:
         tile_curves(bins, tile_h, tile_w, limit, hist, curves)
-        equalize(bins, tile_h, tile_w, inverse, curves.reshape(shape[0], -1), mixed, levels)
+        equalize(bins, tile_h, tile_w, inverse, rows, mixed, levels)
 
     return equalized
 

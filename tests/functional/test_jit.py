@@ -150,7 +150,7 @@ while time.time() < float(sys.argv[1]):
     pass
 segment_lungs(torch.rand(1, 1, 32, 32))
 from anatpaste_aug.functional._numba import lungs
-print(sum(kernel.stats.cache_misses != {} for kernel in (lungs.tile_curves, lungs.equalize, lungs.keep_components)))
+print(sum(kernel.stats.cache_misses != {} for kernel in (lungs.tile_curves, lungs.equalize, lungs.find_lungs)))
 """
 
 

@@ -26,7 +26,7 @@ from anatpaste_aug.functional import (
 )
 from anatpaste_aug.functional._numba import clahe as kernels
 from anatpaste_aug.functional._numba.jitter import jitter
-from anatpaste_aug.functional._numba.lungs import equalizer, find_bins
+from anatpaste_aug.functional._numba.lungs import find_bins, tiles
 from anatpaste_aug.functional._numba.morphology import spread
 from anatpaste_aug.functional._numba.rows import BRIGHTNESS, EAST, FIRST, HEIGHT, HUE, ORDER, WIDTH
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
@@ -36,8 +36,10 @@ SIZES = [(32, 32), (33, 57), (64, 128), (250, 250), (301, 257), (1100, 40), (500
 
 def levels_by_kernel(gray):
     bins, levels = np.empty(gray.shape, np.uint8), np.empty(gray.shape, np.uint16)
-    find_bins(gray, bins)
-    equalizer(*gray.shape)(bins, levels)
+    find_bins(gray, gray.min(), gray.max(), bins)
+    tile_h, tile_w, limit, inverse, hist, curves, rows, mixed = tiles(*gray.shape)
+    kernels.tile_curves(bins, tile_h, tile_w, limit, hist, curves)
+    kernels.equalize(bins, tile_h, tile_w, inverse, rows, mixed, levels)
     return levels
 
 

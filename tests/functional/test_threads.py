@@ -1,5 +1,6 @@
 """A batch's images among threads: each once, all threads at work, no error lost."""
 
+import multiprocessing
 import threading
 from contextlib import contextmanager
 
@@ -41,7 +42,24 @@ def test_as_many_threads_as_torch_has_work_side_by_side(threads, count, at_once)
         share(work, count)
     assert threading.get_ident() in names  # the caller's own thread does not stand by
     assert len(names) == at_once
-    assert not names & {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}  # none is kept
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this platform has no fork")
+def test_threads_work_in_a_process_that_was_forked_after_they_had():
+    def work(results):
+        done = []
+        share(lambda begin, end: done.extend(range(begin, end)), 64)
+        results.put(sorted(done))
+
+    with torch_threads(3):
+        share(lambda begin, end: None, 64)
+        context = multiprocessing.get_context("fork")
+        results = context.SimpleQueue()
+        process = context.Process(target=work, args=(results,))
+        process.start()
+        process.join(60)
+    assert process.exitcode == 0
+    assert results.get() == list(range(64))
 
 
 def test_shares_are_small_enough_for_threads_to_finish_together():

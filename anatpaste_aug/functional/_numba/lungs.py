@@ -11,36 +11,72 @@ from ..intensity import GRAY_LEVELS
 from ..otsu import BINS as OTSU_BINS
 from .clahe import bins_of_bytes, bins_of_floats, equalize, otsu, tile_curves
 from .components import keep_components
+from .jit import compiled
 from .morphology import spread
 
 Array = npt.NDArray[Any]
-_NO_FLIP, _FLIP = np.uint8(0), np.uint8(1)
 
 
 def segment(gray: Array, smallest: float, out: npt.NDArray[np.bool_]) -> None:
     """Lungs of B×H×W grey images, uint8 or floating point, into ``out``."""
     _, height, width = gray.shape
-    bins, levels = np.empty((height, width), np.uint8), np.empty((height, width), np.uint16)
-    below, darker = np.empty(GRAY_LEVELS + 1, np.int32), np.empty(OTSU_BINS + 1, np.int64)
-    mask, scratch = np.zeros((height + 2, width + 2), np.uint8), np.empty((height + 2, width + 2), np.uint8)
-    inner = mask[1:-1, 1:-1]
-    equalized, keep = equalizer(height, width), component_filter(height, width)
-    for image, lungs in zip(gray, out, strict=True):
-        find_bins(image, bins)
-        equalized(bins, levels)
-        # Bright pixels, dilated, are what the erosion of the dark ones leaves out, and outside there are none.
-        np.greater(levels, otsu(levels, below, darker), out=inner.view(bool))
-        spread(mask, scratch, _FLIP)
-        spread(mask, scratch, _NO_FLIP)
-        keep(mask, True, 1.0)
-        spread(mask, scratch, _NO_FLIP)
-        keep(mask, False, smallest)
-        lungs[...] = inner
+    bins, lungs = np.empty((height, width), np.uint8), out.view(np.uint8)
+    tile_h, tile_w, limit, inverse, *curves = tiles(height, width)
+    levels, counts = np.empty((height, width), np.uint16), np.empty(GRAY_LEVELS + 1, np.int32)
+    darker, framed = np.empty(OTSU_BINS + 1, np.int64), np.zeros((2, height + 2, width + 2), np.uint8)
+    scratch = (*curves, levels, counts, darker, framed, *component_scratch(height, width))
+    for i, (image, low, high) in enumerate(zip(gray, *extremes(gray), strict=True)):
+        find_bins(image, low, high, bins)
+        find_lungs(bins, tile_h, tile_w, limit, inverse, smallest, *scratch, lungs[i])
 
 
-def find_bins(gray: Array, bins: Array) -> None:
+@compiled
+def find_lungs(
+    bins, tile_h, tile_w, limit, inverse, smallest, hist, curves, rows, mixed, levels, counts, darker, framed, runs,
+    first, area, out,
+):  # fmt: skip
+    """Algorithm 1 on the CLAHE bins of one image; one kernel, so that threads seldom wait for the interpreter.
+
+    Args:
+        bins: uint8 H×W.
+        tile_h, tile_w, limit, inverse: See `tiles`.
+        smallest: The smallest area that stays, as floating point.
+        hist, curves, rows, mixed: See `tiles`.
+        levels: uint16 H×W scratch.
+        counts, darker: Scratch of `clahe.otsu`.
+        framed: uint8 2×(H+2)×(W+2) scratch; the frame is 0.
+        runs, first, area: Scratch of `components.keep_components`.
+        out: uint8 H×W, written.
+    """
+    height, width = bins.shape
+    tile_curves(bins, tile_h, tile_w, limit, hist, curves)
+    equalize(bins, tile_h, tile_w, inverse, rows, mixed, levels)
+    threshold, mask = otsu(levels, counts, darker), framed[0]
+    # Bright pixels, dilated, are what the erosion of the dark ones leaves out, and outside there are none.
+    for y in range(height):
+        line, bright = levels[y], mask[y + 1]
+        for x in range(width):
+            bright[x + 1] = line[x] > threshold
+    # Opening, clearing of the border, dilation, and small components; each kernel is called, and so optimized, once.
+    for step in range(5):
+        if step == 2 or step == 4:
+            keep_components(mask, step == 2, 1.0 if step == 2 else smallest, runs, first, area)
+        else:
+            spread(mask, framed[1], np.uint8(step == 0))
+    for y in range(height):
+        line, inner = out[y], mask[y + 1]
+        for x in range(width):
+            line[x] = inner[x + 1]
+
+
+def extremes(gray: Array) -> tuple[Array, Array]:
+    """The lowest and the highest value of each of B×H×W images."""
+    flat = gray.reshape(len(gray), gray.shape[1] * gray.shape[2])
+    return flat.min(1), flat.max(1)
+
+
+def find_bins(gray: Array, low: Any, high: Any, bins: Array) -> None:
     """The CLAHE bins of an H×W image, uint8; see `intensity.stretch_levels`."""
-    low, high = gray.min(), gray.max()
     if gray.dtype == np.uint8:
         bins_of_bytes(gray, _bins_between(int(low), int(high)), bins)
     elif np.isfinite(low) and np.isfinite(high):
@@ -58,31 +94,18 @@ def _bins_between(low: int, high: int) -> Array:
     return (levels.clip(0, GRAY_LEVELS - 1) // BIN_SIZE).astype(np.uint8)
 
 
-def equalizer(height: int, width: int) -> Any:
-    """Bins to levels, with buffers of its own."""
+def tiles(height: int, width: int) -> Any:
+    """Height and width of the tiles, the clip limit, the inverse of the area, and the arrays of `clahe` for curves."""
     tile_h, tile_w = max(height // 8, 1), max(width // 8, 1)
     area = tile_h * tile_w
     limit, inverse = max(int(CLIP_LIMIT * area), 1), np.uint64(-(-(1 << 50) // area))
-    shape = (-(-height // tile_h), -(-width // tile_w), BINS)
-    hist, curves, mixed = (
-        np.empty(shape, np.int32),
-        np.empty(shape, np.uint32),
-        np.empty((2, shape[1] * BINS), np.uint32),
-    )
-
-    def equalized(bins: Array, levels: Array) -> None:
-        tile_curves(bins, tile_h, tile_w, limit, hist, curves)
-        equalize(bins, tile_h, tile_w, inverse, curves.reshape(shape[0], -1), mixed, levels)
-
-    return equalized
+    rows, columns = -(-height // tile_h), -(-width // tile_w)
+    hist, curves = np.empty((rows, columns, BINS), np.int32), np.empty((rows, columns, BINS), np.uint32)
+    mixed = np.empty((2, columns * BINS), np.uint32)
+    return tile_h, tile_w, limit, inverse, hist, curves, curves.reshape(rows, columns * BINS), mixed
 
 
-def component_filter(height: int, width: int) -> Any:
-    """`components.keep_components` with buffers of its own."""
+def component_scratch(height: int, width: int) -> tuple[Array, Array, Array]:
+    """Scratch of `components.keep_components`."""
     most = height * ((width + 1) // 2)
-    runs, first, area = np.empty((3, most), np.int32), np.empty(height + 2, np.int64), np.empty(most, np.int64)
-
-    def keep(framed: Array, inside: bool, smallest: float) -> None:
-        keep_components(framed, inside, smallest, runs, first, area)
-
-    return keep
+    return np.empty((3, most), np.int32), np.empty(height + 2, np.int64), np.empty(most, np.int64)

@@ -27,15 +27,16 @@ def _(gray: Tensor, smallest: float) -> Tensor:
 @custom_op("anatpaste_aug::keep_components", mutates_args=(), device_types="cpu")
 def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
     """B×H×W without small components, and with ``inside`` without those at the border."""
-    from .lungs import component_filter
+    from .components import keep_components as keep_some
+    from .lungs import component_scratch
 
     framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1))
     masks = framed.numpy()
 
     def keep(begin: int, end: int) -> None:
-        keep_some = component_filter(*mask.shape[1:])
+        scratch = component_scratch(*mask.shape[1:])
         for image in masks[begin:end]:
-            keep_some(image, inside, smallest)
+            keep_some(image, inside, smallest, *scratch)
 
     share(keep, len(masks))
     return framed[:, 1:-1, 1:-1].contiguous().view(torch.bool)

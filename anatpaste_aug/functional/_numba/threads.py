@@ -1,7 +1,8 @@
 """A batch's images, shared among threads."""
 
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 
@@ -25,12 +26,23 @@ def share(work: Callable[[int, int], object], count: int) -> None:
         for begin, end in shares:
             work(begin, end)
 
-    # Threads that live no longer than the call: ones that are kept would be missing after a fork.
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(take) for _ in range(threads - 1)]
+    others = [_pool(threads - 1).submit(take) for _ in range(threads - 1)]
+    try:
         take()
-        for other in others:
-            other.result()
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that are kept: starting one takes as long as some kernels."""
+    return ThreadPoolExecutor(threads)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork has none of its parent's threads
 
 
 def empty(*shape: int, dtype: torch.dtype) -> torch.Tensor:

@@ -20,8 +20,8 @@ from tables import aligned, environment_lines, other_work_lines
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.datasets import phantom_batch
 from anatpaste_aug.detection import TrainConfig
-from anatpaste_aug.detection.trainer import Trainer
-from anatpaste_aug.detection.workers import Workers
+from anatpaste_aug.detection.models.pretext_training import Trainer
+from anatpaste_aug.detection.training.workers import Workers
 
 
 def trainer(size: int, batch: int, device: str, backbone: str, amp: bool) -> Trainer:

@@ -21,7 +21,7 @@ from tables import aligned
 
 from anatpaste_aug import datasets
 from anatpaste_aug.detection import METHODS, Progress, TrainConfig, train
-from anatpaste_aug.detection.runs import lungs_for
+from anatpaste_aug.detection.studies.runs import lungs_for
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -38,7 +38,7 @@ from training_report import save, training_lines
 
 from anatpaste_aug import LungSegmenter
 from anatpaste_aug.detection import PretextNet, TrainConfig, prepare_inputs
-from anatpaste_aug.detection.model import to_layout
+from anatpaste_aug.detection.models.pretext_net import to_layout
 
 # Rows beside "none".
 METHODS = ("ours", "ours_masks", "loader", "loader_masks")

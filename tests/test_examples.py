@@ -80,7 +80,9 @@ def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_pa
     run_paper(monkeypatch, *arguments, "--out", run)
 
     def killed():
-        monkeypatch.setattr("anatpaste_aug.detection.trainer.Trainer._validate", lambda *args: kill_self())
+        monkeypatch.setattr(
+            "anatpaste_aug.detection.models.pretext_training.Trainer._validate", lambda *args: kill_self()
+        )
         run_paper(monkeypatch, *arguments, "--tensorboard", "--out", again)
 
     assert finish(start(killed)) == -signal.SIGKILL

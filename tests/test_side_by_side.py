@@ -12,8 +12,9 @@ from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, LungFieldSegmenter
 from anatpaste_aug.caching import CachedSegmenter, MaskCache
-from anatpaste_aug.detection import process_group, train, trainer
-from anatpaste_aug.detection.workers import Workers
+from anatpaste_aug.detection import process_group, train
+from anatpaste_aug.detection.models import pretext_training as trainer
+from anatpaste_aug.detection.training.workers import Workers
 
 THREADS, CALLS = 8, 24
 

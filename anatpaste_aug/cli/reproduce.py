@@ -27,7 +27,7 @@ from anatpaste_aug.cli.reproduce_arguments import add_options, complete, folder_
 if TYPE_CHECKING:
     from anatpaste_aug.datasets import DetectionTask
     from anatpaste_aug.detection import TrainConfig
-    from anatpaste_aug.detection.runs import Run
+    from anatpaste_aug.detection.studies.runs import Run
 
     Plan = dict[Path, tuple[str, TrainConfig]]
 
@@ -58,8 +58,8 @@ def reproduce(parser: CommandLine) -> Path:
     """
     from anatpaste_aug.cli.reproduce_checks import check_all, load_task, settings_of
     from anatpaste_aug.detection import main_first, process_group
-    from anatpaste_aug.detection.augmentations import METHODS
-    from anatpaste_aug.detection.runs import check_task, is_finished, read_run
+    from anatpaste_aug.detection.studies.methods import METHODS
+    from anatpaste_aug.detection.studies.runs import check_task, is_finished, read_run
 
     arguments = complete(parser, parser.given)
     config = settings_of(arguments)
@@ -89,7 +89,7 @@ def reproduce(parser: CommandLine) -> Path:
 
 def _begin(arguments: argparse.Namespace, config: "TrainConfig", plan: "Plan", task: "DetectionTask") -> None:
     """Make the folders, each with the options that --resume takes from there."""
-    from anatpaste_aug.detection.runs import begin_run, has_begun
+    from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 
     options = recorded(arguments)
     if arguments.study:
@@ -105,8 +105,8 @@ def _begin(arguments: argparse.Namespace, config: "TrainConfig", plan: "Plan", t
 def _train(
     arguments: argparse.Namespace, task: "DetectionTask", plan: "Plan", pending: list[Path], main_process: bool
 ) -> None:
-    from anatpaste_aug.detection.jobs import run_jobs
-    from anatpaste_aug.detection.runs import train_run
+    from anatpaste_aug.detection.studies.runs import train_run
+    from anatpaste_aug.detection.training.jobs import run_jobs
 
     if arguments.jobs > 1:
         again = [sys.executable, "-m", "anatpaste_aug", "reproduce", "--resume", "--out"]
@@ -126,9 +126,9 @@ def _train(
 def _judge(
     arguments: argparse.Namespace, task: "DetectionTask", config: "TrainConfig", plan: "Plan", runs: "dict[Path, Run]"
 ) -> str:
-    from anatpaste_aug.detection.augmentations import DRAWN
-    from anatpaste_aug.detection.runs import read_run
-    from anatpaste_aug.detection.study_report import write_study
+    from anatpaste_aug.detection.studies.methods import DRAWN
+    from anatpaste_aug.detection.studies.runs import read_run
+    from anatpaste_aug.detection.studies.study_report import write_study
 
     return write_study(
         arguments.out,

@@ -138,7 +138,7 @@ def _settings_before(parser: CommandLine, out: Path | None) -> dict[str, Any]:
 
 def _check_methods(parser: CommandLine, arguments: argparse.Namespace, earlier: dict[str, list[Any]]) -> None:
     """Methods, seeds, tables and figures, with those of earlier calls."""
-    from anatpaste_aug.detection.augmentations import METHODS, NEEDED
+    from anatpaste_aug.detection.studies.methods import METHODS, NEEDED
 
     arguments.seeds, arguments.method = _listed(arguments.seeds), _listed(arguments.method)
     if not all(seed.isdecimal() and len(seed) < 19 for seed in arguments.seeds):
@@ -184,7 +184,7 @@ def _check_processes(parser: CommandLine, arguments: argparse.Namespace) -> None
 
 def _check_folder(parser: CommandLine, arguments: argparse.Namespace, *, more: bool) -> None:
     """Whether the run can begin, or go on, in its folder; ``more``: something was added to a study."""
-    from anatpaste_aug.detection.runs import is_finished
+    from anatpaste_aug.detection.studies.runs import is_finished
 
     out: Path = arguments.out
     if not arguments.resume:

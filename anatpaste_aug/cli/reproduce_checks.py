@@ -12,8 +12,8 @@ from anatpaste_aug import datasets
 from anatpaste_aug.cli.command_line import blame
 from anatpaste_aug.cli.values import device
 from anatpaste_aug.detection import PRESETS, TrainConfig
-from anatpaste_aug.detection.model import check_backbone
-from anatpaste_aug.detection.study_report import check_study
+from anatpaste_aug.detection.models.pretext_net import check_backbone
+from anatpaste_aug.detection.studies.study_report import check_study
 from anatpaste_aug.files import check_writable
 
 __all__ = ["check_all", "load_task", "settings_of"]

@@ -4,23 +4,8 @@ Needs the extra ``anatpaste_aug[examples]``; ``import anatpaste_aug`` alone does
 """
 
 try:
-    from anatpaste_aug.detection.augmentations import METHODS, Method
-    from anatpaste_aug.detection.baselines import (
-        image_statistics,
-        one_number_methods,
-        original_sizes,
-        pretrained_net,
-        untrained_net,
-    )
-    from anatpaste_aug.detection.batches import jitter_images
-    from anatpaste_aug.detection.cam import grad_cam
-    from anatpaste_aug.detection.checkpoint import load_checkpoint, save_checkpoint
-    from anatpaste_aug.detection.config import PRESETS, TrainConfig, half_cosine
-    from anatpaste_aug.detection.detector import WARNING, Detector, Scored
-    from anatpaste_aug.detection.explanations import augmentations_figure, cam_figure
-    from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
-    from anatpaste_aug.detection.groups import GroupAuroc, group_aurocs
-    from anatpaste_aug.detection.intervals import (
+    from anatpaste_aug.detection.evaluation.groups import GroupAuroc, group_aurocs
+    from anatpaste_aug.detection.evaluation.intervals import (
         Comparison,
         Interval,
         bootstrap_auroc,
@@ -28,12 +13,30 @@ try:
         delong_covariance,
         delong_test,
     )
-    from anatpaste_aug.detection.kde import GaussianKDE
-    from anatpaste_aug.detection.methods import MethodScores, ensemble, judge
-    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate
-    from anatpaste_aug.detection.model import PretextNet, extract_features, prepare_inputs
-    from anatpaste_aug.detection.progress import Progress, TrainResult
-    from anatpaste_aug.detection.report import (
+    from anatpaste_aug.detection.evaluation.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate
+    from anatpaste_aug.detection.evaluation.one_number import (
+        image_statistics,
+        one_number_methods,
+        original_sizes,
+        pretrained_net,
+        untrained_net,
+    )
+    from anatpaste_aug.detection.evaluation.results import MethodScores, ensemble, judge
+    from anatpaste_aug.detection.evaluation.robustness import (
+        common_sharpness,
+        fixed_changes,
+        match_sharpness,
+        robustness_row,
+        standard_changes,
+    )
+    from anatpaste_aug.detection.models.grad_cam import grad_cam
+    from anatpaste_aug.detection.models.kde import GaussianKDE
+    from anatpaste_aug.detection.models.pretext_detector import WARNING, Detector, Scored
+    from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features, prepare_inputs
+    from anatpaste_aug.detection.models.pretext_training import Augment
+    from anatpaste_aug.detection.models.scoring import score_images
+    from anatpaste_aug.detection.reporting.explanation_figures import augmentations_figure, cam_figure
+    from anatpaste_aug.detection.reporting.report import (
         ResultRow,
         environment,
         results_table,
@@ -41,15 +44,7 @@ try:
         write_report,
         write_scores_csv,
     )
-    from anatpaste_aug.detection.robustness import (
-        common_sharpness,
-        fixed_changes,
-        match_sharpness,
-        robustness_row,
-        standard_changes,
-    )
-    from anatpaste_aug.detection.scoring import score_images
-    from anatpaste_aug.detection.tables import (
+    from anatpaste_aug.detection.reporting.result_tables import (
         Auroc,
         MethodRow,
         Table,
@@ -58,10 +53,20 @@ try:
         methods_table,
         over_seeds,
     )
-    from anatpaste_aug.detection.tensorboard import TensorBoardLog
-    from anatpaste_aug.detection.trainer import Augment
-    from anatpaste_aug.detection.training import train
-    from anatpaste_aug.detection.workers import main_first, process_group
+    from anatpaste_aug.detection.reporting.run_figures import (
+        extremes_figure,
+        gallery_figure,
+        history_figure,
+        roc_figure,
+    )
+    from anatpaste_aug.detection.studies.methods import METHODS, Method
+    from anatpaste_aug.detection.training.batches import jitter_images
+    from anatpaste_aug.detection.training.config import PRESETS, TrainConfig, half_cosine
+    from anatpaste_aug.detection.training.loop import train
+    from anatpaste_aug.detection.training.result import Progress, TrainResult
+    from anatpaste_aug.detection.training.result_file import load_checkpoint, save_checkpoint
+    from anatpaste_aug.detection.training.tensorboard import TensorBoardLog
+    from anatpaste_aug.detection.training.workers import main_first, process_group
 except ModuleNotFoundError as error:
     if error.name is None or error.name.split(".")[0] not in ("jinja2", "matplotlib", "scipy", "sklearn"):
         raise

@@ -10,8 +10,8 @@ from tiny_paper import QUICK, SMALL, TINY, make_tiny
 from anatpaste_aug import datasets
 from anatpaste_aug.cli import main
 from anatpaste_aug.detection import PRESETS, Detector, load_checkpoint
-from anatpaste_aug.detection.runs import begin_run, has_begun
-from anatpaste_aug.detection.trainer import Trainer
+from anatpaste_aug.detection.models.pretext_training import Trainer
+from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 
 # Stands for Python where trainings are started side by side: the same on little, and one that dies.
 WRAPPER = f"""#!{sys.executable}

@@ -19,7 +19,7 @@ from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import DatasetError, Record, Split, cache, cached_images, load_images, read_gray, tables
 from anatpaste_aug.detection import Detector, load_checkpoint, pretrained_net, train
 
-CHECKPOINT, RUN = "anatpaste_aug.detection.training.result_file/1", "anatpaste_aug.detection.run/1"
+CHECKPOINT, RUN = "anatpaste_aug.detection.checkpoint/1", "anatpaste_aug.detection.run/1"
 
 
 class Mine:

@@ -11,7 +11,7 @@ from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.detection.training.result import Progress, TrainResult
 from anatpaste_aug.detection.training.storage import read_content, write_content
 
-_FORMAT = "anatpaste_aug.detection.training.result_file/1"
+_FORMAT = "anatpaste_aug.detection.checkpoint/1"
 
 
 def save_checkpoint(path: str | os.PathLike[str], result: TrainResult, extra: Mapping[str, Any] | None = None) -> None:

@@ -176,7 +176,7 @@ def test_a_damaged_checkpoint_is_named_with_the_remedy(tmp_path):
     torch.save({"format": "anatpaste_aug.detection.run/1", "state": {}}, path)
     with pytest.raises(ValueError, match="lacks parts of a run: environment, fingerprint"):
         run(path)
-    torch.save({"format": "anatpaste_aug.detection.training.result_file/1"}, path)
+    torch.save({"format": "anatpaste_aug.detection.checkpoint/1"}, path)
     with pytest.raises(ValueError, match="not a checkpoint of this version"):
         run(path)
 

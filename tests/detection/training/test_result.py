@@ -56,7 +56,7 @@ def test_damaged_and_foreign_files(tmp_path):
     torch.save(SimpleNamespace(a=1), path)  # a pickle that would run code is refused, not run
     with pytest.raises(ValueError, match="not a readable checkpoint"):
         load_checkpoint(path)
-    torch.save({"format": "anatpaste_aug.detection.training.result_file/1", "config": {"colour": 1}}, path)
+    torch.save({"format": "anatpaste_aug.detection.checkpoint/1", "config": {"colour": 1}}, path)
     with pytest.raises(ValueError, match="lacks or adds"):
         load_checkpoint(path)
     with pytest.raises(FileNotFoundError):

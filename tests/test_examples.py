@@ -16,7 +16,8 @@ from tiny_paper import TINY
 
 from anatpaste_aug.datasets import Split
 from anatpaste_aug.datasets.chexpert import DISEASES
-from anatpaste_aug.detection import PRESETS, load_checkpoint
+from anatpaste_aug.detection import PRESETS
+from anatpaste_aug.detection.training.result import load_result
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DATA = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data"))
@@ -66,7 +67,7 @@ def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
     with (run / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == results[0]["normal"] + results[0]["abnormal"]
-    result, extra = load_checkpoint(run / "checkpoint.pt")
+    result, extra = load_result(run / "checkpoint.pt")
     assert result.config.image_size == 32
     assert extra["best"]["threshold"] == results[0]["threshold"]
     assert "Synthetic phantom" in (run / "report.html").read_text()
@@ -81,7 +82,7 @@ def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_pa
 
     def killed():
         monkeypatch.setattr(
-            "anatpaste_aug.detection.models.pretext_training.Trainer._validate", lambda *args: kill_self()
+            "anatpaste_aug.detection.models.pretext_training.PretextTrainer.validate", lambda *args: kill_self()
         )
         run_paper(monkeypatch, *arguments, "--tensorboard", "--out", again)
 

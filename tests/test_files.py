@@ -13,17 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anatpaste_aug.datasets import Record, Split, cached_images, index_rsna
-from anatpaste_aug.detection import (
-    Metrics,
-    ResultRow,
-    TrainConfig,
-    TrainResult,
-    canvas,
-    save_checkpoint,
-    write_metrics_json,
-    write_report,
-    write_scores_csv,
-)
+from anatpaste_aug.detection import Metrics, TrainConfig
+from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.reporting import canvas
+from anatpaste_aug.detection.reporting.output_files import write_metrics_json, write_scores_csv
+from anatpaste_aug.detection.reporting.report import write_report
+from anatpaste_aug.detection.training.result import TrainResult, save_result
 from anatpaste_aug.files import atomic_path, check_writable, shown, take_space
 
 pytestmark = pytest.mark.trains_in_forks  # that is, before a fake accelerator forbids to fork
@@ -41,7 +36,7 @@ def split(folder, new):
 
 def checkpoint(folder, new):
     state = {"weight": torch.arange(COUNTS[new])}
-    save_checkpoint(folder / "checkpoint.pt", TrainResult(TrainConfig(), state, state, 1, 0.5, []))
+    save_result(folder / "checkpoint.pt", TrainResult(TrainConfig(), state, state, 1, 0.5, []))
     return folder / "checkpoint.pt"
 
 

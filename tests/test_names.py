@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from anatpaste_aug.names import in_table
 
 from anatpaste_aug.files import shown
-from anatpaste_aug.names import in_table
 
 
 @pytest.mark.parametrize("name", ["a.png", "Thorax seitlich ü.jpeg", "胸部/1.dcm", "a b&<c>'\"$.png", ""])

@@ -16,7 +16,7 @@ __all__ = ["CommandLine", "main", "run_command"]
 _COMMANDS = {
     "preview": "draw what the augmentation does to images",
     "check": "check a folder of images before training on them",
-    "reproduce": "train and judge detectors as in the paper, from radiographs to tables and figures",
+    "reproduce": "train and evaluate detectors as in the paper, from radiographs to tables and figures",
     "score": "score radiographs with a trained detector",
 }
 

@@ -57,9 +57,9 @@ def reproduce(parser: CommandLine) -> Path:
         Incomplete: some of several trainings failed.
     """
     from anatpaste_aug.cli.reproduce_checks import check_all, load_task, settings_of
-    from anatpaste_aug.detection import main_first, process_group
-    from anatpaste_aug.detection.studies.methods import METHODS
+    from anatpaste_aug.detection import METHODS, process_group
     from anatpaste_aug.detection.studies.runs import check_task, is_finished, read_run
+    from anatpaste_aug.detection.training.workers import main_first
 
     arguments = complete(parser, parser.given)
     config = settings_of(arguments)
@@ -83,7 +83,7 @@ def reproduce(parser: CommandLine) -> Path:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"go on with --out {arguments.out} --resume") from None
     if arguments.study and main_process:
-        print(_judge(arguments, task, config, plan, runs))
+        print(_evaluate(arguments, task, config, plan, runs))
     return Path(arguments.out)
 
 
@@ -116,17 +116,17 @@ def _train(
             names = ", ".join(failed)
             raise Incomplete(f"failed: {names}; the others are done. Go on with --out {arguments.out} --resume")
         return
-    wishes = {name: getattr(arguments, name) for name in ("command", "checkpoint_every", "tensorboard")}
+    options = {name: getattr(arguments, name) for name in ("command", "checkpoint_every", "tensorboard")}
     for folder in pending:
-        told = train_run(folder, task, *plan[folder], main=main_process, **wishes)
+        text = train_run(folder, task, *plan[folder], main=main_process, **options)
         if main_process:
-            print(told)
+            print(text)
 
 
-def _judge(
+def _evaluate(
     arguments: argparse.Namespace, task: "DetectionTask", config: "TrainConfig", plan: "Plan", runs: "dict[Path, Run]"
 ) -> str:
-    from anatpaste_aug.detection.studies.methods import DRAWN
+    from anatpaste_aug.detection.studies.methods import FIGURE_1_METHODS
     from anatpaste_aug.detection.studies.runs import read_run
     from anatpaste_aug.detection.studies.study_report import write_study
 
@@ -137,7 +137,7 @@ def _judge(
         config,
         tables=arguments.table,
         figures=arguments.figure,
-        drawn=arguments.method or DRAWN,
+        drawn_methods=arguments.method or FIGURE_1_METHODS,
         weights_file=arguments.pretrained,
         command=arguments.command,
     )

@@ -138,7 +138,8 @@ def _settings_before(parser: CommandLine, out: Path | None) -> dict[str, Any]:
 
 def _check_methods(parser: CommandLine, arguments: argparse.Namespace, earlier: dict[str, list[Any]]) -> None:
     """Methods, seeds, tables and figures, with those of earlier calls."""
-    from anatpaste_aug.detection.studies.methods import METHODS, NEEDED
+    from anatpaste_aug.detection import METHODS
+    from anatpaste_aug.detection.studies.methods import REQUIRED_METHODS
 
     arguments.seeds, arguments.method = _listed(arguments.seeds), _listed(arguments.method)
     if not all(seed.isdecimal() and len(seed) < 19 for seed in arguments.seeds):
@@ -147,7 +148,7 @@ def _check_methods(parser: CommandLine, arguments: argparse.Namespace, earlier: 
     if unknown := [name for name in arguments.method if name not in METHODS]:
         parser.error(f"--method {unknown[0]}: choose from {', '.join(METHODS)}")
     asked = [f"table {number}" for number in arguments.table] + [f"figure {number}" for number in arguments.figure]
-    needed = dict.fromkeys(name for each in asked for name in NEEDED[each])
+    needed = dict.fromkeys(name for each in asked for name in REQUIRED_METHODS[each])
     wanted = arguments.method or list(needed) or ([] if asked or earlier else ["anatpaste"])
     if asked == ["figure 1"]:
         wanted = []  # methods are drawn, not trained

@@ -20,15 +20,11 @@ from tiny_study import SHORT, train_one
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import phantom_task, read_gray, zhanglab_task
-from anatpaste_aug.detection import (
-    WARNING,
-    Detector,
-    TrainConfig,
-    TrainResult,
-    grad_cam,
-    save_checkpoint,
-    untrained_net,
-)
+from anatpaste_aug.detection import DISCLAIMER, PretextDetector, TrainConfig
+from anatpaste_aug.detection.models.grad_cam import grad_cam
+from anatpaste_aug.detection.models.pretext_training import trained_net
+from anatpaste_aug.detection.models.pretrained import untrained_net
+from anatpaste_aug.detection.training.result import TrainResult, save_result
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,10 +37,12 @@ def model(tmp_path_factory):
     states = [untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2)]
     result = TrainResult(TrainConfig(image_size=64, backbone="test_byobnet"), *states, 1, 0.5, [])
     extra = {
-        weights: Detector.fit(result.model(weights), task.train.images, task.val.images, task.val.labels).state()
+        weights: PretextDetector.from_net(
+            trained_net(result, weights), task.train.images, task.val.images, task.val.labels
+        ).state()
         for weights in ("best", "last")
     }
-    save_checkpoint(folder / "checkpoint.pt", result, extra)
+    save_result(folder / "checkpoint.pt", result, extra)
     return folder
 
 
@@ -75,7 +73,7 @@ def test_scores_and_decisions_are_the_detectors(model, images, tmp_path, weights
     rows = table(out)
     names = ["a.jpeg", "b$1.png", "below/A.png", "c.dcm"]
     assert [row["image"] for row in rows] == [str(images / name) for name in names]
-    detector = Detector.load(model, weights)
+    detector = PretextDetector.load(model, weights)
     batch = torch.stack([torch.from_numpy(read_gray(images / name, 64)) for name in names]).unsqueeze(1)
     expected = detector(batch)
     assert [float(row["score"]) for row in rows] == expected.raw.tolist()
@@ -83,7 +81,7 @@ def test_scores_and_decisions_are_the_detectors(model, images, tmp_path, weights
     assert {float(row["threshold"]) for row in rows} == {detector.threshold}
     assert [row["decision"] == "abnormal" for row in rows] == expected.abnormal.tolist()
     assert len({row["score"] for row in rows}) == 4
-    assert {row["note"] for row in rows} == {WARNING}
+    assert {row["note"] for row in rows} == {DISCLAIMER}
     assert {row["picture"] for row in rows} == {""}
     assert [path.name for path in out.iterdir()] == ["scores.csv"]
     printed, warned = capsys.readouterr()
@@ -97,11 +95,11 @@ def test_pictures_in_a_process_of_its_own(model, images, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
-    assert WARNING in done.stderr
+    assert DISCLAIMER in done.stderr
     rows = table(tmp_path / "scores")
     assert [row["picture"] for row in rows] == ["a.png", "b$1.png", "A-2.png", "c.png"]
     batch = torch.stack([torch.from_numpy(read_gray(row["image"], 64)) for row in rows]).unsqueeze(1)
-    maps = grad_cam(Detector.load(model).model, batch)
+    maps = grad_cam(PretextDetector.load(model).model, batch)
     assert maps.any()
     for row, heat in zip(rows, maps, strict=True):
         assert f"{row['image']}: {row['decision']}, score " in done.stdout
@@ -191,8 +189,8 @@ def test_a_network_without_convolutions_is_scored_without_pictures(model, images
     task = phantom_task(64, train=12, val=10, test=2)
     state = untrained_net("test_vit", image_size=64).state_dict()
     result = TrainResult(TrainConfig(image_size=64, backbone="test_vit"), state, state, 1, 0.5, [])
-    detector = Detector.fit(result.model(), task.train.images, task.val.images, task.val.labels)
-    save_checkpoint(tmp_path / "vit.pt", result, {"best": detector.state()})
+    detector = PretextDetector.from_net(trained_net(result), task.train.images, task.val.images, task.val.labels)
+    save_result(tmp_path / "vit.pt", result, {"best": detector.state()})
     given = ["score", "--model", str(tmp_path / "vit.pt"), str(images / "a.jpeg"), "-o", str(tmp_path / "out")]
     assert main(given) == 2
     assert "score without pictures: --no-cam" in capsys.readouterr().err

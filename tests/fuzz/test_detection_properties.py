@@ -10,17 +10,17 @@ from invariants import attempt, untouched
 from strategies import anything, seeds
 
 from anatpaste_aug.detection import (
-    GaussianKDE,
-    ScoreScaler,
     auroc,
     best_f1_threshold,
     bootstrap_auroc,
     bootstrap_difference,
-    delong_covariance,
     delong_test,
     evaluate,
-    group_aurocs,
 )
+from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.evaluation.intervals import delong_covariance
+from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
+from anatpaste_aug.detection.models.kde import GaussianKDE
 
 magnitudes = st.sampled_from([1e-300, 1e-30, 1.0, 1e30, 1e300, 1.7e308])
 

@@ -1,4 +1,4 @@
-"""Parts of the test set judged on their own: each disease against all normal images, and each view."""
+"""AUROCs of parts of the test set: each disease against all normal images, and each view."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_auroc
 from anatpaste_aug.detection.evaluation.metrics import to_numpy
 
-FEWEST = 10
+MIN_PER_CLASS = 10
 """Images of a class below which no AUROC is shown."""
 
 
 @dataclass(frozen=True)
 class GroupAuroc:
-    """How many images of each class a group has, and its AUROC with the 95 % interval; both None for too few images."""
+    """Images per class in a group, and its AUROC with the 95 % interval; both None for too few images."""
 
     normal: int
     abnormal: int
@@ -28,15 +28,15 @@ class GroupAuroc:
 
 
 def group_aurocs(
-    groups: Mapping[str, Any], labels: Any, scores: Any, *, fewest: int = FEWEST, resamples: int = 2000
+    groups: Mapping[str, Any], labels: Any, scores: Any, *, min_per_class: int = MIN_PER_CLASS, resamples: int = 2000
 ) -> dict[str, GroupAuroc]:
-    """Each group's number of images and AUROC; a group with too few of a class shows its counts alone.
+    """Return each group's image counts and AUROC; a group with too few images of a class has counts alone.
 
     Args:
         groups: name -> boolean mask over the M test images, as ``DetectionTask.groups()`` returns them.
         labels: M values, 0 (normal) or 1 (abnormal).
         scores: M values, larger is more anomalous.
-        fewest: images of a class that are needed for an AUROC; at least 2, which its interval takes.
+        min_per_class: images of a class that are needed for an AUROC; at least 2, which its interval takes.
         resamples: of the intervals.
 
     Raises:
@@ -47,7 +47,7 @@ def group_aurocs(
         too few for an AUROC (2 normal + 2 abnormal)
     """
     truth, values = to_numpy(labels), to_numpy(scores)
-    found = {}
+    results = {}
     for name, mask in groups.items():
         inside = to_numpy(mask).astype(bool)
         if not len(inside) == len(truth) == len(values):
@@ -55,7 +55,7 @@ def group_aurocs(
         abnormal = int(truth[inside].sum())
         normal = int(inside.sum()) - abnormal
         interval = None
-        if min(normal, abnormal) >= max(fewest, 2):
+        if min(normal, abnormal) >= max(min_per_class, 2):
             interval = bootstrap_auroc(truth[inside], values[inside], resamples=resamples)
-        found[name] = GroupAuroc(normal, abnormal, None if interval is None else interval.estimate, interval)
-    return found
+        results[name] = GroupAuroc(normal, abnormal, None if interval is None else interval.estimate, interval)
+    return results

@@ -51,7 +51,7 @@ def auroc(labels: Any, scores: Any) -> float:
 def best_f1_threshold(labels: Any, scores: Any) -> float:
     """The validation score that, used as the threshold (``score >= threshold`` is abnormal), gives the best F1.
 
-    Of several thresholds with the same F1 the largest is taken: the one with the fewest false alarms.
+    Of several thresholds with the same F1 the largest is taken: the one with the min_per_class false alarms.
 
     Args and errors as :func:`auroc`.
 

@@ -1,4 +1,4 @@
-"""What a detector has to beat: features nobody trained for the task, and scores that are a single number of an image.
+"""Scores that are a single number of an image, such as its sharpness: baselines that a detector has to beat.
 
 Datasets have shortcuts. Where normal and abnormal images were taken, compressed or scaled differently, sharpness or
 brightness alone may tell the classes apart, and a detector's AUROC means little beside it.
@@ -7,87 +7,23 @@ brightness alone may tell the classes apart, and a detector's AUROC means little
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from anatpaste_aug.datasets import DatasetError, DetectionTask
 from anatpaste_aug.datasets.dicom import is_dicom
-from anatpaste_aug.datasets.records import DatasetError
-from anatpaste_aug.datasets.tasks import DetectionTask
 from anatpaste_aug.detection.evaluation.metrics import auroc
 from anatpaste_aug.detection.evaluation.results import MethodScores
-from anatpaste_aug.detection.models.pretext_net import PretextNet
 
 _BATCH = 256
 
 
-def untrained_net(backbone: str = "resnet18", *, seed: int = 0, image_size: int | None = None) -> PretextNet:
-    """The detector's network as it is before any training; :func:`score_images` gives its scores.
-
-    Args:
-        backbone: any timm name.
-        seed: of the random weights; the caller's random numbers are left alone.
-        image_size: as for :class:`PretextNet`.
-
-    Returns:
-        The network in evaluation mode: its BatchNorm layers have seen nothing, and pass features on as they are.
-
-    Example:
-        >>> untrained_net("test_byobnet").training
-        False
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return PretextNet(backbone, image_size=image_size).eval()
-
-
-def pretrained_net(
-    weights: str | os.PathLike[str],
-    backbone: str = "resnet18",
-    *,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    image_size: int | None = None,
-) -> PretextNet:
-    """A network whose backbone was trained elsewhere, such as on ImageNet; :func:`score_images` gives its scores.
-
-    Nothing is downloaded. Grey images are repeated to three channels and normalised as the weights expect it.
-
-    Args:
-        weights: a state dict of the backbone, written by ``torch.save`` (no code in it is run) or as ``.safetensors``.
-            A classifier in it is left out. torchvision's ResNet weights fit timm's names.
-        backbone: the timm name that the weights belong to.
-        mean: per-channel mean of the training of the weights, on the scale [0, 1]; None is timm's for this backbone.
-        std: per-channel standard deviation of the same.
-        image_size: as for :class:`PretextNet`.
-
-    Returns:
-        The network in evaluation mode; only its ``features`` mean something, the head is random.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file holds something else than a state dict, or one that does not fit; says what is wrong.
-    """
-    net = PretextNet(backbone, in_chans=3, image_size=image_size)
-    from timm.models import get_pretrained_cfg
-
-    config: Any = get_pretrained_cfg(backbone)
-    state = _read_state(weights)
-    classifiers = (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier or ())
-    state = {name: value for name, value in state.items() if not name.startswith(tuple(f"{c}." for c in classifiers))}
-    if unfit := _misfits(state, net.backbone.state_dict()):
-        raise ValueError(f"{os.fspath(weights)} does not fit timm's {backbone}: {unfit}; name its own backbone")
-    net.backbone.load_state_dict(state)
-    rescale = _Rescale(config.mean if mean is None else mean, config.std if std is None else std)
-    net.backbone = nn.Sequential(rescale, net.backbone)
-    return net.eval()
-
-
 def image_statistics(images: Tensor) -> dict[str, Tensor]:
-    """One-number scores that need no training.
+    """Return one-number scores that need no training.
 
     Args:
         images: N×1×H×W, uint8 or float in [0, 1]; one channel, at least 2×2.
@@ -107,7 +43,7 @@ def image_statistics(images: Tensor) -> dict[str, Tensor]:
     """
     if images.ndim != 4 or images.shape[1] != 1 or min(images.shape[2:]) < 2 or not len(images):
         raise ValueError(f"images must be N×1×H×W, one or more and at least 2×2, got shape {tuple(images.shape)}")
-    found: dict[str, list[Tensor]] = {}
+    statistics: dict[str, list[Tensor]] = {}
     for batch in images.split(_BATCH):
         pixels = batch.double() / (1 if batch.is_floating_point() else 255)
         across, down = (pixels.diff(dim=dim).abs().mean((1, 2, 3)) for dim in (3, 2))
@@ -115,12 +51,12 @@ def image_statistics(images: Tensor) -> dict[str, Tensor]:
         values = ((across + down) / 2, down, mean, spread)
         names = ("mean gradient", "mean vertical gradient", "mean intensity", "intensity spread")
         for name, value in zip(names, values, strict=True):
-            found.setdefault(name, []).append(value)
-    return {name: torch.cat(parts) for name, parts in found.items()}
+            statistics.setdefault(name, []).append(value)
+    return {name: torch.cat(parts) for name, parts in statistics.items()}
 
 
 def original_sizes(root: str | os.PathLike[str], names: Sequence[str]) -> Tensor:
-    """Pixels (width × height) of image files before they were resized; only their headers are read.
+    """Return the pixels (width × height) of image files before they were resized; only their headers are read.
 
     Args:
         root: the folder that the names are relative to.
@@ -139,12 +75,12 @@ def original_sizes(root: str | os.PathLike[str], names: Sequence[str]) -> Tensor
 def one_number_methods(
     val_values: Mapping[str, Tensor], val_labels: Any, test_values: Mapping[str, Tensor]
 ) -> list[MethodScores]:
-    """One-number scores as methods, turned so that abnormal images score higher *on the validation images*.
+    """Return one-number scores as methods, with the sign that scores abnormal *validation* images higher.
 
     Args:
         val_values: name -> one value per validation image, as :func:`image_statistics` returns them.
         val_labels: their labels, 0 (normal) or 1 (abnormal); both must occur.
-        test_values: the same names for the test images, whose labels have no say.
+        test_values: the same names for the test images, whose labels are not used.
 
     Returns:
         Methods in the given order, named like "mean intensity (low)" where low values are the abnormal ones.
@@ -168,56 +104,13 @@ def one_number_methods(
 
 
 def one_number_scores(task: DetectionTask) -> list[MethodScores]:
-    """The one-number scores of a task: :func:`image_statistics`, and the original size where there are files."""
+    """Return the one-number scores of a task: :func:`image_statistics`, and the original size of image files."""
     val, test = (
         image_statistics(subset.images)
         | ({} if task.root is None else {"original size": original_sizes(task.root, subset.names)})
         for subset in (task.val, task.test)
     )
     return one_number_methods(val, task.val.labels, test)
-
-
-class _Rescale(nn.Module):
-    """From [-1, 1], as :func:`prepare_inputs` gives it, to (x - mean) / std of x in [0, 1]."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        for name, values in (("mean", mean), ("std", std)):
-            if len(values) != 3 or (name == "std" and min(values) <= 0):
-                raise ValueError(f"{name} must be three {'positive ' if name == 'std' else ''}numbers, got {values}")
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(3, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ((x + 1) / 2 - self.mean) / self.std
-
-
-def _read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{os.fspath(path)} does not exist; give the file of the pretrained weights")
-    from timm.models import load_state_dict
-
-    load: Callable[..., Any] = load_state_dict
-    try:
-        state = load(os.fspath(path), weights_only=True)
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise ValueError(f"{os.fspath(path)} is no readable state dict (damaged, or another kind of file)") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{os.fspath(path)} holds no state dict; save model.state_dict() and give that")
-    return state
-
-
-def _misfits(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """What is wrong with a state dict, in a line where load_state_dict writes a page; empty if nothing is."""
-    other = [name for name in expected if name in state and state[name].shape != expected[name].shape]
-    parts = {
-        "are missing": sorted(expected.keys() - state.keys()),
-        "are of another shape": other,
-        "belong to none of its layers": sorted(state.keys() - expected.keys()),
-    }
-    return ", ".join(f"{len(names)} entries {what} ({names[0]}, …)" for what, names in parts.items() if names)
 
 
 def _pixels(path: Path) -> int:

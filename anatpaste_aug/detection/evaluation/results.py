@@ -1,4 +1,4 @@
-"""Methods side by side: scores of the same validation and test images, their ensemble, and one line of results each."""
+"""Scores of methods on the same images, their ensemble, and one row of results for each."""
 
 from __future__ import annotations
 
@@ -8,14 +8,57 @@ from typing import Any
 
 import numpy as np
 
-from anatpaste_aug.detection.evaluation.intervals import bootstrap_auroc
-from anatpaste_aug.detection.evaluation.metrics import ScoreScaler, auroc, best_f1_threshold, check_scores, evaluate
-from anatpaste_aug.detection.reporting.report import ResultRow
+from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_auroc
+from anatpaste_aug.detection.evaluation.metrics import (
+    Metrics,
+    ScoreScaler,
+    auroc,
+    best_f1_threshold,
+    check_scores,
+    evaluate,
+)
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One row of results: the metrics of one set of scores on one test set.
+
+    Attributes:
+        dataset: name of the data as a reader must see it, such as "phantoms (synthetic)".
+        weights: "best" (chosen by validation AUROC) or "last", or the name of another method.
+        metrics: on the test images.
+        update: of these weights, if they are from a training.
+        val_auroc: AUROC on the validation images.
+        interval: confidence interval of the test AUROC.
+    """
+
+    dataset: str
+    weights: str
+    metrics: Metrics
+    update: int | None = None
+    val_auroc: float | None = None
+    interval: Interval | None = None
+
+    def cells(self) -> dict[str, str]:
+        """Return column title to text, in the order of the table."""
+        metrics = self.metrics
+        return {
+            "dataset": self.dataset,
+            "weights": self.weights,
+            "update": "–" if self.update is None else str(self.update),
+            "val. AUROC": "–" if self.val_auroc is None else f"{self.val_auroc:.3f}",
+            "AUROC": f"{metrics.auroc:.3f}" if self.interval is None else str(self.interval),
+            "accuracy": f"{metrics.accuracy:.3f}",
+            "F1": f"{metrics.f1:.3f}",
+            "sensitivity": f"{metrics.sensitivity:.3f}",
+            "specificity": f"{metrics.specificity:.3f}",
+            "threshold": f"{metrics.threshold:.4g}",
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class MethodScores:
-    """What one method says of the validation and of the test images.
+    """Scores of one method for the validation and the test images.
 
     Args:
         name: how results name the method, such as "AnatPaste, seed 0".
@@ -40,10 +83,10 @@ class MethodScores:
 
 
 def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodScores:
-    """The mean of the members' scores, each scaled to [0, 1] by its own validation minimum and maximum.
+    """Average the members' scores, each scaled to [0, 1] by its own validation minimum and maximum.
 
-    So do Sato et al. (arXiv 2205.04282) with the networks of five seeds. The threshold of the ensemble is its own, see
-    :func:`judge`.
+    As Sato et al. (arXiv 2205.04282) do with the networks of five seeds. The ensemble has its own threshold, see
+    :func:`result_row`.
 
     Args:
         members: methods, or one method's seeds, on the same images in the same order; one or more.
@@ -70,7 +113,7 @@ def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodS
     return MethodScores(name, val, test)
 
 
-def judge(
+def result_row(
     method: MethodScores,
     val_labels: Any,
     test_labels: Any,
@@ -80,22 +123,22 @@ def judge(
     resamples: int = 2000,
     seed: int = 0,
 ) -> ResultRow:
-    """One line of the results: test figures at the method's own best validation threshold, with the AUROC's interval.
+    """Return test metrics at the method's own best validation threshold, with the interval of the AUROC.
 
     Args:
-        method: what is judged; its name becomes the line's.
+        method: scores of the images; its name becomes that of the row.
         val_labels: one per validation image, 0 (normal) or 1 (abnormal); both must occur.
         test_labels: one per test image, at least two of each class.
-        dataset: how the reader must see the data named.
-        update: where the weights come from, if from a training.
-        resamples, seed: of :func:`anatpaste_aug.detection.bootstrap_auroc`.
+        dataset: name of the data as a reader must see it.
+        update: of the weights, if they are from a training.
+        resamples, seed: of :func:`bootstrap_auroc`.
 
     Raises:
         ValueError: the lengths differ, or a class is missing.
 
     Example:
         >>> method = MethodScores("mean intensity", [0.1, 0.2, 0.3, 0.4], [0.1, 0.3, 0.2, 0.4])
-        >>> row = judge(method, [0, 0, 1, 1], [0, 0, 1, 1], dataset="phantoms (synthetic)")
+        >>> row = result_row(method, [0, 0, 1, 1], [0, 0, 1, 1], dataset="phantoms (synthetic)")
         >>> row.metrics.auroc, row.metrics.threshold, row.val_auroc
         (0.75, 0.3, 1.0)
     """

@@ -1,4 +1,4 @@
-"""What is left of an AUROC when test images lose a shortcut, or look a little different."""
+"""AUROCs on changed test images: without a shortcut such as sharpness, or with a slightly different look."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def common_sharpness(images: Tensor, quantile: float = 0.05) -> float:
     """The mean gradient that nearly all of these images can be blurred to: a low quantile of theirs.
 
     Args:
-        images: N×1×H×W, uint8 or float in [0, 1]; labels have no say.
-        quantile: share of the images that may be less sharp, and stay as they are.
+        images: N×1×H×W, uint8 or float in [0, 1]; labels are not used.
+        quantile: fraction of the images that may be less sharp, and stay as they are.
 
     Returns:
         Mean absolute difference between neighbouring pixels on the scale [0, 1], as in :func:`image_statistics`.
@@ -125,10 +125,10 @@ def robustness_row(
     """
     if changes is None:
         changes = standard_changes(images)
-    found = {"unchanged": bootstrap_auroc(labels, score(images), resamples=resamples)}
+    intervals = {"unchanged": bootstrap_auroc(labels, score(images), resamples=resamples)}
     for name, change in changes.items():
-        found[name] = bootstrap_auroc(labels, score(change(images)), resamples=resamples)
-    return found
+        intervals[name] = bootstrap_auroc(labels, score(change(images)), resamples=resamples)
+    return intervals
 
 
 def _blur_to(images: Tensor, sharper: Tensor, target: float) -> Tensor:
@@ -161,8 +161,8 @@ def _on_unit(change: Callable[[Tensor, float], Tensor], amount: float, images: T
     return change(_unit(images), amount)
 
 
-def _central_crop(images: Tensor, share: float) -> Tensor:
+def _central_crop(images: Tensor, fraction: float) -> Tensor:
     height, width = images.shape[-2:]
-    size = [round(share * height), round(share * width)]
+    size = [round(fraction * height), round(fraction * width)]
     cropped: Tensor = tv.resize(tv.center_crop(images, size), [height, width], antialias=True)
     return cropped

@@ -1,179 +1,250 @@
-"""A trained detector ready for use: network, normal features, scale and threshold, from and to a run folder."""
+"""The paper's detector: a network trained on augmentations, and the density of its features of normal images."""
 
 from __future__ import annotations
 
+import copy
 import os
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from anatpaste_aug.detection.evaluation.metrics import ScoreScaler, best_f1_threshold
+from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
+from anatpaste_aug.detection.models.base import Calibration, Detector, find_checkpoint
+from anatpaste_aug.detection.models.grad_cam import grad_cam
 from anatpaste_aug.detection.models.kde import GaussianKDE
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features
-from anatpaste_aug.detection.training.result import TrainResult
-from anatpaste_aug.detection.training.result_file import load_checkpoint
+from anatpaste_aug.detection.models.pretext_training import Augment, train_pretext_net, trained_net
+from anatpaste_aug.detection.training.config import TrainConfig
+from anatpaste_aug.detection.training.result import Progress, TrainResult, Weights, load_result, save_result
+from anatpaste_aug.transforms import AnatPasteTransform
 
-WARNING = "Research software, not a medical device: no diagnosis, and nothing to base the care of a patient on."
-"""What goes with every score that is shown to somebody."""
-
-
-_CHECKPOINT = "checkpoint.pt"
+_WEIGHTS: tuple[Weights, ...] = ("best", "last")
 
 
-class Scored(NamedTuple):
-    """Scores of N images: ``raw`` (minus the log density), ``scaled`` to [0, 1], and the decision of the threshold."""
+class PretextDetector(Detector):
+    """A network that distinguishes normal images from their augmentations, and a KDE of its features.
 
-    raw: NDArray[np.float64]
-    scaled: NDArray[np.float64]
-    abnormal: NDArray[np.bool_]
-
-
-class Detector:
-    """The detector of Sato et al. (arXiv 2205.04282) after its training, with all that a score needs.
+    The score is minus the log density of an image's features among those of the normal training images (Sato et al.,
+    arXiv 2205.04282, section III).
 
     Args:
-        model: the trained network.
-        reference: N×D features of the normal training images.
-        threshold: raw score from which on an image is called abnormal, chosen on validation images.
-        scaler: of the raw scores, from the validation images.
-        image_size: side of the square images that the network was trained on.
-        bandwidth: of the kernel density estimate.
-        white: of 16-bit files that don't tell it, as the training images were read with, see `read_gray`.
+        config: settings of the training; None is :class:`TrainConfig` with its defaults, those of the paper.
+        augment: the augmentation, or several, each a class of its own; None is ``AnatPasteTransform().augment``.
+        white: white level that 16-bit files are read with, kept for scoring.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_task
         >>> task = phantom_task(64, train=8, val=8, test=4)
-        >>> model = PretextNet("test_byobnet")  # or the one of a training: result.model()
-        >>> detector = Detector.fit(model, task.train.images, task.val.images, task.val.labels)
-        >>> detector(task.test.images).abnormal.shape
+        >>> config = TrainConfig(image_size=64, batch_size=4, updates=1, backbone="test_byobnet")
+        >>> detector = PretextDetector(config).fit(task.train.images, task.val.images, task.val.labels)
+        >>> detector.predict(task.test.images).abnormal.shape
         (4,)
     """
 
     def __init__(
         self,
-        model: PretextNet,
-        reference: Tensor,
-        threshold: float,
-        scaler: ScoreScaler,
-        image_size: int,
-        bandwidth: float = 1.0,
+        config: TrainConfig | None = None,
+        augment: Augment | Sequence[Augment] | None = None,
+        *,
         white: int | None = None,
     ) -> None:
-        self.model = model.eval()
-        self.reference = reference
-        self.threshold = threshold
-        self.scaler = scaler
-        self.image_size = image_size
-        self.white = white
-        self._kde = GaussianKDE(reference, bandwidth)
+        self.config = config or TrainConfig()
+        self.augment = AnatPasteTransform().augment if augment is None else augment
+        self.image_size, self.white = self.config.image_size, white
+        self.result: TrainResult | None = None
+        self._states: dict[str, dict[str, Any]] = {}
+        self._net: PretextNet | None = None
 
     @classmethod
-    def fit(
+    def from_net(
         cls,
-        model: PretextNet,
-        train_images: Tensor,
+        net: PretextNet,
+        images: Tensor,
         val_images: Tensor,
         val_labels: Any,
         *,
         bandwidth: float = 1.0,
         white: int | None = None,
-    ) -> Detector:
-        """A detector from a trained network, the normal training images, and labelled validation images.
+    ) -> Self:
+        """Return a detector of a given network, which is not trained any further; it cannot be saved.
 
         Args:
-            model: the trained network.
-            train_images: normal images, N×1×S×S uint8.
-            val_images: normal and abnormal images, M×1×S×S uint8.
-            val_labels: M labels, 0 (normal) or 1 (abnormal); both must occur. The threshold has the best F1 on them.
-            bandwidth: of the kernel density estimate.
-            white: that the images were read with.
+            net: the network.
+            images: N×1×S×S uint8 normal images.
+            val_images: M×1×S×S uint8 normal and abnormal images.
+            val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+            bandwidth: of the KDE.
+            white: white level that 16-bit files were read with.
         """
-        reference = extract_features(model, train_images)
-        scores = GaussianKDE(reference, bandwidth).score(extract_features(model, val_images))
-        threshold = best_f1_threshold(val_labels, scores)
-        return cls(model, reference, threshold, ScoreScaler.fit(scores), int(train_images.shape[-1]), bandwidth, white)
+        device = next(net.parameters()).device
+        config = TrainConfig(image_size=int(images.shape[-1]), bandwidth=bandwidth, device=str(device))
+        detector = cls(config, (), white=white)
+        state = detector._calibrate(net, images, val_images, val_labels)
+        detector._use(net, state)
+        return detector
 
-    @classmethod
-    def load(
-        cls, run: str | os.PathLike[str], weights: Literal["best", "last"] = "best", device: str = "cpu"
-    ) -> Detector:
-        """The detector of a run folder, or of its ``checkpoint.pt``; no code in the file is run.
+    def fit(
+        self,
+        images: Tensor,
+        val_images: Tensor,
+        val_labels: Any,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | None = None,
+        resume: bool = False,
+        lung_masks: Tensor | None = None,
+    ) -> Self:
+        """Train the network, and calibrate its best and its last weights; see :meth:`Detector.fit`.
+
+        Args:
+            images: N×1×S×S uint8 normal images.
+            val_images: M×1×S×S uint8 normal and abnormal images.
+            val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+            progress: called with the :class:`Progress` every few updates and after each validation.
+            checkpoint: file to resume from after an interruption.
+            checkpoint_every: updates between checkpoints besides those at validations.
+            resume: continue from ``checkpoint``, or start if there is none yet.
+            lung_masks: N×1×S×S boolean masks of the images, passed to the augmentation; None lets it find them.
 
         Raises:
-            FileNotFoundError: no such run, a run whose training is not finished, or a study, whose runs are then named.
-            ValueError: a damaged or foreign file, or a checkpoint without what :meth:`state` tells of these weights.
+            TypeError, ValueError, OSError, FloatingPointError: see :func:`train_pretext_net`.
+            RuntimeError: the detector was loaded from a file, which holds no augmentation.
         """
-        path = Path(run)
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; give the run folder of a training")
-        if path.is_dir():
-            path = path / _CHECKPOINT
-            if not path.is_file():
-                raise FileNotFoundError(_why_none(path.parent))
-        result, extra = load_checkpoint(path)
-        return cls.from_result(result, extra, weights, device, source=str(path))
+        if not callable(self.augment) and not self.augment:
+            raise RuntimeError("a loaded detector has no augmentation to train with: create a new PretextDetector")
+        self.result = train_pretext_net(
+            self.config,
+            images,
+            val_images,
+            val_labels,
+            self.augment,
+            lung_masks=lung_masks,
+            progress=progress,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+        )
+        nets = {weights: trained_net(self.result, weights) for weights in _WEIGHTS}
+        self._states = {name: self._calibrate(net, images, val_images, val_labels) for name, net in nets.items()}
+        self.weights = "best"
+        self._use(nets["best"], self._states["best"])
+        return self
 
     @classmethod
-    def from_result(
-        cls,
-        result: TrainResult,
-        extra: dict[str, Any],
-        weights: Literal["best", "last"] = "best",
-        device: str = "cpu",
-        *,
-        source: str = "the checkpoint",
-    ) -> Detector:
-        """The detector of what :func:`load_checkpoint` returned; ``source`` names it in errors."""
+    def load(cls, path: str | os.PathLike[str], weights: Weights = "best", device: str = "cpu") -> Self:
+        """Read a detector from its file or its run folder; no code in the file is run.
+
+        Args:
+            path: the run folder, or the file that :meth:`save` wrote.
+            weights: ``"best"`` or ``"last"``.
+            device: where the network is to run.
+
+        Raises:
+            FileNotFoundError: see :func:`anatpaste_aug.detection.models.base.find_checkpoint`.
+            ValueError: the file is damaged, of another kind, or lacks the features and the threshold of these weights.
+        """
+        file = find_checkpoint(path)
+        result, states = load_result(file)
+        detector = cls(result.config, ())
+        detector.result, detector._states = result, states
         try:
-            state = extra[weights]
-            reference, threshold = state["reference"].to(device), float(state["threshold"])
-            scaler = ScoreScaler(float(state["low"]), float(state["high"]))
-            white = state["white"]
+            return detector._switch(weights, device)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"{source} does not hold the normal features, scale and threshold of the {weights} weights; "
+                f"{file} does not hold the normal features, scale and threshold of the {weights} weights; "
                 "train again with this version"
             ) from error
-        config = result.config
-        model = result.model(weights, device)
-        return cls(model, reference, threshold, scaler, config.image_size, config.bandwidth, white)
 
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps beside the weights: ``save_checkpoint(path, result, {"best": detector.state()})``."""
-        return {
-            "threshold": self.threshold,
-            "scaled_threshold": self.scaled_threshold,
-            "low": self.scaler.low,
-            "high": self.scaler.high,
-            "white": self.white,
-            "reference": self.reference.detach().cpu(),
-        }
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the detector with its best and its last weights, as tensors and plain types only.
 
-    @property
-    def scaled_threshold(self) -> float:
-        """The threshold on the scale of the scaled scores."""
-        return float(self.scaler.transform([self.threshold])[0])
+        Raises:
+            RuntimeError: the detector was not trained by :meth:`fit`.
+            OSError: the file could not be written; an earlier one there is unchanged.
+        """
+        if self.result is None:
+            raise RuntimeError("only a detector that fit has trained can be saved")
+        save_result(path, self.result, self._states)
+
+    def with_weights(self, weights: Weights) -> Self:
+        """Return a detector with the best or the last weights of the same training, on the same device.
+
+        Raises:
+            RuntimeError: the detector was not trained.
+            ValueError: another name of weights.
+        """
+        if self.result is None:
+            raise RuntimeError("fit the detector first: it has no best and last weights yet")
+        return self._switch(weights, str(self._reference.device))
 
     def score(self, images: Tensor) -> Tensor:
-        """Raw scores: N×1×S×S uint8 (or float in [0, 1]) to N values on the CPU, larger is more anomalous."""
-        side = self.image_size
-        if images.ndim != 4 or tuple(images.shape[-2:]) != (side, side):
-            raise ValueError(f"images must be N×1×{side}×{side}, as in training, got shape {tuple(images.shape)}")
-        return self._kde.score(extract_features(self.model, images)).cpu()
+        """Return minus the log density of the features, without the normalizing constant; N float32 on the CPU.
 
-    def __call__(self, images: Tensor) -> Scored:
-        """Scores of images and what the threshold says of them; see :meth:`score` for the input."""
-        raw = self.score(images).numpy().astype(np.float64)
-        return Scored(raw, self.scaler.transform(raw), raw >= self.threshold)
+        Args:
+            images: N×1×S×S, uint8 or float in [0, 1].
 
+        Raises:
+            ValueError: another shape than in training.
+        """
+        self._check_size(images)
+        return self._kde.score(extract_features(self.net, images)).cpu()
 
-def _why_none(folder: Path) -> str:
-    """Why a folder has no checkpoint, and what to do."""
-    if runs := sorted(path.parent.name for path in folder.glob(f"*/{_CHECKPOINT}")):
-        return f"{folder} is a study of {len(runs)} trainings; give one of its run folders: {', '.join(runs)}"
-    if (folder / "config.json").is_file():
-        return f"the training in {folder} is not finished (no {_CHECKPOINT}); go on with it first (--resume)"
-    return f"{folder} holds no {_CHECKPOINT}; give the run folder of a training"
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        """Return Grad-CAM maps, N×1×S×S float32 in [0, 1]: where the network sees an augmentation.
+
+        They explain the pretext task, not the score, which is a density of features; see
+        :func:`anatpaste_aug.detection.models.grad_cam.grad_cam`.
+
+        Raises:
+            ImportError: pytorch-grad-cam is not installed.
+            ValueError: the backbone has no convolution to explain (a vision transformer), or the shape is another.
+        """
+        self._check_size(images)
+        return grad_cam(self.net, images)
+
+    @property
+    def net(self) -> PretextNet:
+        """The network, in evaluation mode."""
+        if self._net is None:
+            raise RuntimeError("the detector is not trained yet: call fit, or load a trained one")
+        return self._net
+
+    @property
+    def calibration(self) -> Calibration:
+        """Threshold and scale of the weights in use."""
+        if self._net is None:
+            raise RuntimeError("the detector is not trained yet: call fit, or load a trained one")
+        return self._calibration
+
+    def _switch(self, weights: Weights, device: str) -> Self:
+        assert self.result is not None
+        state = self._states[weights]
+        detector = copy.copy(self)
+        detector.weights = weights
+        detector.white = state["white"]
+        detector._use(trained_net(self.result, weights, device), state)
+        return detector
+
+    def _use(self, net: PretextNet, state: dict[str, Any]) -> None:
+        """Score with a network and what :meth:`_calibrate` found for it."""
+        self._net = net.eval()
+        self._reference = state["reference"].to(next(net.parameters()).device)
+        self._kde = GaussianKDE(self._reference, self.config.bandwidth)
+        scaler = ScoreScaler(float(state["low"]), float(state["high"]))
+        self._calibration = Calibration(float(state["threshold"]), scaler)
+
+    def _calibrate(self, net: PretextNet, images: Tensor, val_images: Tensor, val_labels: Any) -> dict[str, Any]:
+        """Return what the file keeps beside a set of weights."""
+        reference = extract_features(net, images)
+        scores = GaussianKDE(reference, self.config.bandwidth).score(extract_features(net, val_images))
+        calibration = Calibration.fit(val_labels, scores)
+        return {
+            "threshold": calibration.threshold,
+            "scaled_threshold": calibration.scaled_threshold,
+            "low": calibration.scaler.low,
+            "high": calibration.scaler.high,
+            "white": self.white,
+            "reference": reference.detach().to("cpu"),
+        }

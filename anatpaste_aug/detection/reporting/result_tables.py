@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from anatpaste_aug.detection.evaluation.groups import FEWEST, GroupAuroc
+from anatpaste_aug.detection.evaluation.groups import MIN_PER_CLASS, GroupAuroc
 from anatpaste_aug.detection.evaluation.intervals import Interval
 
 
@@ -90,14 +90,14 @@ class Table:
         )
 
 
-def over_seeds(aurocs: Sequence[float]) -> Auroc:
+def mean_over_seeds(aurocs: Sequence[float]) -> Auroc:
     """Mean and sample standard deviation over seeds; a single seed has no spread.
 
     Raises:
         ValueError: no seeds.
 
     Example:
-        >>> str(over_seeds([0.90, 0.92]))
+        >>> str(mean_over_seeds([0.90, 0.92]))
         '91.0 ± 1.4'
     """
     if not aurocs:
@@ -113,11 +113,11 @@ def methods_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -
     "RSNA"; any other data, such as a development split, get a column of their own.
 
     Args:
-        measured: rows such as ``MethodRow("AnatPaste", "measured", {task.name: over_seeds(aurocs)})``.
+        measured: rows such as ``MethodRow("AnatPaste", "measured", {task.name: mean_over_seeds(aurocs)})``.
         notes: what a reader must know of the measured data.
 
     Example:
-        >>> row = MethodRow("AnatPaste", "measured", {"phantoms (synthetic)": over_seeds([0.90, 0.92])})
+        >>> row = MethodRow("AnatPaste", "measured", {"phantoms (synthetic)": mean_over_seeds([0.90, 0.92])})
         >>> methods_table([row]).rows[-1]
         ('AnatPaste (2 seeds)', 'measured', '–', '–', '–', '91.0 ± 1.4')
     """
@@ -157,7 +157,7 @@ def groups_table(
         intervals = [group.interval for group in groups.values()]
         cells = ["too few" if each is None else str(Auroc(each.estimate, interval=each)) for each in intervals]
         rows.append((method, *cells))
-    about = f"Brackets: 95 % interval (stratified bootstrap). Too few: under {FEWEST} images of a class."
+    about = f"Brackets: 95 % interval (stratified bootstrap). Too few: under {MIN_PER_CLASS} images of a class."
     return Table(title, ("method", *columns), tuple(rows), (about, *notes))
 
 

@@ -1,4 +1,4 @@
-"""What a table compares: a trained method with its seeds, or a baseline that nobody trained for the task."""
+"""What a table compares: a trained method with one detector per seed, or a baseline."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from anatpaste_aug.datasets.tasks import DetectionTask
-from anatpaste_aug.detection.evaluation.one_number import one_number_scores, pretrained_net, untrained_net
-from anatpaste_aug.detection.evaluation.results import MethodScores, ensemble, judge
-from anatpaste_aug.detection.models.pretext_detector import Detector
-from anatpaste_aug.detection.reporting.report import ResultRow
+from anatpaste_aug.datasets import DetectionTask
+from anatpaste_aug.detection.evaluation.one_number import one_number_scores
+from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, ensemble, result_row
+from anatpaste_aug.detection.models.base import Detector
+from anatpaste_aug.detection.models.pretext_detector import PretextDetector
+from anatpaste_aug.detection.models.pretrained import pretrained_net, untrained_net
 from anatpaste_aug.detection.studies.methods import METHODS
-from anatpaste_aug.detection.studies.runs import Run, Weights
+from anatpaste_aug.detection.studies.runs import Run
 from anatpaste_aug.detection.training.config import TrainConfig
+from anatpaste_aug.detection.training.result import Weights
 
 
 @dataclass(frozen=True, eq=False)
-class Entrant:
-    """A method, with one member for each seed.
+class EvaluatedMethod:
+    """A method with its scores, one member per seed.
 
     Args:
         label: how results name it.
-        members: scores of the validation and test images, one or more.
-        detectors: for each member what loads its detector, to score other images; none for what needs no network.
+        members: scores of the validation and test images; one or more.
+        detectors: for each member a function that loads its detector, to score other images; empty for baselines
+            without a network.
 
     Example:
-        >>> entrant = Entrant("a", (MethodScores("a, seed 0", [0.0, 2.0], [1.0]), MethodScores("b", [1.0, 2.0], [1.5])))
-        >>> entrant.scores.name, entrant.scores.test
+        >>> seeds = MethodScores("a, seed 0", [0.0, 2.0], [1.0]), MethodScores("a, seed 1", [1.0, 2.0], [1.5])
+        >>> method = EvaluatedMethod("a", seeds)
+        >>> method.scores.name, method.scores.test
         ('a, ensemble of 2 seeds', array([0.5]))
     """
 
@@ -42,66 +46,66 @@ class Entrant:
 
     @property
     def scores(self) -> MethodScores:
-        """Those of the ensemble of all seeds; of a single member its own."""
+        """Scores of the ensemble of all seeds, or of the only member."""
         if len(self.members) == 1:
             return self.members[0]
         return ensemble(self.members, f"{self.label}, ensemble of {len(self.members)} seeds")
 
     def scorer(self) -> Callable[[Tensor], Any]:
-        """Loads the detectors, and gives what scores other images, N×1×S×S to N values on the scale of :attr:`scores`.
+        """Load the detectors; return a function from N×1×S×S images to N scores on the scale of :attr:`scores`.
 
         Raises:
-            ValueError: this entrant has no detectors.
+            ValueError: the method has no detectors.
         """
         if not self.detectors:
             raise ValueError(f"{self.label} has no detector that could score other images")
         detectors = [load() for load in self.detectors]
         if len(detectors) == 1:
             return detectors[0].score
-        return lambda images: np.mean([detector(images).scaled for detector in detectors], axis=0)
+        return lambda images: np.mean([detector.predict(images).scaled for detector in detectors], axis=0)
 
     def rows(self, task: DetectionTask) -> list[ResultRow]:
-        """A line of results for each member, and for the ensemble of several."""
-        judged = [*self.members, self.scores] if len(self.members) > 1 else list(self.members)
-        return [judge(each, task.val.labels, task.test.labels, dataset=task.name) for each in judged]
+        """Return a row of results for each member, and for the ensemble of several."""
+        scores = [*self.members, self.scores] if len(self.members) > 1 else self.members
+        return [result_row(each, task.val.labels, task.test.labels, dataset=task.name) for each in scores]
 
 
-def trained(runs: Iterable[Run], weights: Weights = "best") -> list[Entrant]:
-    """The methods of finished runs, in their order, each with all of its seeds."""
-    families: dict[str, list[Run]] = {}
+def trained_methods(runs: Iterable[Run], weights: Weights = "best") -> list[EvaluatedMethod]:
+    """Return the methods of finished runs, in their order, each with all of its seeds."""
+    runs_of: dict[str, list[Run]] = {}
     for run in runs:
-        families.setdefault(run.method, []).append(run)
-    entrants = []
-    for method, family in families.items():
+        runs_of.setdefault(run.method, []).append(run)
+    methods = []
+    for method, seeds in runs_of.items():
         label = METHODS[method].label + (", last weights" if weights == "last" else "")
-        members = tuple(run.best if weights == "best" else run.last for run in family)
-        entrants.append(Entrant(label, members, tuple(partial(run.detector, weights) for run in family)))
-    return entrants
+        members = tuple(run.best if weights == "best" else run.last for run in seeds)
+        methods.append(EvaluatedMethod(label, members, tuple(partial(run.detector, weights) for run in seeds)))
+    return methods
 
 
-def untrained(
+def baseline_methods(
     task: DetectionTask, config: TrainConfig, weights_file: str | os.PathLike[str] | None = None
-) -> list[Entrant]:
-    """Baselines: features of the backbone as it is before training, pretrained ones from a file, and one-number scores.
+) -> list[EvaluatedMethod]:
+    """Return the baselines: features of the untrained backbone, pretrained ones from a file, and one-number scores.
 
     Args:
         task: the images.
-        config: names the backbone, its seed, the bandwidth and the device.
-        weights_file: see :func:`anatpaste_aug.detection.pretrained_net`.
+        config: backbone, seed, bandwidth and device.
+        weights_file: see :func:`anatpaste_aug.detection.models.pretrained.pretrained_net`; None leaves them out.
     """
     size = config.image_size
     nets = {f"untrained {config.backbone} features": untrained_net(config.backbone, seed=config.seed, image_size=size)}
     if weights_file is not None:
         nets[f"pretrained {config.backbone} features"] = pretrained_net(weights_file, config.backbone, image_size=size)
-    entrants = []
+    methods = []
     for label, net in nets.items():
-        detector = Detector.fit(
+        detector = PretextDetector.from_net(
             net.to(config.device), task.train.images, task.val.images, task.val.labels, bandwidth=config.bandwidth
         )
         scores = MethodScores(label, detector.score(task.val.images), detector.score(task.test.images))
-        entrants.append(Entrant(label, (scores,), (partial(_same, detector),)))
-    return entrants + [Entrant(each.name, (each,)) for each in one_number_scores(task)]
+        methods.append(EvaluatedMethod(label, (scores,), (partial(_identity, detector),)))
+    return methods + [EvaluatedMethod(each.name, (each,)) for each in one_number_scores(task)]
 
 
-def _same(detector: Detector) -> Detector:
+def _identity(detector: Detector) -> Detector:
     return detector

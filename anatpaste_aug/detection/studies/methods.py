@@ -1,4 +1,4 @@
-"""The augmentations that the paper compares, by the names that command lines give them."""
+"""The methods that the paper compares, by their names on the command line: which augmentations a detector learns."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import Tensor
 from anatpaste_aug.transforms import AnatPasteTransform, CutPasteTransform
 
 
-class Pasted(NamedTuple):
-    """What a method makes of N×1×S×S images; ``mask`` may be soft; ``region_mask`` is None where no lungs are used."""
+class AugmentedImages(NamedTuple):
+    """N×1×S×S augmented images with their masks; ``mask`` may be soft, ``region_mask`` is None without lungs."""
 
     image: Tensor
     mask: Tensor
@@ -23,13 +23,13 @@ class Pasted(NamedTuple):
 
 @dataclass(frozen=True)
 class Method:
-    """What normal images are told apart from.
+    """The augmentations that a detector learns to distinguish from normal images.
 
     Args:
         label: how results name it; as the published rows do where the method is the same.
-        about: what it does, in a sentence for a reader of the report.
-        transforms: make the augmentations, objects whose ``augment`` :func:`anatpaste_aug.detection.train` takes; each
-            is a class of the pretext task.
+        about: one sentence about it, for a reader of the report.
+        transforms: create the augmentations, objects whose ``augment`` a :class:`PretextDetector` takes; each is a
+            class of the pretext task.
     """
 
     label: str
@@ -38,17 +38,17 @@ class Method:
 
     @property
     def num_classes(self) -> int:
-        """Of the pretext task, the normal images among them."""
+        """Number of classes of the pretext task, with that of the normal images."""
         return 1 + len(self.transforms)
 
-    def paste(self, images: Tensor) -> Pasted:
-        """Images as the method augments them, for pictures; several augmentations take turns."""
+    def augment(self, images: Tensor) -> AugmentedImages:
+        """Augment images for pictures; of several augmentations, each takes every nth image."""
         results = [make().augment(images) for make in self.transforms]
         rows = torch.arange(len(images))
         turns = rows % len(results), rows
-        pasted = torch.stack([result.image for result in results])[turns]
+        augmented = torch.stack([result.image for result in results])[turns]
         masks = torch.stack([result.soft_mask for result in results])[turns]
-        return Pasted(pasted, masks, results[0].region_mask)
+        return AugmentedImages(augmented, masks, results[0].region_mask)
 
 
 METHODS = {
@@ -89,13 +89,13 @@ METHODS = {
     ),
     "cutpaste-3way": Method(
         "CutPaste (3-way)",
-        "The network tells three classes apart: normal, a large rectangle pasted, a scar pasted.",
+        "The network distinguishes three classes: normal, a large rectangle pasted, a scar pasted.",
         (partial(CutPasteTransform, variant="normal"), partial(CutPasteTransform, variant="scar")),
     ),
 }
 """Name on the command line -> method."""
 
-NEEDED = {
+REQUIRED_METHODS = {
     "table 1": ("anatpaste", "cutpaste-scar"),
     "table 2": ("anatpaste",),
     "table 3": ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"),
@@ -104,7 +104,7 @@ NEEDED = {
     "figure 4": ("anatpaste",),
     "figure 5": ("anatpaste",),
 }
-"""Table or figure of the paper -> the methods that it takes trainings of; Figure 1 takes none."""
+"""Table or figure of the paper -> the methods that must be trained for it; Figure 1 needs no training."""
 
-DRAWN = ("cutpaste", "anatpaste")
-"""The methods of Figure 1."""
+FIGURE_1_METHODS = ("cutpaste", "anatpaste")
+"""The augmentations that Figure 1 shows."""

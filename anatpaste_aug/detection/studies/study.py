@@ -1,4 +1,4 @@
-"""Several runs on the same images, judged together: the paper's tables, from finished run folders."""
+"""The paper's tables, from the scores of several methods on the same images."""
 
 from __future__ import annotations
 
@@ -9,92 +9,94 @@ from typing import Any
 
 from torch import Tensor
 
-from anatpaste_aug.datasets.tasks import DetectionTask
+from anatpaste_aug.datasets import DetectionTask
 from anatpaste_aug.detection.evaluation.groups import group_aurocs
 from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_auroc, bootstrap_difference, delong_test
 from anatpaste_aug.detection.evaluation.metrics import auroc
+from anatpaste_aug.detection.evaluation.results import ResultRow
 from anatpaste_aug.detection.evaluation.robustness import Change, robustness_row, standard_changes
-from anatpaste_aug.detection.reporting.report import ResultRow
 from anatpaste_aug.detection.reporting.result_tables import (
     Auroc,
     MethodRow,
     Table,
     ablation_table,
     groups_table,
+    mean_over_seeds,
     methods_table,
-    over_seeds,
 )
-from anatpaste_aug.detection.studies.evaluated_methods import Entrant
+from anatpaste_aug.detection.studies.evaluated_methods import EvaluatedMethod
 
 
 @dataclass
-class Findings:
-    """What a study found: tables for a reader, and the same figures in full precision (``record``, JSON)."""
+class StudyResults:
+    """Tables for a reader, rows of results, and the same numbers in full precision (``record``, for JSON)."""
 
     tables: list[Table] = field(default_factory=list)
     rows: list[ResultRow] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
 
 
-def study(
+def analyze(
     task: DetectionTask,
     tables: Collection[int],
-    methods: Sequence[Entrant],
-    last: Sequence[Entrant],
-    baselines: Sequence[Entrant],
-) -> Findings:
-    """The paper's tables of trained methods on a task.
+    methods: Sequence[EvaluatedMethod],
+    last: Sequence[EvaluatedMethod],
+    baselines: Sequence[EvaluatedMethod],
+) -> StudyResults:
+    """Compute the paper's tables of trained methods on a task.
 
     Args:
         task: the images.
-        tables: 1 for the methods and their comparisons, 2 for the diseases or views, 3 for the ablations. Each has the
-            baselines beside the methods, and a table of their robustness goes with them.
-        methods: with the best validation weights; the first is the one that the others are compared with.
-        last: the same with the last weights.
-        baselines: what nobody trained.
+        tables: 1 for the methods and their comparisons, 2 for the diseases or views, 3 for the ablations. Each shows
+            the baselines, too, and a table of the robustness of all is added.
+        methods: with the best validation weights; the others are compared with the first.
+        last: the same methods with the last weights.
+        baselines: see :func:`anatpaste_aug.detection.studies.evaluated_methods.baseline_methods`.
     """
-    found = Findings()
+    results = StudyResults()
     notes = [f"Measured on {task.name}: {task.protocol}.", _IMAGES, *filter(None, [task.note])]
-    everyone = [*methods, *last, *baselines]
-    found.rows = [row for entrant in everyone for row in entrant.rows(task)]
-    measured = [row for entrant in everyone for row in method_rows(entrant, task)]
+    all_methods = [*methods, *last, *baselines]
+    results.rows = [row for method in all_methods for row in method.rows(task)]
+    measured = [row for method in all_methods for row in method_rows(method, task)]
     if 1 in tables:
-        found.tables.append(_numbered("Table I", methods_table(measured, notes=[*notes, _WEIGHTS])))
+        results.tables.append(_numbered("Table I", methods_table(measured, notes=[*notes, _WEIGHTS])))
         others = [*methods[1:], *baselines]
-        found.record["comparisons"] = compare(methods[0], others, task)
-        found.tables.append(comparisons_table(methods[0], found.record["comparisons"], notes=notes))
+        results.record["comparisons"] = compare(methods[0], others, task)
+        results.tables.append(comparisons_table(methods[0], results.record["comparisons"], notes=notes))
     if 2 in tables:
         parts = task.groups()
-        found.record["groups"] = {
-            entrant.scores.name: group_aurocs(parts, task.test.labels, entrant.scores.test)
-            for entrant in [*methods, *baselines]
+        results.record["groups"] = {
+            method.scores.name: group_aurocs(parts, task.test.labels, method.scores.test)
+            for method in [*methods, *baselines]
         }
-        found.tables.append(_numbered("Table II", groups_table(found.record["groups"], notes=[*notes, _WEIGHTS])))
+        results.tables.append(_numbered("Table II", groups_table(results.record["groups"], notes=[*notes, _WEIGHTS])))
     if 3 in tables:
-        found.tables.append(_numbered("Table III", ablation_table(measured, notes=[*notes, _WEIGHTS])))
+        results.tables.append(_numbered("Table III", ablation_table(measured, notes=[*notes, _WEIGHTS])))
     if tables:
-        found.record["robustness"] = robustness([*methods, *baselines], task)
-        found.tables.append(robustness_table(found.record["robustness"], notes=notes))
-    found.record["methods"] = {row.method: dict(row.figures) for row in measured}
-    return found
+        results.record["robustness"] = robustness([*methods, *baselines], task)
+        results.tables.append(robustness_table(results.record["robustness"], notes=notes))
+    results.record["methods"] = {row.method: dict(row.figures) for row in measured}
+    return results
 
 
-def method_rows(entrant: Entrant, task: DetectionTask) -> list[MethodRow]:
-    """Mean and deviation over the seeds, and the ensemble with its interval; of a single member its interval alone."""
+def method_rows(method: EvaluatedMethod, task: DetectionTask) -> list[MethodRow]:
+    """Return mean and deviation over the seeds, and the ensemble with its interval; one row for a single member."""
     labels = task.test.labels
-    interval = bootstrap_auroc(labels, entrant.scores.test)
+    interval = bootstrap_auroc(labels, method.scores.test)
     whole = Auroc(interval.estimate, interval=interval)
-    if len(entrant.members) == 1:
-        return [MethodRow(entrant.scores.name, "measured", {task.name: whole})]
-    seeds = over_seeds([auroc(labels, member.test) for member in entrant.members])
+    if len(method.members) == 1:
+        return [MethodRow(method.scores.name, "measured", {task.name: whole})]
+    seeds = mean_over_seeds([auroc(labels, member.test) for member in method.members])
     return [
-        MethodRow(entrant.label, "measured", {task.name: seeds}),
-        MethodRow(entrant.scores.name, "measured", {task.name: whole}),
+        MethodRow(method.label, "measured", {task.name: seeds}),
+        MethodRow(method.scores.name, "measured", {task.name: whole}),
     ]
 
 
-def compare(reference: Entrant, others: Iterable[Entrant], task: DetectionTask) -> dict[str, dict[str, Any]]:
-    """The reference's AUROC minus each other's on the same test images: DeLong's test and the paired bootstrap."""
+def compare(
+    reference: EvaluatedMethod, others: Iterable[EvaluatedMethod], task: DetectionTask
+) -> dict[str, dict[str, Any]]:
+    """Compare the AUROC of the reference with that of each other method: DeLong's test, and the paired bootstrap."""
     labels, own = task.test.labels, reference.scores.test
     return {
         other.scores.name: {
@@ -105,27 +107,27 @@ def compare(reference: Entrant, others: Iterable[Entrant], task: DetectionTask) 
     }
 
 
-def robustness(entrants: Iterable[Entrant], task: DetectionTask) -> dict[str, dict[str, Interval]]:
-    """The AUROCs of those that have a detector on changed test images, see :func:`robustness_row`."""
+def robustness(methods: Iterable[EvaluatedMethod], task: DetectionTask) -> dict[str, dict[str, Interval]]:
+    """Return the AUROCs on changed test images of all methods with a detector, see :func:`robustness_row`."""
     images, labels = task.test.images, task.test.labels
-    changed = {name: change(images) for name, change in standard_changes(images).items()}  # once for all
-    changes: dict[str, Change] = {name: partial(_given, done) for name, done in changed.items()}
+    changed = {name: change(images) for name, change in standard_changes(images).items()}  # once for all methods
+    changes: dict[str, Change] = {name: partial(_precomputed, done) for name, done in changed.items()}
     return {
-        entrant.scores.name: robustness_row(entrant.scorer(), images, labels, changes)
-        for entrant in entrants
-        if entrant.detectors
+        method.scores.name: robustness_row(method.scorer(), images, labels, changes)
+        for method in methods
+        if method.detectors
     }
 
 
 def comparisons_table(
-    reference: Entrant, comparisons: Mapping[str, Mapping[str, Any]], *, notes: Sequence[str] = ()
+    reference: EvaluatedMethod, comparisons: Mapping[str, Mapping[str, Any]], *, notes: Sequence[str] = ()
 ) -> Table:
-    """What :func:`compare` found."""
+    """Return the table of what :func:`compare` returned."""
     rows = []
-    for name, found in comparisons.items():
-        test = found["delong"]
+    for name, comparison in comparisons.items():
+        test = comparison["delong"]
         p_value = "< 0.001" if test.p_value < 0.001 else f"{test.p_value:.3f}"
-        rows.append((name, _points(test.difference), p_value, _points(found["bootstrap"])))
+        rows.append((name, _points(test.difference), p_value, _points(comparison["bootstrap"])))
     about = (
         "Differences in AUROC (percentage points) on the same test images; above 0 the method of the caption is "
         "better. Brackets: 95 % interval. The p-values are two-sided and not corrected for the number of comparisons; "
@@ -136,10 +138,11 @@ def comparisons_table(
 
 
 def robustness_table(rows: Mapping[str, Mapping[str, Interval]], *, notes: Sequence[str] = ()) -> Table:
-    """What :func:`anatpaste_aug.detection.robustness_row` found for each method."""
+    """Return the table of what :func:`robustness_row` returned for each method."""
     header = ("method", *next(iter(rows.values()), {}))
     lines = tuple(
-        (name, *(str(Auroc(found.estimate, interval=found)) for found in row.values())) for name, row in rows.items()
+        (name, *(str(Auroc(interval.estimate, interval=interval)) for interval in row.values()))
+        for name, row in rows.items()
     )
     about = (
         "The test images alone are changed, the detectors are not. Common sharpness: each image is blurred to the mean "
@@ -157,7 +160,7 @@ _WEIGHTS = (
 )
 
 
-def _given(images: Tensor, _: Tensor) -> Tensor:
+def _precomputed(images: Tensor, _: Tensor) -> Tensor:
     return images
 
 

@@ -1,4 +1,4 @@
-"""Which images an update sees, and how they are jittered."""
+"""The images of an update: shuffled batches, and their brightness and contrast jitter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands side by side: a training in one thread of each core gets more done than one training in all of them."""
+"""Running commands side by side: several trainings of few threads are faster than one training of all threads."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def run_jobs(
     logs: Mapping[str, Path],
     jobs: int,
     *,
-    say: Callable[[str], None] = print,
+    notify: Callable[[str], None] = print,
 ) -> dict[str, int]:
-    """Runs commands as processes of their own, at most ``jobs`` at a time, with equal shares of the cores.
+    """Run commands as processes, at most ``jobs`` at a time, each with the same number of threads.
 
-    A command that fails is reported by its name, and the others go on. Whatever ends this call ends them too: SIGTERM
-    where it is made in the main thread, but not SIGKILL.
+    A command that fails is reported by its name, and the others continue. Whatever ends this call ends them too, except
+    SIGKILL; SIGTERM only if the call is made in the main thread.
 
     Args:
         commands: name -> program and arguments.
-        logs: name -> file for what the command prints.
+        logs: name -> file for the command's output.
         jobs: at least 1.
-        say: called with a line where a command starts or ends.
+        notify: called with a line where a command starts or ends.
 
     Returns:
         Name -> exit status of the commands that failed, minus the signal for one that was killed.
@@ -53,7 +53,7 @@ def run_jobs(
                     name = waiting.pop(0)
                     with logs[name].open("ab") as log:
                         running[name] = subprocess.Popen(commands[name], stdout=log, stderr=log, env=environment)
-                    say(f"{name}: started")
+                    notify(f"{name}: started")
                 time.sleep(_PAUSE)
                 for name, process in list(running.items()):
                     if (status := process.poll()) is None:
@@ -63,7 +63,7 @@ def run_jobs(
                     if status:
                         failed[name] = status
                     how = f"failed with exit status {status}, see {logs[name]}" if status else "done"
-                    say(f"{name}: {how} ({done} of {len(commands)})")
+                    notify(f"{name}: {how} ({done} of {len(commands)})")
         finally:
             for process in running.values():
                 process.terminate()
@@ -74,7 +74,7 @@ def run_jobs(
 
 @contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
-    """SIGTERM ends a process without its ``finally`` clauses; as SystemExit it runs them."""
+    """Turn SIGTERM into SystemExit, which runs ``finally`` clauses."""
     if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
         yield
         return

@@ -1,4 +1,4 @@
-"""The progress of a run as TensorBoard shows it."""
+"""Logging the progress of a run to TensorBoard."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class TensorBoardLog:
-    """A callback of :func:`train` that logs loss, learning rate and validation AUROC; ``tensorboard --logdir FOLDER``.
+    """A ``progress`` callback that logs loss, learning rate and validation AUROC; ``tensorboard --logdir FOLDER``.
 
-    Use it as a context manager, or close it at the end. A run that goes on after an interruption logs to the same
-    folder: what was logged beyond its checkpoint is then replaced.
+    Use it as a context manager, or close it at the end. A resumed run logs to the same folder, and replaces what was
+    logged after its checkpoint.
 
     Args:
         folder: of the log files; created with the first of them.
@@ -47,7 +47,7 @@ class TensorBoardLog:
             self._writer.flush()
 
     def close(self) -> None:
-        """Writes what is not yet on disk."""
+        """Write what is not yet on disk."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

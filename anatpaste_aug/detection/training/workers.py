@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,8 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features
-from anatpaste_aug.detection.training.checkpoints import differences
+from anatpaste_aug.detection.training.fingerprint import differences
 
 # One process may read and decode a whole dataset while the others wait.
 _PATIENCE = timedelta(hours=6)
@@ -24,19 +23,19 @@ _PATIENCE = timedelta(hours=6)
 
 @contextmanager
 def process_group(device: str = "cpu") -> Iterator[bool]:
-    """Joins the processes that torchrun started, one for each device, for as long as the block lasts.
+    """Connect the processes that torchrun started, one for each device, while the block runs.
 
-    Inside, :func:`train` shares its batches among them. Without torchrun nothing happens.
+    Inside, training divides its batches among them. Without torchrun nothing happens.
 
     Args:
         device: ``"cpu"`` (gloo), or ``"cuda"`` (NCCL), which then is the process's own GPU.
 
     Yields:
-        Whether this is the main process, the one that writes files; true without torchrun.
+        Whether this is the main process, the one that writes files; True without torchrun.
 
     Raises:
         ValueError: ``device`` names one GPU, which all processes would share.
-        ConnectionError: another process has ended before its time.
+        ConnectionError: another process died.
 
     Example:
         >>> with process_group("cpu") as main:
@@ -59,20 +58,20 @@ def process_group(device: str = "cpu") -> Iterator[bool]:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
         raise ConnectionError(
-            f"process {rank} has lost another one, which ended or was killed: see what that one said, then go on from "
-            "the checkpoint (resume) with as many processes"
+            f"process {rank} lost its connection: a peer process died; check its log, then resume from the checkpoint "
+            "(resume) with the same number of processes"
         ) from error
     finally:
         if torch.__version__ < "2.9":  # compared as a version
-            # It ends gloo's threads with the interpreter locked, and waits for ever where one of them still has to let
-            # go of a tensor of Python's.
+            # destroy_process_group holds the interpreter's lock while it ends gloo's threads, and deadlocks if one of
+            # them still has to release a Python tensor.
             time.sleep(0.2)
         dist.destroy_process_group()
 
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """The main process does the block before the others, so that these find the files that it wrote."""
+    """Run the block in the main process first, so that the others find the files that it wrote."""
     workers = Workers.current()
     if not workers.main:
         dist.barrier()
@@ -83,10 +82,10 @@ def main_first() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes of a training run; one, unless :func:`process_group` joined several.
+    """The processes of a training run; one, unless :func:`process_group` connected several.
 
-    All of them draw the random numbers of the whole batch and then keep their part of it, so that the batches are those
-    of one process whatever their number is, and the random state of one of them is that of all.
+    Each of them draws the random numbers of the whole batch and then keeps its part, so that the batches do not depend
+    on the number of processes, and all processes have the same random state.
     """
 
     rank: int = 0
@@ -94,7 +93,7 @@ class Workers:
 
     @classmethod
     def current(cls) -> Workers:
-        """The processes that are joined at the moment."""
+        """Return the processes that are connected at the moment."""
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls()
 
     @property
@@ -102,49 +101,58 @@ class Workers:
         return self.rank == 0
 
     def part(self, batch_size: int) -> slice:
-        """This process's part of a batch."""
+        """Return this process's part of a batch.
+
+        Raises:
+            ValueError: the number of processes does not divide the batch.
+        """
         if batch_size % self.count:
-            raise ValueError(f"batch_size {batch_size} cannot be shared evenly by {self.count} processes")
-        share = batch_size // self.count
-        return slice(self.rank * share, (self.rank + 1) * share)
+            raise ValueError(f"batch_size {batch_size} cannot be divided evenly among {self.count} processes")
+        size = batch_size // self.count
+        return slice(self.rank * size, (self.rank + 1) * size)
 
     def parallel(self, net: nn.Module) -> nn.Module:
-        """The network with gradients averaged over all processes, and with the BatchNorm statistics of the main one."""
+        """Wrap a network so that gradients are averaged; all use the BatchNorm statistics of the main process."""
         if self.count == 1:
             return net
         device = next(net.parameters()).device
         return DistributedDataParallel(net, device_ids=[device] if device.type == "cuda" else None)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean over the processes of a tensor, which is changed in place."""
+        """Average a tensor over the processes, in place."""
         if self.count > 1:
             dist.all_reduce(value)
             value /= self.count
         return value
 
-    def share_buffers(self, net: nn.Module) -> None:
-        """Gives every process the main one's BatchNorm statistics, as else happens only before the next update."""
+    def broadcast_buffers(self, net: nn.Module) -> None:
+        """Copy the BatchNorm statistics of the main process to all, which otherwise happens at the next update only."""
         if self.count > 1:
             for buffer in net.buffers():
                 dist.broadcast(buffer, 0)
 
-    def features(self, net: PretextNet, images: Tensor, batch_size: int) -> Tensor:
-        """As :func:`extract_features`: every process does its share of the images and gets the features of all."""
+    def map_rows(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Return ``function(images)``; each process computes its part of the rows and gets the rows of all.
+
+        Args:
+            function: from images to one row of results for each; it must not mix images.
+            images: N×C×H×W, the same in every process.
+        """
         if self.count == 1:
-            return extract_features(net, images, batch_size=batch_size)
-        share = -(-len(images) // self.count)
-        index = torch.arange(self.rank * share, (self.rank + 1) * share, device=images.device) % len(images)
-        own = extract_features(net, images[index], batch_size=batch_size)
+            return function(images)
+        size = -(-len(images) // self.count)
+        index = torch.arange(self.rank * size, (self.rank + 1) * size, device=images.device) % len(images)
+        own = function(images[index])
         parts = [torch.empty_like(own) for _ in range(self.count)]
         dist.all_gather(parts, own)
         return torch.cat(parts)[: len(images)]
 
-    def agree(self, run: dict[str, Any]) -> None:
-        """Waits for all processes; a ValueError in each of them if what they are about to do differs."""
+    def check_same_run(self, run: dict[str, Any]) -> None:
+        """Wait for all processes; raise a ValueError in each of them if their runs differ."""
         if self.count == 1:
             return
-        found: list[dict[str, Any]] = [{}] * self.count
-        dist.all_gather_object(found, run)
-        for rank, other in enumerate(found):
-            if differing := differences(found[0], other):
+        runs: list[dict[str, Any]] = [{}] * self.count
+        dist.all_gather_object(runs, run)
+        for rank, other in enumerate(runs):
+            if differing := differences(runs[0], other):
                 raise ValueError(f"process {rank} has another run than process 0: {differing}; start all alike")

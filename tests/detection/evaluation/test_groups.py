@@ -6,7 +6,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from anatpaste_aug.datasets import phantom_task
-from anatpaste_aug.detection import bootstrap_auroc, group_aurocs
+from anatpaste_aug.detection import bootstrap_auroc
+from anatpaste_aug.detection.evaluation.groups import group_aurocs
 
 
 def diseased(labels, count):

@@ -8,13 +8,9 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from anatpaste_aug.detection import bootstrap_auroc, bootstrap_difference, delong_test
 from anatpaste_aug.detection.evaluation import intervals
-from anatpaste_aug.detection.evaluation.intervals import (
-    bootstrap_auroc,
-    bootstrap_difference,
-    delong_covariance,
-    delong_test,
-)
+from anatpaste_aug.detection.evaluation.intervals import delong_covariance
 
 
 def example(seed, normal=40, abnormal=30, shift=1.0, ties=False):

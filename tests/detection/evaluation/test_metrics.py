@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_curve, recall_score, roc_auc_score
 
-from anatpaste_aug.detection import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate
+from anatpaste_aug.detection import Metrics, auroc, best_f1_threshold, evaluate
+from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
 
 
 def example(seed, count=120, ties=False):

@@ -11,19 +11,13 @@ import torch
 import torchvision
 from PIL import Image
 from sklearn.metrics import roc_auc_score
+from tiny_task import score_images
 
 from anatpaste_aug.datasets import DatasetError, load_images, phantom_batch
-from anatpaste_aug.detection import (
-    extract_features,
-    image_statistics,
-    judge,
-    one_number_methods,
-    original_sizes,
-    prepare_inputs,
-    pretrained_net,
-    score_images,
-    untrained_net,
-)
+from anatpaste_aug.detection.evaluation.one_number import image_statistics, one_number_methods, original_sizes
+from anatpaste_aug.detection.evaluation.results import result_row
+from anatpaste_aug.detection.models.pretext_net import extract_features, prepare_inputs
+from anatpaste_aug.detection.models.pretrained import pretrained_net, untrained_net
 
 IMAGES = torch.randint(0, 256, (9, 1, 40, 33), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -94,7 +88,7 @@ def test_sharpness_alone_tells_real_classes_apart():
     task = _without_training_images(os.path.join(data, "zhanglab"))
     (val, val_labels), (test, test_labels) = task
     methods = one_number_methods(image_statistics(val), val_labels, image_statistics(test))
-    rows = {method.name: judge(method, val_labels, test_labels, dataset="Zhanglab") for method in methods}
+    rows = {method.name: result_row(method, val_labels, test_labels, dataset="Zhanglab") for method in methods}
     vertical = rows["mean vertical gradient (low)"]
     # 0.927 on these 200 + 300 images at 224 px: a development figure, of a split of the training set.
     assert 0.90 < vertical.interval.low < vertical.metrics.auroc < vertical.interval.high < 0.96

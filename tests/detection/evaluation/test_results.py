@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_curve, roc_auc_score
 
-from anatpaste_aug.detection import MethodScores, bootstrap_auroc, ensemble, judge
+from anatpaste_aug.detection import bootstrap_auroc
+from anatpaste_aug.detection.evaluation.results import MethodScores, ensemble, result_row
 
 
 def seeds(count=3):
@@ -39,7 +40,7 @@ def test_ensemble_is_the_mean_of_the_clipped_scaled_scores():
 def test_ensemble_figures_are_scikit_learns_at_its_own_threshold():
     methods, val_labels, test_labels = seeds()
     both = ensemble(methods)
-    row = judge(both, val_labels, test_labels, dataset="phantoms (synthetic)", resamples=300, seed=4)
+    row = result_row(both, val_labels, test_labels, dataset="phantoms (synthetic)", resamples=300, seed=4)
     precision, recall, thresholds = precision_recall_curve(val_labels, both.val)
     curve = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
     best = thresholds[np.flatnonzero(curve[:-1] > curve.max() - 1e-12).max()]
@@ -58,14 +59,14 @@ def test_ensemble_figures_are_scikit_learns_at_its_own_threshold():
 
 def test_one_member_is_itself_but_for_scale():
     (method,), val_labels, test_labels = seeds(1)
-    alone, scaled = (judge(m, val_labels, test_labels, dataset="d") for m in (method, ensemble([method])))
+    alone, scaled = (result_row(m, val_labels, test_labels, dataset="d") for m in (method, ensemble([method])))
     assert scaled.metrics.f1 == alone.metrics.f1
     assert scaled.metrics.accuracy == alone.metrics.accuracy
 
 
 def test_test_labels_have_no_say_in_the_threshold():
     methods, val_labels, test_labels = seeds()
-    rows = [judge(methods[0], val_labels, labels, dataset="d") for labels in (test_labels, 1 - test_labels)]
+    rows = [result_row(methods[0], val_labels, labels, dataset="d") for labels in (test_labels, 1 - test_labels)]
     assert rows[0].metrics.threshold == rows[1].metrics.threshold
     assert rows[0].metrics.auroc == pytest.approx(1 - rows[1].metrics.auroc)
 
@@ -78,4 +79,4 @@ def test_impossible_inputs():
     with pytest.raises(ValueError, match="1 of 2 scores are NaN"):
         MethodScores("a", [1.0], [1.0, float("nan")])
     with pytest.raises(ValueError, match="one label per score"):
-        judge(MethodScores("a", [1.0, 2.0], [1.0, 2.0]), [0, 1, 1], [0, 1], dataset="d")
+        result_row(MethodScores("a", [1.0, 2.0], [1.0, 2.0]), [0, 1, 1], [0, 1], dataset="d")

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from anatpaste_aug.detection import PretextNet, grad_cam, prepare_inputs
+from anatpaste_aug.detection.models.grad_cam import grad_cam
+from anatpaste_aug.detection.models.pretext_net import PretextNet, prepare_inputs
 
 IMAGES = torch.randint(0, 256, (5, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

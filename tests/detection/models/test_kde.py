@@ -6,8 +6,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KernelDensity
 
-from anatpaste_aug.detection import GaussianKDE
 from anatpaste_aug.detection.models import kde
+from anatpaste_aug.detection.models.kde import GaussianKDE
 
 
 def unit_rows(count, seed, spread, width=512):

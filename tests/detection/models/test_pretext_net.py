@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from anatpaste_aug.detection import PretextNet, extract_features, prepare_inputs
-from anatpaste_aug.detection.models.pretext_net import check_backbone
+from anatpaste_aug.detection.models.pretext_net import PretextNet, check_backbone, extract_features, prepare_inputs
 
 
 def test_head_of_the_paper():

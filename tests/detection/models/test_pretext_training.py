@@ -7,24 +7,25 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
+from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, score_images, squares
 
-from anatpaste_aug.detection import Progress, auroc, half_cosine, score_images, train
+from anatpaste_aug.detection import Progress, auroc
 from anatpaste_aug.detection.models import pretext_training as trainer
-from anatpaste_aug.detection.models.pretext_training import Trainer
+from anatpaste_aug.detection.models.pretext_training import PretextTrainer, train_pretext_net, trained_net
 from anatpaste_aug.detection.training import workers
+from anatpaste_aug.detection.training.config import half_cosine
 
 
 @pytest.fixture(scope="module")
 def run():
     seen: list[Progress] = []
-    return train(CONFIG, TRAIN, VAL, VAL_LABELS, squares, callback=seen.append), seen
+    return train_pretext_net(CONFIG, TRAIN, VAL, VAL_LABELS, squares, progress=seen.append), seen
 
 
 def test_loss_falls_and_anomalies_score_higher(run):
     result, _ = run
     assert result.history[-1].loss < 0.6 * result.history[0].loss
-    scores = score_images(result.model("best"), TRAIN, VAL)
+    scores = score_images(trained_net(result, "best"), TRAIN, VAL)
     assert scores.shape == (20,)
     assert auroc(VAL_LABELS, scores) > 0.9
 
@@ -49,18 +50,18 @@ def test_best_is_the_earliest_highest_validation_and_last_is_the_end(run):
     assert result.best_update == result.history[areas.index(max(areas))].update
     assert all(value.device.type == "cpu" for value in result.best_state.values())
     for weights, area in (("best", result.best_auroc), ("last", areas[-1])):
-        net = result.model(weights)
+        net = trained_net(result, weights)
         assert not net.training
         assert auroc(VAL_LABELS, score_images(net, TRAIN, VAL, batch_size=16)) == pytest.approx(area)
     with pytest.raises(ValueError, match="'first'"):
-        result.model("first")
+        trained_net(result, "first")
 
 
 def test_best_weights_are_kept_when_later_ones_are_worse(monkeypatch):
     areas = iter([0.7, 0.9, 0.9, 0.8])
-    monkeypatch.setattr(Trainer, "_validate", lambda *args: next(areas))
+    monkeypatch.setattr(PretextTrainer, "validate", lambda *args: next(areas))
     config = dataclasses.replace(CONFIG, updates=4, updates_per_epoch=1)
-    result = train(config, TRAIN, VAL, VAL_LABELS, squares)
+    result = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares)
     assert (result.best_update, result.best_auroc) == (2, 0.9)
     tracked = "head.1.num_batches_tracked"
     assert (int(result.best_state[tracked]), int(result.last_state[tracked])) == (2, 4)
@@ -70,11 +71,11 @@ def test_same_seed_same_weights_and_the_callers_generator_is_left_alone():
     config = dataclasses.replace(CONFIG, updates=3)
     torch.manual_seed(11)
     before = torch.get_rng_state()
-    first = train(config, TRAIN, VAL, VAL_LABELS, squares)
+    first = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(12)
-    again = train(config, TRAIN, VAL, VAL_LABELS, squares)
-    other = train(dataclasses.replace(config, seed=4), TRAIN, VAL, VAL_LABELS, squares)
+    again = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares)
+    other = train_pretext_net(dataclasses.replace(config, seed=4), TRAIN, VAL, VAL_LABELS, squares)
     assert all(torch.equal(value, again.last_state[name]) for name, value in first.last_state.items())
     assert not torch.equal(first.last_state["head.0.weight"], other.last_state["head.0.weight"])
 
@@ -91,10 +92,10 @@ def test_fewer_images_than_a_batch_masks_in_step_and_three_channels():
         return squares(batch)
 
     config = dataclasses.replace(CONFIG, updates=2, jitter=0.0, in_chans=3)
-    result = train(config, images, VAL, VAL_LABELS, check, lung_masks=masks)
+    result = train_pretext_net(config, images, VAL, VAL_LABELS, check, lung_masks=masks)
     assert calls == [8, 8]
     assert [step.update for step in result.history] == [2]
-    assert result.model().in_chans == 3
+    assert trained_net(result).in_chans == 3
 
 
 @pytest.mark.parametrize("when", ["every update", "validation"])
@@ -104,9 +105,9 @@ def test_divergence_stops_with_a_remedy(when, monkeypatch):
 
     augment, what = (bad, "loss") if when == "every update" else (squares, "features")
     if when == "validation":
-        monkeypatch.setattr(workers, "extract_features", lambda *args, **kwargs: torch.full((2, 2), float("nan")))
+        monkeypatch.setattr(trainer, "extract_features", lambda *args, **kwargs: torch.full((2, 2), float("nan")))
     with pytest.raises(FloatingPointError, match=rf"{what}.* by update 1 .*lower learning_rate"):
-        train(dataclasses.replace(CONFIG, updates_per_epoch=1), TRAIN, VAL, VAL_LABELS, augment)
+        train_pretext_net(dataclasses.replace(CONFIG, updates_per_epoch=1), TRAIN, VAL, VAL_LABELS, augment)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_divergence_stops_with_a_remedy(when, monkeypatch):
 def test_impossible_inputs(changes, error, message):
     inputs = {"train_images": TRAIN, "val_images": VAL, "val_labels": VAL_LABELS, "augment": squares, **changes}
     with pytest.raises(error, match=message):
-        train(CONFIG, **inputs)
+        train_pretext_net(CONFIG, **inputs)
 
 
 def test_several_augmentations_are_a_class_each(monkeypatch):
@@ -141,18 +142,18 @@ def test_several_augmentations_are_a_class_each(monkeypatch):
     given = []
     forward = trainer.prepare_inputs
     monkeypatch.setattr(trainer, "prepare_inputs", lambda images, *args: given.append(images) or forward(images, *args))
-    result = train(config, TRAIN, VAL, VAL_LABELS, [squares, dark])
+    result = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, [squares, dark])
     ((logits, targets),), images = seen, given[0]
     assert logits.shape == (24, 3)
     assert targets.tolist() == [0] * 8 + [1] * 8 + [2] * 8
     assert torch.equal(images[16:], images[:8] * 0.2)
     assert not torch.equal(images[8:16], images[:8])
-    assert result.model()(torch.zeros(2, 1, 32, 32)).shape == (2, 3)
-    assert auroc(VAL_LABELS, score_images(result.model(), TRAIN, VAL)) == pytest.approx(result.best_auroc)
+    assert trained_net(result)(torch.zeros(2, 1, 32, 32)).shape == (2, 3)
+    assert auroc(VAL_LABELS, score_images(trained_net(result), TRAIN, VAL)) == pytest.approx(result.best_auroc)
 
 
 def test_mixed_precision_learns_too_and_keeps_float32_weights(run):
-    result = train(dataclasses.replace(CONFIG, amp=True), TRAIN, VAL, VAL_LABELS, squares)
+    result = train_pretext_net(dataclasses.replace(CONFIG, amp=True), TRAIN, VAL, VAL_LABELS, squares)
     assert result.history[-1].loss == pytest.approx(run[0].history[-1].loss, abs=0.05)
     assert result.history[-1].loss != run[0].history[-1].loss
     assert result.best_auroc > 0.9
@@ -161,7 +162,7 @@ def test_mixed_precision_learns_too_and_keeps_float32_weights(run):
 
 def trainer_of(config, scale=None):
     torch.manual_seed(0)
-    found = Trainer(config, TRAIN, None, [squares], workers.Workers())
+    found = PretextTrainer(config, TRAIN, None, [squares], workers.Workers())
     if scale is not None:
         found.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
     return found

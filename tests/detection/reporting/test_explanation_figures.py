@@ -7,8 +7,10 @@ from matplotlib.image import imread
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.detection import Interval, explanations, figures, roc_figure
+from anatpaste_aug.detection import Interval
+from anatpaste_aug.detection.reporting import explanation_figures, run_figures
 from anatpaste_aug.detection.reporting.explanation_figures import augmentations_figure, cam_figure
+from anatpaste_aug.detection.reporting.run_figures import roc_figure
 from anatpaste_aug.transforms import CutPasteTransform
 
 IMAGES = phantom_batch(3, size=64).images
@@ -19,7 +21,7 @@ NAMES = ["a$1.png", "<b>.png", "c_\\frac.png"]
 def drawn(monkeypatch):
     """The figures that were saved."""
     seen = []
-    for module in (explanations, figures):
+    for module in (explanation_figures, run_figures):
         real = module.save
         monkeypatch.setattr(
             module, "save", lambda figure, path, real=real: (seen.append(figure), real(figure, path))[1]

@@ -12,23 +12,13 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from anatpaste_aug.detection import (
-    Interval,
-    Progress,
-    ResultRow,
-    Table,
-    TrainConfig,
-    environment,
-    evaluate,
-    extremes_figure,
-    gallery_figure,
-    history_figure,
-    results_table,
-    roc_figure,
-    write_metrics_json,
-    write_report,
-    write_scores_csv,
-)
+from anatpaste_aug.detection import Interval, Progress, TrainConfig, evaluate
+from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
+from anatpaste_aug.detection.reporting.report import write_report
+from anatpaste_aug.detection.reporting.result_tables import Table
+from anatpaste_aug.detection.reporting.run_figures import extremes_figure, gallery_figure, history_figure, roc_figure
+from anatpaste_aug.detection.training.fingerprint import environment
 
 LABELS = np.array([0, 0, 0, 1, 1, 1, 1])
 SCORES = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9])

@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from anatpaste_aug.detection import GroupAuroc, Interval
+from anatpaste_aug.detection import Interval
+from anatpaste_aug.detection.evaluation.groups import GroupAuroc
 from anatpaste_aug.detection.reporting.result_tables import (
     PUBLISHED,
     Auroc,
@@ -15,8 +16,8 @@ from anatpaste_aug.detection.reporting.result_tables import (
     Table,
     ablation_table,
     groups_table,
+    mean_over_seeds,
     methods_table,
-    over_seeds,
 )
 
 NASTY = "<script>a|b</script>\n& `x`"
@@ -24,13 +25,13 @@ NASTY = "<script>a|b</script>\n& `x`"
 
 def test_over_seeds_is_mean_and_sample_deviation():
     areas = [0.91, 0.93, 0.90, 0.95, 0.92]
-    found = over_seeds(areas)
+    found = mean_over_seeds(areas)
     assert found.auroc == pytest.approx(np.mean(areas))
     assert found.spread == pytest.approx(np.std(areas, ddof=1)) == pytest.approx(statistics.stdev(areas))
     assert (found.seeds, str(found)) == (5, "92.2 ± 1.9")
-    assert str(over_seeds([0.5])) == "50.0"
+    assert str(mean_over_seeds([0.5])) == "50.0"
     with pytest.raises(ValueError, match="one seed or more"):
-        over_seeds([])
+        mean_over_seeds([])
 
 
 def test_published_rows_are_the_papers():
@@ -45,7 +46,7 @@ def test_published_rows_are_the_papers():
 
 
 def test_measured_rows_are_marked_and_other_data_keep_to_their_own_column():
-    development = MethodRow("AnatPaste", "measured", {"Zhanglab (development split)": over_seeds([0.90, 0.94])})
+    development = MethodRow("AnatPaste", "measured", {"Zhanglab (development split)": mean_over_seeds([0.90, 0.94])})
     official = MethodRow("AnatPaste, ensemble", "measured", {"RSNA": Auroc(0.8)})
     table = methods_table([development, official], notes=["Development figures."])
     assert table.header == ("method", "source", "Zhanglab", "CheXpert", "RSNA", "Zhanglab (development split)")

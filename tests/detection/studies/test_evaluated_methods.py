@@ -5,15 +5,17 @@ import pytest
 import torch
 from tiny_study import SHORT, TASK
 
-from anatpaste_aug.detection import MethodScores, PretextNet, ensemble, image_statistics
-from anatpaste_aug.detection.studies.evaluated_methods import Entrant, trained, untrained
+from anatpaste_aug.detection.evaluation.one_number import image_statistics
+from anatpaste_aug.detection.evaluation.results import MethodScores, ensemble
+from anatpaste_aug.detection.models.pretext_net import PretextNet
+from anatpaste_aug.detection.studies.evaluated_methods import EvaluatedMethod, baseline_methods, trained_methods
 
 
 @pytest.mark.slow
 def test_methods_have_their_seeds_and_an_ensemble(finished_runs):
-    methods = trained(finished_runs)
+    methods = trained_methods(finished_runs)
     assert [entrant.label for entrant in methods] == ["AnatPaste", "CutPaste (scar)"]
-    assert trained(finished_runs, "last")[0].label == "AnatPaste, last weights"
+    assert trained_methods(finished_runs, "last")[0].label == "AnatPaste, last weights"
     first = methods[0]
     assert [member.name for member in first.members] == ["AnatPaste, seed 3", "AnatPaste, seed 4"]
     assert first.scores.name == "AnatPaste, ensemble of 2 seeds"
@@ -24,7 +26,7 @@ def test_methods_have_their_seeds_and_an_ensemble(finished_runs):
 @pytest.mark.parametrize("weights", ["best", "last"])
 def test_other_images_are_scored_on_the_same_scale(finished_runs, weights):
     for runs in (finished_runs[:1], finished_runs[:2]):
-        (entrant,) = trained(runs, weights)
+        (entrant,) = trained_methods(runs, weights)
         # float32 features; the scaled scores of an ensemble magnify what they differ by.
         np.testing.assert_allclose(entrant.scorer()(TASK.test.images), entrant.scores.test, atol=1e-3)
         assert np.ptp(entrant.scores.test) > 0.01
@@ -33,16 +35,16 @@ def test_other_images_are_scored_on_the_same_scale(finished_runs, weights):
 def test_baselines(tmp_path):
     torch.manual_seed(5)
     torch.save(PretextNet("test_byobnet", in_chans=3).backbone.state_dict(), tmp_path / "weights.pth")
-    baselines = untrained(TASK, SHORT, tmp_path / "weights.pth")
+    baselines = baseline_methods(TASK, SHORT, tmp_path / "weights.pth")
     names = [entrant.scores.name for entrant in baselines]
     assert names[:2] == ["untrained test_byobnet features", "pretrained test_byobnet features"]
     assert [name.rsplit(" ", 1)[0] for name in names[2:]] == [*image_statistics(TASK.val.images)]
     for entrant in baselines[:2]:
         np.testing.assert_allclose(entrant.scorer()(TASK.test.images), entrant.scores.test, atol=1e-5)
     assert not np.allclose(baselines[0].scores.test, baselines[1].scores.test)
-    assert [entrant.scores.name for entrant in untrained(TASK, SHORT)] == [names[0], *names[2:]]
+    assert [entrant.scores.name for entrant in baseline_methods(TASK, SHORT)] == [names[0], *names[2:]]
 
 
 def test_without_a_detector_nothing_else_can_be_scored():
     with pytest.raises(ValueError, match="mean intensity has no detector"):
-        Entrant("mean intensity", (MethodScores("mean intensity", [0.0], [1.0]),)).scorer()
+        EvaluatedMethod("mean intensity", (MethodScores("mean intensity", [0.0], [1.0]),)).scorer()

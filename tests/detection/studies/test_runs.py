@@ -10,8 +10,8 @@ import pytest
 import torch
 from tiny_study import SHORT, TASK, train_one
 
-from anatpaste_aug.detection import Detector
-from anatpaste_aug.detection.models.pretext_training import Trainer
+from anatpaste_aug.detection import PretextDetector
+from anatpaste_aug.detection.models.pretext_training import PretextTrainer
 from anatpaste_aug.detection.studies.runs import begin_run, check_task, is_finished, read_run, train_run
 
 
@@ -20,7 +20,7 @@ def test_scores_that_are_read_back_are_the_detectors(finished_runs):
         assert is_finished(run.folder)
         assert not (run.folder / "training.pt").exists()
         for weights in ("best", "last"):
-            detector = Detector.load(run.folder, weights)
+            detector = PretextDetector.load(run.folder, weights)
             scores = getattr(run, weights)
             # In other batches than in training, float32 features differ in their last digits.
             for part, images in (("val", TASK.val.images), ("test", TASK.test.images)):
@@ -57,7 +57,7 @@ def test_other_settings_or_images_are_named(finished_runs):
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on(finished_runs, tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    validate = Trainer._validate
+    validate = PretextTrainer._validate
 
     def interrupted(trainer, *arguments):
         if trainer.update == SHORT.updates:
@@ -65,12 +65,12 @@ def test_an_interrupted_run_goes_on(finished_runs, tmp_path, monkeypatch):
         return validate(trainer, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_validate", interrupted)
+        patch.setattr(PretextTrainer, "validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_one(folder, "anatpaste")
     assert not is_finished(folder)
     seen = []
-    monkeypatch.setattr(Trainer, "advance", _counted(Trainer.advance, seen))
+    monkeypatch.setattr(PretextTrainer, "advance", _counted(PretextTrainer.advance, seen))
     told = train_run(folder, TASK, "anatpaste", SHORT)
     assert seen == [2, 3]  # the first two updates are not repeated
     assert (folder / "scores.csv").read_text() == (finished_runs[0].folder / "scores.csv").read_text()

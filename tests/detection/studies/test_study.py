@@ -7,17 +7,19 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from tiny_study import SHORT, TASK
 
-from anatpaste_aug.detection import bootstrap_auroc, bootstrap_difference, delong_test, group_aurocs, write_metrics_json
-from anatpaste_aug.detection.studies.evaluated_methods import trained, untrained
-from anatpaste_aug.detection.studies.study import study
+from anatpaste_aug.detection import bootstrap_auroc, bootstrap_difference, delong_test
+from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.reporting.output_files import write_metrics_json
+from anatpaste_aug.detection.studies.evaluated_methods import baseline_methods, trained_methods
+from anatpaste_aug.detection.studies.study import analyze
 
 LABELS = TASK.test.labels
 
 
 @pytest.fixture(scope="module")
 def found(finished_runs):
-    methods, last = trained(finished_runs), trained(finished_runs, "last")
-    return study(TASK, (1, 2, 3), methods, last, untrained(TASK, SHORT))
+    methods, last = trained_methods(finished_runs), trained_methods(finished_runs, "last")
+    return analyze(TASK, (1, 2, 3), methods, last, baseline_methods(TASK, SHORT))
 
 
 def percent(interval):
@@ -32,7 +34,7 @@ def test_table_1_has_mean_deviation_and_ensemble_beside_the_published_rows(found
     for weights, label in (("best", "AnatPaste"), ("last", "AnatPaste, last weights")):
         areas = [100 * roc_auc_score(LABELS, getattr(run, weights).test) for run in finished_runs[:2]]
         assert rows[f"{label} (2 seeds)"] == f"{np.mean(areas):.1f} ± {np.std(areas, ddof=1):.1f}"
-    (entrant,) = trained(finished_runs[:2])
+    (entrant,) = trained_methods(finished_runs[:2])
     assert rows["AnatPaste, ensemble of 2 seeds"] == percent(bootstrap_auroc(LABELS, entrant.scores.test))
     assert {"untrained test_byobnet features", "CutPaste (scar), seed 3, last weights"} <= rows.keys()
     assert any(name.startswith("mean vertical gradient") for name in rows)
@@ -40,7 +42,7 @@ def test_table_1_has_mean_deviation_and_ensemble_beside_the_published_rows(found
 
 def test_comparisons_are_delongs_and_the_paired_bootstraps(found, finished_runs):
     table = found.tables[1]
-    own, other = (trained(finished_runs)[i].scores for i in (0, 1))
+    own, other = (trained_methods(finished_runs)[i].scores for i in (0, 1))
     test, paired = (compare(LABELS, own.test, other.test) for compare in (delong_test, bootstrap_difference))
     assert table.title.startswith("AnatPaste, ensemble of 2 seeds")
     row = table.rows[0]
@@ -56,7 +58,7 @@ def test_robustness_begins_with_the_images_as_they_are(found, finished_runs):
     table = found.tables[-1]
     assert table.header[:3] == ("method", "unchanged", "common sharpness")
     assert len(table.rows) == 3  # two methods and the untrained features; not the one-number scores
-    for entrant in trained(finished_runs):
+    for entrant in trained_methods(finished_runs):
         row = found.record["robustness"][entrant.scores.name]
         assert row["unchanged"].estimate == pytest.approx(roc_auc_score(LABELS, entrant.scores.test), abs=0.01)
         assert len({interval.estimate for interval in row.values()}) > 2
@@ -64,7 +66,7 @@ def test_robustness_begins_with_the_images_as_they_are(found, finished_runs):
 
 def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
     (table,) = (table for table in found.tables if table.title.startswith("Table II:"))
-    (entrant,) = trained(finished_runs[:2])
+    (entrant,) = trained_methods(finished_runs[:2])
     groups = group_aurocs(TASK.groups(), LABELS, entrant.scores.test)
     assert table.header == ("method", "square (18 abnormal, 20 normal)", "odd (2 abnormal, 20 normal)")
     assert table.rows[0] == (entrant.scores.name, percent(groups["square"].interval), "too few")
@@ -75,8 +77,8 @@ def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_every_table_has_the_baselines_and_the_robustness_beside_the_methods(finished_runs, number):
-    methods, baselines = trained(finished_runs[:1]), untrained(TASK, SHORT)
-    tables = study(TASK, (number,), methods, [], baselines).tables
+    methods, baselines = trained_methods(finished_runs[:1]), baseline_methods(TASK, SHORT)
+    tables = analyze(TASK, (number,), methods, [], baselines).tables
     names = {row[0] for row in tables[0].rows}
     assert {entrant.scores.name for entrant in (*methods, *baselines)} <= names
     assert tables[-1].title == "AUROC (%) on changed test images"
@@ -103,6 +105,6 @@ def test_the_record_is_json(found, tmp_path):
 
 
 def test_a_single_seed_has_its_interval_and_no_deviation(finished_runs):
-    table = study(TASK, (3,), trained(finished_runs[:1]), [], []).tables[0]
+    table = analyze(TASK, (3,), trained_methods(finished_runs[:1]), [], []).tables[0]
     assert table.rows[-1][0] == "AnatPaste, seed 3"
     assert table.rows[-1][-1] == percent(bootstrap_auroc(LABELS, finished_runs[0].best.test))

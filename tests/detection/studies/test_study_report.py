@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 from tiny_study import SHORT, TASK
 
-from anatpaste_aug.detection.studies.study_report import check_study, together, write_study
+from anatpaste_aug.detection.studies.study_report import check_study, merge_values, write_study
 
 
 @pytest.mark.slow
@@ -33,7 +33,7 @@ def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
     assert cards == ["AnatPaste, ensemble of 2 seeds", "CutPaste (scar), seed 3"]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["seconds"] > sum(run.seconds for run in finished_runs)
-    # Each training with its own seed and machine, which the page shows together.
+    # Each training with its own seed and machine, which the page shows merge_values.
     assert [(each["method"], each["seed"]) for each in metrics["trainings"]] == [
         (run.method, run.seed) for run in finished_runs
     ]
@@ -45,7 +45,7 @@ def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
 
 def test_what_trainings_differ_in_is_shown_side_by_side():
     one, other = {"seed": 0, "torch": "2.14.1"}, {"seed": 1, "torch": "2.14.1", "timm": "1.0"}
-    assert together([one, other]) == {"seed": "0; 1", "torch": "2.14.1", "timm": "–; 1.0"}
+    assert merge_values([one, other]) == {"seed": "0; 1", "torch": "2.14.1", "timm": "–; 1.0"}
 
 
 def test_figure_1_needs_no_run(tmp_path):

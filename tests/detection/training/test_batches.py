@@ -3,8 +3,7 @@
 import torch
 from torchvision.transforms import v2
 
-from anatpaste_aug.detection import jitter_images
-from anatpaste_aug.detection.training.batches import ShuffledBatches
+from anatpaste_aug.detection.training.batches import ShuffledBatches, jitter_images
 
 
 def test_batches_are_shuffled_passes_without_remainders():

@@ -11,7 +11,7 @@ from forks import count_calls, finish, kill_at_call, kill_self, limit_files, sta
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
 from anatpaste_aug import AnatPasteTransform
-from anatpaste_aug.detection import train
+from anatpaste_aug.detection.models.pretext_training import train_pretext_net
 from anatpaste_aug.detection.training import loop as training
 
 pytestmark = pytest.mark.trains_in_forks
@@ -22,7 +22,7 @@ QUICK = dataclasses.replace(CONFIG, updates=8, updates_per_epoch=3)
 def run(path=None, config=QUICK, *, augment=squares, **options):
     if path is not None:
         options = {"checkpoint": path, "checkpoint_every": 1, "resume": True} | options
-    return train(config, TRAIN, VAL, VAL_LABELS, augment, **options)
+    return train_pretext_net(config, TRAIN, VAL, VAL_LABELS, augment, **options)
 
 
 def check_same(found, expected):
@@ -100,7 +100,7 @@ def test_checkpoints_at_validations_only_and_a_run_that_is_over(undisturbed, tmp
         if len(updates) == 5:
             raise KeyboardInterrupt
 
-    options = {"callback": stop, "checkpoint_every": None}
+    options = {"progress": stop, "checkpoint_every": None}
     with pytest.raises(KeyboardInterrupt):
         run(path, **options)
     check_same(run(path, **options), undisturbed)
@@ -123,11 +123,11 @@ def test_anatpaste_and_mixed_precision_go_on_exactly(tmp_path):
             raise KeyboardInterrupt
 
     stopped = [True]
-    expected = run(None, config, callback=stop, **options)
+    expected = run(None, config, progress=stop, **options)
     stopped = []
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "training.pt", config, callback=stop, **options)
-    check_same(run(tmp_path / "training.pt", config, callback=stop, **options), expected)
+        run(tmp_path / "training.pt", config, progress=stop, **options)
+    check_same(run(tmp_path / "training.pt", config, progress=stop, **options), expected)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +142,13 @@ def test_anatpaste_and_mixed_precision_go_on_exactly(tmp_path):
 def test_a_checkpoint_of_another_run_is_refused_with_what_differs(changes, message, tmp_path):
     path = tmp_path / "training.pt"
     inputs = {"config": QUICK, "train_images": TRAIN, "val_images": VAL, "val_labels": VAL_LABELS, "augment": squares}
-    train(**inputs | {"config": dataclasses.replace(QUICK, updates=8)}, checkpoint=path, callback=None)
+    train_pretext_net(**inputs | {"config": dataclasses.replace(QUICK, updates=8)}, checkpoint=path, progress=None)
     before = path.read_bytes()
     with pytest.raises(ValueError, match=f"training.pt is of another run .*{message}.*another folder"):
-        train(**inputs | changes, checkpoint=path, resume=True)
+        train_pretext_net(**inputs | changes, checkpoint=path, resume=True)
     assert path.read_bytes() == before
     with pytest.raises(FileExistsError, match=r"training\.pt holds an interrupted run"):
-        train(**inputs, checkpoint=path)
+        train_pretext_net(**inputs, checkpoint=path)
 
 
 def test_other_versions_are_pointed_out(tmp_path, monkeypatch):
@@ -190,7 +190,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_earlier_checkpoint(undisturbed,
 
     def limited():
         with pytest.raises(OSError, match=r"training\.pt could not be written: .*earlier one .* is whole"):
-            run(path, callback=fill)
+            run(path, progress=fill)
 
     assert finish(start(limited)) == 0
     assert [file.name for file in tmp_path.iterdir()] == ["training.pt"]
@@ -202,7 +202,7 @@ def test_a_disk_that_is_full_already_is_found_before_the_first_update(tmp_path):
     def limited():
         limit_files(10_000)
         with pytest.raises(OSError, match=r"could not be written: .*nothing was written"):
-            run(tmp_path / "training.pt", callback=pytest.fail)
+            run(tmp_path / "training.pt", progress=pytest.fail)
 
     assert finish(start(limited)) == 0
     assert not list(tmp_path.iterdir())
@@ -219,4 +219,4 @@ def test_a_disk_that_is_full_already_is_found_before_the_first_update(tmp_path):
 )
 def test_impossible_options(options, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        train(QUICK, TRAIN, VAL, VAL_LABELS, squares, **options)
+        train_pretext_net(QUICK, TRAIN, VAL, VAL_LABELS, squares, **options)

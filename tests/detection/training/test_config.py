@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from anatpaste_aug.detection import TrainConfig, half_cosine
+from anatpaste_aug.detection import TrainConfig
+from anatpaste_aug.detection.training.config import half_cosine
 
 
 def test_half_cosine():

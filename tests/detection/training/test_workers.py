@@ -2,6 +2,7 @@
 
 import dataclasses
 import signal
+from functools import partial
 
 import pytest
 import torch
@@ -9,8 +10,11 @@ from forks import kill_self, torchrun
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 from torch import nn
 
-from anatpaste_aug.detection import PretextNet, load_checkpoint, main_first, process_group, save_checkpoint, train
-from anatpaste_aug.detection.training.workers import Workers
+from anatpaste_aug.detection import process_group
+from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features
+from anatpaste_aug.detection.models.pretext_training import train_pretext_net
+from anatpaste_aug.detection.training.result import load_result, save_result
+from anatpaste_aug.detection.training.workers import Workers, main_first
 
 pytestmark = pytest.mark.trains_in_forks
 
@@ -58,13 +62,13 @@ def normalise_halves(monkeypatch):
 def run(folder, config=QUICK, **options):
     """One process of several: each keeps what it got."""
     with process_group("cpu"):
-        result = train(config, TRAIN, VAL, VAL_LABELS, squares, **options)
+        result = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares, **options)
         rank = Workers.current().rank
-    save_checkpoint(folder / f"result{rank}.pt", result)
+    save_result(folder / f"result{rank}.pt", result)
 
 
 def results(folder):
-    return [load_checkpoint(folder / f"result{rank}.pt")[0] for rank in range(2)]
+    return [load_result(folder / f"result{rank}.pt")[0] for rank in range(2)]
 
 
 def check_close(found, expected, tolerance):
@@ -83,7 +87,7 @@ def check_close(found, expected, tolerance):
 def test_two_processes_end_with_the_weights_of_one(arrange, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         arrange(patch)
-        expected = train(QUICK, TRAIN, VAL, VAL_LABELS, squares)
+        expected = train_pretext_net(QUICK, TRAIN, VAL, VAL_LABELS, squares)
         if arrange is freeze_norms:
             assert torchrun(2, run, tmp_path) == [0, 0]
     if arrange is normalise_halves:
@@ -91,7 +95,7 @@ def test_two_processes_end_with_the_weights_of_one(arrange, monkeypatch, tmp_pat
     for found in results(tmp_path):
         check_close(found, expected, 1e-5)
         with pytest.raises(AssertionError):  # the arrangement is what makes them equal
-            check_close(found, train(QUICK, TRAIN, VAL, VAL_LABELS, squares), 1e-5)
+            check_close(found, train_pretext_net(QUICK, TRAIN, VAL, VAL_LABELS, squares), 1e-5)
     check_close(*results(tmp_path), 0)
 
 
@@ -106,13 +110,13 @@ def test_two_processes_that_are_killed_go_on_exactly(tmp_path):
 
     assert torchrun(2, run, tmp_path) == [0, 0]
     expected = results(tmp_path)[0]
-    assert torchrun(2, lambda: run(tmp_path, **options, callback=die)) == [-signal.SIGKILL] * 2
+    assert torchrun(2, lambda: run(tmp_path, **options, progress=die)) == [-signal.SIGKILL] * 2
     assert torch.load(path, weights_only=True)["state"]["update"] == 4
     assert torchrun(2, lambda: run(tmp_path, **options)) == [0, 0]
     for found in results(tmp_path):
         check_close(found, expected, 0)
     with pytest.raises(ValueError, match="processes is 2 there and 1 here"):
-        train(QUICK, TRAIN, VAL, VAL_LABELS, squares, **options)
+        train_pretext_net(QUICK, TRAIN, VAL, VAL_LABELS, squares, **options)
 
 
 def test_processes_that_differ_and_uneven_shares_are_refused(tmp_path):
@@ -122,17 +126,17 @@ def test_processes_that_differ_and_uneven_shares_are_refused(tmp_path):
             with pytest.raises(
                 ValueError, match="process 1 has another run than process 0: seed is 0 there and 1 here"
             ):
-                train(config, TRAIN, VAL, VAL_LABELS, squares, checkpoint=tmp_path / "training.pt")
-            with pytest.raises(ValueError, match="batch_size 7 cannot be shared evenly by 2 processes"):
-                train(dataclasses.replace(QUICK, batch_size=7), TRAIN, VAL, VAL_LABELS, squares)
+                train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares, checkpoint=tmp_path / "training.pt")
+            with pytest.raises(ValueError, match="batch_size 7 cannot be divided evenly among 2 processes"):
+                train_pretext_net(dataclasses.replace(QUICK, batch_size=7), TRAIN, VAL, VAL_LABELS, squares)
 
     assert torchrun(2, other_seeds) == [0, 0]
     assert not list(tmp_path.iterdir())
 
 
 def test_features_are_shared_and_the_main_process_goes_first(tmp_path):
-    net = PretextNet("test_byobnet")
-    alone = Workers().features(net, TRAIN[:7], 4)
+    features = partial(extract_features, PretextNet("test_byobnet"), batch_size=4)
+    alone = Workers().map_rows(features, TRAIN[:7])
 
     def check():
         with process_group("cpu") as main:
@@ -140,7 +144,7 @@ def test_features_are_shared_and_the_main_process_goes_first(tmp_path):
                 assert main != (tmp_path / "found").exists()
                 (tmp_path / "found").touch()
             for count in (1, 7):
-                found = Workers.current().features(net, TRAIN[:count], 4)
+                found = Workers.current().map_rows(features, TRAIN[:count])
                 torch.testing.assert_close(found, alone[:count], rtol=0, atol=1e-6)
 
     assert torchrun(2, check) == [0, 0]
@@ -174,11 +178,12 @@ def test_a_process_that_is_killed_is_told_by_the_other(lost, moment, tmp_path):
             with main_first():
                 if moment == "reading" and Workers.current().rank == lost:
                     kill_self()
-            train(QUICK, TRAIN, VAL, VAL_LABELS, squares, callback=die)
+            train_pretext_net(QUICK, TRAIN, VAL, VAL_LABELS, squares, progress=die)
 
     def survive():
         with pytest.raises(
-            ConnectionError, match=f"process {1 - lost} has lost another one, .*go on from the checkpoint"
+            ConnectionError,
+            match=f"process {1 - lost} lost its connection: a peer process died.*resume from the checkpoint",
         ):
             share()
 

@@ -20,7 +20,7 @@ HEAVY += ("albumentations", "anomalib", "lightning", "monai")
 HOSTS = ("albumentations", "lightning", "monai")  # needed to import their own adapters; documented in tests/adapters
 DOCUMENTED = [
     "anatpaste_aug",
-    "anatpaste_aug.names",
+    "anatpaste_aug.files",
     "anatpaste_aug.validation",
     *(
         f"anatpaste_aug.{package}.{module.name}"

@@ -22,9 +22,8 @@ from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import phantom_task, read_gray, zhanglab_task
 from anatpaste_aug.detection import DISCLAIMER, PretextDetector, TrainConfig
 from anatpaste_aug.detection.models.grad_cam import grad_cam
-from anatpaste_aug.detection.models.pretext_training import trained_net
 from anatpaste_aug.detection.models.pretrained import untrained_net
-from anatpaste_aug.detection.training.result import TrainResult, save_result
+from anatpaste_aug.detection.training.result import TrainResult
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,13 +35,8 @@ def model(tmp_path_factory):
     task = phantom_task(64, train=12, val=10, test=2)
     states = [untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2)]
     result = TrainResult(TrainConfig(image_size=64, backbone="test_byobnet"), *states, 1, 0.5, [])
-    extra = {
-        weights: PretextDetector.from_net(
-            trained_net(result, weights), task.train.images, task.val.images, task.val.labels
-        ).state()
-        for weights in ("best", "last")
-    }
-    save_result(folder / "checkpoint.pt", result, extra)
+    detector = PretextDetector.from_result(result, task.train.images, task.val.images, task.val.labels)
+    detector.save(folder / "checkpoint.pt")
     return folder
 
 
@@ -177,7 +171,7 @@ def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
 
 
 def test_more_images_than_a_portion(model, images, tmp_path, monkeypatch):
-    monkeypatch.setattr("anatpaste_aug.cli.score._PORTION", 3)
+    monkeypatch.setattr("anatpaste_aug.cli.score._BATCH", 3)
     main(["score", "--model", str(model), str(images), "-o", str(tmp_path / "few"), "--no-cam"])
     monkeypatch.undo()
     main(["score", "--model", str(model), str(images), "-o", str(tmp_path / "all"), "--no-cam"])
@@ -189,8 +183,8 @@ def test_a_network_without_convolutions_is_scored_without_pictures(model, images
     task = phantom_task(64, train=12, val=10, test=2)
     state = untrained_net("test_vit", image_size=64).state_dict()
     result = TrainResult(TrainConfig(image_size=64, backbone="test_vit"), state, state, 1, 0.5, [])
-    detector = PretextDetector.from_net(trained_net(result), task.train.images, task.val.images, task.val.labels)
-    save_result(tmp_path / "vit.pt", result, {"best": detector.state()})
+    detector = PretextDetector.from_result(result, task.train.images, task.val.images, task.val.labels)
+    detector.save(tmp_path / "vit.pt")
     given = ["score", "--model", str(tmp_path / "vit.pt"), str(images / "a.jpeg"), "-o", str(tmp_path / "out")]
     assert main(given) == 2
     assert "score without pictures: --no-cam" in capsys.readouterr().err
@@ -234,7 +228,7 @@ def test_names_that_no_terminal_shows_are_scored_like_any_other(model, images, t
 
 @pytest.mark.trains_in_forks
 def test_what_was_scored_before_a_kill_stays_and_is_not_taken_for_all(model, images, tmp_path, monkeypatch):
-    monkeypatch.setattr("anatpaste_aug.cli.score._PORTION", 1)
+    monkeypatch.setattr("anatpaste_aug.cli.score._BATCH", 1)
     portions = []
 
     def read(path, size, **options):

@@ -50,7 +50,7 @@ def test_an_auroc_is_the_share_of_pairs_in_order(case):
     assert abs(area - by_pairs(labels, scores)) <= 1e-12
     assert abs(auroc(labels, -scores) - (1 - area)) <= 1e-12
     assert abs(auroc(torch.from_numpy(labels), torch.from_numpy(scores)) - area) == 0
-    groups = group_aurocs({"all": labels >= 0, "none": labels < 0}, labels, scores, fewest=2, resamples=100)
+    groups = group_aurocs({"all": labels >= 0, "none": labels < 0}, labels, scores, min_per_class=2, resamples=100)
     assert (groups["all"].auroc, groups["none"].auroc) == (area, None)
 
 

@@ -84,6 +84,13 @@ class PretextDetector(Detector):
         detector._use(net, state)
         return detector
 
+    @classmethod
+    def from_result(
+        cls, result: TrainResult, images: Tensor, val_images: Tensor, val_labels: Any, *, white: int | None = None
+    ) -> Self:
+        """Return a detector of the weights of a training, calibrated on the given images; see :meth:`fit`."""
+        return cls(result.config, (), white=white)._finish(result, images, val_images, val_labels)
+
     def fit(
         self,
         images: Tensor,
@@ -114,7 +121,7 @@ class PretextDetector(Detector):
         """
         if not callable(self.augment) and not self.augment:
             raise RuntimeError("a loaded detector has no augmentation to train with: create a new PretextDetector")
-        self.result = train_pretext_net(
+        result = train_pretext_net(
             self.config,
             images,
             val_images,
@@ -126,11 +133,7 @@ class PretextDetector(Detector):
             checkpoint_every=checkpoint_every,
             resume=resume,
         )
-        nets = {weights: trained_net(self.result, weights) for weights in _WEIGHTS}
-        self._states = {name: self._calibrate(net, images, val_images, val_labels) for name, net in nets.items()}
-        self.weights = "best"
-        self._use(nets["best"], self._states["best"])
-        return self
+        return self._finish(result, images, val_images, val_labels)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], weights: Weights = "best", device: str = "cpu") -> Self:
@@ -189,7 +192,8 @@ class PretextDetector(Detector):
             ValueError: another shape than in training.
         """
         self._check_size(images)
-        return self._kde.score(extract_features(self.net, images)).cpu()
+        features = extract_features(self.net, images)
+        return self._kde.score(features).cpu()
 
     def anomaly_map(self, images: Tensor) -> Tensor:
         """Return Grad-CAM maps, N×1×S×S float32 in [0, 1]: where the network sees an augmentation.
@@ -217,6 +221,14 @@ class PretextDetector(Detector):
         if self._net is None:
             raise RuntimeError("the detector is not trained yet: call fit, or load a trained one")
         return self._calibration
+
+    def _finish(self, result: TrainResult, images: Tensor, val_images: Tensor, val_labels: Any) -> Self:
+        nets = {weights: trained_net(result, weights) for weights in _WEIGHTS}
+        self.result = result
+        self._states = {name: self._calibrate(net, images, val_images, val_labels) for name, net in nets.items()}
+        self.weights = "best"
+        self._use(nets["best"], self._states["best"])
+        return self
 
     def _switch(self, weights: Weights, device: str) -> Self:
         assert self.result is not None

@@ -73,7 +73,7 @@ def analyze(
     if 3 in tables:
         results.tables.append(_numbered("Table III", ablation_table(measured, notes=[*notes, _WEIGHTS])))
     if tables:
-        results.record["robustness"] = robustness([*methods, *baselines], task)
+        results.record["robustness"] = robustness_rows([*methods, *baselines], task)
         results.tables.append(robustness_table(results.record["robustness"], notes=notes))
     results.record["methods"] = {row.method: dict(row.figures) for row in measured}
     return results
@@ -107,7 +107,7 @@ def compare(
     }
 
 
-def robustness(methods: Iterable[EvaluatedMethod], task: DetectionTask) -> dict[str, dict[str, Interval]]:
+def robustness_rows(methods: Iterable[EvaluatedMethod], task: DetectionTask) -> dict[str, dict[str, Interval]]:
     """Return the AUROCs on changed test images of all methods with a detector, see :func:`robustness_row`."""
     images, labels = task.test.images, task.test.labels
     changed = {name: change(images) for name, change in standard_changes(images).items()}  # once for all methods

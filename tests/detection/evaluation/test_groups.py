@@ -36,7 +36,7 @@ def test_a_group_below_ten_images_of_a_class_has_counts_alone():
     for name in ("edema", "nothing", "abnormal alone"):
         assert found[name].auroc is found[name].interval is None
     assert str(found["edema"]) == "too few for an AUROC (30 normal + 9 abnormal)"
-    assert group_aurocs(masks, labels, scores, fewest=9, resamples=100)["edema"].auroc is not None
+    assert group_aurocs(masks, labels, scores, min_per_class=9, resamples=100)["edema"].auroc is not None
 
 
 def test_masks_of_another_length_are_named():

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 from anatpaste_aug.datasets import phantom_batch
+from anatpaste_aug.detection.evaluation import robustness as module
 from anatpaste_aug.detection.evaluation.one_number import image_statistics
 from anatpaste_aug.detection.evaluation.robustness import (
     common_sharpness,
@@ -16,7 +17,6 @@ from anatpaste_aug.detection.evaluation.robustness import (
     robustness_row,
     standard_changes,
 )
-from anatpaste_aug.detection.studies.study import robustness as module
 
 IMAGES = phantom_batch(12, size=64).images
 

@@ -49,7 +49,7 @@ def test_what_trainings_differ_in_is_shown_side_by_side():
 
 
 def test_figure_1_needs_no_run(tmp_path):
-    told = write_study(tmp_path, TASK, [], SHORT, figures=(1,), drawn=("cutpaste-scar", "anatpaste-noblur"))
+    told = write_study(tmp_path, TASK, [], SHORT, figures=(1,), drawn_methods=("cutpaste-scar", "anatpaste-noblur"))
     page = (tmp_path / "report.html").read_text()
     assert "CutPaste (scar)" in page
     assert "A large rectangle" not in page  # what is not drawn is not explained

@@ -23,7 +23,7 @@ while not pathlib.Path(sys.argv[2]).exists():
 def run(tmp_path, jobs, said=None, **scripts):
     commands = {name: [sys.executable, "-c", *script] for name, script in scripts.items()}
     logs = {name: tmp_path / f"{name}.txt" for name in scripts}
-    return run_jobs(commands, logs, jobs, say=[].append if said is None else said.append)
+    return run_jobs(commands, logs, jobs, notify=[].append if said is None else said.append)
 
 
 def test_two_jobs_run_at_once(tmp_path):
@@ -67,7 +67,7 @@ def test_what_ends_the_call_ends_the_jobs(tmp_path):
         name: [sys.executable, "-c", f"import os; print(os.getpid(), flush=True)\n{forever}"] for name in ("one", "two")
     }
     with pytest.raises(KeyboardInterrupt):
-        run_jobs(commands, {name: tmp_path / name for name in commands}, 2, say=interrupt)
+        run_jobs(commands, {name: tmp_path / name for name in commands}, 2, notify=interrupt)
     for name in commands:
         if number := (tmp_path / name).read_text():  # else it ended before it could print
             with pytest.raises(ProcessLookupError):

@@ -1,7 +1,7 @@
 """Anomaly detectors on top of the augmentation: train, score, evaluate, and report.
 
 >>> from anatpaste_aug.datasets import phantom_task
->>> task = phantom_task(64, train=8, val=8, test=4)  # your own files: anatpaste_aug.datasets.load_images(paths, 64)
+>>> task = phantom_task(64, train=8, val=8, test=4)  # your own files: examples/train_detector.py
 >>> config = TrainConfig(image_size=64, batch_size=4, updates=1, backbone="test_byobnet")
 >>> detector = PretextDetector(config).fit(task.train.images, task.val.images, task.val.labels)
 >>> detector.predict(task.test.images).abnormal.shape

@@ -83,7 +83,7 @@ def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypat
 @pytest.mark.slow
 def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, capsys):
     out = tmp_path / "study"
-    validate = PretextTrainer._validate
+    validate = PretextTrainer.validate
 
     def interrupted(trainer, *arguments):
         if (trainer.config.seed, trainer.update) == (1, 2):
@@ -91,7 +91,7 @@ def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, 
         return validate(trainer, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PretextTrainer, "_validate", interrupted)
+        patch.setattr(PretextTrainer, "validate", interrupted)
         assert paper("--out", out, "--seeds", "0,1") == 130
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"anatpaste-aug reproduce: interrupted: go on with --out {out} --resume"

@@ -69,10 +69,10 @@ def test_scores_and_decisions_are_the_detectors(model, images, tmp_path, weights
     assert [row["image"] for row in rows] == [str(images / name) for name in names]
     detector = PretextDetector.load(model, weights)
     batch = torch.stack([torch.from_numpy(read_gray(images / name, 64)) for name in names]).unsqueeze(1)
-    expected = detector(batch)
+    expected = detector.predict(batch)
     assert [float(row["score"]) for row in rows] == expected.raw.tolist()
     np.testing.assert_allclose([float(row["scaled_score"]) for row in rows], expected.scaled, rtol=0, atol=1e-6)
-    assert {float(row["threshold"]) for row in rows} == {detector.threshold}
+    assert {float(row["threshold"]) for row in rows} == {detector.calibration.threshold}
     assert [row["decision"] == "abnormal" for row in rows] == expected.abnormal.tolist()
     assert len({row["score"] for row in rows}) == 4
     assert {row["note"] for row in rows} == {DISCLAIMER}
@@ -93,7 +93,7 @@ def test_pictures_in_a_process_of_its_own(model, images, tmp_path):
     rows = table(tmp_path / "scores")
     assert [row["picture"] for row in rows] == ["a.png", "b$1.png", "A-2.png", "c.png"]
     batch = torch.stack([torch.from_numpy(read_gray(row["image"], 64)) for row in rows]).unsqueeze(1)
-    maps = grad_cam(PretextDetector.load(model).model, batch)
+    maps = grad_cam(PretextDetector.load(model).net, batch)
     assert maps.any()
     for row, heat in zip(rows, maps, strict=True):
         assert f"{row['image']}: {row['decision']}, score " in done.stdout

@@ -57,7 +57,7 @@ def test_other_settings_or_images_are_named(finished_runs):
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on(finished_runs, tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    validate = PretextTrainer._validate
+    validate = PretextTrainer.validate
 
     def interrupted(trainer, *arguments):
         if trainer.update == SHORT.updates:

@@ -3,12 +3,12 @@
     python -m anatpaste_aug reproduce                                      # phantom radiographs, a few minutes
     python -m anatpaste_aug reproduce --dataset zhanglab --root DOWNLOAD   # real ones; also chexpert, rsna
     python -m anatpaste_aug reproduce --table 1 3 --figure 3 4 5 --seeds 0 1 2 --jobs 2 ...
-    python -m anatpaste_aug reproduce --out RUN --resume                   # go on after an interruption
+    python -m anatpaste_aug reproduce --out RUN --resume                   # continue after an interruption
     torchrun --nproc-per-node 4 -m anatpaste_aug reproduce --out RUN ...   # one process per GPU
 
-A ResNet-18 learns to tell normal radiographs from their augmentations; a kernel density estimate over its features of
-the normal training images then scores the test images. One training of one method is a run folder. Several, or any
-table or figure, make a study: a folder with a run folder METHOD-seedN for each training. Open the report.html.
+A ResNet-18 learns to distinguish normal radiographs from their augmentations; a kernel density estimate over its
+features of the normal training images then scores the test images. One training of one method is a run folder. Several,
+or any table or figure, make a study: a folder with a run folder METHOD-seedN for each training. Open the report.html.
 
 Exit code: 0 if all is done; 1 if a training failed and the others are done; 2 for an argument, file or device that is
 wrong, before anything is trained.
@@ -81,14 +81,14 @@ def reproduce(parser: CommandLine) -> Path:
         try:
             _train(arguments, task, plan, pending, main_process)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"go on with --out {arguments.out} --resume") from None
+            raise KeyboardInterrupt(f"continue with --out {arguments.out} --resume") from None
     if arguments.study and main_process:
         print(_evaluate(arguments, task, config, plan, runs))
     return Path(arguments.out)
 
 
 def _begin(arguments: argparse.Namespace, config: "TrainConfig", plan: "Plan", task: "DetectionTask") -> None:
-    """Make the folders, each with the options that --resume takes from there."""
+    """Create the folders, each with the options that --resume reads from there."""
     from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 
     options = recorded(arguments)
@@ -114,7 +114,7 @@ def _train(
         failed = run_jobs(commands, {folder.name: folder / "output.txt" for folder in pending}, arguments.jobs)
         if failed:
             names = ", ".join(failed)
-            raise Incomplete(f"failed: {names}; the others are done. Go on with --out {arguments.out} --resume")
+            raise Incomplete(f"failed: {names}; the others are done. Continue with --out {arguments.out} --resume")
         return
     options = {name: getattr(arguments, name) for name in ("command", "checkpoint_every", "tensorboard")}
     for folder in pending:

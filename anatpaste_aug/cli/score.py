@@ -139,7 +139,7 @@ def _decision(row: dict[str, Any]) -> str:
 
 
 def _image_paths(given: Sequence[Path]) -> Iterator[Path]:
-    """The images that are given, and those in the folders that are; each once."""
+    """Yield the given images, and those in the given folders, each once."""
     from anatpaste_aug.inspection.folder import list_images
 
     paths: dict[Path, None] = {}

@@ -94,7 +94,7 @@ def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, 
         patch.setattr(PretextTrainer, "validate", interrupted)
         assert paper("--out", out, "--seeds", "0,1") == 130
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"anatpaste-aug reproduce: interrupted: go on with --out {out} --resume"
+    assert last == f"anatpaste-aug reproduce: interrupted: continue with --out {out} --resume"
     assert trainings(out) == {"anatpaste-seed0"}
     paper("--out", out, fresh=False)
     assert trainings(out) == {"anatpaste-seed0", "anatpaste-seed1"}
@@ -151,7 +151,7 @@ def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkey
         patch.setattr(sys, "executable", str(script))
         assert paper("--out", out, "--table", 1, "--jobs", 2) == 1
     printed = capsys.readouterr()
-    told = f"failed: cutpaste-scar-seed0; the others are done. Go on with --out {out} --resume"
+    told = f"failed: cutpaste-scar-seed0; the others are done. Continue with --out {out} --resume"
     assert printed.err.splitlines()[-1] == f"anatpaste-aug reproduce: {told}"
     assert trainings(out) == {"anatpaste-seed0"}
     assert not (out / "report.html").exists()

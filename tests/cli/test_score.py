@@ -303,7 +303,10 @@ def test_every_command_names_what_it_cannot_read(command, model, images, tmp_pat
         (["--model", "nowhere", "a.png", "-o", "empty/../full/checkpoint.pt/x"], "nothing can be written to empty"),
         (["--model", "nowhere", "a.png"], "--model: nowhere does not exist; give the run folder of a training"),
         (["--model", "empty", "a.png"], "--model: empty holds no checkpoint.pt; give the run folder of a training"),
-        (["--model", "begun", "a.png"], "--model: the training in begun is not finished (no checkpoint.pt); continue it"),
+        (
+            ["--model", "begun", "a.png"],
+            "--model: the training in begun is not finished (no checkpoint.pt); continue it",
+        ),
         (["--model", "study", "a.png"], "--model: study is a study of 2 trainings; give one of its run folders: a, b"),
         (["--model", "full", "a.png", "-o", "full"], "full exists and is not an empty folder; name a new one with -o"),
         (["--model", "full", "empty"], "empty holds no images"),

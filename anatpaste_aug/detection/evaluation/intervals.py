@@ -1,4 +1,4 @@
-"""How sure an AUROC is: bootstrap intervals, and DeLong's test of two methods on the same images."""
+"""Uncertainty of an AUROC: bootstrap intervals, and DeLong's test of two methods on the same images."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Comparison:
 
 
 def bootstrap_auroc(labels: Any, scores: Any, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
-    """Confidence interval of an AUROC by the stratified percentile bootstrap.
+    """Return the confidence interval of an AUROC by the stratified percentile bootstrap.
 
-    Normal and abnormal images are resampled apart, each to its own number, by ``scipy.stats.bootstrap``. The interval
-    tells what another draw of test images might give; it knows nothing of other seeds of the training. Where all
-    abnormal images score higher than all normal ones it has no width: no resample can show an error.
+    Normal and abnormal images are resampled separately, each to its own number, by ``scipy.stats.bootstrap``. The
+    interval describes the choice of the test images, not the variation between training seeds. Where all abnormal
+    images score higher than all normal ones it has no width: no resample can show an error.
 
     Args:
         labels: as for :func:`anatpaste_aug.detection.auroc`.
@@ -79,9 +79,9 @@ def bootstrap_auroc(labels: Any, scores: Any, *, level: float = 0.95, resamples:
 def bootstrap_difference(
     labels: Any, first: Any, second: Any, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Interval:
-    """Confidence interval of the first AUROC minus the second, by the paired stratified percentile bootstrap.
+    """Return the interval of the first AUROC minus the second, by the paired stratified percentile bootstrap.
 
-    Each resample draws images, and both methods are judged on the same ones: what they find hard together cancels.
+    Both methods are evaluated on the same resampled images, so that images that are hard for both cancel.
 
     Args:
         labels: as for :func:`anatpaste_aug.detection.auroc`.
@@ -104,9 +104,10 @@ def bootstrap_difference(
 
 
 def delong_covariance(labels: Any, *scores: Any) -> NDArray[np.float64]:
-    """Covariance of the AUROCs of K methods on the same images (DeLong, DeLong and Clarke-Pearson, Biometrics 1988).
+    """Return the covariance of the AUROCs of K methods on the same images.
 
-    Computed from midranks in O(N log N), as Sun and Xu (IEEE Signal Processing Letters 2014) show.
+    By DeLong, DeLong and Clarke-Pearson (Biometrics 1988), computed from midranks in O(N log N), as Sun and Xu (IEEE
+    Signal Processing Letters 2014) show.
 
     Args:
         labels: as for :func:`anatpaste_aug.detection.auroc`.
@@ -128,15 +129,15 @@ def delong_covariance(labels: Any, *scores: Any) -> NDArray[np.float64]:
     values = np.stack([check_scored(labels, each)[1] for each in scores])
     normal, abnormal = values[:, truth == 0], values[:, truth == 1]
     ranks = rankdata(values, axis=1)
-    # For each abnormal image the share of normal ones below it, for each normal image that of abnormal ones above it.
-    found = (ranks[:, truth == 1] - rankdata(abnormal, axis=1)) / normal.shape[1]
-    passed = 1 - (ranks[:, truth == 0] - rankdata(normal, axis=1)) / abnormal.shape[1]
-    covariance = sum(np.atleast_2d(np.cov(part)) / part.shape[1] for part in (found, passed))
+    # For each abnormal image the fraction of normal ones below it, for each normal image of abnormal ones above it.
+    below = (ranks[:, truth == 1] - rankdata(abnormal, axis=1)) / normal.shape[1]
+    above = 1 - (ranks[:, truth == 0] - rankdata(normal, axis=1)) / abnormal.shape[1]
+    covariance = sum(np.atleast_2d(np.cov(part)) / part.shape[1] for part in (below, above))
     return np.asarray(covariance)
 
 
 def delong_test(labels: Any, first: Any, second: Any, *, level: float = 0.95) -> Comparison:
-    """Whether two methods differ in AUROC on the same images, by DeLong's test.
+    """Test whether two methods differ in AUROC on the same images (DeLong).
 
     Two methods that rank all images alike differ by 0 with a p-value of 1; where neither area varies and they differ
     (a perfect method and a perfectly wrong one), the p-value is the limit, 0.
@@ -185,7 +186,7 @@ def _bootstrap(
         order = np.concatenate([one, other], axis=axis)
         return np.asarray(statistic([_auroc_along(values[order], one.shape[axis], axis) for values in methods]))
 
-    found = bootstrap(
+    interval = bootstrap(
         (normal, abnormal),  # indices, so that all methods see the same images
         resampled,
         vectorized=True,
@@ -195,7 +196,7 @@ def _bootstrap(
         method="percentile",
         **{_GENERATOR: np.random.default_rng(seed)},
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def _auroc_along(values: NDArray[np.float64], normals: int, axis: int) -> NDArray[np.float64]:

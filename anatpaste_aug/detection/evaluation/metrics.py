@@ -1,4 +1,4 @@
-"""From scores to the figures of the paper: AUROC, accuracy, F1, a validation threshold and scaled scores."""
+"""The metrics of the paper: AUROC, accuracy, F1, a validation threshold and scaled scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one set of scores at one threshold; rates are in [0, 1], abnormal is the positive class."""
+    """Metrics of one set of scores at one threshold; rates are in [0, 1], abnormal is the positive class."""
 
     auroc: float
     accuracy: float
@@ -28,7 +28,7 @@ class Metrics:
 
 
 def auroc(labels: Any, scores: Any) -> float:
-    """Area under the ROC curve, by scikit-learn's ``roc_auc_score``.
+    """Return the area under the ROC curve, by scikit-learn's ``roc_auc_score``.
 
     Args:
         labels: M values, 0 (normal) or 1 (abnormal); array, tensor or sequence. Both must occur.
@@ -49,7 +49,7 @@ def auroc(labels: Any, scores: Any) -> float:
 
 
 def best_f1_threshold(labels: Any, scores: Any) -> float:
-    """The validation score that, used as the threshold (``score >= threshold`` is abnormal), gives the best F1.
+    """Return the validation score that gives the best F1 as a threshold (``score >= threshold`` is abnormal).
 
     Of several thresholds with the same F1 the largest is taken: the one with the min_per_class false alarms.
 
@@ -142,7 +142,7 @@ class ScoreScaler:
 
 
 def to_numpy(values: Any) -> NDArray[Any]:
-    """A tensor of any device, an array or a sequence as an array."""
+    """Convert a tensor of any device, an array or a sequence to an array."""
     if not isinstance(values, Tensor):
         return np.asarray(values)
     values = values.detach().cpu()
@@ -150,7 +150,7 @@ def to_numpy(values: Any) -> NDArray[Any]:
 
 
 def check_scores(scores: Any) -> NDArray[np.float64]:
-    """Scores as a non-empty float64 vector of finite values, else ValueError."""
+    """Return scores as a non-empty float64 vector of finite values, else raise a ValueError."""
     try:
         given = to_numpy(scores)
         values = given.astype(np.float64, casting="unsafe" if given.dtype == object else "same_kind")
@@ -164,7 +164,7 @@ def check_scores(scores: Any) -> NDArray[np.float64]:
 
 
 def check_scored(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels and scores as int64 and float64 vectors, or the errors of :func:`auroc`."""
+    """Return labels and scores as int64 and float64 vectors, or raise the errors of :func:`auroc`."""
     values = check_scores(scores)
     truth = to_numpy(labels)
     if truth.shape != values.shape:

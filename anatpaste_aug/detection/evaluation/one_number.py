@@ -30,7 +30,7 @@ def image_statistics(images: Tensor) -> dict[str, Tensor]:
 
     Returns:
         Name -> N float64 values on the scale of [0, 1]: "mean gradient" (mean of the absolute differences between
-        neighbours, horizontal and vertical alike), "mean vertical gradient" (between rows only), "mean intensity" and
+        neighbors, horizontal and vertical alike), "mean vertical gradient" (between rows only), "mean intensity" and
         "intensity spread" (standard deviation).
 
     Raises:

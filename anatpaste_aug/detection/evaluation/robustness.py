@@ -29,7 +29,7 @@ def common_sharpness(images: Tensor, quantile: float = 0.05) -> float:
         quantile: fraction of the images that may be less sharp, and stay as they are.
 
     Returns:
-        Mean absolute difference between neighbouring pixels on the scale [0, 1], as in :func:`image_statistics`.
+        Mean absolute difference between neighboring pixels on the scale [0, 1], as in :func:`image_statistics`.
     """
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile must be in [0, 1], got {quantile}")
@@ -41,7 +41,7 @@ def match_sharpness(images: Tensor, target: float) -> Tensor:
 
     A Gaussian blur (reflecting edges) of its own sigma for each image, found by bisection. An image that is less sharp
     already stays as it is, since nothing can sharpen it honestly; one that the largest sigma leaves sharper, such as a
-    small picture in a wide black frame, stays that much sharper. Only this one number is levelled: images may still
+    small picture in a wide black frame, stays that much sharper. Only this one number is leveled: images may still
     differ in sharpness from place to place, by direction, or in how noise and edges share it, and the small differences
     that the bisection leaves have an order, so that the AUROC of the mean gradient itself tells nothing afterwards.
 

@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of an image make the pretext network say "augmented" (Figure 5 of the paper)."""
+"""Grad-CAM: the parts of an image that the pretext network classifies as augmented (Figure 5 of the paper)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from anatpaste_aug.detection.models.pretext_net import PretextNet, prepare_input
 def grad_cam(
     model: PretextNet, images: Tensor, *, layer: str | None = None, target: int | None = None, batch_size: int = 32
 ) -> Tensor:
-    """Grad-CAM maps (Selvaraju et al., ICCV 2017), computed by ``pytorch-grad-cam``.
+    """Return Grad-CAM maps (Selvaraju et al., ICCV 2017), computed by ``pytorch-grad-cam``.
 
     Convention:
         - The map explains the *logit* of the pretext task, not the anomaly score, which is a density of features.
-        - Each map is scaled to its own maximum: it says where, not how much. A map of zeros says that nothing in the
-          layer speaks for ``target``.
+        - Each map is scaled to its own maximum: it says where, not how much. A map of zeros means that nothing in
+          the layer supports ``target``.
 
     Args:
-        model: the pretext network; it is left as it is, its gradients and mode included.
+        model: the pretext network; it is not changed, including its gradients and mode.
         images: N×C×H×W as :func:`prepare_inputs` takes them, on any device.
         layer: name of a module of ``model`` with a B×K×h×w output, such as ``"backbone.layer4"``. None is the last
             convolution of the backbone that still sees more than one place.

@@ -49,8 +49,8 @@ class GaussianKDE:
         self.bandwidth = check_number("bandwidth", bandwidth, 1 / LARGEST, LARGEST)
         self._work = torch.float32 if features.device.type == "mps" else torch.float64
         rows = features.detach().to(self._work)
-        self._centre = rows.mean(dim=0)
-        self._rows = rows - self._centre
+        self._center = rows.mean(dim=0)
+        self._rows = rows - self._center
         self._squares = self._rows.square().sum(dim=1)
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class GaussianKDE:
 
         Args:
             x: M×D floating tensor of finite values on the device of the training features; M may be 0.
-            normalize: add the logarithm of the normalising constant, ``-D/2 · log(2π) - D · log(bandwidth)``. In
+            normalize: add the logarithm of the normalizing constant, ``-D/2 · log(2π) - D · log(bandwidth)``. In
                 hundreds of dimensions it is hundreds large, and in float32 hides the digits that tell queries apart.
 
         Returns:
@@ -99,7 +99,7 @@ class GaussianKDE:
         return -self.log_density(x, normalize=False)
 
     def _log_kernel_sum(self, block: Tensor) -> Tensor:
-        queries = block.to(self._work) - self._centre
+        queries = block.to(self._work) - self._center
         distances = queries.square().sum(dim=1, keepdim=True) + self._squares
         # Rounding can leave the distance of a row to itself slightly below zero.
         distances = distances.addmm(queries, self._rows.T, alpha=-2).clamp_(min=0)

@@ -54,7 +54,7 @@ class PretextDetector(Detector):
         self.image_size, self.white = self.config.image_size, white
         self.result: TrainResult | None = None
         self._states: dict[str, dict[str, Any]] = {}
-        self._net: PretextNet | None = None
+        self._net: PretextNet
 
     @classmethod
     def from_net(
@@ -71,17 +71,13 @@ class PretextDetector(Detector):
 
         Args:
             net: the network.
-            images: N×1×S×S uint8 normal images.
-            val_images: M×1×S×S uint8 normal and abnormal images.
-            val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+            images, val_images, val_labels: see :meth:`Detector.fit`.
             bandwidth: of the KDE.
             white: white level that 16-bit files were read with.
         """
-        device = next(net.parameters()).device
-        config = TrainConfig(image_size=int(images.shape[-1]), bandwidth=bandwidth, device=str(device))
+        config = TrainConfig(image_size=int(images.shape[-1]), bandwidth=bandwidth)
         detector = cls(config, (), white=white)
-        state = detector._calibrate(net, images, val_images, val_labels)
-        detector._use(net, state)
+        detector._use(net, detector._calibrate(net, images, val_images, val_labels))
         return detector
 
     @classmethod
@@ -103,16 +99,11 @@ class PretextDetector(Detector):
         resume: bool = False,
         lung_masks: Tensor | None = None,
     ) -> Self:
-        """Train the network, and calibrate its best and its last weights; see :meth:`Detector.fit`.
+        """Train the network, and calibrate its best and its last weights.
 
         Args:
-            images: N×1×S×S uint8 normal images.
-            val_images: M×1×S×S uint8 normal and abnormal images.
-            val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
-            progress: called with the :class:`Progress` every few updates and after each validation.
-            checkpoint: file to resume from after an interruption.
-            checkpoint_every: updates between checkpoints besides those at validations.
-            resume: continue from ``checkpoint``, or start if there is none yet.
+            images, val_images, val_labels: see :meth:`Detector.fit`.
+            progress, checkpoint, checkpoint_every, resume: likewise.
             lung_masks: N×1×S×S boolean masks of the images, passed to the augmentation; None lets it find them.
 
         Raises:
@@ -142,7 +133,7 @@ class PretextDetector(Detector):
         Args:
             path: the run folder, or the file that :meth:`save` wrote.
             weights: ``"best"`` or ``"last"``.
-            device: where the network is to run.
+            device: of the network.
 
         Raises:
             FileNotFoundError: see :func:`anatpaste_aug.detection.models.base.find_checkpoint`.
@@ -211,16 +202,18 @@ class PretextDetector(Detector):
     @property
     def net(self) -> PretextNet:
         """The network, in evaluation mode."""
-        if self._net is None:
-            raise RuntimeError("the detector is not trained yet: call fit, or load a trained one")
+        self._check_fitted()
         return self._net
 
     @property
     def calibration(self) -> Calibration:
         """Threshold and scale of the weights in use."""
-        if self._net is None:
-            raise RuntimeError("the detector is not trained yet: call fit, or load a trained one")
+        self._check_fitted()
         return self._calibration
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "_net"):
+            raise RuntimeError("the detector is not trained yet: call fit, or load a trained one")
 
     def _finish(self, result: TrainResult, images: Tensor, val_images: Tensor, val_labels: Any) -> Self:
         nets = {weights: trained_net(result, weights) for weights in _WEIGHTS}

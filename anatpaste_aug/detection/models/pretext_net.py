@@ -1,4 +1,4 @@
-"""The pretext network: any timm backbone and a small head that tells normal from augmented images."""
+"""The pretext network: any timm backbone and a small head that classifies normal and augmented images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class PretextNet(nn.Module):
     """Backbone from scratch, then fully connected layers with BatchNorm and ReLU between them.
 
     With the defaults the network of Sato et al. (arXiv 2205.04282): ResNet-18 with random weights and the head
-    512-512-128-2, trained to tell normal (class 0) from augmented (class 1) images.
+    512-512-128-2, trained to distinguish normal (class 0) from augmented (class 1) images.
 
     Convention:
         - Input: B×``in_chans``×H×W float, scaled to [-1, 1] (see :func:`prepare_inputs`).
@@ -58,17 +58,17 @@ class PretextNet(nn.Module):
         self.head = nn.Sequential(*layers, nn.Linear(width, num_classes))
 
     def features(self, x: Tensor) -> Tensor:
-        """Pooled backbone features divided by their L2 norm: B×``in_chans``×H×W to B×D."""
+        """Return pooled backbone features divided by their L2 norm: B×``in_chans``×H×W to B×D."""
         return F.normalize(self.backbone(x), dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of B×``in_chans``×H×W inputs, B×``num_classes``; class 0 is normal, class 1 augmented."""
+        """Return the logits of B×``in_chans``×H×W inputs, B×``num_classes``; class 0 is normal, class 1 augmented."""
         logits: Tensor = self.head(self.backbone(x))
         return logits
 
 
 def check_backbone(name: str, in_chans: int = 1, *, image_size: int) -> None:
-    """See before any work whether a backbone exists and takes the images.
+    """Check before any work that a backbone exists and accepts the images.
 
     Args:
         name: of the backbone.
@@ -85,16 +85,16 @@ def check_backbone(name: str, in_chans: int = 1, *, image_size: int) -> None:
             net = PretextNet(name, in_chans, image_size=image_size).eval()
             net(torch.zeros(1, in_chans, image_size, image_size))
     except Exception as error:  # what the models raise on a size that does not suit them is not limited to ValueError
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{name} does not take images of {image_size}×{image_size} pixels: {said}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{name} does not take images of {image_size}×{image_size} pixels: {reason}") from error
 
 
 def prepare_inputs(images: Tensor, in_chans: int = 1) -> Tensor:
-    """Images as the network reads them: ``(x - 0.5) / 0.5``, one channel repeated to ``in_chans``.
+    """Return images as the network reads them: ``(x - 0.5) / 0.5``, one channel repeated to ``in_chans``.
 
     Args:
         images: B×C×H×W; uint8 in [0, 255], or floating in [0, 1]. C is 1 or ``in_chans``.
-        in_chans: channels that the network takes.
+        in_chans: channels of the network's input.
 
     Returns:
         B×``in_chans``×H×W floating tensor in [-1, 1].
@@ -117,7 +117,7 @@ def prepare_inputs(images: Tensor, in_chans: int = 1) -> Tensor:
 
 @torch.inference_mode()
 def extract_features(model: PretextNet, images: Tensor, *, batch_size: int = 128) -> Tensor:
-    """Unit-length features of a whole set of images, batch by batch on the model's device.
+    """Return unit-length features of a whole set of images, computed batch by batch on the model's device.
 
     Args:
         model: the network; used in evaluation mode, and left in the mode it was in.
@@ -169,8 +169,8 @@ def _create_backbone(name: str, in_chans: int, image_size: int | None) -> tuple[
         {"img_size": image_size} if image_size and config is not None and config.fixed_input_size else {}
     )
     backbone: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, in_chans=in_chans, **fixed)
-    # timm starts residual branches at zero (the weight of their last BatchNorm), the paper's torchvision ResNet does
-    # not; from zero, pairs of images this alike teach the network nothing for the first hundreds of updates.
+    # timm initializes residual branches with zero (the weight of their last BatchNorm), the paper's torchvision ResNet
+    # does not. With zero, the network learns nothing from such similar pairs of images for hundreds of updates.
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d) and module.weight is not None and not bool(module.weight.any()):
             nn.init.ones_(module.weight)

@@ -1,4 +1,4 @@
-"""What the pictures of a run share: figures that need no display, panels, masks as a tint, and saving.
+"""Drawing helpers of the figures: figures without a display, image panels, tinted masks, and saving.
 
 Figures are ``matplotlib.figure.Figure`` objects, without pyplot's global state.
 """
@@ -51,10 +51,10 @@ def show(axes: Axes, image: Tensor) -> None:
     axes.spines[:].set_visible(False)
 
 
-def tint(axes: Axes, mask: Tensor, colour: str) -> None:
+def tint(axes: Axes, mask: Tensor, color: str) -> None:
     alpha = to_numpy(mask).astype(np.float64).clip(0, 1) * 0.55
     tint = np.ones((*alpha.shape, 4))
-    tint[..., :3] = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    tint[..., :3] = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     tint[..., 3] = alpha
     axes.imshow(tint, interpolation="nearest")
 

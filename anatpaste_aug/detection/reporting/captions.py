@@ -1,4 +1,4 @@
-"""What a report says about its pictures."""
+"""Headings and captions of the figures in a report."""
 
 CAPTIONS = {
     "roc": (

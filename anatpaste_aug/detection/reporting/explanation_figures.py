@@ -1,4 +1,4 @@
-"""Pictures that explain: what augmentations paste (Figure 1 of the paper), and where the network looks (Figure 5)."""
+"""Figures of augmented images (Figure 1 of the paper) and of Grad-CAM maps (Figure 5)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from anatpaste_aug.detection.evaluation.metrics import to_numpy
 from anatpaste_aug.detection.reporting.canvas import ABNORMAL, TEXT, new_figure, save, shorten, show
 
-_INSET = 0.46  # side of a magnified inset, as a share of the image's
+_INSET = 0.46  # side of a magnified inset, as a fraction of the image's
 _FRAME = (1 / 6, 0.3)  # smallest and largest side of what it shows: magnified at least 1.5 times
 
 
@@ -27,7 +27,7 @@ def augmentations_figure(
     *,
     note: str = "",
 ) -> Path:
-    """Originals beside their augmentations, each with a magnified inset of the place that changed (Figure 1).
+    """Draw originals beside their augmentations, each with a magnified inset of the changed area (Figure 1).
 
     One row per image: the original, then each augmentation. The frame marks the anomaly, or the sharpest seams of a
     large one; the inset in the corner away from it shows the frame at least 1.5 times larger. An image without an
@@ -70,13 +70,13 @@ def cam_figure(
     columns: int = 4,
     note: str = "",
 ) -> Path:
-    """Images, each with its Grad-CAM map laid over it (Figure 5).
+    """Draw images, each with its Grad-CAM map over it (Figure 5).
 
     Args:
         path: the PNG to write.
         images: N×1×H×W, uint8 or float in [0, 1].
-        maps: N×1×H×W in [0, 1], as :func:`anatpaste_aug.detection.grad_cam` returns them.
-        titles: shown above the images, such as their scores and what the threshold says.
+        maps: N×1×H×W in [0, 1], as :func:`anatpaste_aug.detection.models.grad_cam.grad_cam` returns them.
+        titles: shown above the images, such as their scores and decisions.
         names: file names, shown below.
         columns: pairs per row.
         note: small print below.
@@ -113,14 +113,14 @@ def cam_figure(
 
 
 def _magnify(axes: Axes, original: Tensor, image: Tensor, mask: Tensor) -> None:
-    found = to_numpy(mask) > 0
-    if not found.any():
+    changed = to_numpy(mask) > 0
+    if not changed.any():
         return
-    height, width = found.shape
-    pixels = np.argwhere(found)
+    height, width = changed.shape
+    pixels = np.argwhere(changed)
     first, last = pixels.min(0), pixels.max(0)
     middle, wanted = (first + last) / 2, round(1.1 * int((last - first).max() + 1))
-    smallest, largest = (round(share * min(height, width)) for share in _FRAME)
+    smallest, largest = (round(fraction * min(height, width)) for fraction in _FRAME)
     side = min(max(wanted, smallest), largest)
     if wanted > largest:  # too large to be magnified as a whole: then where its seams show most
         change = to_numpy(image).astype(float) - to_numpy(original)

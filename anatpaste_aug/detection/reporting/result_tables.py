@@ -39,7 +39,7 @@ class Auroc:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method's AUROCs: name of the dataset -> figure. ``source`` tells who found them."""
+    """A method's AUROCs, by name of the dataset; ``source`` says whether measured here or published."""
 
     method: str
     source: Literal["measured", "published"]
@@ -48,7 +48,7 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class Table:
-    """Texts in rows and columns, with what a reader must know below them.
+    """Texts in rows and columns, with notes below.
 
     Example:
         >>> print(Table("Small", ("method", "AUROC"), (("a|b", "91.4"),), ("A note.",)).markdown())
@@ -67,7 +67,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
-        """A GitHub-flavoured Markdown table."""
+        """Return a GitHub-flavored Markdown table."""
         lines = [f"**{_escaped(self.title)}**", ""]
         lines += [_line(self.header), "|" + "---|" * len(self.header), *map(_line, self.rows)]
         for note in self.notes:
@@ -75,7 +75,7 @@ class Table:
         return "\n".join(lines)
 
     def html(self) -> str:
-        """A ``table`` element with a caption, and the notes as paragraphs; every text is escaped."""
+        """Return a ``table`` element with a caption, and the notes as paragraphs; every text is escaped."""
         heads = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in self.header)
         body = "\n".join(
             f'<tr><th scope="row">{html.escape(row[0])}</th>'
@@ -91,7 +91,7 @@ class Table:
 
 
 def mean_over_seeds(aurocs: Sequence[float]) -> Auroc:
-    """Mean and sample standard deviation over seeds; a single seed has no spread.
+    """Return mean and sample standard deviation over seeds; a single seed has no spread.
 
     Raises:
         ValueError: no seeds.
@@ -107,14 +107,14 @@ def mean_over_seeds(aurocs: Sequence[float]) -> Auroc:
 
 
 def methods_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -> Table:
-    """Table I: AUROC (%) of the published methods and of what was measured, one column per dataset.
+    """Return Table I: AUROC (%) of published and measured methods, one column per dataset.
 
-    A measured figure stands in a published column only where its dataset bears the same name, "Zhanglab", "CheXpert" or
+    A measured value is shown in a published column only if its dataset has the same name, "Zhanglab", "CheXpert" or
     "RSNA"; any other data, such as a development split, get a column of their own.
 
     Args:
         measured: rows such as ``MethodRow("AnatPaste", "measured", {task.name: mean_over_seeds(aurocs)})``.
-        notes: what a reader must know of the measured data.
+        notes: about the measured data.
 
     Example:
         >>> row = MethodRow("AnatPaste", "measured", {"phantoms (synthetic)": mean_over_seeds([0.90, 0.92])})
@@ -125,7 +125,9 @@ def methods_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -
 
 
 def ablation_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -> Table:
-    """Table III: AUROC (%) without parts of the augmentation; see :func:`methods_table` for columns and arguments.
+    """Return Table III: AUROC (%) without parts of the augmentation.
+
+    See :func:`methods_table` for columns and arguments.
 
     Example:
         >>> ablation_table([]).rows[1]
@@ -137,13 +139,13 @@ def ablation_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) 
 def groups_table(
     methods: Mapping[str, Mapping[str, GroupAuroc]], *, title: str = "AUROC (%) by group", notes: Sequence[str] = ()
 ) -> Table:
-    """Table II: AUROC (%) of each disease against all normal images, or of each view, with its interval.
+    """Return Table II: AUROC (%) of each disease against all normal images, or of each view, with its interval.
 
     Args:
-        methods: name -> what :func:`anatpaste_aug.detection.group_aurocs` found for it, on the same images. The columns
-            tell how many images a group has; too few show no AUROC.
+        methods: name -> what :func:`group_aurocs` returned for it, on the same images. The column titles give the
+            number of images in a group; a group with too few has no AUROC.
         title: the caption.
-        notes: what a reader must know of the data.
+        notes: about the data.
 
     Example:
         >>> table = groups_table({"AnatPaste": {"edema": GroupAuroc(30, 9, None, None)}})
@@ -178,13 +180,13 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text as it is, also where Markdown would take it for a column, a tag or another line."""
+    """Escape what Markdown would read as a column, a tag or a line break."""
     text = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _published(method: str, **percent: float | tuple[float, float]) -> MethodRow:
-    """A row from the paper's figures: the AUROC, or (mean, deviation over five seeds), in percent."""
+    """Return a row of published values: the AUROC, or (mean, deviation over five seeds), in percent."""
     figures = {
         name: Auroc(value[0] / 100, value[1] / 100, 5) if isinstance(value, tuple) else Auroc(value / 100)
         for name, value in percent.items()

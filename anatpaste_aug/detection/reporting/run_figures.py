@@ -42,14 +42,14 @@ def roc_figure(
     note: str = "",
     intervals: Mapping[str, Interval] | None = None,
 ) -> Path:
-    """ROC curves with their areas, of one method or of many (Figure 3 of the paper).
+    """Draw ROC curves with their areas, of one method or of many (Figure 3 of the paper).
 
     Args:
         path: the PNG to write.
         curves: name of the curve to (labels, scores) as :func:`anatpaste_aug.detection.auroc` takes them.
         title: above the axes.
         note: small print below, such as that the data are synthetic.
-        intervals: name of the curve to the interval of its area, to be shown with it.
+        intervals: name of the curve to the interval of its area, shown beside it.
 
     Returns:
         ``path``.
@@ -59,21 +59,21 @@ def roc_figure(
     """
     if not curves:
         raise ValueError("no curves to draw")
-    long = max(map(len, curves)) > 20  # wider than the axes have room for, so two lines each above them
+    long = max(map(len, curves)) > 20  # too wide for the axes, so the legend is above them, two lines each
     figure, axes = new_single(5.6, 5.0 + (0.36 if long else 0.2) * len(curves), title, note)
     between = "\n" if long else " "
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1)
-    colours = [ABNORMAL, NORMAL, THIRD, "#8a5fb0", "#b58a1c", MUTED]
+    colors = [ABNORMAL, NORMAL, THIRD, "#8a5fb0", "#b58a1c", MUTED]
     for i, (name, (labels, scores)) in enumerate(curves.items()):
         area = auroc(labels, scores)  # also checks both
-        false_alarms, found, _ = roc_curve(to_numpy(labels), to_numpy(scores))
+        false_positive_rate, sensitivity, _ = roc_curve(to_numpy(labels), to_numpy(scores))
         line: dict[str, Any] = {
-            "color": colours[i % len(colours)],
+            "color": colors[i % len(colors)],
             "linewidth": 2,
-            "linestyle": ("-", "--", "-.", ":")[(i % 2 + 2 * (i // len(colours))) % 4],
+            "linestyle": ("-", "--", "-.", ":")[(i % 2 + 2 * (i // len(colors))) % 4],
         }
-        shown = intervals[name] if intervals and name in intervals else f"{area:.3f}"
-        axes.plot(false_alarms, found, label=f"{name}:{between}AUROC {shown}", **line)
+        area_text = intervals[name] if intervals and name in intervals else f"{area:.3f}"
+        axes.plot(false_positive_rate, sensitivity, label=f"{name}:{between}AUROC {area_text}", **line)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set_xlabel("normal images called abnormal (1 − specificity)")
     axes.set_ylabel("abnormal images found (sensitivity)")
@@ -87,7 +87,7 @@ def roc_figure(
 def history_figure(
     path: str | os.PathLike[str], history: Sequence[Progress], *, best_update: int | None = None, note: str = ""
 ) -> Path:
-    """Training loss and validation AUROC over the updates, one above the other.
+    """Draw training loss and validation AUROC over the updates, one above the other.
 
     Args:
         path: the PNG to write.
@@ -126,13 +126,13 @@ def gallery_figure(
     *,
     note: str = "",
 ) -> Path:
-    """One row per image: input, lung mask, anomaly mask (each over the input), augmented image.
+    """Draw one row per image: input, lung mask, anomaly mask (each over the input), augmented image.
 
     Args:
         path: the PNG to write.
         images, augmented: R×1×H×W, uint8 or float in [0, 1].
         lung_masks, anomaly_masks: R×1×H×W, boolean, or float in [0, 1] for soft masks. None leaves the lungs out, for
-            an augmentation that does not look for them.
+            an augmentation without segmentation.
         note: small print below.
 
     Raises:
@@ -152,12 +152,12 @@ def gallery_figure(
         del panels[1]
     figure = new_figure(2.2 * len(panels), 2.2 * len(images) + 0.3, note)
     grid = figure.subplots(len(images), len(panels), squeeze=False)
-    for column, (title, pictures, masks, colour) in enumerate(panels):
+    for column, (title, pictures, masks, color) in enumerate(panels):
         grid[0][column].set_title(title, fontsize=10, **TEXT)
         for row in range(len(images)):
             show(grid[row][column], pictures[row, 0])
             if masks is not None:
-                tint(grid[row][column], masks[row, 0], colour)
+                tint(grid[row][column], masks[row, 0], color)
     return save(figure, path)
 
 
@@ -172,10 +172,10 @@ def extremes_figure(
     count: int = 6,
     note: str = "",
 ) -> Path:
-    """The best and the worst scored images of each class, after Figure 4 of the paper.
+    """Draw the best and the worst scored images of each class, after Figure 4 of the paper.
 
     Four rows: the lowest and the highest scored normal images, the highest and the lowest scored abnormal ones. The
-    frame is coloured where the threshold decides wrongly (``score >= threshold`` is abnormal).
+    frame is colored where the threshold decides wrongly (``score >= threshold`` is abnormal).
 
     Args:
         path: the PNG to write.

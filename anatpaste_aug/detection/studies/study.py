@@ -155,7 +155,7 @@ def robustness_table(rows: Mapping[str, Mapping[str, Interval]], *, notes: Seque
 _IMAGES = "Intervals and tests take the test images as independent, even where a patient has several."
 
 _WEIGHTS = (
-    "Measured rows have the weights with the best validation AUROC, as in the paper, which takes labelled abnormal "
+    "Measured rows have the weights with the best validation AUROC, as in the paper, which takes labeled abnormal "
     "images, unless they say “last weights”, those at the end of the training."
 )
 

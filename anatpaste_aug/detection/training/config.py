@@ -21,7 +21,7 @@ class TrainConfig:
         learning_rate, momentum, weight_decay: of SGD.
         jitter: brightness and contrast factors of the training images are uniform in [1 - jitter, 1 + jitter].
         backbone: any timm name.
-        in_chans: 1, or 3 to repeat the grey channel.
+        in_chans: 1, or 3 to repeat the gray channel.
         num_classes: of the pretext task: the normal images, and one for each augmentation.
         bandwidth: of the KDE.
         seed: of the weights, the order of the images, the jitter, and torch's global generator during the run.
@@ -29,7 +29,7 @@ class TrainConfig:
         amp: mixed precision for the network's forward pass in training: bfloat16, or float16 with scaled gradients on
             GPUs that lack it. Validation and scores stay in float32. On CPUs with matrix units for bfloat16 (AMX, in
             Intel's since Sapphire Rapids) it is faster too; those without bfloat16 are many times slower with it.
-        sync_bn: several processes normalise their batches together, as one process does; needs CUDA.
+        sync_bn: several processes normalize their batches together, as one process does; needs CUDA.
 
     Raises:
         ValueError: a value is out of its range.

@@ -131,3 +131,18 @@ def test_what_a_detector_cannot_do_yet_is_named_with_the_remedy(run, tmp_path):
     assert untrained.score(TASK.test.images).shape == (8,)
     with pytest.raises(RuntimeError, match="only a detector that fit has trained can be saved"):
         untrained.save(tmp_path / "x.pt")
+
+
+def test_the_file_has_the_parts_that_runs_of_version_0_2_wrote(run):
+    """So that their detectors are read; whoever changes them must change the name of the format."""
+    content = torch.load(run / "checkpoint.pt", weights_only=True)
+    parts = {"config", "best_state", "last_state", "best_update", "best_auroc", "history", "extra"}
+    assert content.keys() == parts | {"format"}
+    assert content["format"] == "anatpaste_aug.detection.checkpoint/1"
+    for weights in ("best", "last"):
+        kept = {"threshold", "scaled_threshold", "low", "high", "white", "reference"}
+        assert content["extra"][weights].keys() == kept
+    assert content["config"].keys() == {
+        *("image_size", "batch_size", "updates", "updates_per_epoch", "learning_rate", "momentum", "weight_decay"),
+        *("jitter", "backbone", "in_chans", "num_classes", "bandwidth", "seed", "device", "amp", "sync_bn"),
+    }

@@ -11,6 +11,7 @@ from forks import count_calls, finish, kill_at_call, kill_self, limit_files, sta
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
 from anatpaste_aug import AnatPasteTransform
+from anatpaste_aug.detection import Progress
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net
 from anatpaste_aug.detection.training import loop as training
 
@@ -220,3 +221,19 @@ def test_a_disk_that_is_full_already_is_found_before_the_first_update(tmp_path):
 def test_impossible_options(options, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         train_pretext_net(QUICK, TRAIN, VAL, VAL_LABELS, squares, **options)
+
+
+def test_the_file_has_the_parts_that_runs_of_version_0_2_wrote(tmp_path):
+    """So that those resume; whoever changes them must change the name of the format."""
+    path = tmp_path / "training.pt"
+    run(path, dataclasses.replace(QUICK, updates=1))
+    content = torch.load(path, weights_only=True)
+    assert content.keys() == {"format", "fingerprint", "environment", "state"}
+    assert content["format"] == "anatpaste_aug.detection.run/1"
+    settings = {field.name for field in dataclasses.fields(QUICK)}
+    data = {"train_images", "val_images", "val_labels", "lung_masks"}
+    assert content["fingerprint"].keys() == settings | data | {"processes"}
+    parts = {"update", "net", "optimizer", "scaler", "random", "order", "loss_sum", "summed", "history", "seconds"}
+    assert content["state"].keys() == parts | {"best_state", "best_update", "best_auroc"}
+    assert content["state"]["random"].keys() == {"cpu", "draws"}
+    assert content["state"]["history"][0].keys() == {field.name for field in dataclasses.fields(Progress)}

@@ -109,7 +109,7 @@ def test_the_plugin_imports_nothing_of_the_experiments():
         assert not parts & EXPERIMENTS, name
 
 
-def test_the_experiments_are_there_to_be_told_from_it():
+def test_the_names_of_the_experiments_are_those_of_the_package():
     parts = {path.stem for path in PACKAGE.iterdir()}
     assert parts >= EXPERIMENTS
 

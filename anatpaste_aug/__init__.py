@@ -6,6 +6,9 @@ augmented = transform(image)               # PIL image, tv_tensors.Image or tens
 result = transform.augment(batch)          # B×C×H×W: image, anomaly_mask, soft_mask, target, label, region_mask, params
 """
 
+import importlib
+from types import ModuleType
+
 from .caching import CachedSegmenter, MaskCache
 from .paste import PasteConfig, PasteParams, PasteResult
 from .segmentation import (
@@ -58,3 +61,16 @@ __all__ = [
     "one_class_batch",
     "warm_up",
 ]
+
+# Imported at their first use: the experiments take seconds, and need extras.
+_SUBPACKAGES = ("adapters", "datasets", "detection", "functional", "inspection", "segmentation", "transforms")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(["__version__", *__all__, *_SUBPACKAGES])

@@ -11,6 +11,9 @@ from typing import BinaryIO
 
 _ZEROS = bytes(2**20)
 
+# What spreadsheets take for the beginning of a formula (OWASP, "CSV Injection").
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -35,7 +38,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         if error.filename not in (None, str(temporary)):
             raise  # of another file that the block has to do with
         earlier = "the earlier one there is whole" if target.exists() else "nothing was written"
-        message = f"{shown(target)} could not be written: {_said(error)}; {earlier}. Make room or name another folder"
+        message = f"{shown(target)} could not be written: {_reason(error)}; {earlier}. Make room or name another folder"
         raise OSError(error.errno, message) from error
     finally:
         with suppress(OSError):  # where the folder is none, the first error is the one to tell
@@ -63,7 +66,7 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         finally:
             os.unlink(name)
     except OSError as error:
-        message = f"nothing can be written to {shown(folder)} ({shown(place)}: {_said(error)}). Name another folder"
+        message = f"nothing can be written to {shown(folder)} ({shown(place)}: {_reason(error)}). Name another folder"
         raise OSError(error.errno, message) from error
 
 
@@ -100,5 +103,16 @@ def shown(path: str | os.PathLike[str]) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in os.fspath(path))
 
 
-def _said(error: OSError) -> str:
+def spreadsheet_safe(name: str) -> str:
+    """Return a file name for a CSV file: one that a spreadsheet would run as a formula gets a leading ``./``.
+
+    It still names the same file.
+
+    >>> spreadsheet_safe("a.png"), spreadsheet_safe("=HYPERLINK(A1).png")
+    ('a.png', './=HYPERLINK(A1).png')
+    """
+    return f"./{name}" if name.startswith(_FORMULA) else name
+
+
+def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)

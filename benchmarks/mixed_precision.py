@@ -20,19 +20,19 @@ from tables import aligned, environment_lines, other_work_lines
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.datasets import phantom_batch
 from anatpaste_aug.detection import TrainConfig
-from anatpaste_aug.detection.trainer import Trainer
-from anatpaste_aug.detection.workers import Workers
+from anatpaste_aug.detection.models.pretext_training import PretextTrainer
+from anatpaste_aug.detection.training.workers import Workers
 
 
-def trainer(size: int, batch: int, device: str, backbone: str, amp: bool) -> Trainer:
+def trainer(size: int, batch: int, device: str, backbone: str, amp: bool) -> PretextTrainer:
     """A training that has not begun."""
     config = TrainConfig(image_size=size, batch_size=batch, device=device, backbone=backbone, amp=amp)
     images = phantom_batch(batch, size=size, seed=0).images.to(device)
     transform = AnatPasteTransform()
-    return Trainer(config, images, transform.segmenter(images), [transform.augment], Workers.current())
+    return PretextTrainer(config, images, transform.segmenter(images), [transform.augment], Workers.current())
 
 
-def measure(trainers: Sequence[Trainer], rounds: int) -> list[list[float]]:
+def measure(trainers: Sequence[PretextTrainer], rounds: int) -> list[list[float]]:
     """Seconds of an update of each, round by round."""
     found: list[list[float]] = [[] for _ in trainers]
     for turn in range(rounds + 2):  # two to warm up

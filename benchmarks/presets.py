@@ -20,8 +20,9 @@ from measuring import environment, say
 from tables import aligned
 
 from anatpaste_aug import datasets
-from anatpaste_aug.detection import METHODS, Progress, TrainConfig, train
-from anatpaste_aug.detection.runs import lungs_for
+from anatpaste_aug.detection import METHODS, Progress, TrainConfig
+from anatpaste_aug.detection.models.pretext_training import train_pretext_net
+from anatpaste_aug.detection.studies.runs import find_lung_masks
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -53,21 +54,21 @@ def setting(text: str) -> tuple[int, int, int]:
 def one_training(task: datasets.DetectionTask, method: str, config: TrainConfig) -> dict[str, Any]:
     """Trains as the pipeline does; what the validations showed."""
     transforms = [make() for make in METHODS[method].transforms]
-    masks = lungs_for(transforms[0], task.train.images)
+    masks = find_lung_masks(transforms[0], task.train.images)
     start = time.perf_counter()
 
     def show(progress: Progress) -> None:
         if progress.validated:
             say(f"{method}, update {progress.update}: loss {progress.loss:.3f}, validation {progress.val_auroc:.3f}")
 
-    result = train(
+    result = train_pretext_net(
         config,
         task.train.images,
         task.val.images,
         task.val.labels,
         [transform.augment for transform in transforms],
         lung_masks=masks,
-        callback=show,
+        progress=show,
     )
     return {
         "best": result.best_auroc,

@@ -37,8 +37,8 @@ from training_methods import Source, loader_source, own_sources
 from training_report import save, training_lines
 
 from anatpaste_aug import LungSegmenter
-from anatpaste_aug.detection import PretextNet, TrainConfig, prepare_inputs
-from anatpaste_aug.detection.model import to_layout
+from anatpaste_aug.detection import TrainConfig
+from anatpaste_aug.detection.models.pretext_net import PretextNet, prepare_inputs, to_layout
 
 # Rows beside "none".
 METHODS = ("ours", "ours_masks", "loader", "loader_masks")

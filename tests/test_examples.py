@@ -11,16 +11,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from forks import finish, kill_self, start, torchrun
+from PIL import Image
 from tiny_paper import TINY
 
-from anatpaste_aug.datasets import Split
+from anatpaste_aug.datasets import Split, phantom_batch
 from anatpaste_aug.datasets.chexpert import DISEASES
-from anatpaste_aug.detection import PRESETS, load_checkpoint
+from anatpaste_aug.detection import PRESETS, PretextDetector
+from anatpaste_aug.detection.training.result import load_result
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DATA = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data"))
 ZHANGLAB = DATA / "zhanglab"
+GIVEN = ("--normal", "--val-normal", "--val-abnormal", "--test")  # of train_detector
 WRITTEN = {
     "checkpoint.pt",
     "config.json",
@@ -66,7 +70,7 @@ def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
     with (run / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == results[0]["normal"] + results[0]["abnormal"]
-    result, extra = load_checkpoint(run / "checkpoint.pt")
+    result, extra = load_result(run / "checkpoint.pt")
     assert result.config.image_size == 32
     assert extra["best"]["threshold"] == results[0]["threshold"]
     assert "Synthetic phantom" in (run / "report.html").read_text()
@@ -80,7 +84,9 @@ def test_a_run_that_is_killed_is_resumed_with_its_settings_and_ends_alike(tmp_pa
     run_paper(monkeypatch, *arguments, "--out", run)
 
     def killed():
-        monkeypatch.setattr("anatpaste_aug.detection.trainer.Trainer._validate", lambda *args: kill_self())
+        monkeypatch.setattr(
+            "anatpaste_aug.detection.models.pretext_training.PretextTrainer.validate", lambda *args: kill_self()
+        )
         run_paper(monkeypatch, *arguments, "--tensorboard", "--out", again)
 
     assert finish(start(killed)) == -signal.SIGKILL
@@ -152,6 +158,23 @@ def test_show_augmentation_draws_a_picture(tmp_path):
     assert (tmp_path / "picture.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
+def test_a_detector_is_trained_on_files_and_scores_others(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = phantom_batch(12, size=64).images[:, 0].numpy()
+    names = [f"{i}.png" for i in range(12)]
+    for name, pixels in zip(names, images, strict=True):
+        Image.fromarray(pixels).save(name)
+    given = ["--normal", *names[:4], "--val-normal", *names[4:6], "--val-abnormal", *names[6:8], "--test", *names[8:]]
+    options = ["--size", "64", "--updates", "2", "--backbone", "test_byobnet", "--device", "cpu"]
+    assert load_example("train_detector").main([*given, *options]) == 0
+    printed = capsys.readouterr().out
+    assert "update 2: loss" in printed
+    predictions = PretextDetector.load("detector.pt").predict(torch.from_numpy(images[8:, None]))
+    for name, score, abnormal in zip(names[8:], predictions.scaled, predictions.abnormal, strict=True):
+        assert f"{name}: {'abnormal' if abnormal else 'normal'}, score {score:.3f}" in printed
+
+
 def cut_png(folder):
     path = folder / "cut.png"
     path.write_bytes((EXAMPLES / "anatpaste.png").read_bytes()[:5000])
@@ -172,6 +195,7 @@ def cut_png(folder):
         ("ct_slice", ["-o", "picture.doc"], "picture.doc has no suffix of a picture"),
         ("ct_slice", ["--seed", "-1"], "--seed: -1 is out of range, give a number from 0 up"),
         ("one_class_pairs", ["--device", "cudda"], "--device: cudda: "),
+        ("train_detector", [word for name in GIVEN for word in (name, "missing.png")], "missing.png does not exist"),
         ("one_class_pairs", ["--method", "nsa"], "invalid choice: 'nsa'"),
     ],
 )

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +14,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anatpaste_aug.datasets import Record, Split, cached_images, index_rsna
-from anatpaste_aug.detection import (
-    Metrics,
-    ResultRow,
-    TrainConfig,
-    TrainResult,
-    canvas,
-    save_checkpoint,
-    write_metrics_json,
-    write_report,
-    write_scores_csv,
-)
-from anatpaste_aug.files import atomic_path, check_writable, shown, take_space
+from anatpaste_aug.detection import Metrics, TrainConfig
+from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.reporting import canvas
+from anatpaste_aug.detection.reporting.output_files import write_metrics_json, write_scores_csv
+from anatpaste_aug.detection.reporting.report import write_report
+from anatpaste_aug.detection.training.result import TrainResult, save_result
+from anatpaste_aug.files import atomic_path, check_writable, shown, spreadsheet_safe, take_space
 
 pytestmark = pytest.mark.trains_in_forks  # that is, before a fake accelerator forbids to fork
 
@@ -41,7 +37,7 @@ def split(folder, new):
 
 def checkpoint(folder, new):
     state = {"weight": torch.arange(COUNTS[new])}
-    save_checkpoint(folder / "checkpoint.pt", TrainResult(TrainConfig(), state, state, 1, 0.5, []))
+    save_result(folder / "checkpoint.pt", TrainResult(TrainConfig(), state, state, 1, 0.5, []))
     return folder / "checkpoint.pt"
 
 
@@ -211,3 +207,24 @@ def test_two_that_write_one_file_do_not_share_the_temporary_one(tmp_path):
         assert path.read_text() == "second"
     assert path.read_text() == "first"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["a.png", "Thorax seitlich ü.jpeg", "胸部/1.dcm", "a b&<c>'\"$.png", ""])
+def test_ordinary_names_stay_as_they_are(name):
+    assert shown(name) == spreadsheet_safe(name) == name
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r", "\x1b", "\x07", "\x9b", "\u202e", "\u2028", "\udcff", "\x00"])
+def test_signs_that_do_something_are_spelled_out(sign):
+    text = shown(f"a{sign}b.png")
+    assert text.isprintable()
+    assert text.encode().decode("unicode_escape") == f"a{sign}b.png"
+
+
+@pytest.mark.parametrize("first", "=+-@\t\r\n＝＋－＠")
+def test_no_cell_begins_as_a_formula_and_all_name_the_same_file(first, tmp_path, monkeypatch):
+    name = f"{first}1+1.png"
+    (tmp_path / name).write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    assert spreadsheet_safe(name) == f"./{name}"
+    assert Path(spreadsheet_safe(name)).read_text() == "mine"

@@ -19,8 +19,8 @@ def module(monkeypatch):
 @pytest.mark.slow
 def test_both_are_trained_in_turns_and_compared(module, monkeypatch, capsys):
     done = []
-    advance = module.Trainer.advance
-    monkeypatch.setattr(module.Trainer, "advance", lambda self: (done.append(self.config), advance(self)))
+    advance = module.PretextTrainer.advance
+    monkeypatch.setattr(module.PretextTrainer, "advance", lambda self: (done.append(self.config), advance(self)))
     module.main(["--size", "32", "48", "--batch", "2", "--rounds", "3", "--threads", "1", "--backbone", "test_byobnet"])
     assert [config.amp for config in done] == [False, True] * (2 + 3) * 2
     assert [config.image_size for config in done] == [32] * 10 + [48] * 10

@@ -20,7 +20,7 @@ HEAVY += ("albumentations", "anomalib", "lightning", "monai")
 HOSTS = ("albumentations", "lightning", "monai")  # needed to import their own adapters; documented in tests/adapters
 DOCUMENTED = [
     "anatpaste_aug",
-    "anatpaste_aug.names",
+    "anatpaste_aug.files",
     "anatpaste_aug.validation",
     *(
         f"anatpaste_aug.{package}.{module.name}"
@@ -106,6 +106,24 @@ def test_public_names_exist_and_are_documented(package):
     for name in module.__all__:
         public = getattr(module, name)
         assert public.__doc__ or public is anatpaste_aug.segmentation.Segmenter  # a type alias can't carry one
+
+
+def test_tab_completion_shows_the_subpackages_and_nothing_internal():
+    shown = dir(anatpaste_aug)
+    assert {"AnatPasteTransform", "datasets", "detection", "functional", "inspection"} <= {*shown}
+    assert not {name for name in shown if name.startswith("_")} - {"__version__"}
+    assert not {"files", "importlib", "paste", "precision", "validation"} & {*shown}
+    assert all(hasattr(anatpaste_aug, name) for name in shown)
+    with pytest.raises(AttributeError, match="module 'anatpaste_aug' has no attribute 'nothing'"):
+        anatpaste_aug.nothing  # noqa: B018
+
+
+@pytest.mark.slow
+def test_subpackages_are_imported_at_their_first_use():
+    loaded = "'anatpaste_aug.datasets' in sys.modules"
+    code = f"import sys, anatpaste_aug; print({loaded}, anatpaste_aug.datasets.__name__, {loaded})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["False", "anatpaste_aug.datasets", "True"]
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)

@@ -12,8 +12,10 @@ from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, LungFieldSegmenter
 from anatpaste_aug.caching import CachedSegmenter, MaskCache
-from anatpaste_aug.detection import process_group, train, trainer
-from anatpaste_aug.detection.workers import Workers
+from anatpaste_aug.detection import process_group
+from anatpaste_aug.detection.models import pretext_training as trainer
+from anatpaste_aug.detection.models.pretext_training import train_pretext_net
+from anatpaste_aug.detection.training.workers import Workers
 
 THREADS, CALLS = 8, 24
 
@@ -104,7 +106,7 @@ def augmented_rows(folder, name):
     prepare, trainer.prepare_inputs = trainer.prepare_inputs, keep
     try:
         config = dataclasses.replace(CONFIG, updates=3, updates_per_epoch=3, jitter=0.0)
-        train(config, ALIKE, VAL, VAL_LABELS, AnatPasteTransform(segmentation=False).augment)
+        train_pretext_net(config, ALIKE, VAL, VAL_LABELS, AnatPasteTransform(segmentation=False).augment)
     finally:
         trainer.prepare_inputs = prepare
     torch.save(torch.cat(seen), folder / f"{name}.pt")

@@ -6,7 +6,7 @@ import torch
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, blobs
 
 from anatpaste_aug.datasets import DetectionTask, Subset
-from anatpaste_aug.detection.runs import begin_run, read_run, train_run
+from anatpaste_aug.detection.studies.runs import begin_run, read_run, train_run
 
 TRAINED = (("anatpaste", 3), ("anatpaste", 4), ("cutpaste-scar", 3))
 SHORT = dataclasses.replace(CONFIG, updates=4, updates_per_epoch=2)

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import torch
 
 from anatpaste_aug.detection import TrainConfig
+from anatpaste_aug.detection.models.kde import GaussianKDE
+from anatpaste_aug.detection.models.pretext_net import extract_features
 
 CONFIG = TrainConfig(image_size=32, batch_size=8, updates=12, updates_per_epoch=4, backbone="test_byobnet", seed=3)
 
@@ -31,3 +33,9 @@ def squares(images, *, region_mask=None):
 TRAIN = blobs(20, seed=0)
 VAL = torch.cat([blobs(10, seed=1), blobs(10, seed=2, bright=True)])
 VAL_LABELS = torch.tensor([0] * 10 + [1] * 10)
+
+
+def score_images(net, reference_images, images, *, bandwidth=1.0, batch_size=128):
+    """The definition of the score: minus the log density of the features among those of the reference images."""
+    kde = GaussianKDE(extract_features(net, reference_images, batch_size=batch_size), bandwidth)
+    return kde.score(extract_features(net, images, batch_size=batch_size)).cpu()

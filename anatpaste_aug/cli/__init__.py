@@ -16,13 +16,13 @@ __all__ = ["CommandLine", "main", "run_command"]
 _COMMANDS = {
     "preview": "draw what the augmentation does to images",
     "check": "check a folder of images before training on them",
-    "reproduce": "train and judge detectors as in the paper, from radiographs to tables and figures",
+    "reproduce": "train and evaluate detectors as in the paper, from radiographs to tables and figures",
     "score": "score radiographs with a trained detector",
 }
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "anatpaste-aug") -> int:
-    """Run a command with its arguments; None takes those of the process.
+    """Run a command with its arguments; None is those of the process.
 
     Returns:
         The exit code, see :meth:`CommandLine.run`.
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "anatpaste-aug") -> i
     if given and given[0] in _COMMANDS:
         return run_command(given[0], given[1:], prog=f"{prog} {given[0]}")
     width = max(map(len, _COMMANDS)) + 2
-    listed = "\n".join(f"  {name:{width}}{text}" for name, text in _COMMANDS.items())
-    about = f"AnatPaste on your own images.\n\n{listed}\n\n{prog} COMMAND --help shows the options of a command."
+    commands = "\n".join(f"  {name:{width}}{text}" for name, text in _COMMANDS.items())
+    about = f"AnatPaste on your own images.\n\n{commands}\n\n{prog} COMMAND --help shows the options of a command."
     parser = CommandLine(about, prog=prog, usage="%(prog)s COMMAND ...")
     parser.add_argument("command", metavar="COMMAND", choices=_COMMANDS, help=", ".join(_COMMANDS))
     return parser.run(lambda arguments: None, given[:1])

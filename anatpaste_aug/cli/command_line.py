@@ -20,7 +20,7 @@ USER_ERRORS = (ValueError, OSError, ImportError, MaskCacheError, FloatingPointEr
 
 
 class Incomplete(Exception):  # noqa: N818 - not an error of the arguments
-    """The command is done in part; the message says what is missing, and how to go on."""
+    """The command is done in part; the message says what is missing, and how to continue."""
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -47,7 +47,7 @@ class CommandLine(argparse.ArgumentParser):
 
         Args:
             work: takes the arguments and returns an exit code; None is 0.
-            argv: the arguments; None takes those of the process.
+            argv: the arguments; None is those of the process.
 
         Returns:
             The exit code: 0 if all went well; what ``work`` returned; 1 if it is done in part; 2 for an argument,
@@ -76,16 +76,16 @@ class CommandLine(argparse.ArgumentParser):
 
     def _report(self, error: BaseException) -> int:
         if isinstance(error, KeyboardInterrupt):
-            return self._say(": ".join(filter(None, ["interrupted", str(error)])), 130)
+            return self._print_line(": ".join(filter(None, ["interrupted", str(error)])), 130)
         if isinstance(error, Incomplete):
-            return self._say(str(error), 1)
+            return self._print_line(str(error), 1)
         if isinstance(error, USER_ERRORS) or is_memory(error):
             self.print_usage(sys.stderr)
-            return self._say(f"error: {in_options(explain(error), self._options())}", 2)
+            return self._print_line(f"error: {in_options(explain(error), self._options())}", 2)
         what = f"{type(error).__name__}: {error}".strip(": ")
-        return self._say(f"internal error: {what}. To report it, run again with --debug", 3)
+        return self._print_line(f"internal error: {what}. To report it, run again with --debug", 3)
 
-    def _say(self, message: str, code: int) -> int:
+    def _print_line(self, message: str, code: int) -> int:
         print(f"{self.prog}: {one_line(message)}", file=sys.stderr)
         return code
 

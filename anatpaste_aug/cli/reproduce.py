@@ -3,12 +3,12 @@
     python -m anatpaste_aug reproduce                                      # phantom radiographs, a few minutes
     python -m anatpaste_aug reproduce --dataset zhanglab --root DOWNLOAD   # real ones; also chexpert, rsna
     python -m anatpaste_aug reproduce --table 1 3 --figure 3 4 5 --seeds 0 1 2 --jobs 2 ...
-    python -m anatpaste_aug reproduce --out RUN --resume                   # go on after an interruption
+    python -m anatpaste_aug reproduce --out RUN --resume                   # continue after an interruption
     torchrun --nproc-per-node 4 -m anatpaste_aug reproduce --out RUN ...   # one process per GPU
 
-A ResNet-18 learns to tell normal radiographs from their augmentations; a kernel density estimate over its features of
-the normal training images then scores the test images. One training of one method is a run folder. Several, or any
-table or figure, make a study: a folder with a run folder METHOD-seedN for each training. Open the report.html.
+A ResNet-18 learns to distinguish normal radiographs from their augmentations; a kernel density estimate over its
+features of the normal training images then scores the test images. One training of one method is a run folder. Several,
+or any table or figure, make a study: a folder with a run folder METHOD-seedN for each training. Open the report.html.
 
 Exit code: 0 if all is done; 1 if a training failed and the others are done; 2 for an argument, file or device that is
 wrong, before anything is trained.
@@ -27,7 +27,7 @@ from anatpaste_aug.cli.reproduce_arguments import add_options, complete, folder_
 if TYPE_CHECKING:
     from anatpaste_aug.datasets import DetectionTask
     from anatpaste_aug.detection import TrainConfig
-    from anatpaste_aug.detection.runs import Run
+    from anatpaste_aug.detection.studies.runs import Run
 
     Plan = dict[Path, tuple[str, TrainConfig]]
 
@@ -57,9 +57,9 @@ def reproduce(parser: CommandLine) -> Path:
         Incomplete: some of several trainings failed.
     """
     from anatpaste_aug.cli.reproduce_checks import check_all, load_task, settings_of
-    from anatpaste_aug.detection import main_first, process_group
-    from anatpaste_aug.detection.augmentations import METHODS
-    from anatpaste_aug.detection.runs import check_task, is_finished, read_run
+    from anatpaste_aug.detection import METHODS, process_group
+    from anatpaste_aug.detection.studies.runs import check_task, is_finished, read_run
+    from anatpaste_aug.detection.training.workers import main_first
 
     arguments = complete(parser, parser.given)
     config = settings_of(arguments)
@@ -81,15 +81,15 @@ def reproduce(parser: CommandLine) -> Path:
         try:
             _train(arguments, task, plan, pending, main_process)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"go on with --out {arguments.out} --resume") from None
+            raise KeyboardInterrupt(f"continue with --out {arguments.out} --resume") from None
     if arguments.study and main_process:
-        print(_judge(arguments, task, config, plan, runs))
+        print(_evaluate(arguments, task, config, plan, runs))
     return Path(arguments.out)
 
 
 def _begin(arguments: argparse.Namespace, config: "TrainConfig", plan: "Plan", task: "DetectionTask") -> None:
-    """Make the folders, each with the options that --resume takes from there."""
-    from anatpaste_aug.detection.runs import begin_run, has_begun
+    """Create the folders, each with the options that --resume reads from there."""
+    from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 
     options = recorded(arguments)
     if arguments.study:
@@ -105,8 +105,8 @@ def _begin(arguments: argparse.Namespace, config: "TrainConfig", plan: "Plan", t
 def _train(
     arguments: argparse.Namespace, task: "DetectionTask", plan: "Plan", pending: list[Path], main_process: bool
 ) -> None:
-    from anatpaste_aug.detection.jobs import run_jobs
-    from anatpaste_aug.detection.runs import train_run
+    from anatpaste_aug.detection.studies.runs import train_run
+    from anatpaste_aug.detection.training.jobs import run_jobs
 
     if arguments.jobs > 1:
         again = [sys.executable, "-m", "anatpaste_aug", "reproduce", "--resume", "--out"]
@@ -114,21 +114,21 @@ def _train(
         failed = run_jobs(commands, {folder.name: folder / "output.txt" for folder in pending}, arguments.jobs)
         if failed:
             names = ", ".join(failed)
-            raise Incomplete(f"failed: {names}; the others are done. Go on with --out {arguments.out} --resume")
+            raise Incomplete(f"failed: {names}; the others are done. Continue with --out {arguments.out} --resume")
         return
-    wishes = {name: getattr(arguments, name) for name in ("command", "checkpoint_every", "tensorboard")}
+    options = {name: getattr(arguments, name) for name in ("command", "checkpoint_every", "tensorboard")}
     for folder in pending:
-        told = train_run(folder, task, *plan[folder], main=main_process, **wishes)
+        text = train_run(folder, task, *plan[folder], main=main_process, **options)
         if main_process:
-            print(told)
+            print(text)
 
 
-def _judge(
+def _evaluate(
     arguments: argparse.Namespace, task: "DetectionTask", config: "TrainConfig", plan: "Plan", runs: "dict[Path, Run]"
 ) -> str:
-    from anatpaste_aug.detection.augmentations import DRAWN
-    from anatpaste_aug.detection.runs import read_run
-    from anatpaste_aug.detection.study_report import write_study
+    from anatpaste_aug.detection.studies.methods import FIGURE_1_METHODS
+    from anatpaste_aug.detection.studies.runs import read_run
+    from anatpaste_aug.detection.studies.study_report import write_study
 
     return write_study(
         arguments.out,
@@ -137,7 +137,7 @@ def _judge(
         config,
         tables=arguments.table,
         figures=arguments.figure,
-        drawn=arguments.method or DRAWN,
+        drawn_methods=arguments.method or FIGURE_1_METHODS,
         weights_file=arguments.pretrained,
         command=arguments.command,
     )

@@ -1,4 +1,4 @@
-"""The options of ``reproduce``, what they mean together, and those of a run that goes on."""
+"""The options of ``reproduce``, how they combine, and those of a run that is resumed."""
 
 import argparse
 import json
@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--table", nargs="+", type=int, choices=(1, 2, 3), default=[], help="methods; diseases or views; ablations")
     add("--figure", nargs="+", type=int, choices=(1, 3, 4, 5), default=[], help="pasted, ROC, scores, Grad-CAM")
     add("--pretrained", type=Path, metavar="FILE", help="weights of the backbone, a baseline in --table")
-    add("--jobs", type=COUNT, default=1, metavar="N", help="trainings side by side, each with its share of the cores")
+    add("--jobs", type=COUNT, default=1, metavar="N", help="trainings side by side, which divide the cores")
     add("--preset", choices=PRESET_NAMES, help="default: demo for phantoms, cpu for a dataset")
     add("--backbone", default="resnet18", help="any timm model name (resnet18)")
     add("--split-seed", type=SEED, default=0, help="of the split; for phantoms, of all images (0)")
@@ -69,7 +69,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--tensorboard", action="store_true", help="log to OUT/tensorboard")
     add("--checkpoint-every", type=COUNT, metavar="N", help="updates; default: only at validations")
     add("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
-    add("--resume", action="store_true", help="go on with --out and its settings; what a study does can be added to")
+    add(
+        "--resume",
+        action="store_true",
+        help="continue the run in --out with its settings; seeds, methods, tables and figures can be added",
+    )
 
 
 def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
@@ -104,7 +108,7 @@ def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
 
 
 def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What a run folder keeps, to be repeated or to go on."""
+    """Return what a run folder records, to be repeated or resumed."""
     fresh = argparse.ArgumentParser()
     add_options(fresh)
     names = [*vars(fresh.parse_args([])), "command", "study", "methods"]
@@ -138,20 +142,21 @@ def _settings_before(parser: CommandLine, out: Path | None) -> dict[str, Any]:
 
 def _check_methods(parser: CommandLine, arguments: argparse.Namespace, earlier: dict[str, list[Any]]) -> None:
     """Methods, seeds, tables and figures, with those of earlier calls."""
-    from anatpaste_aug.detection.augmentations import METHODS, NEEDED
+    from anatpaste_aug.detection import METHODS
+    from anatpaste_aug.detection.studies.methods import REQUIRED_METHODS
 
-    arguments.seeds, arguments.method = _listed(arguments.seeds), _listed(arguments.method)
+    arguments.seeds, arguments.method = _split_words(arguments.seeds), _split_words(arguments.method)
     if not all(seed.isdecimal() and len(seed) < 19 for seed in arguments.seeds):
         parser.error(f"--seeds takes numbers from 0 up, got {' '.join(arguments.seeds)}")
-    arguments.seeds = _listed(str(int(seed)) for seed in arguments.seeds)
+    arguments.seeds = _split_words(str(int(seed)) for seed in arguments.seeds)
     if unknown := [name for name in arguments.method if name not in METHODS]:
         parser.error(f"--method {unknown[0]}: choose from {', '.join(METHODS)}")
     asked = [f"table {number}" for number in arguments.table] + [f"figure {number}" for number in arguments.figure]
-    needed = dict.fromkeys(name for each in asked for name in NEEDED[each])
+    needed = dict.fromkeys(name for each in asked for name in REQUIRED_METHODS[each])
     wanted = arguments.method or list(needed) or ([] if asked or earlier else ["anatpaste"])
     if asked == ["figure 1"]:
         wanted = []  # methods are drawn, not trained
-    arguments.methods = _listed([*earlier.get("methods", []), *wanted])
+    arguments.methods = _split_words([*earlier.get("methods", []), *wanted])
     for name in _ADDED:
         setattr(arguments, name, list(dict.fromkeys([*earlier.get(name, []), *getattr(arguments, name)])))
     arguments.table, arguments.figure = sorted(set(arguments.table)), sorted(set(arguments.figure))
@@ -183,8 +188,8 @@ def _check_processes(parser: CommandLine, arguments: argparse.Namespace) -> None
 
 
 def _check_folder(parser: CommandLine, arguments: argparse.Namespace, *, more: bool) -> None:
-    """Whether the run can begin, or go on, in its folder; ``more``: something was added to a study."""
-    from anatpaste_aug.detection.runs import is_finished
+    """Check that the run can start, or resume, in its folder; ``more``: something was added to a study."""
+    from anatpaste_aug.detection.studies.runs import is_finished
 
     out: Path = arguments.out
     if not arguments.resume:
@@ -205,6 +210,6 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and all(path.match(".*.tmp") for path in folder.iterdir())
 
 
-def _listed(words: Any) -> list[str]:
-    """Words between spaces or commas, each once."""
+def _split_words(words: Any) -> list[str]:
+    """Split words at commas, and drop repeated ones."""
     return list(dict.fromkeys(part for word in words for part in str(word).split(",") if part))

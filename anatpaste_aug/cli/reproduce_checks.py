@@ -12,8 +12,8 @@ from anatpaste_aug import datasets
 from anatpaste_aug.cli.command_line import blame
 from anatpaste_aug.cli.values import device
 from anatpaste_aug.detection import PRESETS, TrainConfig
-from anatpaste_aug.detection.model import check_backbone
-from anatpaste_aug.detection.study_report import check_study
+from anatpaste_aug.detection.models.pretext_net import check_backbone
+from anatpaste_aug.detection.studies.study_report import check_study
 from anatpaste_aug.files import check_writable
 
 __all__ = ["check_all", "load_task", "settings_of"]
@@ -39,7 +39,7 @@ def settings_of(arguments: argparse.Namespace) -> TrainConfig:
 
 
 def check_all(arguments: argparse.Namespace, config: TrainConfig) -> None:
-    """Find before any work what would fail after it.
+    """Check before any work what would otherwise fail after it.
 
     Raises:
         ValueError, OSError, ImportError: says which argument, file, folder or package it is, and what to do.
@@ -54,7 +54,7 @@ def check_all(arguments: argparse.Namespace, config: TrainConfig) -> None:
         raise ImportError("--tensorboard needs tensorboard: pip install 'anatpaste_aug[tensorboard]'")
     if find_spec("tqdm") is None:
         raise ImportError("the progress bar needs tqdm: pip install 'anatpaste_aug[examples]'")
-    _check_workers(config)
+    _check_processes(config)
     with blame("--backbone"):
         check_backbone(config.backbone, config.in_chans, image_size=config.image_size)
     if arguments.study:
@@ -92,12 +92,12 @@ def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTas
     )
 
 
-def _check_workers(config: TrainConfig) -> None:
-    """Whether the processes of torchrun can share the GPUs and the batches."""
+def _check_processes(config: TrainConfig) -> None:
+    """Check that the GPUs and the batch can be divided among the processes of torchrun."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if config.batch_size % count:
         raise ValueError(
-            f"torchrun starts {count} processes, which cannot share a batch of {config.batch_size} evenly; start a "
+            f"torchrun starts {count} processes, which cannot divide a batch of {config.batch_size} evenly; start a "
             "number of processes that divides it"
         )
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from anatpaste_aug.detection import Detector
 
 USAGE = "%(prog)s --model RUN [-o FOLDER] [options] IMAGE ..."
-_PORTION = 32  # images in memory at once
+_BATCH = 32  # images in memory at once
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from anatpaste_aug.datasets.sixteen_bits import check_white
-    from anatpaste_aug.detection import WARNING, Detector, cam_figure, grad_cam
-    from anatpaste_aug.files import check_writable, shown
-    from anatpaste_aug.names import in_table
+    from anatpaste_aug.detection import DISCLAIMER, PretextDetector
+    from anatpaste_aug.detection.reporting.explanation_figures import cam_figure
+    from anatpaste_aug.files import check_writable, shown, spreadsheet_safe
 
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -57,45 +57,51 @@ def run(arguments: argparse.Namespace) -> int:
     with blame("--out"):
         check_writable(out)
     white = check_white(arguments.white)
-    paths = list(_listed(arguments.images))
+    paths = list(_image_paths(arguments.images))
     with blame("--model"):
-        detector = Detector.load(arguments.model, arguments.weights, arguments.device)
+        detector = PretextDetector.load(arguments.model, arguments.weights, arguments.device)
     detector.white = white or detector.white
+    calibration = detector.calibration
     if not arguments.no_cam:
         _check_cam(detector)
-    print(WARNING, file=sys.stderr)
+    print(DISCLAIMER, file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
     partial = out / "scores.partial.csv"
     pictures = _picture_names(paths)
     rows: list[dict[str, Any]] = []
     failures: list[str] = []
-    for start in range(0, len(paths), _PORTION):
-        portion, images = _read(paths[start : start + _PORTION], detector, failures)
-        if not portion:
+    for start in range(0, len(paths), _BATCH):
+        batch, images = _read(paths[start : start + _BATCH], detector, failures)
+        if not batch:
             continue
-        found = detector(images)
-        for path, raw, scaled, abnormal in zip(portion, found.raw, found.scaled, found.abnormal, strict=True):
+        predictions = detector.predict(images)
+        for path, raw, scaled, abnormal in zip(batch, *predictions, strict=True):
             rows.append(
                 {
-                    "image": in_table(str(path)),
+                    "image": spreadsheet_safe(str(path)),
                     "score": repr(float(raw)),
-                    "threshold": repr(detector.threshold),
+                    "threshold": repr(calibration.threshold),
                     "scaled_score": f"{scaled:.6f}",
-                    "scaled_threshold": f"{detector.scaled_threshold:.6f}",
+                    "scaled_threshold": f"{calibration.scaled_threshold:.6f}",
                     "decision": "abnormal" if abnormal else "normal",
-                    "picture": "" if arguments.no_cam else in_table(pictures[path]),
-                    "note": WARNING,
+                    "picture": "" if arguments.no_cam else spreadsheet_safe(pictures[path]),
+                    "note": DISCLAIMER,
                 }
             )
-            print(f"{shown(path)}: {_told(rows[-1])}")
+            print(f"{shown(path)}: {_decision(rows[-1])}")
         if not arguments.no_cam:
-            maps = grad_cam(detector.model, images)
+            maps = detector.anomaly_map(images)
         _write(partial, rows)
         if not arguments.no_cam:
-            for i, (path, row) in enumerate(zip(portion, rows[-len(portion) :], strict=True)):
+            for i, (path, row) in enumerate(zip(batch, rows[-len(batch) :], strict=True)):
                 one = slice(i, i + 1)
                 cam_figure(
-                    out / pictures[path], images[one], maps[one], titles=[_told(row)], names=[path.name], note=WARNING
+                    out / pictures[path],
+                    images[one],
+                    maps[one],
+                    titles=[_decision(row)],
+                    names=[path.name],
+                    note=DISCLAIMER,
                 )
     if rows:
         partial.replace(out / "scores.csv")
@@ -106,12 +112,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_cam(detector: "Detector") -> None:
-    """See before any work whether the network has Grad-CAM maps."""
-    from anatpaste_aug.detection import grad_cam
-
+    """Check before any work that the network has Grad-CAM maps."""
     side = detector.image_size
     try:
-        grad_cam(detector.model, torch.zeros(1, 1, side, side, dtype=torch.uint8))
+        detector.anomaly_map(torch.zeros(1, 1, side, side, dtype=torch.uint8))
     except ValueError as error:
         raise ValueError(f"no Grad-CAM for this network ({error}); score without pictures: --no-cam") from error
 
@@ -129,13 +133,13 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def _told(row: dict[str, Any]) -> str:
+def _decision(row: dict[str, Any]) -> str:
     score, threshold = float(row["scaled_score"]), float(row["scaled_threshold"])
     return f"{row['decision']}, score {score:.3f}, threshold {threshold:.3f}"
 
 
-def _listed(given: Sequence[Path]) -> Iterator[Path]:
-    """The images that are given, and those in the folders that are; each once."""
+def _image_paths(given: Sequence[Path]) -> Iterator[Path]:
+    """Yield the given images, and those in the given folders, each once."""
     from anatpaste_aug.inspection.folder import list_images
 
     paths: dict[Path, None] = {}

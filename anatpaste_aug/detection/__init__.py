@@ -1,142 +1,61 @@
-"""The paper's detector on top of the augmentation: train, score, evaluate, and report.
+"""Anomaly detectors on top of the augmentation: train, score, evaluate, and report.
 
+>>> from anatpaste_aug.datasets import phantom_task
+>>> task = phantom_task(64, train=8, val=8, test=4)  # your own files: examples/train_detector.py
+>>> config = TrainConfig(image_size=64, batch_size=4, updates=1, backbone="test_byobnet")
+>>> detector = PretextDetector(config).fit(task.train.images, task.val.images, task.val.labels)
+>>> detector.predict(task.test.images).abnormal.shape
+(4,)
+
+More is in the subpackages: ``models`` (detectors and their parts), ``training`` (loop, checkpoints, processes),
+``evaluation`` (metrics, intervals, baselines), ``reporting`` (tables, figures, pages) and ``studies`` (run folders).
 Needs the extra ``anatpaste_aug[examples]``; ``import anatpaste_aug`` alone does not load any of it.
 """
 
-try:
-    from anatpaste_aug.detection.augmentations import METHODS, Method
-    from anatpaste_aug.detection.baselines import (
-        image_statistics,
-        one_number_methods,
-        original_sizes,
-        pretrained_net,
-        untrained_net,
-    )
-    from anatpaste_aug.detection.batches import jitter_images
-    from anatpaste_aug.detection.cam import grad_cam
-    from anatpaste_aug.detection.checkpoint import load_checkpoint, save_checkpoint
-    from anatpaste_aug.detection.config import PRESETS, TrainConfig, half_cosine
-    from anatpaste_aug.detection.detector import WARNING, Detector, Scored
-    from anatpaste_aug.detection.explanations import augmentations_figure, cam_figure
-    from anatpaste_aug.detection.figures import extremes_figure, gallery_figure, history_figure, roc_figure
-    from anatpaste_aug.detection.groups import GroupAuroc, group_aurocs
-    from anatpaste_aug.detection.intervals import (
-        Comparison,
-        Interval,
-        bootstrap_auroc,
-        bootstrap_difference,
-        delong_covariance,
-        delong_test,
-    )
-    from anatpaste_aug.detection.kde import GaussianKDE
-    from anatpaste_aug.detection.methods import MethodScores, ensemble, judge
-    from anatpaste_aug.detection.metrics import Metrics, ScoreScaler, auroc, best_f1_threshold, evaluate
-    from anatpaste_aug.detection.model import PretextNet, extract_features, prepare_inputs
-    from anatpaste_aug.detection.progress import Progress, TrainResult
-    from anatpaste_aug.detection.report import (
-        ResultRow,
-        environment,
-        results_table,
-        write_metrics_json,
-        write_report,
-        write_scores_csv,
-    )
-    from anatpaste_aug.detection.robustness import (
-        common_sharpness,
-        fixed_changes,
-        match_sharpness,
-        robustness_row,
-        standard_changes,
-    )
-    from anatpaste_aug.detection.scoring import score_images
-    from anatpaste_aug.detection.tables import (
-        Auroc,
-        MethodRow,
-        Table,
-        ablation_table,
-        groups_table,
-        methods_table,
-        over_seeds,
-    )
-    from anatpaste_aug.detection.tensorboard import TensorBoardLog
-    from anatpaste_aug.detection.trainer import Augment
-    from anatpaste_aug.detection.training import train
-    from anatpaste_aug.detection.workers import main_first, process_group
-except ModuleNotFoundError as error:
-    if error.name is None or error.name.split(".")[0] not in ("jinja2", "matplotlib", "scipy", "sklearn"):
-        raise
-    raise ImportError(
-        f"anatpaste_aug.detection needs {error.name}: pip install 'anatpaste_aug[examples]'", name=error.name
-    ) from error
+from importlib.util import find_spec
+
+for _package in ("jinja2", "matplotlib", "scipy", "sklearn"):
+    if find_spec(_package) is None:
+        raise ImportError(
+            f"anatpaste_aug.detection needs {_package}: pip install 'anatpaste_aug[examples]'", name=_package
+        )
+
+from anatpaste_aug.detection.evaluation.intervals import (
+    Comparison,
+    Interval,
+    bootstrap_auroc,
+    bootstrap_difference,
+    delong_test,
+)
+from anatpaste_aug.detection.evaluation.metrics import Metrics, auroc, best_f1_threshold, evaluate
+from anatpaste_aug.detection.models.base import DISCLAIMER, Calibration, Detector, Predictions
+from anatpaste_aug.detection.models.pretext_detector import PretextDetector
+from anatpaste_aug.detection.studies.methods import METHODS, Method
+from anatpaste_aug.detection.training.config import PRESETS, TrainConfig
+from anatpaste_aug.detection.training.result import Progress
+from anatpaste_aug.detection.training.tensorboard import TensorBoardLog
+from anatpaste_aug.detection.training.workers import process_group
 
 __all__ = [
+    "DISCLAIMER",
     "METHODS",
     "PRESETS",
-    "WARNING",
-    "Augment",
-    "Auroc",
+    "Calibration",
     "Comparison",
     "Detector",
-    "GaussianKDE",
-    "GroupAuroc",
     "Interval",
     "Method",
-    "MethodRow",
-    "MethodScores",
     "Metrics",
-    "PretextNet",
+    "Predictions",
+    "PretextDetector",
     "Progress",
-    "ResultRow",
-    "ScoreScaler",
-    "Scored",
-    "Table",
     "TensorBoardLog",
     "TrainConfig",
-    "TrainResult",
-    "ablation_table",
-    "augmentations_figure",
     "auroc",
     "best_f1_threshold",
     "bootstrap_auroc",
     "bootstrap_difference",
-    "cam_figure",
-    "common_sharpness",
-    "delong_covariance",
     "delong_test",
-    "ensemble",
-    "environment",
     "evaluate",
-    "extract_features",
-    "extremes_figure",
-    "fixed_changes",
-    "gallery_figure",
-    "grad_cam",
-    "group_aurocs",
-    "groups_table",
-    "half_cosine",
-    "history_figure",
-    "image_statistics",
-    "jitter_images",
-    "judge",
-    "load_checkpoint",
-    "main_first",
-    "match_sharpness",
-    "methods_table",
-    "one_number_methods",
-    "original_sizes",
-    "over_seeds",
-    "prepare_inputs",
-    "pretrained_net",
     "process_group",
-    "results_table",
-    "robustness_row",
-    "roc_figure",
-    "save_checkpoint",
-    "score_images",
-    "standard_changes",
-    "train",
-    "untrained_net",
-    "write_metrics_json",
-    "write_report",
-    "write_scores_csv",
 ]

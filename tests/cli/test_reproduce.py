@@ -9,9 +9,10 @@ from tiny_paper import QUICK, SMALL, TINY, make_tiny
 
 from anatpaste_aug import datasets
 from anatpaste_aug.cli import main
-from anatpaste_aug.detection import PRESETS, Detector, load_checkpoint
-from anatpaste_aug.detection.runs import begin_run, has_begun
-from anatpaste_aug.detection.trainer import Trainer
+from anatpaste_aug.detection import PRESETS, PretextDetector
+from anatpaste_aug.detection.models.pretext_training import PretextTrainer
+from anatpaste_aug.detection.studies.runs import begin_run, has_begun
+from anatpaste_aug.detection.training.result import load_result
 
 # Stands for Python where trainings are started side by side: the same on little, and one that dies.
 WRAPPER = f"""#!{sys.executable}
@@ -52,16 +53,16 @@ def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypat
     assert "Table II: AUROC (%) by group" in printed
     assert "| CutPaste (3-way), seed 0 |" in printed
     assert "Synthetic phantom" in printed
-    assert Detector.load(out / "cutpaste-3way-seed0").image_size == 32
+    assert PretextDetector.load(out / "cutpaste-3way-seed0").image_size == 32
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/*")}
 
-    seen, begin = [], Trainer.__init__
+    seen, begin = [], PretextTrainer.__init__
 
     def noted(self, config, *arguments):
         seen.append(config.seed)
         begin(self, config, *arguments)
 
-    monkeypatch.setattr(Trainer, "__init__", noted)
+    monkeypatch.setattr(PretextTrainer, "__init__", noted)
     paper("--out", out, "--seeds", 1, "--table", 3, "--method", "cutpaste-3way", fresh=False)
     assert seen == [1]
     assert trainings(out) == {"cutpaste-3way-seed0", "cutpaste-3way-seed1"}
@@ -82,7 +83,7 @@ def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypat
 @pytest.mark.slow
 def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, capsys):
     out = tmp_path / "study"
-    validate = Trainer._validate
+    validate = PretextTrainer.validate
 
     def interrupted(trainer, *arguments):
         if (trainer.config.seed, trainer.update) == (1, 2):
@@ -90,10 +91,10 @@ def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, 
         return validate(trainer, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_validate", interrupted)
+        patch.setattr(PretextTrainer, "validate", interrupted)
         assert paper("--out", out, "--seeds", "0,1") == 130
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"anatpaste-aug reproduce: interrupted: go on with --out {out} --resume"
+    assert last == f"anatpaste-aug reproduce: interrupted: continue with --out {out} --resume"
     assert trainings(out) == {"anatpaste-seed0"}
     paper("--out", out, fresh=False)
     assert trainings(out) == {"anatpaste-seed0", "anatpaste-seed1"}
@@ -119,7 +120,7 @@ def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, m
     monkeypatch.setitem(PRESETS, "smoke", {**TINY, "updates": TINY["updates"] + 1})
     paper("--out", out, "--seeds", 1, fresh=False)
     for name in ("anatpaste-seed0", "anatpaste-seed1"):
-        assert load_checkpoint(out / name / "checkpoint.pt")[0].history[-1].update == TINY["updates"]
+        assert load_result(out / name / "checkpoint.pt")[0].history[-1].update == TINY["updates"]
 
 
 def test_what_a_call_leaves_that_was_killed_before_it_had_begun_is_in_nobody_s_way(paper, tmp_path):
@@ -150,7 +151,7 @@ def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkey
         patch.setattr(sys, "executable", str(script))
         assert paper("--out", out, "--table", 1, "--jobs", 2) == 1
     printed = capsys.readouterr()
-    told = f"failed: cutpaste-scar-seed0; the others are done. Go on with --out {out} --resume"
+    told = f"failed: cutpaste-scar-seed0; the others are done. Continue with --out {out} --resume"
     assert printed.err.splitlines()[-1] == f"anatpaste-aug reproduce: {told}"
     assert trainings(out) == {"anatpaste-seed0"}
     assert not (out / "report.html").exists()

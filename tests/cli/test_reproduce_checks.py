@@ -63,7 +63,7 @@ def test_a_gpu_that_is_not_there(refused, monkeypatch):
 def test_processes_of_torchrun_that_cannot_share(refused, monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert "torchrun starts 3 processes, which cannot share a batch of 4 evenly" in refused("--out", "run")
+    assert "torchrun starts 3 processes, which cannot divide a batch of 4 evenly" in refused("--out", "run")
 
 
 def test_places_that_cannot_be_written(refused, tmp_path):

@@ -20,15 +20,10 @@ from tiny_study import SHORT, train_one
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import phantom_task, read_gray, zhanglab_task
-from anatpaste_aug.detection import (
-    WARNING,
-    Detector,
-    TrainConfig,
-    TrainResult,
-    grad_cam,
-    save_checkpoint,
-    untrained_net,
-)
+from anatpaste_aug.detection import DISCLAIMER, PretextDetector, TrainConfig
+from anatpaste_aug.detection.models.grad_cam import grad_cam
+from anatpaste_aug.detection.models.pretrained import untrained_net
+from anatpaste_aug.detection.training.result import TrainResult
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,11 +35,8 @@ def model(tmp_path_factory):
     task = phantom_task(64, train=12, val=10, test=2)
     states = [untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2)]
     result = TrainResult(TrainConfig(image_size=64, backbone="test_byobnet"), *states, 1, 0.5, [])
-    extra = {
-        weights: Detector.fit(result.model(weights), task.train.images, task.val.images, task.val.labels).state()
-        for weights in ("best", "last")
-    }
-    save_checkpoint(folder / "checkpoint.pt", result, extra)
+    detector = PretextDetector.from_result(result, task.train.images, task.val.images, task.val.labels)
+    detector.save(folder / "checkpoint.pt")
     return folder
 
 
@@ -75,15 +67,15 @@ def test_scores_and_decisions_are_the_detectors(model, images, tmp_path, weights
     rows = table(out)
     names = ["a.jpeg", "b$1.png", "below/A.png", "c.dcm"]
     assert [row["image"] for row in rows] == [str(images / name) for name in names]
-    detector = Detector.load(model, weights)
+    detector = PretextDetector.load(model, weights)
     batch = torch.stack([torch.from_numpy(read_gray(images / name, 64)) for name in names]).unsqueeze(1)
-    expected = detector(batch)
+    expected = detector.predict(batch)
     assert [float(row["score"]) for row in rows] == expected.raw.tolist()
     np.testing.assert_allclose([float(row["scaled_score"]) for row in rows], expected.scaled, rtol=0, atol=1e-6)
-    assert {float(row["threshold"]) for row in rows} == {detector.threshold}
+    assert {float(row["threshold"]) for row in rows} == {detector.calibration.threshold}
     assert [row["decision"] == "abnormal" for row in rows] == expected.abnormal.tolist()
     assert len({row["score"] for row in rows}) == 4
-    assert {row["note"] for row in rows} == {WARNING}
+    assert {row["note"] for row in rows} == {DISCLAIMER}
     assert {row["picture"] for row in rows} == {""}
     assert [path.name for path in out.iterdir()] == ["scores.csv"]
     printed, warned = capsys.readouterr()
@@ -97,11 +89,11 @@ def test_pictures_in_a_process_of_its_own(model, images, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
-    assert WARNING in done.stderr
+    assert DISCLAIMER in done.stderr
     rows = table(tmp_path / "scores")
     assert [row["picture"] for row in rows] == ["a.png", "b$1.png", "A-2.png", "c.png"]
     batch = torch.stack([torch.from_numpy(read_gray(row["image"], 64)) for row in rows]).unsqueeze(1)
-    maps = grad_cam(Detector.load(model).model, batch)
+    maps = grad_cam(PretextDetector.load(model).net, batch)
     assert maps.any()
     for row, heat in zip(rows, maps, strict=True):
         assert f"{row['image']}: {row['decision']}, score " in done.stdout
@@ -179,7 +171,7 @@ def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
 
 
 def test_more_images_than_a_portion(model, images, tmp_path, monkeypatch):
-    monkeypatch.setattr("anatpaste_aug.cli.score._PORTION", 3)
+    monkeypatch.setattr("anatpaste_aug.cli.score._BATCH", 3)
     main(["score", "--model", str(model), str(images), "-o", str(tmp_path / "few"), "--no-cam"])
     monkeypatch.undo()
     main(["score", "--model", str(model), str(images), "-o", str(tmp_path / "all"), "--no-cam"])
@@ -191,8 +183,8 @@ def test_a_network_without_convolutions_is_scored_without_pictures(model, images
     task = phantom_task(64, train=12, val=10, test=2)
     state = untrained_net("test_vit", image_size=64).state_dict()
     result = TrainResult(TrainConfig(image_size=64, backbone="test_vit"), state, state, 1, 0.5, [])
-    detector = Detector.fit(result.model(), task.train.images, task.val.images, task.val.labels)
-    save_checkpoint(tmp_path / "vit.pt", result, {"best": detector.state()})
+    detector = PretextDetector.from_result(result, task.train.images, task.val.images, task.val.labels)
+    detector.save(tmp_path / "vit.pt")
     given = ["score", "--model", str(tmp_path / "vit.pt"), str(images / "a.jpeg"), "-o", str(tmp_path / "out")]
     assert main(given) == 2
     assert "score without pictures: --no-cam" in capsys.readouterr().err
@@ -236,7 +228,7 @@ def test_names_that_no_terminal_shows_are_scored_like_any_other(model, images, t
 
 @pytest.mark.trains_in_forks
 def test_what_was_scored_before_a_kill_stays_and_is_not_taken_for_all(model, images, tmp_path, monkeypatch):
-    monkeypatch.setattr("anatpaste_aug.cli.score._PORTION", 1)
+    monkeypatch.setattr("anatpaste_aug.cli.score._BATCH", 1)
     portions = []
 
     def read(path, size, **options):
@@ -311,7 +303,10 @@ def test_every_command_names_what_it_cannot_read(command, model, images, tmp_pat
         (["--model", "nowhere", "a.png", "-o", "empty/../full/checkpoint.pt/x"], "nothing can be written to empty"),
         (["--model", "nowhere", "a.png"], "--model: nowhere does not exist; give the run folder of a training"),
         (["--model", "empty", "a.png"], "--model: empty holds no checkpoint.pt; give the run folder of a training"),
-        (["--model", "begun", "a.png"], "--model: the training in begun is not finished (no checkpoint.pt); go on"),
+        (
+            ["--model", "begun", "a.png"],
+            "--model: the training in begun is not finished (no checkpoint.pt); continue it",
+        ),
         (["--model", "study", "a.png"], "--model: study is a study of 2 trainings; give one of its run folders: a, b"),
         (["--model", "full", "a.png", "-o", "full"], "full exists and is not an empty folder; name a new one with -o"),
         (["--model", "full", "empty"], "empty holds no images"),

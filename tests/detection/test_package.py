@@ -9,12 +9,16 @@ import pytest
 
 import anatpaste_aug.detection
 
-MODULES = [module.name for module in pkgutil.iter_modules(anatpaste_aug.detection.__path__)]
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(anatpaste_aug.detection.__path__, "anatpaste_aug.detection.")
+    if not module.ispkg
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    failed, _ = doctest.testmod(importlib.import_module(f"anatpaste_aug.detection.{name}"))
+    failed, _ = doctest.testmod(importlib.import_module(name))
     assert not failed
 
 
@@ -26,6 +30,6 @@ def test_public_names_exist_and_are_documented():
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.delitem(sys.modules, "anatpaste_aug.detection.report")
+    monkeypatch.delitem(sys.modules, "anatpaste_aug.detection.reporting.report")
     with pytest.raises(ImportError, match=r"needs jinja2: pip install 'anatpaste_aug\[examples\]'"):
         importlib.reload(anatpaste_aug.detection)

@@ -10,17 +10,17 @@ from invariants import attempt, untouched
 from strategies import anything, seeds
 
 from anatpaste_aug.detection import (
-    GaussianKDE,
-    ScoreScaler,
     auroc,
     best_f1_threshold,
     bootstrap_auroc,
     bootstrap_difference,
-    delong_covariance,
     delong_test,
     evaluate,
-    group_aurocs,
 )
+from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.evaluation.intervals import delong_covariance
+from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
+from anatpaste_aug.detection.models.kde import GaussianKDE
 
 magnitudes = st.sampled_from([1e-300, 1e-30, 1.0, 1e30, 1e300, 1.7e308])
 
@@ -50,7 +50,7 @@ def test_an_auroc_is_the_share_of_pairs_in_order(case):
     assert abs(area - by_pairs(labels, scores)) <= 1e-12
     assert abs(auroc(labels, -scores) - (1 - area)) <= 1e-12
     assert abs(auroc(torch.from_numpy(labels), torch.from_numpy(scores)) - area) == 0
-    groups = group_aurocs({"all": labels >= 0, "none": labels < 0}, labels, scores, fewest=2, resamples=100)
+    groups = group_aurocs({"all": labels >= 0, "none": labels < 0}, labels, scores, min_per_class=2, resamples=100)
     assert (groups["all"].auroc, groups["none"].auroc) == (area, None)
 
 

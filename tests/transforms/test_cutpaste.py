@@ -112,8 +112,8 @@ def test_the_detector_trains_with_it():
     labels = torch.arange(8) % 2
     masks = torch.ones(8, 1, 32, 32, dtype=torch.bool)
     augment = CutPasteTransform(variant="scar").augment
-    result = detection.train(config, images, images, labels, augment, lung_masks=masks)
-    assert [progress.update for progress in result.history] == [2]
+    detector = detection.PretextDetector(config, augment).fit(images, images, labels, lung_masks=masks)
+    assert [progress.update for progress in detector.result.history] == [2]
 
 
 def test_another_range_gives_the_same_image_in_that_range():

@@ -1,0 +1,1 @@
+"""From scores to figures: metrics, intervals, baselines of one number per image, robustness."""

@@ -1,0 +1,219 @@
+"""Uncertainty of an AUROC: bootstrap intervals, and DeLong's test of two methods on the same images."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import bootstrap, norm, rankdata
+
+from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored
+from anatpaste_aug.validation import check_count
+
+# Scores that are resampled at once: 32 MiB in float64.
+_BATCH_ELEMENTS = 2**22
+
+# SciPy 1.15 gave the argument another name.
+_GENERATOR = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate between its confidence limits.
+
+    ``estimate`` is an AUROC, or the difference of two; ``level`` is the confidence, such as 0.95.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    level: float = 0.95
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """DeLong's comparison of two AUROCs on the same images.
+
+    ``difference`` is the first minus the second, with the normal interval about it; ``p_value`` is two-sided, under the
+    hypothesis that both areas are equal.
+    """
+
+    difference: Interval
+    standard_error: float
+    p_value: float
+
+
+def bootstrap_auroc(labels: Any, scores: Any, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
+    """Return the confidence interval of an AUROC by the stratified percentile bootstrap.
+
+    Normal and abnormal images are resampled separately, each to its own number, by ``scipy.stats.bootstrap``. The
+    interval describes the choice of the test images, not the variation between training seeds. Where all abnormal
+    images score higher than all normal ones it has no width: no resample can show an error.
+
+    Args:
+        labels: as for :func:`anatpaste_aug.detection.auroc`.
+        scores: as for :func:`anatpaste_aug.detection.auroc`.
+        level: confidence, between 0 and 1.
+        resamples: number of resamples, at least 100.
+        seed: of the resampling; the same seed gives the same interval.
+
+    Raises:
+        ValueError: as :func:`auroc`, or fewer than two images of a class, or an impossible level or number.
+
+    Example:
+        >>> print(bootstrap_auroc([0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.6, 0.4, 0.7, 0.9]))
+        0.889 [0.556, 1.000]
+    """
+    truth, values = check_scored(labels, scores)
+    areas = _bootstrap(truth, [values], lambda areas: areas[0], level, resamples, seed)
+    return Interval(auroc(truth, values), *areas, level)
+
+
+def bootstrap_difference(
+    labels: Any, first: Any, second: Any, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """Return the interval of the first AUROC minus the second, by the paired stratified percentile bootstrap.
+
+    Both methods are evaluated on the same resampled images, so that images that are hard for both cancel.
+
+    Args:
+        labels: as for :func:`anatpaste_aug.detection.auroc`.
+        first: scores of one method, one per label.
+        second: scores of the other method, for the same images in the same order.
+        level, resamples, seed: as for :func:`bootstrap_auroc`.
+
+    Raises:
+        ValueError: as :func:`bootstrap_auroc`.
+
+    Example:
+        >>> labels = [0, 0, 0, 1, 1, 1]
+        >>> print(bootstrap_difference(labels, [1, 2, 3, 4, 5, 6], [1, 2, 6, 4, 7, 9]))
+        0.111 [0.000, 0.444]
+    """
+    truth, one = check_scored(labels, first)
+    _, other = check_scored(labels, second)
+    limits = _bootstrap(truth, [one, other], lambda areas: areas[0] - areas[1], level, resamples, seed)
+    return Interval(auroc(truth, one) - auroc(truth, other), *limits, level)
+
+
+def delong_covariance(labels: Any, *scores: Any) -> NDArray[np.float64]:
+    """Return the covariance of the AUROCs of K methods on the same images.
+
+    By DeLong, DeLong and Clarke-Pearson (Biometrics 1988), computed from midranks in O(N log N), as Sun and Xu (IEEE
+    Signal Processing Letters 2014) show.
+
+    Args:
+        labels: as for :func:`anatpaste_aug.detection.auroc`.
+        scores: K vectors of scores, one per method.
+
+    Returns:
+        K×K float64; the diagonal holds the variances.
+
+    Raises:
+        ValueError: as :func:`bootstrap_auroc`, or no scores.
+
+    Example:
+        >>> delong_covariance([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).round(4).tolist()
+        [[0.125]]
+    """
+    if not scores:
+        raise ValueError("the scores of one method or more are needed")
+    truth = _two_each(check_scored(labels, scores[0])[0])
+    values = np.stack([check_scored(labels, each)[1] for each in scores])
+    normal, abnormal = values[:, truth == 0], values[:, truth == 1]
+    ranks = rankdata(values, axis=1)
+    # For each abnormal image the fraction of normal ones below it, for each normal image of abnormal ones above it.
+    below = (ranks[:, truth == 1] - rankdata(abnormal, axis=1)) / normal.shape[1]
+    above = 1 - (ranks[:, truth == 0] - rankdata(normal, axis=1)) / abnormal.shape[1]
+    covariance = sum(np.atleast_2d(np.cov(part)) / part.shape[1] for part in (below, above))
+    return np.asarray(covariance)
+
+
+def delong_test(labels: Any, first: Any, second: Any, *, level: float = 0.95) -> Comparison:
+    """Test whether two methods differ in AUROC on the same images (DeLong).
+
+    Two methods that rank all images alike differ by 0 with a p-value of 1; where neither area varies and they differ
+    (a perfect method and a perfectly wrong one), the p-value is the limit, 0.
+
+    Args:
+        labels: as for :func:`anatpaste_aug.detection.auroc`.
+        first: scores of one method, one per label.
+        second: scores of the other method, for the same images in the same order.
+        level: confidence of the interval of the difference.
+
+    Raises:
+        ValueError: as :func:`bootstrap_auroc`.
+
+    Example:
+        >>> labels = [0, 0, 0, 1, 1, 1]
+        >>> test = delong_test(labels, [1, 2, 3, 4, 5, 6], [1, 2, 6, 4, 7, 9])
+        >>> round(test.difference.estimate, 3), round(test.p_value, 3)
+        (0.111, 0.48)
+    """
+    _check_level(level)
+    difference = auroc(labels, first) - auroc(labels, second)
+    covariance = delong_covariance(labels, first, second)
+    # Equal rankings leave rounding errors of either sign.
+    error = math.sqrt(max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0))
+    if error < 1e-12:
+        p_value = 1.0 if abs(difference) < 1e-12 else 0.0
+    else:
+        p_value = float(2 * norm.sf(abs(difference) / error))
+    reach = float(norm.ppf(0.5 + level / 2)) * error
+    return Comparison(Interval(difference, difference - reach, difference + reach, level), error, p_value)
+
+
+def _bootstrap(
+    truth: NDArray[np.int64],
+    methods: list[NDArray[np.float64]],
+    statistic: Any,
+    level: float,
+    resamples: int,
+    seed: int,
+) -> tuple[float, float]:
+    _check_level(level)
+    check_count("resamples", resamples, 100)
+    normal, abnormal = (np.flatnonzero(_two_each(truth) == label) for label in (0, 1))
+
+    def resampled(one: NDArray[np.int64], other: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
+        order = np.concatenate([one, other], axis=axis)
+        return np.asarray(statistic([_auroc_along(values[order], one.shape[axis], axis) for values in methods]))
+
+    interval = bootstrap(
+        (normal, abnormal),  # indices, so that all methods see the same images
+        resampled,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, _BATCH_ELEMENTS // truth.size),
+        confidence_level=level,
+        method="percentile",
+        **{_GENERATOR: np.random.default_rng(seed)},
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def _auroc_along(values: NDArray[np.float64], normals: int, axis: int) -> NDArray[np.float64]:
+    """The areas along an axis whose first ``normals`` values are the normal ones (Mann and Whitney's U, scaled)."""
+    ranks = np.moveaxis(rankdata(values, axis=axis), axis, -1)[..., normals:]
+    count = ranks.shape[-1]
+    area: NDArray[np.float64] = (ranks.sum(-1) - count * (count + 1) / 2) / (normals * count)
+    return area
+
+
+def _two_each(truth: NDArray[np.int64]) -> NDArray[np.int64]:
+    smaller = int(min((truth == 0).sum(), (truth == 1).sum()))
+    if smaller < 2:
+        raise ValueError("two images of each class are needed at least, got one of a class")
+    return truth
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")

@@ -1,0 +1,152 @@
+"""Scores of methods on the same images, their ensemble, and one row of results for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_auroc
+from anatpaste_aug.detection.evaluation.metrics import (
+    Metrics,
+    ScoreScaler,
+    auroc,
+    best_f1_threshold,
+    check_scores,
+    evaluate,
+)
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One row of results: the metrics of one set of scores on one test set.
+
+    Attributes:
+        dataset: name of the data as a reader must see it, such as "phantoms (synthetic)".
+        weights: "best" (chosen by validation AUROC) or "last", or the name of another method.
+        metrics: on the test images.
+        update: of these weights, if they are from a training.
+        val_auroc: AUROC on the validation images.
+        interval: confidence interval of the test AUROC.
+    """
+
+    dataset: str
+    weights: str
+    metrics: Metrics
+    update: int | None = None
+    val_auroc: float | None = None
+    interval: Interval | None = None
+
+    def cells(self) -> dict[str, str]:
+        """Return column title to text, in the order of the table."""
+        metrics = self.metrics
+        return {
+            "dataset": self.dataset,
+            "weights": self.weights,
+            "update": "–" if self.update is None else str(self.update),
+            "val. AUROC": "–" if self.val_auroc is None else f"{self.val_auroc:.3f}",
+            "AUROC": f"{metrics.auroc:.3f}" if self.interval is None else str(self.interval),
+            "accuracy": f"{metrics.accuracy:.3f}",
+            "F1": f"{metrics.f1:.3f}",
+            "sensitivity": f"{metrics.sensitivity:.3f}",
+            "specificity": f"{metrics.specificity:.3f}",
+            "threshold": f"{metrics.threshold:.4g}",
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class MethodScores:
+    """Scores of one method for the validation and the test images.
+
+    Args:
+        name: how results name the method, such as "AnatPaste, seed 0".
+        val: one finite score per validation image, larger is more anomalous; array, tensor or sequence.
+        test: the same for the test images. Both are kept as float64 vectors.
+
+    Raises:
+        ValueError: scores that are no vector, empty or not finite.
+
+    Example:
+        >>> MethodScores("mean intensity", [0.1, 0.4], [0.2, 0.3]).test
+        array([0.2, 0.3])
+    """
+
+    name: str
+    val: Any
+    test: Any
+
+    def __post_init__(self) -> None:
+        for part in ("val", "test"):
+            object.__setattr__(self, part, check_scores(getattr(self, part)))
+
+
+def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodScores:
+    """Average the members' scores, each scaled to [0, 1] by its own validation minimum and maximum.
+
+    As Sato et al. (arXiv 2205.04282) do with the networks of five seeds. The ensemble has its own threshold, see
+    :func:`result_row`.
+
+    Args:
+        members: methods, or one method's seeds, on the same images in the same order; one or more.
+        name: how results name it.
+
+    Raises:
+        ValueError: no members, or members with another number of images.
+
+    Example:
+        >>> one, other = MethodScores("a", [0.0, 2.0], [1.0, 4.0]), MethodScores("b", [10.0, 20.0], [15.0, 5.0])
+        >>> ensemble([one, other]).test
+        array([0.5, 0.5])
+    """
+    if not members:
+        raise ValueError("an ensemble needs one member or more")
+    sizes = {(member.val.size, member.test.size) for member in members}
+    if len(sizes) > 1:
+        raise ValueError(f"the members scored different images: {sorted(sizes)} for validation and test")
+    scalers = [ScoreScaler.fit(member.val) for member in members]
+    val, test = (
+        np.mean([scaler.transform(getattr(each, part)) for scaler, each in zip(scalers, members, strict=True)], axis=0)
+        for part in ("val", "test")
+    )
+    return MethodScores(name, val, test)
+
+
+def result_row(
+    method: MethodScores,
+    val_labels: Any,
+    test_labels: Any,
+    *,
+    dataset: str,
+    update: int | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> ResultRow:
+    """Return test metrics at the method's own best validation threshold, with the interval of the AUROC.
+
+    Args:
+        method: scores of the images; its name becomes that of the row.
+        val_labels: one per validation image, 0 (normal) or 1 (abnormal); both must occur.
+        test_labels: one per test image, at least two of each class.
+        dataset: name of the data as a reader must see it.
+        update: of the weights, if they are from a training.
+        resamples, seed: of :func:`bootstrap_auroc`.
+
+    Raises:
+        ValueError: the lengths differ, or a class is missing.
+
+    Example:
+        >>> method = MethodScores("mean intensity", [0.1, 0.2, 0.3, 0.4], [0.1, 0.3, 0.2, 0.4])
+        >>> row = result_row(method, [0, 0, 1, 1], [0, 0, 1, 1], dataset="phantoms (synthetic)")
+        >>> row.metrics.auroc, row.metrics.threshold, row.val_auroc
+        (0.75, 0.3, 1.0)
+    """
+    return ResultRow(
+        dataset,
+        method.name,
+        evaluate(test_labels, method.test, best_f1_threshold(val_labels, method.val)),
+        update,
+        auroc(val_labels, method.val),
+        bootstrap_auroc(test_labels, method.test, resamples=resamples, seed=seed),
+    )

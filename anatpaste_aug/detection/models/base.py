@@ -1,0 +1,192 @@
+"""The interface of all detectors, and what they share: calibrated scores and the place of their files."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anatpaste_aug.detection.evaluation.metrics import ScoreScaler, best_f1_threshold
+from anatpaste_aug.detection.training.result import Progress, Weights
+
+DISCLAIMER = "Research software, not a medical device: no diagnosis, and nothing to base the care of a patient on."
+"""Shown with every score."""
+
+CHECKPOINT = "checkpoint.pt"
+"""Name of a trained detector's file in a run folder."""
+
+
+class Predictions(NamedTuple):
+    """Scores of N images: as the detector gives them, scaled to [0, 1], and compared with the threshold."""
+
+    raw: NDArray[np.float64]
+    scaled: NDArray[np.float64]
+    abnormal: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Threshold and scale of a detector's raw scores, both from validation images.
+
+    Args:
+        threshold: raw score from which on an image is called abnormal.
+        scaler: from raw scores to [0, 1].
+
+    Example:
+        >>> calibration = Calibration.fit([0, 0, 1, 1], [1.0, 2.0, 3.0, 5.0])
+        >>> calibration.threshold, calibration.scaled_threshold
+        (3.0, 0.5)
+    """
+
+    threshold: float
+    scaler: ScoreScaler
+
+    @classmethod
+    def fit(cls, labels: Any, scores: Any) -> Calibration:
+        """Choose the threshold with the best F1, and the scale from minimum to maximum.
+
+        Args:
+            labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+            scores: M raw scores of the validation images.
+
+        Raises:
+            ValueError: see :func:`anatpaste_aug.detection.evaluation.metrics.best_f1_threshold`.
+        """
+        return cls(best_f1_threshold(labels, scores), ScoreScaler.fit(scores))
+
+    @property
+    def scaled_threshold(self) -> float:
+        """The threshold on the scale of the scaled scores."""
+        return float(self.scaler.transform([self.threshold])[0])
+
+
+class Detector(ABC):
+    """An anomaly detector that learns from normal images.
+
+    A new detector implements the abstract methods. Its :meth:`fit` is usually a
+    :class:`anatpaste_aug.detection.training.trainer.Trainer` of its own, run by
+    :func:`anatpaste_aug.detection.training.loop.run_training`, which does the seeding, the checkpoints and the choice
+    of the best weights.
+
+    Convention:
+        - Images are N×1×S×S, uint8 or float in [0, 1]; ``fit`` takes uint8. Larger scores are more anomalous.
+        - Methods that need a fitted detector raise a RuntimeError before :meth:`fit` or :meth:`load`.
+
+    Attributes:
+        image_size: side S of the square images.
+        white: white level that 16-bit files were read with, see ``read_gray``; None where it is known from the files.
+        weights: the weights in use, ``"best"`` (chosen by validation AUROC) or ``"last"``.
+    """
+
+    image_size: int
+    white: int | None = None
+    weights: Weights = "best"
+
+    @abstractmethod
+    def fit(
+        self,
+        images: Tensor,
+        val_images: Tensor,
+        val_labels: Any,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Learn from normal images; choose the best weights and the threshold by labeled validation images.
+
+        Args:
+            images: N×1×S×S uint8 normal images.
+            val_images: M×1×S×S uint8 normal and abnormal images.
+            val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+            progress: called with the :class:`Progress` every few updates and after each validation.
+            checkpoint: file to resume from after an interruption.
+            checkpoint_every: updates between checkpoints besides those at validations.
+            resume: continue from ``checkpoint``, or start if there is none yet.
+
+        Returns:
+            This detector, with the best weights.
+        """
+
+    @abstractmethod
+    def score(self, images: Tensor) -> Tensor:
+        """Return N raw scores on the CPU.
+
+        Raises:
+            ValueError: the images have another shape than those of the training.
+        """
+
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        """Return N×1×S×S float32 maps in [0, 1] on the CPU that show where an image is abnormal.
+
+        Raises:
+            ValueError: this detector has no such map.
+        """
+        raise ValueError(f"{type(self).__name__} has no anomaly map")
+
+    @property
+    @abstractmethod
+    def calibration(self) -> Calibration:
+        """Threshold and scale of the weights in use."""
+
+    @abstractmethod
+    def with_weights(self, weights: Weights) -> Self:
+        """Return a detector that uses the best or the last weights of the same training."""
+
+    @abstractmethod
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the detector with its best and last weights, as tensors and plain types only.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: str | os.PathLike[str], weights: Weights = "best", device: str = "cpu") -> Self:
+        """Read the file of a detector, or that in a run folder; no code in the file is run.
+
+        Raises:
+            FileNotFoundError: there is no such file, or no finished training in the folder.
+            ValueError: the file is damaged or of another kind.
+        """
+
+    def predict(self, images: Tensor) -> Predictions:
+        """Score images, scale the scores to [0, 1], and compare them with the threshold; see :meth:`score`."""
+        raw = self.score(images).numpy().astype(np.float64)
+        calibration = self.calibration
+        return Predictions(raw, calibration.scaler.transform(raw), raw >= calibration.threshold)
+
+    def _check_size(self, images: Tensor) -> None:
+        side = self.image_size
+        if images.ndim != 4 or tuple(images.shape[-2:]) != (side, side):
+            raise ValueError(f"images must be N×1×{side}×{side}, as in training, got shape {tuple(images.shape)}")
+
+
+def find_checkpoint(run: str | os.PathLike[str]) -> Path:
+    """Return the file of a trained detector, given the file itself or its run folder.
+
+    Raises:
+        FileNotFoundError: the path does not exist, the training in the folder is not finished, or the folder is a
+            study, whose run folders are then listed.
+    """
+    path = Path(run)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; give the run folder of a training")
+    if not path.is_dir() or (path / CHECKPOINT).is_file():
+        return path / CHECKPOINT if path.is_dir() else path
+    if runs := sorted(each.parent.name for each in path.glob(f"*/{CHECKPOINT}")):
+        raise FileNotFoundError(
+            f"{path} is a study of {len(runs)} trainings; give one of its run folders: {', '.join(runs)}"
+        )
+    if (path / "config.json").is_file():
+        raise FileNotFoundError(f"the training in {path} is not finished (no {CHECKPOINT}); continue it (--resume)")
+    raise FileNotFoundError(f"{path} holds no {CHECKPOINT}; give the run folder of a training")

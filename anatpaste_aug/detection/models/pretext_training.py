@@ -1,0 +1,238 @@
+"""Training the pretext network: normal images against their augmentations (Sato et al., arXiv 2205.04282)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anatpaste_aug.detection.evaluation.metrics import auroc
+from anatpaste_aug.detection.models.kde import GaussianKDE
+from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features, prepare_inputs, to_layout
+from anatpaste_aug.detection.training.batches import jitter_images
+from anatpaste_aug.detection.training.config import TrainConfig, half_cosine
+from anatpaste_aug.detection.training.loop import check_images, run_training
+from anatpaste_aug.detection.training.result import Progress, State, TrainResult, Weights
+from anatpaste_aug.detection.training.trainer import Trainer
+from anatpaste_aug.detection.training.workers import Workers
+
+
+class Augmented(Protocol):
+    """What an augmentation returns; only the images are used."""
+
+    @property
+    def image(self) -> Tensor: ...
+
+
+class Augment(Protocol):
+    """Any batched augmentation, such as ``AnatPasteTransform().augment``.
+
+    Called as ``augment(images, region_mask=masks)`` with B×1×S×S float images in [0, 1] and their boolean lung
+    masks (or None); ``result.image`` holds the augmented images, of the same shape.
+    """
+
+    def __call__(self, images: Tensor, /, *, region_mask: Tensor | None) -> Augmented: ...
+
+
+def train_pretext_net(
+    config: TrainConfig,
+    train_images: Tensor,
+    val_images: Tensor,
+    val_labels: Tensor,
+    augment: Augment | Sequence[Augment],
+    *,
+    lung_masks: Tensor | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+) -> TrainResult:
+    """Train a network to distinguish normal images from their augmentations (section III of the paper).
+
+    Each update draws ``batch_size`` normal images, jitters them, augments the jittered images, and takes one SGD step
+    on the cross entropy of both. On the CPU the same seed gives the same weights, as long as the augmentation draws
+    from torch's global generator (which is seeded here, and restored afterwards).
+
+    **Interruptions.** With ``checkpoint`` the run can be killed at any moment: called again with ``resume=True`` it
+    continues from its last checkpoint and, on the CPU, ends with the weights and metrics of an uninterrupted run bit
+    for bit. The augmentation must be the same again; settings and data are compared.
+
+    **Several devices.** Within :func:`process_group`, under torchrun, every process calls this with the same arguments,
+    computes its part of each batch, and returns the same result; the main one writes the checkpoint, which all read.
+    The batches are those of one process. Each normalizes its part by itself, unless ``config.sync_bn``.
+
+    Args:
+        config: the settings.
+        train_images: N×1×S×S uint8 normal images, S = ``config.image_size``; N may be smaller than the batch.
+        val_images: M×1×S×S uint8.
+        val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+        augment: see :class:`Augment`. Of several, each is a class of its own; ``config.num_classes`` is one more.
+        lung_masks: N×1×S×S boolean masks of the training images, passed to ``augment``; None lets it find them.
+        progress: called with a :class:`Progress` every few updates and after each validation, in every process.
+        checkpoint: file to resume from after an interruption, written at the start and after each validation.
+        checkpoint_every: updates between further checkpoints; None writes no others.
+        resume: continue from ``checkpoint``, or start if there is none yet.
+
+    Raises:
+        TypeError, ValueError: an input has the wrong dtype, shape or labels, ``augment`` changes the shape, or the
+            checkpoint is damaged or of another run.
+        FileExistsError: there is a checkpoint, and ``resume`` is false.
+        FloatingPointError: the loss or the features are no longer finite.
+        OSError: the checkpoint could not be written, for example because the disk is full; the earlier one is
+            unchanged.
+    """
+    check_images("train_images", train_images, config.image_size)
+    check_images("val_images", val_images, config.image_size)
+    if lung_masks is not None and (lung_masks.dtype != torch.bool or lung_masks.shape != train_images.shape):
+        raise ValueError(
+            f"lung_masks must be boolean of shape {tuple(train_images.shape)}, "
+            f"got {lung_masks.dtype} of shape {tuple(lung_masks.shape)}"
+        )
+    auroc(val_labels, torch.zeros(len(val_images)))  # reports wrong labels now, not after the first epoch
+    augments = (augment,) if callable(augment) else tuple(augment)
+    if len(augments) + 1 != config.num_classes:
+        raise ValueError(
+            f"num_classes must be {len(augments) + 1} for {len(augments)} augmentation(s), got {config.num_classes}"
+        )
+    labels = torch.as_tensor(val_labels)
+    data = {"train_images": train_images, "val_images": val_images, "val_labels": labels, "lung_masks": lung_masks}
+    device = torch.device(config.device)
+
+    def make_trainer(workers: Workers) -> PretextTrainer:
+        masks = None if lung_masks is None else lung_masks.to(device)
+        return PretextTrainer(config, train_images.to(device), masks, augments, workers)
+
+    return run_training(
+        make_trainer,
+        config,
+        data,
+        (val_images, val_labels),
+        progress=progress,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+    )
+
+
+def trained_net(result: TrainResult, weights: Weights = "best", device: str | None = None) -> PretextNet:
+    """Return the network with the best or the last weights, in evaluation mode.
+
+    Args:
+        result: of :func:`train_pretext_net`.
+        weights: ``"best"`` or ``"last"``.
+        device: of the network; None is that of the training.
+
+    Raises:
+        ValueError: another name of weights.
+    """
+    state = result.state(weights)
+    net = _build_net(result.config)
+    net.load_state_dict(state)
+    return net.to(device or result.config.device).eval()
+
+
+class PretextTrainer(Trainer):
+    """Trains a :class:`PretextNet` by SGD; validates with a Gaussian KDE of its features.
+
+    Args:
+        config: the settings.
+        images: N×1×S×S uint8 normal images on the device of the run.
+        lung_masks: their masks there, or None.
+        augments: one :class:`Augment` for each class after the normal images.
+        workers: the processes that share the batches.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: Tensor,
+        lung_masks: Tensor | None,
+        augments: Sequence[Augment],
+        workers: Workers,
+    ) -> None:
+        super().__init__(config, images, workers)
+        self.lung_masks, self.augments = lung_masks, augments
+        self.part = workers.part(config.batch_size)
+        self.net = _build_net(config).to(self.device)
+        if config.sync_bn:
+            self.net = nn.SyncBatchNorm.convert_sync_batchnorm(self.net)
+        self.parallel = workers.parallel(self.net)
+        self.optimizer = torch.optim.SGD(
+            self.net.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        self.half = half_precision(self.device)
+        # Only float16 gradients are so small that they must be scaled.
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.amp and self.half == torch.float16)
+
+    def step(self) -> Tensor:
+        """Do one update and return its loss."""
+        config = self.config
+        index = self.batches.draw().to(self.device)
+        normal = jitter_images(self.images[index].float() / 255, config.jitter, self.generator)
+        masks = None if self.lung_masks is None else self.lung_masks[index]
+        # Every process augments the whole batch, which costs little compared with the network: see Workers.
+        classes = [normal, *(augment(normal, region_mask=masks).image for augment in self.augments)]
+        for augmented in classes:
+            if augmented.shape != normal.shape:
+                raise ValueError(f"augment turned {tuple(normal.shape)} images into {tuple(augmented.shape)}")
+        own = [images[self.part] for images in classes]
+        inputs = to_layout(prepare_inputs(torch.cat(own), config.in_chans))
+        targets = torch.arange(len(own), device=self.device).repeat_interleave(len(own[0]))
+        self.learning_rate = half_cosine(self.update, config.updates, config.learning_rate)
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate
+        with torch.autocast(self.device.type, self.half, enabled=config.amp):
+            logits = self.parallel(inputs)
+        loss = F.cross_entropy(logits.float(), targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach()
+
+    def validate(self, val_images: Tensor, val_labels: Tensor) -> float:
+        """Return the AUROC of the KDE of the present features."""
+
+        def features(images: Tensor) -> Tensor:
+            return extract_features(self.net, images, batch_size=2 * self.config.batch_size)
+
+        self.workers.broadcast_buffers(self.net)
+        reference = self.workers.map_rows(features, self.images)
+        queries = self.workers.map_rows(features, val_images)
+        if not bool(torch.isfinite(reference).all() & torch.isfinite(queries).all()):
+            raise self.diverged("network's features")
+        return auroc(val_labels, GaussianKDE(reference, self.config.bandwidth).score(queries))
+
+    def weights(self) -> State:
+        """Return a CPU copy of the network's weights."""
+        return {name: value.detach().to("cpu", copy=True) for name, value in self.net.state_dict().items()}
+
+    def model_state(self) -> dict[str, Any]:
+        """Return the states of network, optimizer and gradient scaler."""
+        return {
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def load_model_state(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`model_state` returned."""
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+
+
+def half_precision(device: torch.device) -> torch.dtype:
+    """Return the 16-bit type of mixed precision: bfloat16, but float16 on GPUs that would only emulate it."""
+    lacking = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.float16 if lacking else torch.bfloat16
+
+
+def _build_net(config: TrainConfig) -> PretextNet:
+    """Return the untrained network of a run on the CPU, in the memory layout of the run's device."""
+    net = PretextNet(config.backbone, config.in_chans, num_classes=config.num_classes, image_size=config.image_size)
+    layout = torch.channels_last if torch.device(config.device).type == "cpu" else torch.contiguous_format
+    return net.to(memory_format=layout)

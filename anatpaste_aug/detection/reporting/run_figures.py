@@ -1,0 +1,220 @@
+"""The pictures of a run: ROC curves, history, gallery of augmentations, best and worst scored images.
+
+All draw on ``matplotlib.figure.Figure`` objects, without pyplot's global state or a display, and write a PNG.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import roc_curve
+from torch import Tensor
+
+from anatpaste_aug.detection.evaluation.intervals import Interval
+from anatpaste_aug.detection.evaluation.metrics import auroc, to_numpy
+from anatpaste_aug.detection.reporting.canvas import (
+    ABNORMAL,
+    MUTED,
+    NORMAL,
+    TEXT,
+    THIRD,
+    new_figure,
+    new_single,
+    plain,
+    save,
+    shorten,
+    show,
+    tint,
+)
+from anatpaste_aug.detection.training.result import Progress
+
+
+def roc_figure(
+    path: str | os.PathLike[str],
+    curves: Mapping[str, tuple[Any, Any]],
+    *,
+    title: str = "ROC, test images",
+    note: str = "",
+    intervals: Mapping[str, Interval] | None = None,
+) -> Path:
+    """Draw ROC curves with their areas, of one method or of many (Figure 3 of the paper).
+
+    Args:
+        path: the PNG to write.
+        curves: name of the curve to (labels, scores) as :func:`anatpaste_aug.detection.auroc` takes them.
+        title: above the axes.
+        note: small print below, such as that the data are synthetic.
+        intervals: name of the curve to the interval of its area, shown beside it.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: there are no curves, or labels and scores are not what :func:`auroc` takes.
+    """
+    if not curves:
+        raise ValueError("no curves to draw")
+    long = max(map(len, curves)) > 20  # too wide for the axes, so the legend is above them, two lines each
+    figure, axes = new_single(5.6, 5.0 + (0.36 if long else 0.2) * len(curves), title, note)
+    between = "\n" if long else " "
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1)
+    colors = [ABNORMAL, NORMAL, THIRD, "#8a5fb0", "#b58a1c", MUTED]
+    for i, (name, (labels, scores)) in enumerate(curves.items()):
+        area = auroc(labels, scores)  # also checks both
+        false_positive_rate, sensitivity, _ = roc_curve(to_numpy(labels), to_numpy(scores))
+        line: dict[str, Any] = {
+            "color": colors[i % len(colors)],
+            "linewidth": 2,
+            "linestyle": ("-", "--", "-.", ":")[(i % 2 + 2 * (i // len(colors))) % 4],
+        }
+        area_text = intervals[name] if intervals and name in intervals else f"{area:.3f}"
+        axes.plot(false_positive_rate, sensitivity, label=f"{name}:{between}AUROC {area_text}", **line)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.set_xlabel("normal images called abnormal (1 − specificity)")
+    axes.set_ylabel("abnormal images found (sensitivity)")
+    if long:
+        figure.legend(loc="outside upper left", frameon=False, fontsize=9)
+    else:
+        axes.legend(loc="lower right", frameon=False, fontsize=10 if len(curves) < 4 else 8)
+    return save(figure, path)
+
+
+def history_figure(
+    path: str | os.PathLike[str], history: Sequence[Progress], *, best_update: int | None = None, note: str = ""
+) -> Path:
+    """Draw training loss and validation AUROC over the updates, one above the other.
+
+    Args:
+        path: the PNG to write.
+        history: ``TrainResult.history``; not empty.
+        best_update: marks the update of the best weights.
+        note: small print below.
+    """
+    validated = [(step, step.val_auroc) for step in history if step.val_auroc is not None]
+    if not validated:
+        raise ValueError("the history holds no validation")
+    figure = new_figure(7.2, 4.6, note)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    updates = [step.update for step, _ in validated]
+    upper.plot(updates, [step.loss for step, _ in validated], color=NORMAL, marker="o", markersize=3)
+    upper.set_ylabel("training loss")
+    upper.set_ylim(0, 1.1 * max(step.loss for step, _ in validated))
+    lower.plot(updates, [area for _, area in validated], color=ABNORMAL, marker="o", markersize=3)
+    lower.set_ylabel("validation AUROC")
+    lower.set_xlabel("update")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (upper, lower):
+        plain(axes)
+    if best_update is not None:
+        for axes in (upper, lower):
+            axes.axvline(best_update, color=MUTED, linestyle="--", linewidth=1)
+        upper.set_title(f"dashed: best weights, update {best_update}", loc="right", fontsize=9, color=MUTED)
+    return save(figure, path)
+
+
+def gallery_figure(
+    path: str | os.PathLike[str],
+    images: Tensor,
+    lung_masks: Tensor | None,
+    anomaly_masks: Tensor,
+    augmented: Tensor,
+    *,
+    note: str = "",
+) -> Path:
+    """Draw one row per image: input, lung mask, anomaly mask (each over the input), augmented image.
+
+    Args:
+        path: the PNG to write.
+        images, augmented: R×1×H×W, uint8 or float in [0, 1].
+        lung_masks, anomaly_masks: R×1×H×W, boolean, or float in [0, 1] for soft masks. None leaves the lungs out, for
+            an augmentation without segmentation.
+        note: small print below.
+
+    Raises:
+        ValueError: no images, or the shapes differ.
+    """
+    given = [batch for batch in (images, lung_masks, anomaly_masks, augmented) if batch is not None]
+    shapes = {tuple(batch.shape) for batch in given}
+    if len(shapes) != 1 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
+        raise ValueError(f"the batches must have one non-empty shape R×1×H×W, got {sorted(shapes)}")
+    panels: list[tuple[str, Tensor, Tensor | None, str]] = [
+        ("input", images, None, ""),
+        ("lung mask", images, lung_masks, NORMAL),
+        ("anomaly mask", images, anomaly_masks, ABNORMAL),
+        ("augmented", augmented, None, ""),
+    ]
+    if lung_masks is None:
+        del panels[1]
+    figure = new_figure(2.2 * len(panels), 2.2 * len(images) + 0.3, note)
+    grid = figure.subplots(len(images), len(panels), squeeze=False)
+    for column, (title, pictures, masks, color) in enumerate(panels):
+        grid[0][column].set_title(title, fontsize=10, **TEXT)
+        for row in range(len(images)):
+            show(grid[row][column], pictures[row, 0])
+            if masks is not None:
+                tint(grid[row][column], masks[row, 0], color)
+    return save(figure, path)
+
+
+def extremes_figure(
+    path: str | os.PathLike[str],
+    images: Tensor,
+    labels: Any,
+    scores: Any,
+    threshold: float,
+    *,
+    names: Sequence[str] | None = None,
+    count: int = 6,
+    note: str = "",
+) -> Path:
+    """Draw the best and the worst scored images of each class, after Figure 4 of the paper.
+
+    Four rows: the lowest and the highest scored normal images, the highest and the lowest scored abnormal ones. The
+    frame is colored where the threshold decides wrongly (``score >= threshold`` is abnormal).
+
+    Args:
+        path: the PNG to write.
+        images: M×1×H×W, uint8 or float in [0, 1].
+        labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+        scores: M finite values on the scale of ``threshold``, larger is more anomalous.
+        threshold: from the validation images.
+        names: file names, shown below the images.
+        count: images per row.
+        note: small print below.
+
+    Raises:
+        ValueError: the lengths differ, or labels and scores are not what :func:`auroc` takes.
+    """
+    auroc(labels, scores)  # checks both
+    truth, values = to_numpy(labels), to_numpy(scores)
+    if len(images) != len(values) or (names is not None and len(names) != len(values)):
+        raise ValueError(f"{len(values)} scores need as many images and names, got {len(images)} images")
+    normal, abnormal = (np.flatnonzero(truth == label) for label in (0, 1))
+    normal, abnormal = (which[np.argsort(values[which], kind="stable")] for which in (normal, abnormal))
+    rows = (
+        ("normal,\nlowest scores", normal[:count]),
+        ("normal,\nhighest scores", normal[::-1][:count]),
+        ("abnormal,\nhighest scores", abnormal[::-1][:count]),
+        ("abnormal,\nlowest scores", abnormal[:count]),
+    )
+    figure = new_figure(1.65 * count + 1.0, 8.4, note)
+    figure.suptitle(f"threshold {threshold:.3f}: abnormal where score ≥ threshold", fontsize=10, **TEXT)
+    grid = figure.subplots(4, count, squeeze=False)
+    for line, (title, chosen) in zip(grid, rows, strict=True):
+        line[0].set_ylabel(title, fontsize=9, rotation=0, ha="right", va="center", labelpad=8, **TEXT)
+        for axes in line[len(chosen) :]:
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        for axes, i in zip(line, chosen, strict=False):
+            wrong = (values[i] >= threshold) != bool(truth[i])
+            show(axes, images[int(i), 0])
+            axes.spines[:].set(visible=wrong, color=ABNORMAL, linewidth=3)
+            axes.set_title(f"{values[i]:.3f}{' wrong' if wrong else ''}", fontsize=9, pad=3, **TEXT)
+            if names is not None:
+                axes.set_xlabel(shorten(names[i]), fontsize=6, labelpad=2, **TEXT)
+    return save(figure, path)

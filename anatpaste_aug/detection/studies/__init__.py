@@ -1,0 +1,1 @@
+"""Run folders of single trainings, and studies that compare several."""

@@ -1,0 +1,110 @@
+"""The methods that the paper compares, by their names on the command line: which augmentations a detector learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from anatpaste_aug.transforms import AnatPasteTransform, CutPasteTransform
+
+
+class AugmentedImages(NamedTuple):
+    """N×1×S×S augmented images with their masks; ``mask`` may be soft, ``region_mask`` is None without lungs."""
+
+    image: Tensor
+    mask: Tensor
+    region_mask: Tensor | None
+
+
+@dataclass(frozen=True)
+class Method:
+    """The augmentations that a detector learns to distinguish from normal images.
+
+    Args:
+        label: how results name it; as the published rows do where the method is the same.
+        about: one sentence about it, for a reader of the report.
+        transforms: create the augmentations, objects whose ``augment`` a :class:`PretextDetector` takes; each is a
+            class of the pretext task.
+    """
+
+    label: str
+    about: str
+    transforms: tuple[Callable[[], Any], ...]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the pretext task, with that of the normal images."""
+        return 1 + len(self.transforms)
+
+    def augment(self, images: Tensor) -> AugmentedImages:
+        """Augment images for pictures; of several augmentations, each takes every nth image."""
+        results = [make().augment(images) for make in self.transforms]
+        rows = torch.arange(len(images))
+        turns = rows % len(results), rows
+        augmented = torch.stack([result.image for result in results])[turns]
+        masks = torch.stack([result.soft_mask for result in results])[turns]
+        return AugmentedImages(augmented, masks, results[0].region_mask)
+
+
+METHODS = {
+    "anatpaste": Method(
+        "AnatPaste",
+        "A patch from elsewhere in the image is pasted through a blurred shape that is cut to the lungs.",
+        (AnatPasteTransform,),
+    ),
+    "anatpaste-noseg": Method(
+        "AnatPaste without segmentation",
+        "Ablation: the blurred shape lies anywhere, and the lungs do not matter.",
+        (partial(AnatPasteTransform, segmentation=False),),
+    ),
+    "anatpaste-noblur": Method(
+        "AnatPaste without blur",
+        "Ablation: the shape that is cut to the lungs has hard edges.",
+        (partial(AnatPasteTransform, blur=False),),
+    ),
+    "anatpaste-noseg-noblur": Method(
+        "AnatPaste without segmentation and blur",
+        "Ablation: a shape with hard edges lies anywhere.",
+        (partial(AnatPasteTransform, segmentation=False, blur=False),),
+    ),
+    "cutpaste": Method(
+        "CutPaste",
+        "A large rectangle is pasted at another place of the image.",
+        (partial(CutPasteTransform, variant="normal"),),
+    ),
+    "cutpaste-scar": Method(
+        "CutPaste (scar)",
+        "A long, thin, rotated rectangle is pasted at another place of the image.",
+        (partial(CutPasteTransform, variant="scar"),),
+    ),
+    "cutpaste-union": Method(
+        "CutPaste (union)",
+        "A large rectangle or a scar, one as often as the other.",
+        (partial(CutPasteTransform, variant="union"),),
+    ),
+    "cutpaste-3way": Method(
+        "CutPaste (3-way)",
+        "The network distinguishes three classes: normal, a large rectangle pasted, a scar pasted.",
+        (partial(CutPasteTransform, variant="normal"), partial(CutPasteTransform, variant="scar")),
+    ),
+}
+"""Name on the command line -> method."""
+
+REQUIRED_METHODS = {
+    "table 1": ("anatpaste", "cutpaste-scar"),
+    "table 2": ("anatpaste",),
+    "table 3": ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"),
+    "figure 1": (),
+    "figure 3": ("anatpaste", "cutpaste-scar"),
+    "figure 4": ("anatpaste",),
+    "figure 5": ("anatpaste",),
+}
+"""Table or figure of the paper -> the methods that must be trained for it; Figure 1 needs no training."""
+
+FIGURE_1_METHODS = ("cutpaste", "anatpaste")
+"""The augmentations that Figure 1 shows."""

@@ -1,0 +1,131 @@
+"""The files of a finished run: weights, scores, metrics, pictures and a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from anatpaste_aug.datasets import DetectionTask
+from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.evaluation.one_number import one_number_scores
+from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, result_row
+from anatpaste_aug.detection.models.base import CHECKPOINT
+from anatpaste_aug.detection.models.pretext_detector import PretextDetector
+from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
+from anatpaste_aug.detection.reporting.report import write_report
+from anatpaste_aug.detection.reporting.result_tables import groups_table
+from anatpaste_aug.detection.reporting.run_figures import extremes_figure, gallery_figure, history_figure, roc_figure
+from anatpaste_aug.detection.studies.methods import METHODS
+from anatpaste_aug.detection.training.fingerprint import environment
+from anatpaste_aug.detection.training.result import TrainResult, Weights
+
+_WEIGHTS: tuple[Weights, ...] = ("best", "last")
+
+
+def write_results(folder: Path, task: DetectionTask, method: str, detector: PretextDetector, command: str) -> str:
+    """Score the images with a trained detector, and write all files of its folder; the report comes last.
+
+    Args:
+        folder: the run folder.
+        task: the images.
+        method: a name of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
+        detector: trained on them.
+        command: the command line, for the report.
+
+    Returns:
+        The results as text for a terminal.
+    """
+    result = detector.result
+    if result is None:
+        raise ValueError("the detector is not trained: call fit first")
+    start = time.perf_counter() - result.history[-1].seconds  # includes the time before an interruption
+    config, labels = result.config, task.test.labels
+    rows, groups = [], {}
+    columns: dict[str, dict[str, Any]] = {"val": {}, "test": {}}
+    for weights in _WEIGHTS:
+        scorer = detector.with_weights(weights)
+        scores = MethodScores(weights, scorer.score(task.val.images), scorer.score(task.test.images))
+        for part, values in (("val", scores.val), ("test", scores.test)):
+            scaled = scorer.calibration.scaler.transform(values)
+            columns[part] |= {weights: values, f"{weights}_scaled": scaled}
+        groups[str(weights)] = group_aurocs(task.groups(), labels, scores.test)
+        update = result.best_update if weights == "best" else config.updates
+        rows.append(result_row(scores, task.val.labels, labels, dataset=task.name, update=update))
+    # What one number per image achieves without any learning: a detector has to beat it.
+    for each in one_number_scores(task):
+        rows.append(result_row(each, task.val.labels, labels, dataset=task.name))
+        groups[each.name] = group_aurocs(task.groups(), labels, each.test)
+    detector.save(folder / CHECKPOINT)
+    for name, part, subset in (("val_scores.csv", "val", task.val), ("scores.csv", "test", task.test)):
+        write_scores_csv(folder / name, subset.names, subset.labels, columns[part])
+    threshold = detector.with_weights("best").calibration.scaled_threshold
+    _draw(folder, task, method, result, rows, columns["test"], threshold)
+    record: dict[str, Any] = {
+        "method": method,
+        "seed": config.seed,
+        "protocol": task.protocol,
+        "note": task.note,
+        "groups": groups,
+    }
+    record |= {"seconds": time.perf_counter() - start, "environment": environment(config.device)}
+    write_metrics_json(folder / "metrics.json", rows, record)
+    notes = [
+        f"“best” and “last” are the weights of the {METHODS[method].label} detector.",
+        *filter(None, [task.protocol, task.note]),
+    ]
+    report = write_report(
+        folder,
+        title=f"{METHODS[method].label} on {task.name}",
+        config=config,
+        data=task.counts(),
+        rows=rows,
+        tables=[groups_table(groups, notes=notes)] if groups["best"] else [],
+        methods={METHODS[method].label: METHODS[method].about},
+        figures={name: f"{name}.png" for name in ("roc", "history", "gallery", "extremes")},
+        environment=record["environment"],
+        protocol=task.protocol,
+        data_note=task.note,
+        command=command,
+        seconds=record["seconds"],
+    )
+    lines = [results_table(rows)]
+    lines += [f"{name}: {group}, best weights" for name, group in groups["best"].items()]
+    return "\n".join([*lines, *filter(None, [task.note]), f"report: {report}"])
+
+
+def _draw(
+    folder: Path,
+    task: DetectionTask,
+    method: str,
+    result: TrainResult,
+    rows: list[ResultRow],
+    columns: Mapping[str, Any],
+    threshold: float,
+) -> None:
+    labels, note = task.test.labels, task.note
+    curves = {f"{row.weights} weights": row for row in rows[:2]}
+    roc_figure(
+        folder / "roc.png",
+        {name: (labels, columns[row.weights]) for name, row in curves.items()},
+        note=note,
+        intervals={name: row.interval for name, row in curves.items() if row.interval is not None},
+    )
+    history_figure(folder / "history.png", result.history, best_update=result.best_update, note=note)
+    images = task.train.images[:6]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(result.config.seed)
+        augmented = METHODS[method].augment(images)
+    gallery_figure(folder / "gallery.png", images, augmented.region_mask, augmented.mask, augmented.image, note=note)
+    extremes_figure(
+        folder / "extremes.png",
+        task.test.images,
+        labels,
+        columns["best_scaled"],
+        threshold,
+        names=task.test.names,
+        note=note,
+    )

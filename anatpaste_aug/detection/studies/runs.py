@@ -1,0 +1,243 @@
+"""A run folder: one training of one method, begun with its settings, trained, scored, and read back.
+
+A finished folder holds ``config.json``, ``checkpoint.pt``, the scores of the test images (``scores.csv``) and of the
+validation images (``val_scores.csv``), ``metrics.json``, pictures, ``report.html``, and ``split.json`` where there are
+files to split. The report comes last: a folder that has one is finished.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anatpaste_aug.datasets import DetectionTask, Subset
+from anatpaste_aug.detection.evaluation.results import MethodScores
+from anatpaste_aug.detection.models.base import Detector
+from anatpaste_aug.detection.models.pretext_detector import PretextDetector
+from anatpaste_aug.detection.studies.methods import METHODS
+from anatpaste_aug.detection.studies.run_results import write_results
+from anatpaste_aug.detection.training.config import TrainConfig
+from anatpaste_aug.detection.training.fingerprint import differences
+from anatpaste_aug.detection.training.result import Progress, Weights
+from anatpaste_aug.detection.training.tensorboard import TensorBoardLog
+from anatpaste_aug.files import atomic_path
+
+_TRAINING = "training.pt"  # of a training in progress
+_LABELS: tuple[tuple[Weights, str], ...] = (("best", ""), ("last", ", last weights"))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """A finished training, with the scores of its best and its last weights.
+
+    Attributes:
+        folder: the run folder.
+        method: a name of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
+        seed: of the training.
+        best: scores of the validation and test images with the best weights.
+        last: the same with the last weights.
+        seconds: time of training and scoring.
+        device: of the training.
+        environment: versions and hardware of the training.
+    """
+
+    folder: Path
+    method: str
+    seed: int
+    best: MethodScores
+    last: MethodScores
+    seconds: float
+    device: str = "cpu"
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def detector(self, weights: Weights = "best") -> Detector:
+        """Load the trained detector, on the device of the training if there is one, else on the CPU."""
+        here = torch.device(self.device).type == "cpu" or torch.cuda.is_available()
+        return PretextDetector.load(self.folder, weights, self.device if here else "cpu")
+
+
+def begin_run(folder: Path, settings: Mapping[str, Any], task: DetectionTask) -> None:
+    """Create the folder, with all that is needed to repeat or to resume its run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / "config.json") as file:
+        file.write_text(json.dumps(settings, indent=2, default=str) + "\n", encoding="utf-8")
+    if task.split is not None:
+        task.split.save(folder / "split.json")
+
+
+def has_begun(folder: Path, task: DetectionTask) -> bool:
+    """Return whether :func:`begin_run` has completed in this folder."""
+    return (folder / "config.json").is_file() and (task.split is None or (folder / "split.json").is_file())
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether the run, or the study of several, in this folder is finished."""
+    return (folder / "report.html").is_file()
+
+
+def train_run(
+    folder: Path,
+    task: DetectionTask,
+    method: str,
+    config: TrainConfig,
+    *,
+    main: bool = True,
+    command: str = "",
+    checkpoint_every: int | None = None,
+    tensorboard: bool = False,
+) -> str:
+    """Train a method in the folder that :func:`begin_run` created, or resume its training, and write all results.
+
+    Every process of torchrun calls it; the main one shows the progress, and writes.
+
+    Args:
+        folder: the run folder.
+        task: the images.
+        method: a name of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
+        config: the settings of the training, including its seed.
+        main: whether this is the main process.
+        command: the command line, for the report.
+        checkpoint_every: updates between checkpoints, besides those at validations.
+        tensorboard: log to ``folder/tensorboard``.
+
+    Returns:
+        The results of best weights, last weights and one-number scores, as text for a terminal.
+    """
+    with _locked(folder) if main else nullcontext():
+        detector = _train(folder, task, method, config, main, checkpoint_every, tensorboard)
+        if not main:
+            return ""
+        text = write_results(folder, task, method, detector, command)
+        (folder / _TRAINING).unlink()  # nothing is left to resume
+        return text
+
+
+def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
+    """Read a finished run.
+
+    Args:
+        folder: the run folder.
+        task: the images; the run must have scored the same.
+        config: the settings; the run must have had the same, except for the device.
+
+    Raises:
+        ValueError: the run had other settings or images.
+        OSError: a file is missing.
+    """
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    expected = {name: value for name, value in dataclasses.asdict(config).items() if name != "device"}
+    if differing := differences({name: settings.get(name) for name in expected}, expected):
+        raise ValueError(f"{folder} holds another run ({differing}): give its settings, or name another folder")
+    val, test = (
+        _read_scores(folder / file, part) for file, part in (("val_scores.csv", task.val), ("scores.csv", task.test))
+    )
+    (method,) = settings["method"]
+    label = METHODS[method].label
+    best, last = (
+        MethodScores(f"{label}, seed {config.seed}{suffix}", val[weights], test[weights]) for weights, suffix in _LABELS
+    )
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return Run(folder, method, config.seed, best, last, metrics["seconds"], settings["device"], metrics["environment"])
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock the folder: a training may outlive the process that started it, and two would overwrite each other's files.
+
+    Raises:
+        BlockingIOError: another process trains there.
+    """
+    from filelock import FileLock, Timeout  # comes with torch
+
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(f"another process trains in {folder}: wait until it is done, or end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        if is_finished(folder):
+            (folder / ".lock").unlink(missing_ok=True)
+
+
+def check_task(task: DetectionTask) -> None:
+    """Check before hours of training that there are enough test images for an interval.
+
+    Raises:
+        ValueError: fewer than two normal or abnormal ones.
+    """
+    normal, abnormal = (int((task.test.labels == label).sum()) for label in (0, 1))
+    if min(normal, abnormal) < 2:
+        raise ValueError(f"{normal} normal and {abnormal} abnormal images to test on: at least 2 of each are needed")
+
+
+def _train(
+    folder: Path,
+    task: DetectionTask,
+    method: str,
+    config: TrainConfig,
+    main: bool,
+    checkpoint_every: int | None,
+    tensorboard: bool,
+) -> PretextDetector:
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise ImportError("the progress bar needs tqdm: pip install 'anatpaste_aug[examples]'") from error
+    transforms = [make() for make in METHODS[method].transforms]
+    # The lungs of an image never change: they are segmented once and passed to every call.
+    lung_masks = find_lung_masks(transforms[0], task.train.images)
+    if main and lung_masks is not None and (missing := int((~lung_masks.flatten(1).any(1)).sum())):
+        print(f"no lungs found in {missing} of {len(lung_masks)} training images: patches go anywhere in those")
+    log = TensorBoardLog(folder / "tensorboard") if tensorboard and main else None
+    title = f"{METHODS[method].label}, seed {config.seed}"
+    with tqdm(total=config.updates, desc=title, unit="update", disable=not main) as bar, log or nullcontext():
+
+        def show(progress: Progress) -> None:
+            if log is not None:
+                log(progress)
+            auroc = "–" if progress.val_auroc is None else f"{progress.val_auroc:.3f}"
+            bar.set_postfix_str(f"loss {progress.loss:.3f}, validation AUROC {auroc}", refresh=False)
+            bar.update(progress.update - bar.n)
+
+        augments = [transform.augment for transform in transforms]
+        detector = PretextDetector(config, augments, white=None if task.split is None else task.split.white)
+        return detector.fit(
+            task.train.images,
+            task.val.images,
+            task.val.labels,
+            lung_masks=lung_masks,
+            progress=show,
+            checkpoint=folder / _TRAINING,
+            checkpoint_every=checkpoint_every,
+            resume=True,  # or start, if there is no checkpoint yet
+        )
+
+
+def find_lung_masks(transform: Any, images: Tensor) -> Tensor | None:
+    """Return the lung masks of images, or None for an augmentation that does not use them."""
+    if not getattr(transform, "segmentation", False):
+        return None
+    masks: Tensor = transform.segmenter(images)
+    return masks
+
+
+def _read_scores(path: str | os.PathLike[str], subset: Subset) -> dict[Weights, list[float]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if [(row["name"], int(row["label"])) for row in rows] != list(
+        zip(subset.names, subset.labels.tolist(), strict=True)
+    ):
+        raise ValueError(f"{os.fspath(path)} is of other images than those at hand: give its data and split")
+    return {"best": [float(row["best"]) for row in rows], "last": [float(row["last"]) for row in rows]}

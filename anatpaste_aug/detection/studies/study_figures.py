@@ -1,0 +1,93 @@
+"""The paper's figures: augmentations (1), ROC curves (3), scored test images (4), Grad-CAM (5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anatpaste_aug.datasets import DetectionTask
+from anatpaste_aug.detection.evaluation.intervals import bootstrap_auroc
+from anatpaste_aug.detection.evaluation.metrics import ScoreScaler, best_f1_threshold
+from anatpaste_aug.detection.reporting.explanation_figures import augmentations_figure, cam_figure
+from anatpaste_aug.detection.reporting.run_figures import extremes_figure, roc_figure
+from anatpaste_aug.detection.studies.evaluated_methods import EvaluatedMethod
+from anatpaste_aug.detection.studies.methods import METHODS
+from anatpaste_aug.detection.studies.runs import Run
+
+
+def draw_augmentations(
+    path: Path, task: DetectionTask, methods: Sequence[str], *, count: int = 4, seed: int = 0
+) -> Path:
+    """Draw Figure 1: normal training images beside their augmentations, with magnified insets.
+
+    Args:
+        path: the PNG to write.
+        task: the images.
+        methods: names of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
+        count: images.
+        seed: of the augmentations; torch's global generator is restored.
+    """
+    images = task.train.images[:count]
+    augmented = {}
+    with torch.random.fork_rng(devices=[]):
+        for method in methods:
+            torch.manual_seed(seed)
+            result = METHODS[method].augment(images)
+            augmented[METHODS[method].label] = (result.image, result.mask > 0)
+    return augmentations_figure(path, images, augmented, note=task.note)
+
+
+def draw_roc_curves(path: Path, task: DetectionTask, methods: Iterable[EvaluatedMethod]) -> Path:
+    """Draw Figure 3: the ROC curve of each method, for several seeds that of their ensemble."""
+    labels = task.test.labels
+    scores = {method.scores.name: method.scores.test for method in methods}
+    intervals = {name: bootstrap_auroc(labels, values) for name, values in scores.items()}
+    curves = {name: (labels, values) for name, values in scores.items()}
+    return roc_figure(path, curves, note=task.note, intervals=intervals)
+
+
+def draw_scored_images(path: Path, task: DetectionTask, method: EvaluatedMethod) -> Path:
+    """Draw Figure 4: test images with their scores, scaled to [0, 1], and the decision of the threshold."""
+    scores, threshold = _scaled(method, task)
+    return extremes_figure(
+        path, task.test.images, task.test.labels, scores, threshold, names=task.test.names, note=task.note
+    )
+
+
+def draw_grad_cam(path: Path, task: DetectionTask, method: EvaluatedMethod, run: Run) -> Path:
+    """Draw Figure 5: Grad-CAM of the highest and lowest scored abnormal test images, and the highest normal ones.
+
+    Args:
+        path: the PNG to write.
+        task: the images.
+        method: its scores choose the images and are shown above them.
+        run: its network is explained, since Grad-CAM is of one network, not of an ensemble.
+    """
+    scores, threshold = _scaled(method, task)
+    labels = task.test.labels.numpy()
+    order = np.argsort(-scores, kind="stable")
+    abnormal, normal = order[labels[order] == 1], order[labels[order] == 0]
+    chosen = np.array(list(dict.fromkeys([*abnormal[:4], *abnormal[-2:], *normal[:2]])))
+    images = task.test.images[torch.from_numpy(chosen)]
+    titles = [
+        f"{'abnormal' if labels[i] else 'normal'}: score {scores[i]:.3f} {'≥' if scores[i] >= threshold else '<'} "
+        f"{threshold:.3f}"
+        for i in chosen
+    ]
+    names = [task.test.names[i] for i in chosen]
+    return cam_figure(path, images, run.detector().anomaly_map(images), titles=titles, names=names, note=task.note)
+
+
+def _scaled(method: EvaluatedMethod, task: DetectionTask) -> tuple[NDArray[np.float64], float]:
+    """Return test scores and threshold in [0, 1]; those of an ensemble are already scaled."""
+    scores: Any = method.scores
+    threshold = best_f1_threshold(task.val.labels, scores.val)
+    if len(method.members) > 1:
+        return scores.test, threshold
+    scaler = ScoreScaler.fit(scores.val)
+    return scaler.transform(scores.test), float(scaler.transform([threshold])[0])

@@ -1,0 +1,1 @@
+"""The training loop: settings, batches, checkpoints, and several processes."""

@@ -1,0 +1,96 @@
+"""The settings of a training run, and its learning rate."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one training run; the defaults are those of Sato et al. (arXiv 2205.04282).
+
+    Args:
+        image_size: side of the square images.
+        batch_size: normal images per update; their augmentations double the batch.
+        updates: length of the run, and of the half-cosine schedule of the learning rate from its start to 0.
+        updates_per_epoch: updates between two validations; the last update is always followed by one. Each fits the
+            KDE to all normal training images.
+        learning_rate, momentum, weight_decay: of SGD.
+        jitter: brightness and contrast factors of the training images are uniform in [1 - jitter, 1 + jitter].
+        backbone: any timm name.
+        in_chans: 1, or 3 to repeat the gray channel.
+        num_classes: of the pretext task: the normal images, and one for each augmentation.
+        bandwidth: of the KDE.
+        seed: of the weights, the order of the images, the jitter, and torch's global generator during the run.
+        device: of the network, and of the images while they train; under torchrun ``"cuda"`` is each process's own GPU.
+        amp: mixed precision for the network's forward pass in training: bfloat16, or float16 with scaled gradients on
+            GPUs that lack it. Validation and scores stay in float32. On CPUs with matrix units for bfloat16 (AMX, in
+            Intel's since Sapphire Rapids) it is faster too; those without bfloat16 are many times slower with it.
+        sync_bn: several processes normalize their batches together, as one process does; needs CUDA.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    image_size: int = 256
+    batch_size: int = 64
+    updates: int = 65536
+    updates_per_epoch: int = 256
+    learning_rate: float = 0.03
+    momentum: float = 0.9
+    weight_decay: float = 3e-5
+    jitter: float = 0.1
+    backbone: str = "resnet18"
+    in_chans: int = 1
+    num_classes: int = 2
+    bandwidth: float = 1.0
+    seed: int = 0
+    device: str = "cpu"
+    amp: bool = False
+    sync_bn: bool = False
+
+    def __post_init__(self) -> None:
+        for name, fits, wanted in (
+            ("image_size", self.image_size >= 32, "at least 32"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("updates", self.updates >= 1, "at least 1"),
+            ("updates_per_epoch", self.updates_per_epoch >= 1, "at least 1"),
+            ("learning_rate", 0 < self.learning_rate < math.inf, "positive"),
+            ("momentum", 0 <= self.momentum < 1, "in [0, 1)"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"),
+            ("jitter", 0 <= self.jitter <= 1, "in [0, 1]"),
+            ("in_chans", self.in_chans in (1, 3), "1 or 3"),
+            ("num_classes", self.num_classes >= 2, "at least 2"),
+            ("bandwidth", 0 < self.bandwidth < math.inf, "positive"),
+            ("seed", self.seed >= 0, "at least 0"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} must be {wanted}, got {getattr(self, name)}")
+        if self.sync_bn and torch.device(self.device).type != "cuda":
+            raise ValueError(f"sync_bn needs a CUDA device, got device {self.device!r}: leave it off")
+
+
+PRESETS = {
+    # The paper's setting, for a GPU: 256 epochs of 256 updates of 64 normal and 64 augmented images.
+    "paper": {"image_size": 256, "batch_size": 64, "updates": 65536, "updates_per_epoch": 256},
+    # One training within an hour on 2 CPU cores, by the time of its updates; how it was chosen: benchmarks/README.md.
+    "cpu": {"image_size": 128, "batch_size": 64, "updates": 600, "updates_per_epoch": 60},
+    # The default for phantoms: a few minutes on 2 CPU cores.
+    "demo": {"image_size": 64, "batch_size": 32, "updates": 240, "updates_per_epoch": 40},
+    # Within a minute on 2 CPU cores: shows that everything runs, not what it can do.
+    "smoke": {"image_size": 64, "batch_size": 16, "updates": 30, "updates_per_epoch": 15},
+}
+"""Name on command lines -> settings of :class:`TrainConfig`."""
+
+
+def half_cosine(update: int, updates: int, base: float) -> float:
+    """Learning rate of an update (from 0): ``base`` at first, falling along half a cosine to 0 at ``updates``.
+
+    Example:
+        >>> half_cosine(0, 100, 0.03), half_cosine(50, 100, 0.03), half_cosine(100, 100, 0.03)
+        (0.03, 0.015, 0.0)
+    """
+    return 0.5 * base * (1 + math.cos(math.pi * update / updates))

@@ -1,0 +1,118 @@
+"""The progress of a training run, and its result: best and last weights, in memory and in a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from torch import Tensor
+
+from anatpaste_aug.detection.training.checkpoints import read_content, write_content
+from anatpaste_aug.detection.training.config import TrainConfig
+
+State = dict[str, Tensor]
+"""The ``state_dict`` of a network."""
+
+Weights = Literal["best", "last"]
+"""Which weights of a run: those with the best validation AUROC, or those at its end."""
+
+_FORMAT = "anatpaste_aug.detection.checkpoint/1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """The progress of a run; passed to the callback every few updates, and kept in the history at each validation.
+
+    Attributes:
+        update: number of updates done.
+        updates: length of the run.
+        loss: mean since the last validation.
+        learning_rate: of the last update.
+        val_auroc: the most recent validation AUROC; None before the first validation.
+        best_auroc: the highest validation AUROC so far; None before the first validation.
+        seconds: elapsed time, including that before an interruption.
+        eta: estimated seconds left.
+        validated: whether a validation followed this update.
+    """
+
+    update: int
+    updates: int
+    loss: float
+    learning_rate: float
+    val_auroc: float | None
+    best_auroc: float | None
+    seconds: float
+    eta: float
+    validated: bool
+
+
+@dataclasses.dataclass(eq=False)
+class TrainResult:
+    """Result of a run: CPU copies of the weights with the best validation AUROC (the earliest such), and of the last.
+
+    Choosing the best weights uses the labeled anomalies of the validation set; the last weights do not depend on them.
+    """
+
+    config: TrainConfig
+    best_state: State
+    last_state: State
+    best_update: int
+    best_auroc: float
+    history: list[Progress]
+
+    def state(self, weights: Weights = "best") -> State:
+        """Return the ``state_dict`` of these weights.
+
+        Raises:
+            ValueError: ``weights`` is neither ``"best"`` nor ``"last"``.
+        """
+        if weights not in ("best", "last"):
+            raise ValueError(f"weights must be 'best' or 'last', got {weights!r}")
+        return self.best_state if weights == "best" else self.last_state
+
+
+def save_result(path: str | os.PathLike[str], result: TrainResult, extra: Mapping[str, Any] | None = None) -> None:
+    """Write a result as tensors and plain types only; a crash leaves the old file or the new one, never half of one.
+
+    Args:
+        path: the file.
+        result: of a training run.
+        extra: further values to keep, such as thresholds: numbers, strings, tensors, lists and dicts of them.
+
+    Raises:
+        OSError: the file could not be written; the old one is unchanged.
+    """
+    content = {
+        "config": dataclasses.asdict(result.config),
+        "best_state": result.best_state,
+        "last_state": result.last_state,
+        "best_update": result.best_update,
+        "best_auroc": result.best_auroc,
+        "history": [dataclasses.asdict(progress) for progress in result.history],
+        "extra": dict(extra or {}),
+    }
+    write_content(path, _FORMAT, content)
+
+
+def load_result(path: str | os.PathLike[str]) -> tuple[TrainResult, dict[str, Any]]:
+    """Read what :func:`save_result` wrote: the result and the extra values; no code in the file is run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, or not a training result.
+    """
+    content = read_content(path, _FORMAT, "train again or restore a copy")
+    try:
+        result = TrainResult(
+            config=TrainConfig(**content["config"]),
+            best_state=content["best_state"],
+            last_state=content["last_state"],
+            best_update=content["best_update"],
+            best_auroc=content["best_auroc"],
+            history=[Progress(**progress) for progress in content["history"]],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{os.fspath(path)} lacks or adds a part of a checkpoint: {error}") from error
+    return result, content["extra"]

@@ -1,0 +1,68 @@
+"""Train a detector on your own radiographs, and score others with it.
+
+    python examples/train_detector.py --normal A/*.png --val-normal B/*.png --val-abnormal C/*.png --test D/*.png
+
+Normal images train. A few labeled ones choose the best weights and the threshold, from which on an image is called
+abnormal. Research software, not a medical device.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anatpaste_aug.cli import CommandLine
+from anatpaste_aug.cli.values import COUNT, SIDE, device
+from anatpaste_aug.datasets import read_gray
+from anatpaste_aug.detection import DISCLAIMER, PretextDetector, Progress, TrainConfig
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    usage = "%(prog)s --normal FILE ... --val-normal FILE ... --val-abnormal FILE ... --test FILE ... [options]"
+    parser = CommandLine(__doc__, prog="python examples/train_detector.py", usage=usage)
+    for name in ("--normal", "--val-normal", "--val-abnormal", "--test"):
+        parser.add_argument(name, nargs="+", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--size", type=SIDE, default=128, help="side of the square that images are resized to (128)")
+    parser.add_argument("--updates", type=COUNT, default=600, help="of the network, 64 images each (600)")
+    parser.add_argument("--backbone", default="resnet18", help="any timm model name (resnet18)")
+    parser.add_argument("--device", type=device, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, default=Path("detector.pt"), help="file of the detector (detector.pt)")
+    return parser.run(train, argv)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    size = arguments.size
+    normal, test = read(arguments.normal, size), read(arguments.test, size)
+    val = read([*arguments.val_normal, *arguments.val_abnormal], size)
+    labels = torch.tensor([0] * len(arguments.val_normal) + [1] * len(arguments.val_abnormal))
+
+    config = TrainConfig(
+        image_size=size,
+        updates=arguments.updates,
+        updates_per_epoch=max(1, arguments.updates // 10),
+        backbone=arguments.backbone,
+        device=arguments.device,
+    )
+    detector = PretextDetector(config).fit(normal, val, labels, progress=show)
+    detector.save(arguments.out)
+
+    predictions = detector.predict(test)
+    for path, score, abnormal in zip(arguments.test, predictions.scaled, predictions.abnormal, strict=True):
+        print(f"{path}: {'abnormal' if abnormal else 'normal'}, score {score:.3f}")
+    print(f"wrote {arguments.out}; anatpaste-aug score --model {arguments.out} IMAGE ... scores more images")
+    print(DISCLAIMER)
+
+
+def read(paths: Sequence[Path], size: int) -> torch.Tensor:
+    return torch.from_numpy(np.stack([read_gray(path, size) for path in paths])).unsqueeze(1)
+
+
+def show(progress: Progress) -> None:
+    if progress.validated:
+        print(f"update {progress.update}: loss {progress.loss:.3f}, validation AUROC {progress.val_auroc:.3f}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

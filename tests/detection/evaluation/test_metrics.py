@@ -1,0 +1,120 @@
+"""Figures against scikit-learn's, thresholds against brute force."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_curve, recall_score, roc_auc_score
+
+from anatpaste_aug.detection import Metrics, auroc, best_f1_threshold, evaluate
+from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
+
+
+def example(seed, count=120, ties=False):
+    rng = np.random.default_rng(seed)
+    labels = np.r_[0, 1, rng.integers(0, 2, count - 2)]
+    scores = labels + rng.normal(0, 1.2, count)
+    return labels, scores.round(1) if ties else scores
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("ties", [False, True])
+def test_figures_equal_sklearn(seed, ties):
+    labels, scores = example(seed, ties=ties)
+    threshold = float(np.median(scores))
+    found = evaluate(labels, scores, threshold)
+    predicted = scores >= threshold
+    assert found.auroc == auroc(labels, scores) == roc_auc_score(labels, scores)
+    assert found.accuracy == accuracy_score(labels, predicted)
+    assert found.f1 == f1_score(labels, predicted)
+    assert found.sensitivity == pytest.approx(recall_score(labels, predicted))
+    assert found.specificity == pytest.approx(recall_score(labels, predicted, pos_label=0))
+    assert (found.normal, found.abnormal) == ((labels == 0).sum(), labels.sum())
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("ties", [False, True])
+def test_threshold_reaches_the_best_f1(seed, ties):
+    labels, scores = example(seed, ties=ties)
+    precision, recall, thresholds = precision_recall_curve(labels, scores)
+    curve = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
+    threshold = best_f1_threshold(labels, scores)
+    assert f1_score(labels, scores >= threshold) == pytest.approx(curve.max(), abs=1e-12)
+    assert threshold in thresholds
+    above = [value for value in np.unique(scores) if value > threshold]
+    assert all(f1_score(labels, scores >= value) < curve.max() - 1e-12 for value in above)
+
+
+def test_of_equal_thresholds_the_one_with_fewer_false_alarms():
+    # F1 is 2/3 at 4 (one of two found, no false alarm) and at 1 (both found, two false alarms).
+    labels, scores = [1, 0, 0, 1], [4.0, 3.0, 2.0, 1.0]
+    assert f1_score(labels, [1, 1, 1, 1]) == f1_score(labels, [1, 0, 0, 0])
+    assert best_f1_threshold(labels, scores) == 4.0
+
+
+def test_order_does_not_matter():
+    labels, scores = example(3, ties=True)
+    shuffled = np.random.default_rng(0).permutation(len(labels))
+    assert best_f1_threshold(labels[shuffled], scores[shuffled]) == best_f1_threshold(labels, scores)
+
+
+def test_float32_scores_meet_their_own_threshold():
+    labels, scores = example(4)
+    scores = torch.from_numpy(scores).float()
+    threshold = best_f1_threshold(torch.from_numpy(labels), scores)
+    assert evaluate(labels, scores, threshold).f1 == f1_score(labels, scores.numpy() >= np.float32(threshold))
+
+
+def test_nothing_called_abnormal_is_an_f1_of_zero():
+    found = evaluate([0, 1], [0.0, 1.0], threshold=2.0)
+    assert found == Metrics(1.0, 0.5, 0.0, 2.0, 0.0, 1.0, 1, 1)
+
+
+def test_scaler():
+    scaler = ScoreScaler.fit(torch.tensor([1.0, 3.0, 2.0]))
+    assert (scaler.low, scaler.high) == (1.0, 3.0)
+    assert scaler.transform([0.0, 1.0, 1.5, 3.0, 10.0]).tolist() == [0.0, 0.0, 0.25, 1.0, 1.0]
+    assert ScoreScaler.fit([2.0, 2.0]).transform([1.0, 2.0, 3.0]).tolist() == [0.0, 0.0, 1.0]
+    with pytest.raises(ValueError, match="low <= high"):
+        ScoreScaler(low=1.0, high=0.0)
+    with pytest.raises(ValueError, match="need finite low <= high"):
+        ScoreScaler(low=0.0, high=10**400)
+    with pytest.raises(ValueError, match="non-empty"):
+        ScoreScaler.fit([])
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "message"),
+    [
+        ([0, 0], [1.0, 2.0], "both classes are needed, but all 2 labels are normal"),
+        ([1, 1], [1.0, 2.0], "all 2 labels are abnormal"),
+        ([0, 1], [1.0, float("nan")], "1 of 2 scores are NaN"),
+        ([0, 1], [1.0, float("inf")], "NaN or infinite"),
+        ([0, 1, 1], [1.0, 2.0], r"shapes \(3,\) and \(2,\)"),
+        ([0, 2], [1.0, 2.0], "labels must be 0"),
+        ([], [], "non-empty"),
+        ([[0], [1]], [[1.0], [2.0]], "vector"),
+        ([0, 1], ["low", "high"], r"vector of numbers, got \['low', 'high'\]"),
+        ([0, 1], [1j, 2j], "vector of numbers"),
+        (["no", "yes"], [1.0, 2.0], r"labels must be 0 .* got \['no', 'yes'\]"),
+    ],
+)
+def test_impossible_inputs(labels, scores, message):
+    for call in (auroc, best_f1_threshold, lambda truth, values: evaluate(truth, values, 0.5)):
+        with pytest.raises(ValueError, match=message):
+            call(labels, scores)
+
+
+def test_scores_of_half_precision_are_scores():
+    scores = torch.tensor([0.1, 0.2, 0.3], dtype=torch.bfloat16)
+    assert auroc(torch.tensor([0, 0, 1]), scores) == 1
+
+
+def test_scores_from_one_end_of_floating_point_to_the_other_are_scaled():
+    scaler = ScoreScaler.fit([-1.7e308, 0.0, 1.7e308])
+    assert scaler.transform([-1.7e308, 0.0, 1.7e308]).tolist() == [0.0, 0.5, 1.0]
+    assert ScoreScaler(0.0, 1e-300).transform([-1.7e308, 1.7e308]).tolist() == [0.0, 1.0]
+
+
+def test_threshold_must_be_finite():
+    with pytest.raises(ValueError, match="threshold must be finite, got nan"):
+        evaluate([0, 1], [0.0, 1.0], float("nan"))

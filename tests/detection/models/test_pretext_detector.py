@@ -1,0 +1,148 @@
+"""A trained detector: the same scores and decisions from its file as from its definition."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tiny_task import CONFIG as TINY
+from tiny_task import TRAIN, VAL, VAL_LABELS, score_images, squares
+
+from anatpaste_aug.datasets import phantom_task
+from anatpaste_aug.detection import PretextDetector, TrainConfig, best_f1_threshold
+from anatpaste_aug.detection.models.grad_cam import grad_cam
+from anatpaste_aug.detection.models.pretext_training import train_pretext_net, trained_net
+from anatpaste_aug.detection.models.pretrained import untrained_net
+from anatpaste_aug.detection.training.result import TrainResult, save_result
+
+TASK = phantom_task(64, train=12, val=10, test=8)
+CONFIG = TrainConfig(image_size=64, backbone="test_byobnet", bandwidth=0.5)
+PARTS = TASK.train.images, TASK.val.images, TASK.val.labels
+QUICK = dataclasses.replace(TINY, updates=4, updates_per_epoch=2)
+
+
+@pytest.fixture(scope="module")
+def result():
+    best, last = (untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2))
+    return TrainResult(CONFIG, best, last, 1, 0.5, [])
+
+
+@pytest.fixture
+def run(tmp_path, result):
+    PretextDetector.from_result(result, *PARTS).save(tmp_path / "checkpoint.pt")
+    return tmp_path
+
+
+@pytest.mark.parametrize("weights", ["best", "last"])
+def test_scores_from_the_file_are_those_of_the_definition(run, result, weights):
+    detector = PretextDetector.load(run, weights)
+    net = trained_net(result, weights)
+    expected = score_images(net, TASK.train.images, TASK.test.images, bandwidth=0.5)
+    val = score_images(net, TASK.train.images, TASK.val.images, bandwidth=0.5)
+    predictions = detector.predict(TASK.test.images)
+    assert torch.equal(detector.score(TASK.test.images), expected)
+    np.testing.assert_array_equal(predictions.raw, expected.numpy())
+    low, high = val.min().item(), val.max().item()
+    scaled = ((expected.double() - low) / (high - low)).clamp(0, 1)
+    np.testing.assert_allclose(predictions.scaled, scaled, rtol=0, atol=1e-12)
+    threshold = best_f1_threshold(TASK.val.labels, val)
+    assert detector.calibration.threshold == threshold
+    np.testing.assert_array_equal(predictions.abnormal, expected.numpy() >= threshold)
+    assert detector.calibration.scaled_threshold == pytest.approx((threshold - low) / (high - low))
+    assert PretextDetector.load(run / "checkpoint.pt", weights).calibration.threshold == threshold
+
+
+def test_fit_trains_the_network_and_reports_the_progress(tmp_path):
+    """With a checkpoint, a run that was interrupted ends with the weights and scores of one that was not."""
+    expected = train_pretext_net(QUICK, TRAIN, VAL, VAL_LABELS, squares)
+    updates = []
+
+    def stop(progress):
+        updates.append(progress.update)
+        if len(updates) == 3:
+            raise KeyboardInterrupt
+
+    options = {"progress": stop, "checkpoint": tmp_path / "training.pt", "checkpoint_every": 1, "resume": True}
+    with pytest.raises(KeyboardInterrupt):
+        PretextDetector(QUICK, squares).fit(TRAIN, VAL, VAL_LABELS, **options)
+    detector = PretextDetector(QUICK, squares).fit(TRAIN, VAL, VAL_LABELS, **options)
+    assert updates == [1, 2, 3, 3, 4]
+    for weights in ("best", "last"):
+        net = trained_net(expected, weights)
+        assert torch.equal(detector.with_weights(weights).score(VAL), score_images(net, TRAIN, VAL))
+    assert detector.weights == "best"
+
+
+def test_best_and_last_weights_are_kept_apart(run):
+    best, last = PretextDetector.load(run), PretextDetector.load(run, "last")
+    assert best.calibration.threshold != last.calibration.threshold
+    assert torch.equal(best.with_weights("last").score(TASK.test.images), last.score(TASK.test.images))
+    assert best.weights == "best"
+
+
+def test_a_saved_detector_is_saved_again_alike(run, tmp_path):
+    PretextDetector.load(run).save(tmp_path / "again.pt")
+    for weights in ("best", "last"):
+        scores = (PretextDetector.load(path, weights).score(TASK.test.images) for path in (run, tmp_path / "again.pt"))
+        assert torch.equal(*scores)
+
+
+def test_the_anomaly_map_is_grad_cam(run, result):
+    images = TASK.test.images[:2]
+    found = PretextDetector.load(run).anomaly_map(images)
+    assert torch.equal(found, grad_cam(trained_net(result), images))
+    assert found.shape == images.shape
+
+
+@pytest.mark.parametrize("white", [None, 4095])
+def test_the_white_of_the_training_images_is_kept(result, tmp_path, white):
+    PretextDetector.from_result(result, *PARTS, white=white).save(tmp_path / "checkpoint.pt")
+    assert PretextDetector.load(tmp_path).white == white
+
+
+def test_a_file_runs_no_code(tmp_path):
+    torch.save(SimpleNamespace(a=1), tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="not a readable checkpoint"):
+        PretextDetector.load(tmp_path)
+
+
+def test_impossible_inputs(run, result, tmp_path):
+    with pytest.raises(FileNotFoundError, match="give the run folder of a training"):
+        PretextDetector.load(tmp_path / "nowhere")
+    for call in (PretextDetector.load(run).predict, PretextDetector.load(run).anomaly_map):
+        with pytest.raises(ValueError, match=r"images must be N×1×64×64, as in training, got shape \(8, 1, 32, 64\)"):
+            call(TASK.test.images[:, :, ::2])
+    with pytest.raises(ValueError, match="does not hold the normal features, scale and threshold of the first weights"):
+        PretextDetector.load(run, "first")
+    save_result(run / "checkpoint.pt", result, {"best": {"threshold": 1.0, "low": 0.0, "high": 1.0}})
+    with pytest.raises(ValueError, match=r"checkpoint\.pt does not hold the normal features.*train again"):
+        PretextDetector.load(run)
+
+
+def test_what_a_detector_cannot_do_yet_is_named_with_the_remedy(run, tmp_path):
+    fresh = PretextDetector(QUICK, squares)
+    for call in (lambda: fresh.score(TRAIN), lambda: fresh.calibration, lambda: fresh.with_weights("last")):
+        with pytest.raises(RuntimeError, match=r"call fit|fit the detector first"):
+            call()
+    with pytest.raises(RuntimeError, match="create a new PretextDetector"):
+        PretextDetector.load(run).fit(*PARTS)
+    untrained = PretextDetector.from_net(untrained_net("test_byobnet"), *PARTS)
+    assert untrained.score(TASK.test.images).shape == (8,)
+    with pytest.raises(RuntimeError, match="only a detector that fit has trained can be saved"):
+        untrained.save(tmp_path / "x.pt")
+
+
+def test_the_file_has_the_parts_that_runs_of_version_0_2_wrote(run):
+    """So that their detectors are read; whoever changes them must change the name of the format."""
+    content = torch.load(run / "checkpoint.pt", weights_only=True)
+    parts = {"config", "best_state", "last_state", "best_update", "best_auroc", "history", "extra"}
+    assert content.keys() == parts | {"format"}
+    assert content["format"] == "anatpaste_aug.detection.checkpoint/1"
+    for weights in ("best", "last"):
+        kept = {"threshold", "scaled_threshold", "low", "high", "white", "reference"}
+        assert content["extra"][weights].keys() == kept
+    assert content["config"].keys() == {
+        *("image_size", "batch_size", "updates", "updates_per_epoch", "learning_rate", "momentum", "weight_decay"),
+        *("jitter", "backbone", "in_chans", "num_classes", "bandwidth", "seed", "device", "amp", "sync_bn"),
+    }

@@ -1,0 +1,94 @@
+"""Structure and shapes of the pretext network."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from anatpaste_aug.detection.models.pretext_net import PretextNet, check_backbone, extract_features, prepare_inputs
+
+
+def test_head_of_the_paper():
+    net = PretextNet()
+    kinds = [type(layer) for layer in net.head]
+    assert kinds == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
+    linear = [layer for layer in net.head if isinstance(layer, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(512, 512), (512, 128), (128, 2)]
+
+
+@pytest.mark.parametrize("in_chans", [1, 3])
+def test_shapes_and_unit_length(in_chans):
+    net = PretextNet(in_chans=in_chans, hidden=(8,), num_classes=4).eval()
+    x = torch.randn(3, in_chans, 32, 40)
+    assert net(x).shape == (3, 4)
+    features = net.features(x)
+    assert features.shape == (3, 512)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(3))
+
+
+# One whose pooled features are wider than num_features, and one built for a single input size.
+@pytest.mark.parametrize(("backbone", "width"), [("lcnet_035", 1280), ("test_vit", 64)])
+def test_other_backbones(backbone, width):
+    net = PretextNet(backbone, image_size=64).eval()
+    x = torch.randn(2, 1, 64, 64)
+    assert net(x).shape == (2, 2)
+    assert net.features(x).shape == (2, width)
+
+
+def test_unknown_backbone_names_it_and_what_is_close():
+    with pytest.raises(ValueError, match=r"'resnet81'.*resnet18"):
+        PretextNet("resnet81")
+    with pytest.raises(ValueError, match=r"'qqqq'.*list_models"):
+        PretextNet("qqqq")
+
+
+def test_missing_timm_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ImportError, match=r"anatpaste_aug\[examples\]"):
+        PretextNet()
+
+
+def test_prepare_inputs():
+    image = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
+    expected = torch.tensor([-1.0, -0.6, 1.0])
+    torch.testing.assert_close(prepare_inputs(image)[0, 0, 0], expected)
+    three = prepare_inputs(image.float() / 255, 3)
+    assert three.shape == (1, 3, 1, 3)
+    torch.testing.assert_close(three[0, 2, 0], expected)
+    with pytest.raises(TypeError, match="int64"):
+        prepare_inputs(image.long())
+    with pytest.raises(ValueError, match=r"\(1, 1, 3\)"):
+        prepare_inputs(image[0])
+    with pytest.raises(ValueError, match=r"\{1, 1\}"):
+        prepare_inputs(torch.rand(1, 3, 8, 8), 1)
+
+
+def test_extract_features_in_batches_and_leaves_the_mode():
+    net = PretextNet("test_byobnet").train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    images = torch.randint(0, 256, (7, 1, 32, 32), dtype=torch.uint8)
+    features = extract_features(net, images, batch_size=3)
+    assert features.shape == (7, net.head[0].in_features)
+    assert net.training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    torch.testing.assert_close(extract_features(net.eval(), images), features, rtol=0, atol=1e-5)
+    assert not net.training
+    with pytest.raises(ValueError, match="no images"):
+        extract_features(net, images[:0])
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("resnet81", 32, "timm knows no backbone 'resnet81': did you mean resnet18"),
+        ("test_vit", 40, r"test_vit does not take images of 40×40 pixels: Input height \(40\) should be divisible"),
+    ],
+)
+def test_a_backbone_is_tried_before_any_work(name, size, said):
+    state = torch.get_rng_state()
+    with pytest.raises(ValueError, match=said):
+        check_backbone(name, image_size=size)
+    check_backbone("test_byobnet", image_size=32)
+    check_backbone("test_byobnet", 3, image_size=32)
+    assert torch.equal(torch.get_rng_state(), state)

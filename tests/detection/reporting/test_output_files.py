@@ -1,0 +1,69 @@
+"""Results as text, CSV and JSON can be read back."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from anatpaste_aug.detection import Interval, TrainConfig, evaluate
+from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
+
+LABELS = np.array([0, 0, 0, 1, 1, 1, 1])
+SCORES = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9])
+METRICS = evaluate(LABELS, SCORES, 0.5)
+ROWS = [ResultRow("phantoms", "best", METRICS, 8, 0.9), ResultRow("phantoms", "last", METRICS)]
+NASTY = "<script>alert('$1')</script> & $\\frac{.png"
+
+
+def test_results_table():
+    header, rule, best, last = results_table(ROWS).splitlines()
+    assert " ".join(header.split()) == (
+        "dataset weights update val. AUROC AUROC accuracy F1 sensitivity specificity threshold"
+    )
+    assert set(rule) == {"─", " "}
+    assert best.split() == ["phantoms", "best", "8", "0.900", "0.833", "0.714", "0.750", "0.750", "0.667", "0.5"]
+    assert last.split()[:4] == ["phantoms", "last", "–", "–"]
+    with pytest.raises(ValueError, match="no results"):
+        results_table([])
+
+
+def test_an_interval_shows_beside_its_auroc(tmp_path):
+    row = dataclasses.replace(ROWS[0], interval=Interval(METRICS.auroc, 0.5, 1.0))
+    assert " 0.833 [0.500, 1.000] " in results_table([row])
+    (written,) = json.loads(write_metrics_json(tmp_path / "metrics.json", [row]).read_text())["results"]
+    assert written["interval"] == {"estimate": METRICS.auroc, "low": 0.5, "high": 1.0, "level": 0.95}
+
+
+def test_scores_csv_reads_back(tmp_path):
+    names = [f"a,{i}\n{NASTY}" for i in range(7)]
+    path = write_scores_csv(
+        tmp_path / "scores.csv", names, LABELS, {"best": torch.from_numpy(SCORES), "rank": range(7)}
+    )
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == names
+    assert [int(row["label"]) for row in rows] == LABELS.tolist()
+    assert [float(row["best"]) for row in rows] == SCORES.tolist()
+    with pytest.raises(ValueError, match="column 'best' has 2 values for 7 names"):
+        write_scores_csv(path, names, LABELS, {"best": [1.0, 2.0]})
+
+
+def test_metrics_json_reads_back(tmp_path):
+    extra = {"config": TrainConfig(), "folder": tmp_path, "scores": SCORES, "one": torch.tensor(2)}
+    content = json.loads(write_metrics_json(tmp_path / "metrics.json", ROWS, extra).read_text())
+    best, last = content["results"]
+    assert best == {"dataset": "phantoms", "weights": "best", "update": 8, "val_auroc": 0.9, "interval": None} | (
+        dataclasses.asdict(METRICS)
+    )
+    assert last["update"] is None
+    assert content["config"]["batch_size"] == 64
+    assert (content["folder"], content["scores"], content["one"]) == (str(tmp_path), SCORES.tolist(), 2)
+    with pytest.raises(ValueError, match="JSON"):
+        write_metrics_json(tmp_path / "metrics.json", ROWS, {"x": float("nan")})
+    with pytest.raises(TypeError, match="cannot write a object"):
+        write_metrics_json(tmp_path / "metrics.json", ROWS, {"x": object()})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == content

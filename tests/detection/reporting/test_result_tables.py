@@ -1,0 +1,90 @@
+"""Tables show the figures they are given, each with its source, and nothing where there are too few images."""
+
+import re
+import statistics
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from anatpaste_aug.detection import Interval
+from anatpaste_aug.detection.evaluation.groups import GroupAuroc
+from anatpaste_aug.detection.reporting.result_tables import (
+    PUBLISHED,
+    Auroc,
+    MethodRow,
+    Table,
+    ablation_table,
+    groups_table,
+    mean_over_seeds,
+    methods_table,
+)
+
+NASTY = "<script>a|b</script>\n& `x`"
+
+
+def test_over_seeds_is_mean_and_sample_deviation():
+    areas = [0.91, 0.93, 0.90, 0.95, 0.92]
+    found = mean_over_seeds(areas)
+    assert found.auroc == pytest.approx(np.mean(areas))
+    assert found.spread == pytest.approx(np.std(areas, ddof=1)) == pytest.approx(statistics.stdev(areas))
+    assert (found.seeds, str(found)) == (5, "92.2 ± 1.9")
+    assert str(mean_over_seeds([0.5])) == "50.0"
+    with pytest.raises(ValueError, match="one seed or more"):
+        mean_over_seeds([])
+
+
+def test_published_rows_are_the_papers():
+    rows = {row[0]: row[1:] for row in methods_table([]).rows}
+    assert methods_table([]).header == ("method", "source", "Zhanglab", "CheXpert", "RSNA")
+    assert rows["CutPaste (scar)"] == ("published", "76.8", "58.0", "69.1")
+    assert rows["SQUID"] == ("published", "87.6", "–", "–")
+    assert rows["AnatPaste"] == ("published", "91.4 ± 1.3", "76.0 ± 1.8", "80.4 ± 1.4")
+    assert rows["AnatPaste, ensemble of 5 seeds"] == ("published", "92.1", "78.7", "81.9")
+    assert len(rows) == len(PUBLISHED) == 7
+    assert [row[2] for row in ablation_table([]).rows] == ["76.0", "70.7", "60.2"]
+
+
+def test_measured_rows_are_marked_and_other_data_keep_to_their_own_column():
+    development = MethodRow("AnatPaste", "measured", {"Zhanglab (development split)": mean_over_seeds([0.90, 0.94])})
+    official = MethodRow("AnatPaste, ensemble", "measured", {"RSNA": Auroc(0.8)})
+    table = methods_table([development, official], notes=["Development figures."])
+    assert table.header == ("method", "source", "Zhanglab", "CheXpert", "RSNA", "Zhanglab (development split)")
+    assert table.rows[-2] == ("AnatPaste (2 seeds)", "measured", "–", "–", "–", "92.0 ± 2.8")
+    assert table.rows[-1] == ("AnatPaste, ensemble", "measured", "–", "–", "80.0", "–")
+    assert {row[1] for row in table.rows[:-2]} == {"published"}
+    assert table.notes[-1] == "Development figures."
+    ablations = ablation_table([development])
+    assert ablations.header == ("method", "source", "CheXpert", "Zhanglab (development split)")
+
+
+def test_a_group_with_few_images_shows_its_counts_alone():
+    found = {"edema": GroupAuroc(30, 9, None, None), "effusion": GroupAuroc(30, 10, 0.8, Interval(0.8, 0.75, 0.9))}
+    table = groups_table({"a": found, "b": found}, title="By disease", notes=["Note."])
+    assert table.header == ("method", "edema (9 abnormal, 30 normal)", "effusion (10 abnormal, 30 normal)")
+    assert table.rows == tuple((name, "too few", "80.0 [75.0, 90.0]") for name in "ab")
+    assert table.title == "By disease"
+    assert "under 10 images" in table.notes[0]
+    assert table.notes[1] == "Note."
+
+
+def test_markdown_and_html_escape_every_text():
+    table = Table(NASTY, (NASTY, "b"), ((NASTY, NASTY),), (NASTY,))
+    lines = table.markdown().splitlines()
+    assert len(lines) == 7
+    for line in (lines[2], lines[4]):
+        assert len(re.findall(r"(?<!\\)\|", line)) == 3
+    page = table.html()
+    assert "<script" not in page + table.markdown()
+    assert page.count("&lt;script&gt;") == 5
+    root = ElementTree.fromstring(f"<div>{page}</div>")
+    assert root.find("table/caption").text == NASTY
+    assert [cell.text for cell in root.iterfind("table/tbody/tr/*")] == [NASTY, NASTY]
+    assert root.find("p").text == NASTY
+
+
+def test_html_has_the_cells_of_the_table():
+    table = methods_table([MethodRow("AnatPaste", "measured", {"Zhanglab": Auroc(0.9)})])
+    root = ElementTree.fromstring(f"<div>{table.html()}</div>")
+    assert tuple(cell.text for cell in root.iterfind("table/thead/tr/th")) == table.header
+    assert tuple(tuple(cell.text for cell in row) for row in root.iterfind("table/tbody/tr")) == table.rows

@@ -1,0 +1,75 @@
+"""The pictures of a run."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+from anatpaste_aug.detection import Interval, Progress
+from anatpaste_aug.detection.reporting.run_figures import extremes_figure, gallery_figure, history_figure, roc_figure
+
+LABELS = np.array([0, 0, 0, 1, 1, 1, 1])
+SCORES = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9])
+STEP = Progress(4, 8, 0.6, 0.03, 0.8, 0.8, 1.0, 1.0, True)
+HISTORY = [STEP, dataclasses.replace(STEP, update=8, loss=0.4, val_auroc=0.9, eta=0.0)]
+NASTY = "<script>alert('$1')</script> & $\\frac{.png"
+
+
+def draw(name, path, note=""):
+    images = torch.randint(0, 256, (7, 1, 40, 32), dtype=torch.uint8)
+    if name == "roc":
+        return roc_figure(path, {"best": (LABELS, SCORES), NASTY.replace("$", "€"): (LABELS, -SCORES)}, note=note)
+    if name == "history":
+        return history_figure(path, HISTORY, best_update=8, note=note)
+    if name == "gallery":
+        masks = images[:3] > 128
+        return gallery_figure(path, images[:3], masks, masks.float() * 0.7, images[:3].flip(-1), note=note)
+    return extremes_figure(path, images, LABELS, SCORES, 0.5, names=[NASTY] * 7, count=4, note=note)
+
+
+@pytest.mark.parametrize("name", ["roc", "history", "gallery", "extremes"])
+def test_figures_are_pictures(name, tmp_path):
+    path = draw(name, tmp_path / f"{name}.png", note="synthetic phantoms, $1")
+    picture = imread(path)
+    assert min(picture.shape[:2]) > 200
+    assert picture[..., :3].std() > 0.02
+    assert [file.name for file in tmp_path.iterdir()] == [f"{name}.png"]
+
+
+def test_figures_off_the_main_thread(tmp_path):
+    worker = threading.Thread(target=draw, args=("history", tmp_path / "a.png"))
+    worker.start()
+    worker.join()
+    assert (tmp_path / "a.png").exists()
+
+
+def test_figures_refuse_what_does_not_fit(tmp_path):
+    images = torch.zeros(2, 1, 32, 32)
+    with pytest.raises(ValueError, match="no curves"):
+        roc_figure(tmp_path / "a.png", {})
+    with pytest.raises(ValueError, match="no validation"):
+        history_figure(tmp_path / "a.png", [])
+    with pytest.raises(ValueError, match="one non-empty shape"):
+        gallery_figure(tmp_path / "a.png", images, images, images, images[:1])
+    with pytest.raises(ValueError, match="got 2 images"):
+        extremes_figure(tmp_path / "a.png", images, LABELS, SCORES, 0.5)
+    assert not list(tmp_path.iterdir())
+
+
+def test_gallery_of_an_augmentation_without_lungs_has_a_column_less(tmp_path):
+    images = torch.randint(0, 256, (2, 1, 40, 40), dtype=torch.uint8)
+    masks = images > 128
+    with_lungs = imread(gallery_figure(tmp_path / "a.png", images, masks, masks, images))
+    without = imread(gallery_figure(tmp_path / "b.png", images, None, masks, images))
+    assert without.shape[1] == pytest.approx(with_lungs.shape[1] * 3 / 4, abs=2)
+
+
+def test_long_names_stand_above_the_curves(tmp_path):
+    name = "AnatPaste without segmentation, ensemble of 5 seeds"
+    intervals = {name: Interval(0.5, 0.25, 0.75)}
+    picture = imread(roc_figure(tmp_path / "a.png", {name: (LABELS, SCORES)}, intervals=intervals))
+    assert (picture[:8] == 1).all()  # nothing is cut off at the top or on either side
+    assert (picture[:, [0, 1, 2, -3, -2, -1]] == 1).all()

@@ -1,0 +1,68 @@
+"""Every method augments as the training calls it, and is the augmentation that its name says."""
+
+import pytest
+import torch
+
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform
+from anatpaste_aug.detection import METHODS
+from anatpaste_aug.detection.reporting.result_tables import PUBLISHED, PUBLISHED_ABLATIONS
+from anatpaste_aug.detection.studies.methods import FIGURE_1_METHODS, REQUIRED_METHODS
+
+SAME = {
+    "anatpaste": AnatPasteTransform(),
+    "anatpaste-noseg": AnatPasteTransform(segmentation=False),
+    "anatpaste-noblur": AnatPasteTransform(blur=False),
+    "anatpaste-noseg-noblur": AnatPasteTransform(segmentation=False, blur=False),
+    "cutpaste": CutPasteTransform(variant="normal"),
+    "cutpaste-scar": CutPasteTransform(variant="scar"),
+    "cutpaste-union": CutPasteTransform(variant="union"),
+}
+THREE_WAY = (CutPasteTransform(variant="normal"), CutPasteTransform(variant="scar"))
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_methods_augment_as_their_names_say(name):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(4, 1, 64, 64, generator=generator)
+    lungs = torch.zeros(4, 1, 64, 64, dtype=torch.bool)
+    lungs[..., 10:50, 10:30] = True
+    results = []
+    (make,) = METHODS[name].transforms
+    for transform in (make(), SAME[name]):
+        torch.manual_seed(1)
+        results.append(transform.augment(images, region_mask=lungs).image)
+    assert torch.equal(*results)
+    assert not torch.equal(results[0], images)
+
+
+def test_three_way_is_a_class_for_each_augmentation():
+    method = METHODS["cutpaste-3way"]
+    assert METHODS.keys() == {*SAME, "cutpaste-3way"}
+    assert [make().config for make in method.transforms] == [transform.config for transform in THREE_WAY]
+    assert method.num_classes == 3
+    assert METHODS["anatpaste"].num_classes == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_pictures_show_every_augmentation_in_turn(name):
+    images = torch.rand(4, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    expected = [make().augment(images) for make in METHODS[name].transforms]
+    torch.manual_seed(1)
+    pasted = METHODS[name].paste(images)
+    for i in range(4):
+        result = expected[i % len(expected)]
+        assert torch.equal(pasted.image[i], result.image[i])
+        assert torch.equal(pasted.mask[i] > 0, result.anomaly_mask[i])
+    assert (pasted.region_mask is not None) == (name in ("anatpaste", "anatpaste-noblur"))
+
+
+def test_measured_rows_bear_the_names_of_the_published_ones():
+    published = {row.method for row in (*PUBLISHED, *PUBLISHED_ABLATIONS)}
+    for name in ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"):
+        assert METHODS[name].label in published
+
+
+def test_what_tables_and_figures_need_exists():
+    assert {name for names in (*REQUIRED_METHODS.values(), FIGURE_1_METHODS) for name in names} <= METHODS.keys()

@@ -1,0 +1,121 @@
+"""A run folder holds what the trained detector says, goes on after an interruption, and is read for its own data."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny_study import SHORT, TASK, train_one
+
+from anatpaste_aug.detection import PretextDetector
+from anatpaste_aug.detection.models.pretext_training import PretextTrainer
+from anatpaste_aug.detection.studies.runs import begin_run, check_task, is_finished, read_run, train_run
+
+
+def test_scores_that_are_read_back_are_the_detectors(finished_runs):
+    for run in finished_runs:
+        assert is_finished(run.folder)
+        assert not (run.folder / "training.pt").exists()
+        for weights in ("best", "last"):
+            detector = PretextDetector.load(run.folder, weights)
+            scores = getattr(run, weights)
+            # In other batches than in training, float32 features differ in their last digits.
+            for part, images in (("val", TASK.val.images), ("test", TASK.test.images)):
+                assert getattr(scores, part) == pytest.approx(detector.score(images).numpy(), abs=1e-5)
+        assert run.seconds > 0
+    names = [(run.best.name, run.last.name) for run in finished_runs[:2]]
+    assert names[0] == ("AnatPaste, seed 3", "AnatPaste, seed 3, last weights")
+    assert names[1][0] == "AnatPaste, seed 4"
+
+
+def test_a_report_shows_the_groups_with_their_counts(finished_runs):
+    page = (finished_runs[0].folder / "report.html").read_text()
+    assert "AUROC (%) by group" in page
+    assert "too few" in page  # two of the twenty squares are odd
+    assert TASK.note in page
+    assert "A patch from elsewhere in the image" in page
+    groups = json.loads((finished_runs[0].folder / "metrics.json").read_text())["groups"]["best"]
+    assert {name: group["abnormal"] for name, group in groups.items()} == {"square": 18, "odd": 2}
+    assert groups["odd"]["auroc"] is None
+    assert groups["square"]["interval"]["low"] <= groups["square"]["auroc"] <= groups["square"]["interval"]["high"]
+
+
+def test_other_settings_or_images_are_named(finished_runs):
+    run = finished_runs[0]
+    with pytest.raises(ValueError, match=r"another run \(updates is 4 there and 9 here\)"):
+        read_run(run.folder, TASK, dataclasses.replace(SHORT, updates=9))
+    assert read_run(run.folder, TASK, dataclasses.replace(SHORT, device="cuda")).device == "cpu"
+    names = ("other.png", *TASK.val.names[1:])
+    other = dataclasses.replace(TASK, val=dataclasses.replace(TASK.val, names=names))
+    with pytest.raises(ValueError, match=r"val_scores.csv is of other images"):
+        read_run(run.folder, other, SHORT)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on(finished_runs, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    validate = PretextTrainer.validate
+
+    def interrupted(trainer, *arguments):
+        if trainer.update == SHORT.updates:
+            raise KeyboardInterrupt
+        return validate(trainer, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PretextTrainer, "validate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train_one(folder, "anatpaste")
+    assert not is_finished(folder)
+    seen = []
+    monkeypatch.setattr(PretextTrainer, "advance", _counted(PretextTrainer.advance, seen))
+    told = train_run(folder, TASK, "anatpaste", SHORT)
+    assert seen == [2, 3]  # the first two updates are not repeated
+    assert (folder / "scores.csv").read_text() == (finished_runs[0].folder / "scores.csv").read_text()
+    assert "odd: too few for an AUROC" in told
+    assert TASK.note in told
+
+
+def test_processes_beside_the_main_one_write_no_results(tmp_path):
+    begin_run(tmp_path / "run", {}, TASK)
+    assert train_run(tmp_path / "run", TASK, "cutpaste", SHORT, main=False) == ""
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "training.pt"}
+
+
+def _counted(advance, seen):
+    def call(trainer):
+        seen.append(trainer.update)
+        advance(trainer)
+
+    return call
+
+
+def test_two_trainings_cannot_be_in_one_folder(tmp_path):
+    """As where a training goes on after the process that began it was killed, and is begun again."""
+    begin_run(tmp_path, {}, TASK)
+    code = f"""
+import sys
+from filelock import FileLock
+with FileLock({str(tmp_path / ".lock")!r}):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(BlockingIOError, match=re.escape(f"another process trains in {tmp_path}: wait")):
+            train_run(tmp_path, TASK, "anatpaste", SHORT)
+        other.kill()  # the lock ends with the process
+    assert not (tmp_path / "training.pt").exists()
+    train_run(tmp_path, TASK, "anatpaste", SHORT)
+    assert is_finished(tmp_path)
+    assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize(("labels", "said"), [([0, 1, 1], "1 normal and 2"), ([0, 0, 0, 1], "3 normal and 1")])
+def test_too_few_test_images_are_named_before_the_training(labels, said):
+    check_task(TASK)
+    test = dataclasses.replace(TASK.test, labels=torch.tensor(labels))
+    with pytest.raises(ValueError, match=f"{said} abnormal images to test on: at least 2 of each"):
+        check_task(dataclasses.replace(TASK, test=test))

@@ -1,0 +1,110 @@
+"""A study's tables hold what NumPy, scikit-learn and the tested parts find in the runs' scores."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from tiny_study import SHORT, TASK
+
+from anatpaste_aug.detection import bootstrap_auroc, bootstrap_difference, delong_test
+from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.reporting.output_files import write_metrics_json
+from anatpaste_aug.detection.studies.evaluated_methods import baseline_methods, trained_methods
+from anatpaste_aug.detection.studies.study import analyze
+
+LABELS = TASK.test.labels
+
+
+@pytest.fixture(scope="module")
+def found(finished_runs):
+    methods, last = trained_methods(finished_runs), trained_methods(finished_runs, "last")
+    return analyze(TASK, (1, 2, 3), methods, last, baseline_methods(TASK, SHORT))
+
+
+def percent(interval):
+    return f"{100 * interval.estimate:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def test_table_1_has_mean_deviation_and_ensemble_beside_the_published_rows(found, finished_runs):
+    table = found.tables[0]
+    assert table.title == "Table I: AUROC (%) by method"
+    assert {row[1] for row in table.rows} == {"published", "measured"}
+    rows = {row[0]: row[-1] for row in table.rows if row[1] == "measured"}
+    for weights, label in (("best", "AnatPaste"), ("last", "AnatPaste, last weights")):
+        areas = [100 * roc_auc_score(LABELS, getattr(run, weights).test) for run in finished_runs[:2]]
+        assert rows[f"{label} (2 seeds)"] == f"{np.mean(areas):.1f} ± {np.std(areas, ddof=1):.1f}"
+    (entrant,) = trained_methods(finished_runs[:2])
+    assert rows["AnatPaste, ensemble of 2 seeds"] == percent(bootstrap_auroc(LABELS, entrant.scores.test))
+    assert {"untrained test_byobnet features", "CutPaste (scar), seed 3, last weights"} <= rows.keys()
+    assert any(name.startswith("mean vertical gradient") for name in rows)
+
+
+def test_comparisons_are_delongs_and_the_paired_bootstraps(found, finished_runs):
+    table = found.tables[1]
+    own, other = (trained_methods(finished_runs)[i].scores for i in (0, 1))
+    test, paired = (compare(LABELS, own.test, other.test) for compare in (delong_test, bootstrap_difference))
+    assert table.title.startswith("AnatPaste, ensemble of 2 seeds")
+    row = table.rows[0]
+    assert row[0] == other.name
+    assert row[1].startswith(f"{100 * test.difference.estimate:+.1f} [{100 * test.difference.low:+.1f}, ")
+    assert row[2] == ("< 0.001" if test.p_value < 0.001 else f"{test.p_value:.3f}")
+    assert row[3].endswith(f", {100 * paired.high:+.1f}]")
+    assert found.record["comparisons"][other.name]["delong"] == test
+    assert len(table.rows) == 6  # and five baselines
+
+
+def test_robustness_begins_with_the_images_as_they_are(found, finished_runs):
+    table = found.tables[-1]
+    assert table.header[:3] == ("method", "unchanged", "common sharpness")
+    assert len(table.rows) == 3  # two methods and the untrained features; not the one-number scores
+    for entrant in trained_methods(finished_runs):
+        row = found.record["robustness"][entrant.scores.name]
+        assert row["unchanged"].estimate == pytest.approx(roc_auc_score(LABELS, entrant.scores.test), abs=0.01)
+        assert len({interval.estimate for interval in row.values()}) > 2
+
+
+def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
+    (table,) = (table for table in found.tables if table.title.startswith("Table II:"))
+    (entrant,) = trained_methods(finished_runs[:2])
+    groups = group_aurocs(TASK.groups(), LABELS, entrant.scores.test)
+    assert table.header == ("method", "square (18 abnormal, 20 normal)", "odd (2 abnormal, 20 normal)")
+    assert table.rows[0] == (entrant.scores.name, percent(groups["square"].interval), "too few")
+    names = [row[0] for row in table.rows]
+    assert names[2] == "untrained test_byobnet features"
+    assert len(names) == 2 + 5
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_every_table_has_the_baselines_and_the_robustness_beside_the_methods(finished_runs, number):
+    methods, baselines = trained_methods(finished_runs[:1]), baseline_methods(TASK, SHORT)
+    tables = analyze(TASK, (number,), methods, [], baselines).tables
+    names = {row[0] for row in tables[0].rows}
+    assert {entrant.scores.name for entrant in (*methods, *baselines)} <= names
+    assert tables[-1].title == "AUROC (%) on changed test images"
+
+
+def test_table_3_begins_with_the_published_ablations(found):
+    (table,) = (table for table in found.tables if table.title.startswith("Table III:"))
+    names = [row[0] for row in table.rows]
+    assert names[:3] == ["AnatPaste", "AnatPaste without segmentation", "AnatPaste without blur"]
+    assert "AnatPaste (2 seeds)" in names
+
+
+def test_every_table_names_its_data(found):
+    for table in found.tables:
+        assert "Measured on squares (synthetic): reduced protocol for tests." in table.notes
+        assert TASK.note in table.notes
+
+
+def test_the_record_is_json(found, tmp_path):
+    written = json.loads(write_metrics_json(tmp_path / "metrics.json", found.rows, found.record).read_text())
+    row = written["methods"]["AnatPaste, ensemble of 2 seeds"]["squares (synthetic)"]
+    assert row["interval"]["low"] <= row["auroc"] <= row["interval"]["high"]
+    assert len(written["results"]) == 2 * (3 + 1) + 5  # best and last: two seeds, ensemble, another method; baselines
+
+
+def test_a_single_seed_has_its_interval_and_no_deviation(finished_runs):
+    table = analyze(TASK, (3,), trained_methods(finished_runs[:1]), [], []).tables[0]
+    assert table.rows[-1][0] == "AnatPaste, seed 3"
+    assert table.rows[-1][-1] == percent(bootstrap_auroc(LABELS, finished_runs[0].best.test))

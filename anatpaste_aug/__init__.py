@@ -6,7 +6,7 @@ augmented = transform(image)               # PIL image, tv_tensors.Image or tens
 result = transform.augment(batch)          # B×C×H×W: image, anomaly_mask, soft_mask, target, label, region_mask, params
 """
 
-from .caching import CachedSegmenter, MaskCache
+from .mask_cache import CachedSegmenter, MaskCache
 from .paste import PasteConfig, PasteParams, PasteResult
 from .segmentation import (
     CTLungSegmenter,

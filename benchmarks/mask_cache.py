@@ -7,7 +7,7 @@ Images per second, each method in turns, median and lowest to highest round:
 
 a  `LungSegmenter` on batches, as without a cache
 b  filling a new cache: segmenting, hashing, writing, and waiting for the disk
-c  b with ``--workers`` processes that read the images, their start included
+c  b with ``--workers`` threads that read the images
 d  reading batches by shuffled indices
 e  d through `CachedSegmenter`, which hashes the images to find their masks
 f  d one image at a time
@@ -36,7 +36,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=32, help="batch size (default: 32)")
     parser.add_argument("--size", type=int, default=256, help="side of the images in pixels (default: 256)")
     parser.add_argument("--threads", type=int, default=cores(), help="torch's threads (default: the cores)")
-    parser.add_argument("--workers", type=int, default=cores(), help="processes of method c (default: the cores)")
+    parser.add_argument("--workers", type=int, default=cores(), help="threads of method c (default: the cores)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5)")
     parser.add_argument("--round-seconds", type=float, default=0.2, help="least duration of a method's round")
     parser.add_argument("--images", type=Path, metavar="DIR", help="a folder of radiographs")

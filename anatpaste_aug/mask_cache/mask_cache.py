@@ -34,6 +34,7 @@ class MaskCache:
         * Threads, workers of a DataLoader and several processes may read and fill one file at once. On a network file
           system, this needs one with working locks.
         * A killed process loses the batch that it was working on, nothing else. The next `fill` continues from there.
+        * Every mask that is read is checked: a file that is damaged, by a power failure perhaps, gives no wrong mask.
 
     Args:
         path: The file. It is created if it does not exist.
@@ -139,7 +140,8 @@ class MaskCache:
             dataset: Tensor N×C×H×W, or anything with a length and integer indices that gives C×H×W tensors, uint8 or
                 floating point, or PIL images (L, RGB), alone, first in a tuple or list, or under "image" in a mapping.
             batch_size: Number of images that are segmented at once.
-            workers: Number of processes that read images. With 0, this process does.
+            workers: Number of threads that read images, for datasets that several threads may index at once. With 0,
+                the calling thread does.
             device: Where to segment. None is where the images are.
             progress: Show a progress bar.
 
@@ -147,15 +149,17 @@ class MaskCache:
             MaskCacheError: The file cannot be written, or was filled with other images.
             TypeError, ValueError: A setting is impossible, or an image has an unusable type, shape or dtype.
         """
+        for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
         self._store.check_writable()
         done = [position for position in self._store.positions(self._key) if position < len(dataset)]
         todo = sorted(set(range(len(dataset))) - set(done))
-        batches = load_batches(dataset, todo, batch_size=batch_size, workers=workers)
         compared = [done[i] for i in np.linspace(0, len(done) - 1, min(_COMPARED, len(done))).astype(int)]
         for positions, images in load_batches(dataset, compared, batch_size=1, workers=0):
-            self._store.place(positions, image_keys(images.cpu()))
+            self._store.compare(positions, image_keys(images.cpu()))
         with tqdm(total=len(dataset), initial=len(done), desc="lung masks", unit="image", disable=not progress) as bar:
-            for positions, images in batches:
+            for positions, images in load_batches(dataset, todo, batch_size=batch_size, workers=workers):
                 keys = image_keys(images.cpu())
                 self._store.place(positions, keys)
                 self._put(keys, *self._find_or_compute(images, keys, device))

@@ -1,14 +1,17 @@
 """The file of a mask cache: an SQLite database.
 
 SQLite's transactions keep the file whole when a process is killed or the disk is full, and its locks let several
-processes read and write at once. Every call opens a connection of its own, because a connection must not be shared by
-threads or inherited through a fork.
+processes read and write at once. Neither threads nor forked processes may share a connection: each thread of each
+process keeps one for reading, and every write opens another. Nothing waits for the disk, as masks can be computed
+again: a power failure may damage the file.
 
 Two tables: `masks` maps a segmenter and an image, both as hashes, to a mask. `dataset` maps an index of the dataset
 that filled the cache to the hash of its image. Masks are packed to one bit per pixel in reading order, as
-`numpy.packbits` does. A checksum guards each against bits that the disk has changed, which SQLite does not notice.
+`numpy.packbits` does. Each has a checksum, because SQLite does not notice changed bits.
 """
 
+import os
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -50,19 +53,24 @@ class MaskStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._connection("rwc") as database:
+        self._local = threading.local()
+        with self._errors(), closing(self._connect("rwc")) as database:
             if self._is_new(database):
                 database.execute(f"PRAGMA page_size = {_PAGE}")
+                database.execute("PRAGMA synchronous = OFF")
                 database.execute("BEGIN IMMEDIATE")
                 if self._is_new(database):  # no other process has created the tables in the meantime
                     for statement in _TABLES:
                         database.execute(statement)
                 database.execute("COMMIT")
 
+    def __reduce__(self) -> tuple[type["MaskStore"], tuple[Path]]:
+        return MaskStore, (self.path,)
+
     def find(self, segmenter: bytes, images: Sequence[bytes]) -> list[Mask | None]:
         """The masks of these images, each H×W; None where there is none or it is damaged."""
         query = "SELECT height, width, bits, checksum FROM masks WHERE segmenter = ? AND image = ?"
-        with self._transaction() as database:
+        with self._reading() as database:
             rows = [database.execute(query, (segmenter, image)).fetchone() for image in images]
         return [None if row is None else _unpack(image, *row) for image, row in zip(images, rows, strict=True)]
 
@@ -72,7 +80,7 @@ class MaskStore:
         for image, mask in zip(images, masks, strict=True):
             row = (image, *mask.shape, np.packbits(mask).tobytes())
             rows.append((segmenter, *row, _checksum(*row)))
-        with self._transaction(write=True) as database:
+        with self._writing() as database:
             database.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def positions(self, segmenter: bytes) -> list[int]:
@@ -81,14 +89,18 @@ class MaskStore:
             "SELECT position, image, height, width, bits, checksum FROM dataset JOIN masks USING (image) "
             "WHERE segmenter = ? ORDER BY position"
         )
-        with self._transaction() as database:
+        with self._reading() as database:
             rows = database.execute(query, (segmenter,))
             return [position for position, *mask, checksum in rows if _checksum(*mask) == checksum]
 
     def images_at(self, positions: Sequence[int]) -> list[bytes | None]:
         """The hashes of the images at these indices of the dataset; None where none is known."""
-        with self._transaction() as database:
+        with self._reading() as database:
             return _images_at(database, positions)
+
+    def compare(self, positions: Sequence[int], images: Sequence[bytes | None]) -> None:
+        """Raise MaskCacheError if another image than this is noted at an index."""
+        self._compare(positions, images, self.images_at(positions))
 
     def place(self, positions: Sequence[int], images: Sequence[bytes]) -> None:
         """Note which images are at these indices of the dataset.
@@ -96,22 +108,23 @@ class MaskStore:
         Raises:
             MaskCacheError: Another image is noted there. Nothing is changed then.
         """
-        with self._transaction(write=True) as database:
-            database.executemany(
-                "INSERT OR IGNORE INTO dataset VALUES (?, ?)", list(zip(positions, images, strict=True))
-            )
-            for position, image, noted in zip(positions, images, _images_at(database, positions), strict=True):
-                if image != noted:
-                    raise MaskCacheError(
-                        f"image {position} is not the one that {self.path} was filled with (its bytes or dtype "
-                        "differ); pass the same dataset in the same order without random transforms, "
-                        "or use another file"
-                    )
+        with self._writing() as database:
+            rows = list(zip(positions, images, strict=True))
+            database.executemany("INSERT OR IGNORE INTO dataset VALUES (?, ?)", rows)
+            self._compare(positions, images, _images_at(database, positions))
 
     def check_writable(self) -> None:
         """Raise MaskCacheError if the file cannot be written."""
-        with self._transaction(write=True) as database:
+        with self._writing() as database:
             database.execute("DELETE FROM dataset WHERE position < 0")  # there are none: this only asks to write
+
+    def _compare(self, positions: Sequence[int], images: Sequence[bytes | None], noted: Sequence[bytes | None]) -> None:
+        for position, image, other in zip(positions, images, noted, strict=True):
+            if image != other:
+                raise MaskCacheError(
+                    f"image {position} is not the one that {self.path} was filled with (its bytes or dtype differ); "
+                    "pass the same dataset in the same order without random transforms, or use another file"
+                )
 
     def _is_new(self, database: "Connection") -> bool:
         (application,) = database.execute("PRAGMA application_id").fetchone()
@@ -123,22 +136,39 @@ class MaskStore:
         return False
 
     @contextmanager
-    def _transaction(self, write: bool = False) -> Iterator["Connection"]:
-        with self._connection("rw") as database:
-            database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            yield database  # an error closes the connection, which rolls the transaction back
-            database.execute("COMMIT")
+    def _reading(self) -> Iterator["Connection"]:
+        with self._errors():
+            reader: _Reader | None = getattr(self._local, "reader", None)
+            if reader is None or reader.process != os.getpid():
+                reader = self._local.reader = _Reader(self._connect("rw"))  # "rw" may read a file that is read-only
+            reader.connection.execute("BEGIN")
+            try:
+                yield reader.connection
+            finally:
+                reader.connection.execute("ROLLBACK")
 
     @contextmanager
-    def _connection(self, mode: str) -> Iterator["Connection"]:
+    def _writing(self) -> Iterator["Connection"]:
+        with self._errors(), closing(self._connect("rw")) as connection:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection  # an error closes the connection, which rolls the transaction back
+            connection.execute("COMMIT")
+
+    def _connect(self, mode: str) -> "Connection":
         import sqlite3  # here, because some builds of Python lack it
 
+        address = f"{self.path.as_uri()}?mode={mode}"
+        return sqlite3.connect(address, _PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        import sqlite3
+
         try:
-            address = f"{self.path.as_uri()}?mode={mode}"
-            with closing(sqlite3.connect(address, _PATIENCE, isolation_level=None, uri=True)) as database:
-                yield database
+            yield
         except sqlite3.DatabaseError as error:
-            code = error.sqlite_errorcode & 0xFF  # the rest tells apart what has the same remedy
+            code = error.sqlite_errorcode & 0xFF  # the higher bits tell apart what has the same remedy
             if code == sqlite3.SQLITE_BUSY:
                 problem = f"another process has been writing for {_PATIENCE:g} s; end it or try again"
             elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
@@ -146,6 +176,17 @@ class MaskStore:
             else:
                 problem = f"{error}; use a file in a folder that exists and can be written, with space on its disk"
             raise MaskCacheError(f"{self.path}: {problem}") from error
+
+
+class _Reader:
+    """The connection that one thread of one process keeps. It is closed with its thread, by whichever thread."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self.connection = connection
+        self.process = os.getpid()
+
+    def __del__(self) -> None:
+        self.connection.close()
 
 
 def _images_at(database: "Connection", positions: Sequence[int]) -> list[bytes | None]:

@@ -58,11 +58,3 @@ def test_tensors_and_datasets_of_torch_are_taken(images, workers):
 def test_a_dataset_without_usable_images_is_an_error(images, change, error, named):
     with pytest.raises(error, match=re.escape(named)):
         loaded(change(images))
-
-
-@pytest.mark.parametrize(
-    ("setting", "named"), [({"batch_size": 0}, "batch_size must be at least 1, got 0"), ({"workers": -1}, "workers")]
-)
-def test_impossible_settings_are_named_before_any_work(images, setting, named):
-    with pytest.raises(ValueError, match=named):
-        load_batches(images, [0], **{"batch_size": 1, "workers": 0, **setting})

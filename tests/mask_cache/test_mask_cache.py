@@ -197,12 +197,13 @@ def test_the_progress_counts_images(cache, images, capfd):
     assert "40/40" in shown
 
 
-def test_the_random_numbers_of_the_user_are_left_alone(cache, images):
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    cache.fill(images, workers=1, progress=False)
-    assert torch.equal(torch.rand(3), expected)
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [({"batch_size": 0}, "batch_size must be at least 1, got 0"), ({"workers": -1}, "workers must be at least 0")],
+)
+def test_impossible_settings_are_named(cache, images, setting, named):
+    with pytest.raises(ValueError, match=named):
+        cache.fill(images, progress=False, **setting)
 
 
 def test_where_an_accelerator_has_not_converged_the_mask_is_the_cpus(radiograph_like):

@@ -27,7 +27,7 @@ class MaskCache:
     """Lung masks of a dataset, computed once: finding the lungs is most of the work of an augmentation.
 
     A mask is found by the content of its image (bytes, dtype and shape), or by its index in the dataset that filled the
-    cache. Masks take one bit per pixel: 100,000 of 256×256 take 0.9 GB. The file is an SQLite database.
+    cache. Masks take one bit per pixel: 100,000 of 256×256 take about 1 GB. The file is an SQLite database.
 
     Convention:
         * Masks are those that the segmenter gives, bit for bit. A changed segmenter or image has no mask yet.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 
 _APPLICATION = int.from_bytes(b"LNG1", "big")  # in the file's header: what it is, and the version of its tables
-_PAGE = 32768  # a packed mask of 256×256 has 8 KB: with SQLite's 4 KB, each would be spread over three pages
+_PAGE = 65536  # holds seven packed masks of 256×256; the usual 4 KB would spread each over three pages
 _PATIENCE = 60.0  # seconds to wait for the lock of another process
 _TABLES = (
     "CREATE TABLE masks (segmenter BLOB, image BLOB, height INTEGER, width INTEGER, bits BLOB, checksum INTEGER, "

@@ -9,7 +9,7 @@ result = transform.augment(batch)          # B×C×H×W: image, anomaly_mask, so
 import importlib
 from types import ModuleType
 
-from .caching import CachedSegmenter, MaskCache
+from .mask_cache import CachedSegmenter, MaskCache
 from .paste import PasteConfig, PasteParams, PasteResult
 from .segmentation import (
     CTLungSegmenter,

@@ -6,12 +6,14 @@
 Images per second, each method in turns, median and lowest to highest round:
 
 a  `LungSegmenter` on batches, as without a cache
-b  filling a new cache in a file: segmenting, hashing, writing, and waiting for the disk at the end
-c  b with ``--workers`` processes, their start included
-d  reading batches by shuffled indices: copying, checking, unpacking
+b  filling a new cache: segmenting, hashing, writing, and waiting for the disk
+c  b with ``--workers`` threads that read the images
+d  reading batches by shuffled indices
 e  d through `CachedSegmenter`, which hashes the images to find their masks
+f  d one image at a time
+g  e one image at a time
 
-What d and e read was written a moment ago: it comes from memory, not from the disk.
+What d to g read was written a moment ago: it comes from memory, not from the disk.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from options import find_images, load
 from tables import environment_lines
 
 from anatpaste_aug import LungSegmenter
-from anatpaste_aug.caching import CachedSegmenter, MaskCache
+from anatpaste_aug.mask_cache import CachedSegmenter, MaskCache
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -34,7 +36,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=32, help="batch size (default: 32)")
     parser.add_argument("--size", type=int, default=256, help="side of the images in pixels (default: 256)")
     parser.add_argument("--threads", type=int, default=cores(), help="torch's threads (default: the cores)")
-    parser.add_argument("--workers", type=int, default=cores(), help="processes of method c (default: the cores)")
+    parser.add_argument("--workers", type=int, default=cores(), help="threads of method c (default: the cores)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5)")
     parser.add_argument("--round-seconds", type=float, default=0.2, help="least duration of a method's round")
     parser.add_argument("--images", type=Path, metavar="DIR", help="a folder of radiographs")
@@ -54,17 +56,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def fill(images: torch.Tensor, path: Path, batch: int, workers: int) -> None:
     path.unlink(missing_ok=True)
-    with MaskCache.open(path, count=len(images), size=images.shape[2:]) as cache:
-        cache.fill(images, batch_size=batch, workers=workers, progress=False)
+    MaskCache(path).fill(images, batch_size=batch, workers=workers, progress=False)
 
 
 def methods(images: torch.Tensor, folder: Path, args: argparse.Namespace) -> list[Method]:
     count, segmenter = len(images), LungSegmenter()
     fill(images, folder / "filled", args.batch, 0)
-    cache = MaskCache.open(folder / "filled", count=count, size=images.shape[2:])
+    cache = MaskCache(folder / "filled")
     cached = CachedSegmenter(cache)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).split(args.batch)
-    whole = cache[:]
+    whole = cache[range(count)]
     if not (torch.equal(whole, segmenter(images)) and torch.equal(cached(images), whole)):
         raise RuntimeError("the cache's masks are not the segmenter's: nothing is measured")
     return [
@@ -78,6 +79,8 @@ def methods(images: torch.Tensor, folder: Path, args: argparse.Namespace) -> lis
         ),
         Method("read", "d  reading by index", count, lambda: [cache[rows] for rows in order]),
         Method("lookup", "e  reading by content", count, lambda: [cached(images[rows]) for rows in order]),
+        Method("read_one", "f  d, one at a time", count, lambda: [cache[i] for i in range(count)]),
+        Method("lookup_one", "g  e, one at a time", count, lambda: [cached(images[i : i + 1]) for i in range(count)]),
     ]
 
 

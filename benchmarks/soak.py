@@ -23,6 +23,7 @@ below 0.001, or where draws were repeated.
 import argparse
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ from tables import aligned, environment_lines
 
 from anatpaste_aug import AnatPasteTransform, PasteParams
 from anatpaste_aug.adapters.kornia import KorniaPaste
-from anatpaste_aug.caching import CachedSegmenter, MaskCache
 from anatpaste_aug.files import atomic_path
+from anatpaste_aug.mask_cache import CachedSegmenter, MaskCache
 
 HOSTS = ("augment", "kornia", "cached")
 WARM_UP = 0.1  # of the batches: caches of the allocator and of the hosts fill
@@ -78,7 +79,8 @@ class Hosts:
     def __init__(self, images: torch.Tensor) -> None:
         self._images, self._unit = images, images / 255
         self._plain, self._kornia = AnatPasteTransform(), KorniaPaste()
-        cache = MaskCache.in_memory(count=len(images), size=tuple(images.shape[2:]), key="content")
+        self._folder = tempfile.TemporaryDirectory()
+        cache = MaskCache(Path(self._folder.name) / "lungs.sqlite")
         self._cached = AnatPasteTransform(segmenter=CachedSegmenter(cache))
 
     def __call__(self, host: str, chosen: torch.Tensor) -> tuple[PasteParams, torch.Tensor]:

@@ -194,14 +194,11 @@ def test_a_mask_cache_makes_every_tensor_on_a_named_device(tmp_path):
     images = batch(4, size=SIZE)
     index = torch.tensor([2, 0])
     with NamedDevices():
-        for cache in (
-            anatpaste_aug.MaskCache.open(tmp_path / "lungs.masks", count=4, size=SIZE),
-            anatpaste_aug.MaskCache.in_memory(count=4, size=SIZE),
-        ):
-            cache.fill(images)
-            assert cache[index].shape == (2, 1, *SIZE)
-        stored = anatpaste_aug.MaskCache.in_memory(count=9, size=SIZE, key="content")
-        anatpaste_aug.CachedSegmenter(stored)(images)
+        cache = anatpaste_aug.MaskCache(tmp_path / "lungs.sqlite")
+        cache.fill(images)
+        assert cache[index].shape == (2, 1, *SIZE)
+        anatpaste_aug.CachedSegmenter(cache)(images)
+        anatpaste_aug.CachedSegmenter(cache)(255 - images)
 
 
 @pytest.fixture

@@ -159,9 +159,9 @@ def test_a_gradient_flows_to_the_images():
 
 
 def test_masks_are_cached(tmp_path):
-    with MaskCache.open(tmp_path / "lungs.masks", count=4, size=(64, 64)) as cache:
-        cache.fill(IMAGES, progress=False)
-        assert torch.equal(cache[[0, 1, 2, 3]], LungSegmenter()(IMAGES))
+    cache = MaskCache(tmp_path / "lungs.sqlite")
+    cache.fill(IMAGES, progress=False)
+    assert torch.equal(cache[[0, 1, 2, 3]], LungSegmenter()(IMAGES))
 
 
 def test_image_files_are_read_and_dicom_names_its_extra(folder):

@@ -24,7 +24,7 @@ DOCUMENTED = [
     "anatpaste_aug.validation",
     *(
         f"anatpaste_aug.{package}.{module.name}"
-        for package in ("adapters", "caching", "functional", "inspection", "paste", "segmentation", "transforms")
+        for package in ("adapters", "functional", "inspection", "mask_cache", "paste", "segmentation", "transforms")
         for module in pkgutil.iter_modules([str(ROOT / "anatpaste_aug" / package)])
         if module.name not in HOSTS
     ),
@@ -95,7 +95,7 @@ def test_the_package_says_that_it_is_typed():
 
 PUBLIC = [
     "anatpaste_aug",
-    *(f"anatpaste_aug.{name}" for name in ("caching", "functional", "paste", "segmentation", "transforms")),
+    *(f"anatpaste_aug.{name}" for name in ("functional", "mask_cache", "paste", "segmentation", "transforms")),
 ]
 
 

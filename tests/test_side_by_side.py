@@ -11,11 +11,11 @@ from forks import torchrun
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, LungFieldSegmenter
-from anatpaste_aug.caching import CachedSegmenter, MaskCache
 from anatpaste_aug.detection import process_group
 from anatpaste_aug.detection.models import pretext_training as trainer
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net
 from anatpaste_aug.detection.training.workers import Workers
+from anatpaste_aug.mask_cache import CachedSegmenter, MaskCache
 
 THREADS, CALLS = 8, 24
 
@@ -80,14 +80,14 @@ def test_threads_with_generators_of_their_own_repeat():
     assert all(map(torch.equal, at_once(augment, range(CALLS)), map(augment, range(CALLS))))
 
 
-def test_threads_that_share_a_cache_get_what_its_segmenter_gives():
+def test_threads_that_share_a_cache_get_what_its_segmenter_gives(tmp_path):
     images = [batch(2, seed=i % 12) for i in range(CALLS)]
-    cache = MaskCache.in_memory(count=24, size=(96, 80), key="content")
+    cache = MaskCache(tmp_path / "lungs.sqlite")
     segmenter = CachedSegmenter(cache)
     expected = [cache.segmenter(one) for one in images]
     assert all(map(torch.equal, at_once(segmenter, images), expected))
-    assert not len(cache.missing())
-    assert all(map(torch.equal, at_once(cache.for_images, images), expected))
+    cache.segmenter = None  # all masks are there
+    assert all(map(torch.equal, at_once(segmenter, images), expected))
 
 
 # the processes of a group

@@ -4,9 +4,7 @@ import io
 import os
 import pickle
 import re
-import struct
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
@@ -14,13 +12,13 @@ import torch
 from PIL import Image
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
-from anatpaste_aug.caching import MaskCache, MaskCacheError, StaleMaskCacheError, layout
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import DatasetError, Record, Split, cache, cached_images, load_images, read_gray, tables
 from anatpaste_aug.detection import PretextDetector
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net
 from anatpaste_aug.detection.models.pretrained import pretrained_net
 from anatpaste_aug.detection.training.result import load_result
+from anatpaste_aug.mask_cache import MaskCache, MaskCacheError
 
 CHECKPOINT, RUN = "anatpaste_aug.detection.checkpoint/1", "anatpaste_aug.detection.run/1"
 
@@ -90,8 +88,7 @@ READERS = {
     "detector": PretextDetector.load,
     "resume": lambda path: train_pretext_net(CONFIG, TRAIN, VAL, VAL_LABELS, squares, checkpoint=path, resume=True),
     "weights": lambda path: pretrained_net(path, "test_byobnet"),
-    "masks": lambda path: MaskCache.open(path, count=4, size=(32, 32)),
-    "stale masks": lambda path: MaskCache.open(path, count=4, size=(32, 32), stale="rebuild"),
+    "masks": MaskCache,
     "split": Split.load,
     "table": lambda path: list(tables.read_rows(path, ["name"])),
     "image": read_gray,
@@ -149,20 +146,6 @@ def test_a_cache_of_images_that_holds_a_pickle_is_made_again(tmp_path, mine, for
     (tmp_path / "mine-32.npy").write_bytes(form(Mine(mine)) + digest)
     found = cached_images(tmp_path, "mine", tmp_path, records, 32, progress=False)
     assert torch.equal(found, load_images(tmp_path, records, 32, progress=False))
-
-
-@pytest.mark.parametrize("forged", [{"kind": 9}, {"height": 0}, {"count": 0}, {"text": b""}, {"text": b"\xff\xfe"}])
-def test_a_forged_header_of_a_mask_cache_is_named(tmp_path, forged):
-    path = tmp_path / "lungs.masks"
-    values = {"kind": 0, "height": 32, "width": 32, "count": 4, "text": b"mine"} | forged
-    text = values.pop("text")
-    fields = struct.pack("<8sIIIIQI", layout.MAGIC, 1, *values.values(), len(text))
-    body = (fields + text).ljust(layout.PAGE - 4, b"\0")
-    path.write_bytes(body + struct.pack("<I", zlib.crc32(body)) + bytes(layout.PAGE))
-    with pytest.raises(StaleMaskCacheError, match=rf"{re.escape(str(path))} has an impossible header \(.*rebuild"):
-        MaskCache.open(path, count=4, size=(32, 32))
-    with MaskCache.open(path, count=4, size=(32, 32), stale="rebuild") as rebuilt:
-        assert len(rebuilt.missing()) == 4
 
 
 def test_a_checkpoint_that_is_packed_is_not_unpacked(tmp_path):

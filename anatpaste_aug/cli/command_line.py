@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
-from anatpaste_aug.caching import MaskCacheError
 from anatpaste_aug.cli.wording import explain, in_options, is_memory, one_line
+from anatpaste_aug.mask_cache import MaskCacheError
 
 __all__ = ["CommandLine", "Incomplete", "blame"]
 

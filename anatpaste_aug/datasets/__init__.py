@@ -5,7 +5,7 @@
 >>> phantom_task(64, train=4, val=2, test=2).train.images.shape
 torch.Size([4, 1, 64, 64])
 
-Reading image files needs Pillow and tqdm, and pydicom for DICOM: ``pip install "anatpaste_aug[datasets]"``.
+Reading DICOM needs pydicom: ``pip install "anatpaste_aug[datasets]"``.
 """
 
 from anatpaste_aug.datasets.cache import cached_images

@@ -52,7 +52,6 @@ def download_zhanglab(root: str | os.PathLike[str], *, url: str = ZHANGLAB_URL, 
         DatasetError: the server doesn't answer or sends something else, the disk is too small for the archive, or that
             is damaged, dangerous or not complete; the message says what to do.
         OSError: the archive cannot be unpacked for lack of room; it stays.
-        ImportError: without tqdm where ``progress`` is asked for.
     """
     return _fetch(Path(root), url, PUBLISHED_COUNTS, progress)
 
@@ -107,7 +106,6 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
     Raises:
         DatasetError: no connection, an error from the server, an answer of unknown length, a redirect that is refused,
             or too small a disk; what has come stays.
-        ImportError: without tqdm where ``progress`` is asked for.
     """
     if not url.startswith(("https://", "http://")):
         raise DatasetError(f"url={url!r}: expected https:// or http://")
@@ -203,10 +201,8 @@ def _bar(text: str, progress: bool) -> Iterator[_Show]:
     if not progress:
         yield lambda have, total: None
         return
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError('the progress bar needs tqdm: pip install "anatpaste_aug[datasets]"') from error
+    from tqdm import tqdm
+
     with tqdm(desc=text, unit="B", unit_scale=True) as bar:
 
         def show(have: int, total: int) -> None:

@@ -104,7 +104,7 @@ def load_images(
             ``unreadable``, only if that is true of all of them.
         ValueError: ``size`` or ``workers`` below 1, ``white`` outside 1 to 65535, or an ``out`` of another shape or
             type.
-        ImportError: without Pillow, or without tqdm where ``progress`` is asked for.
+        ImportError: without Pillow.
 
     >>> load_images(".", [], size=64, progress=False).shape
     torch.Size([0, 1, 64, 64])

@@ -20,7 +20,6 @@ def on_all(
 
     Raises:
         DatasetError: says how many items failed, and the first ones with the reason.
-        ImportError: without tqdm where ``progress`` is asked for.
     """
     answers = attempt_all(task, items, noun=noun, progress=progress, workers=workers)
     if failures := [answer for answer in answers if isinstance(answer, DatasetError)]:
@@ -41,9 +40,6 @@ def attempt_all(
         noun: what an item is, in the plural, for the bar.
         progress: show a progress bar on standard error.
         workers: threads; by default one per processor, 16 at most.
-
-    Raises:
-        ImportError: without tqdm where ``progress`` is asked for.
     """
 
     def attempt(item: T) -> R | DatasetError:
@@ -73,10 +69,8 @@ def progress_bar(answers: Iterable[T], total: int, text: str, unit: str, progres
     """``answers`` with a tqdm bar around them, or as they are."""
     if not progress:
         return answers
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError('the progress bar needs tqdm: pip install "anatpaste_aug[datasets]"') from error
+    from tqdm import tqdm
+
     bar: Iterable[T] = tqdm(answers, total=total, desc=text, unit=f" {unit}")
     return bar
 

@@ -81,7 +81,7 @@ def index_rsna(
     Raises:
         DatasetError: a file or a column is missing, the two CSV files or two rows contradict each other, or DICOM files
             are missing or unreadable; the message says how many and names the first ones.
-        ImportError: without pydicom, or without tqdm where ``progress`` is asked for.
+        ImportError: without pydicom.
     """
     folder = find_folder(root, _CLASSES, _LAYOUT)
     classes = _read_classes(folder)

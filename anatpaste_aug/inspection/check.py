@@ -97,7 +97,7 @@ def check_folder(
     Raises:
         DatasetError: No such folder, or no image in it.
         ValueError: Impossible settings.
-        ImportError: Without Pillow; without tqdm where ``progress`` is asked for; without pydicom for DICOM.
+        ImportError: Without Pillow; without pydicom for DICOM.
     """
     for name, value in (("size", size), ("limit", limit)):
         least = 32 if name == "size" else 1

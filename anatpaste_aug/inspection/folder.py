@@ -40,17 +40,11 @@ def batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 @contextmanager
 def progress_bar(total: int, wanted: bool) -> Iterator[Callable[[int], object]]:
-    """A function that says how many more images are done, on standard error.
-
-    Raises:
-        ImportError: Without tqdm, where the bar is wanted.
-    """
+    """A function that says how many more images are done, on standard error."""
     if not wanted:
         yield lambda count: None
         return
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError('the progress bar needs tqdm: pip install "anatpaste_aug[datasets]"') from error
+    from tqdm import tqdm
+
     with tqdm(total=total, desc="checking", unit="image") as bar:
         yield bar.update

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from anatpaste_aug.caching import MaskCacheError
 from anatpaste_aug.cli.command_line import CommandLine, Incomplete, blame
+from anatpaste_aug.mask_cache import MaskCacheError
 
 ROOT = Path(__file__).parents[2]
 

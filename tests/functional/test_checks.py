@@ -3,7 +3,6 @@ import pytest
 import torch
 from batches import raises
 
-from anatpaste_aug.caching import pack_masks
 from anatpaste_aug.functional import (
     clear_border,
     close_disk,
@@ -32,7 +31,7 @@ BATCHES = [
     lambda mask: remove_large_components(mask, 5),
 ]
 DISCS = [dilate_disk, erode_disk, open_disk, close_disk]
-MASKS = [*BATCHES, dilate, erode, opening, pack_masks, *(lambda mask, f=f: f(mask, 2) for f in DISCS)]
+MASKS = [*BATCHES, dilate, erode, opening, *(lambda mask, f=f: f(mask, 2) for f in DISCS)]
 
 
 @pytest.mark.parametrize("function", MASKS)

@@ -240,12 +240,9 @@ def test_folders_that_cannot_be_checked(tmp_path):
             check_folder(tmp_path, **{name: value})
 
 
-def test_progress_is_shown_on_standard_error_unless_tqdm_is_missing(tmp_path, capsys, monkeypatch):
+def test_progress_is_shown_on_standard_error(tmp_path, capsys):
     save(tmp_path, "a.png", np.zeros((40, 40), np.uint8))
     check_folder(tmp_path, size=32)
     out, err = capsys.readouterr()
     assert out == ""
     assert "1/1" in err
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    with pytest.raises(ImportError, match=r'pip install "anatpaste_aug\[datasets\]"'):
-        check_folder(tmp_path, size=32)

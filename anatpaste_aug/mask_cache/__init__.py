@@ -1,0 +1,13 @@
+"""Lung masks that are computed once and kept in a file, one bit per pixel.
+
+>>> from anatpaste_aug.mask_cache import MaskCache
+>>> cache = MaskCache("lungs.sqlite")  # doctest: +SKIP
+>>> cache.fill(images)  # doctest: +SKIP
+>>> result = transform.augment(images[indices], cache[indices])  # doctest: +SKIP
+"""
+
+from .cached_segmenter import CachedSegmenter
+from .mask_cache import MaskCache
+from .store import MaskCacheError
+
+__all__ = ["CachedSegmenter", "MaskCache", "MaskCacheError"]

@@ -1,0 +1,78 @@
+"""Hashes that identify a segmenter and an image."""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from ..segmentation import LungSegmenter, Segmenter
+from ..validation import check_images
+
+_BYTES = 16  # of a hash
+
+ALGORITHM = 1
+"""Version of `LungSegmenter`'s masks. Every change after which a pixel of a mask may differ must raise it."""
+
+
+def fingerprint_of(segmenter: Segmenter) -> str:
+    """Name a segmenter with all that its masks depend on.
+
+    A `LungSegmenter` is named by its settings and the version of the algorithm. Any other class must have a
+    ``__repr__`` of its own that lists all settings, as that of a dataclass does. The ``repr`` of a function holds an
+    address, and that of a network lacks its weights: these need a fingerprint from the user.
+
+    Args:
+        segmenter: Callable from image batches to boolean mask batches.
+
+    Raises:
+        ValueError: The segmenter needs a fingerprint from the user.
+
+    Example:
+        >>> fingerprint_of(LungSegmenter(min_size=300))
+        'LungSegmenter(min_size=300.0), algorithm 1'
+    """
+    kind = type(segmenter)
+    if isinstance(segmenter, LungSegmenter) and kind is LungSegmenter:  # a subclass may do anything
+        return f"LungSegmenter(min_size={float(segmenter.min_size)}), algorithm {ALGORITHM}"
+    shown = repr(segmenter)
+    own = getattr(kind, "__repr__", None) is not object.__repr__
+    # " at 0x" is an address; "..." is how large tensors and arrays leave values out.
+    if isinstance(segmenter, torch.nn.Module) or not own or " at 0x" in shown or "..." in shown:
+        name = getattr(segmenter, "__name__", kind.__name__)
+        raise ValueError(
+            f"the repr of segmenter {name} does not show all that its masks depend on, so that a changed segmenter "
+            f'would get the masks of the old one; pass for instance fingerprint="{name}, threshold 0.5, weights of '
+            '2024-05-01", and change it whenever the masks change'
+        )
+    return f"{kind.__module__}.{kind.__qualname__}: {shown}"
+
+
+def key_of(fingerprint: str) -> bytes:
+    """Hash a fingerprint: BLAKE2b with 16 bytes."""
+    return hashlib.blake2b(fingerprint.encode(), digest_size=_BYTES).digest()
+
+
+def image_keys(images: Tensor) -> list[bytes]:
+    """Hash images by content: BLAKE2b with 16 bytes over dtype, shape and bytes.
+
+    Args:
+        images: B×C×H×W on the CPU.
+
+    Returns:
+        B hashes. Other bytes, another dtype or another shape make another image: 0.5 in float16 is not 0.5 in float32.
+
+    Raises:
+        TypeError, ValueError: These are not images, or not on the CPU.
+
+    Example:
+        >>> [len(key) for key in image_keys(torch.zeros(3, 1, 64, 64))]
+        [16, 16, 16]
+    """
+    if check_images(images).device.type != "cpu":
+        raise ValueError(
+            f"images are looked up by their bytes on the CPU, got images on {images.device}; "
+            "use indices: transform.augment(images, cache[indices].to(images.device))"
+        )
+    kind = f"{images.dtype} {tuple(images.shape[1:])}".encode()
+    rows = images.detach().contiguous().view(torch.uint8).flatten(1).numpy()
+    return [hashlib.blake2b(row, digest_size=_BYTES, key=kind).digest() for row in rows]

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..functional.pixels import random_pixel
 from ..precision import to_float64
 from .config import PasteConfig
 from .params import PasteParams, rotated_size
+from .pixels import random_pixel
 from .places import cut_around_a_center, index, place, place_on_foreground, uniform
 
 FIXED_DRAWS = 21

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from anatpaste_aug.functional.pixels import random_pixel
 from anatpaste_aug.paste import ANATPASTE, PasteConfig, PasteParams, draw_uniforms, sample_params
+from anatpaste_aug.paste.pixels import random_pixel
 
 COUNT = 6000
 P_VALUE = 1e-3  # the seeds are fixed: a test that passes once passes always

@@ -21,32 +21,30 @@ def segment(gray: Array, smallest: float, out: npt.NDArray[np.bool_]) -> None:
     """Lungs of B×H×W grey images, uint8 or floating point, into ``out``."""
     _, height, width = gray.shape
     bins, lungs = np.empty((height, width), np.uint8), out.view(np.uint8)
-    tile_h, tile_w, limit, inverse, *curves = tiles(height, width)
     levels, counts = np.empty((height, width), np.uint16), np.empty(GRAY_LEVELS + 1, np.int32)
     darker, framed = np.empty(OTSU_BINS + 1, np.int64), np.zeros((2, height + 2, width + 2), np.uint8)
-    scratch = (*curves, levels, counts, darker, framed, *component_scratch(height, width))
+    scratch = (*tiles(height, width), levels, counts, darker, framed, *component_scratch(height, width))
     for i, (image, low, high) in enumerate(zip(gray, *extremes(gray), strict=True)):
         find_bins(image, low, high, bins)
-        find_lungs(bins, tile_h, tile_w, limit, inverse, smallest, *scratch, lungs[i])
+        find_lungs(bins, lungs[i], smallest, *scratch)
 
 
 @compiled
 def find_lungs(
-    bins, tile_h, tile_w, limit, inverse, smallest, hist, curves, rows, mixed, levels, counts, darker, framed, runs,
-    first, area, out,
+    bins, out, smallest, tile_h, tile_w, limit, inverse, hist, curves, rows, mixed, levels, counts, darker, framed,
+    runs, first, area,
 ):  # fmt: skip
     """Algorithm 1 on the CLAHE bins of one image; one kernel, so that threads seldom wait for the interpreter.
 
     Args:
         bins: uint8 H×W.
-        tile_h, tile_w, limit, inverse: See `tiles`.
+        out: uint8 H×W, written.
         smallest: The smallest area that stays, as floating point.
-        hist, curves, rows, mixed: See `tiles`.
+        tile_h, tile_w, limit, inverse, hist, curves, rows, mixed: See `tiles`.
         levels: uint16 H×W scratch.
         counts, darker: Scratch of `clahe.otsu`.
         framed: uint8 2×(H+2)×(W+2) scratch; the frame is 0.
         runs, first, area: Scratch of `components.keep_components`.
-        out: uint8 H×W, written.
     """
     height, width = bins.shape
     tile_curves(bins, tile_h, tile_w, limit, hist, curves)

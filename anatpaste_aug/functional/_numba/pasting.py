@@ -43,7 +43,7 @@ _BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which is not
 
 @custom_op("anatpaste_aug::random_pixel", mutates_args=(), device_types="cpu")
 def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """See `pixels.random_pixel`."""
+    """See `paste.pixels.random_pixel`."""
     from .pixels import random_pixels
 
     row, column = (torch.empty(u.shape, dtype=torch.int64, device="cpu") for _ in range(2))

@@ -23,7 +23,7 @@ GOLDEN = DATA.parent / "golden"
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 
-_slow_left_out = 0
+_slow_left_out = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(items):
@@ -42,14 +42,28 @@ def pytest_runtest_setup(item):
 
 def pytest_deselected(items):
     """Count the slow tests that the default selection leaves out."""
-    global _slow_left_out
-    _slow_left_out += sum(item.get_closest_marker("slow") is not None for item in items)
+    if items:
+        stash, slow = items[0].config.stash, sum(item.get_closest_marker("slow") is not None for item in items)
+        stash[_slow_left_out] = stash.get(_slow_left_out, 0) + slow
+
+
+def pytest_sessionfinish(session):
+    """A worker of pytest-xdist hands its count to the main process; all workers collect the same tests."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["slow_left_out"] = session.config.stash.get(_slow_left_out, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take the count of a worker."""
+    node.config.stash[_slow_left_out] = getattr(node, "workeroutput", {}).get("slow_left_out", 0)
 
 
 def pytest_terminal_summary(terminalreporter):
     """Name what was not run, so that a short run is not taken for a whole one."""
-    if _slow_left_out:
-        terminalreporter.write_line(f"{_slow_left_out} slow tests not run; run them with -m slow")
+    slow = terminalreporter.config.stash.get(_slow_left_out, 0)
+    if slow:
+        terminalreporter.write_line(f"{slow} slow tests not run; run them with -m slow")
 
 
 @pytest.fixture(autouse=True)

@@ -52,6 +52,7 @@ def peak(live_bytes, images, region_mask=None):
     return live.peak / (BATCH * SIZE * SIZE)
 
 
+@pytest.mark.slow
 @every_kind
 @one_and_three
 def test_augmenting_takes_64_bytes_a_pixel(live_bytes, device, channels, dtype):

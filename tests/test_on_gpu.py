@@ -19,6 +19,7 @@ def on_gpu(monkeypatch):
     return importlib.import_module("on_gpu")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a script for bash")
 def test_without_a_gpu_it_ends_in_one_line(tmp_path):
     hidden = os.environ | {"PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}

@@ -45,6 +45,7 @@ def test_a_short_run_writes_its_figures(soak, tmp_path, capsys):
     assert "40 of 40 batches" not in printed.err  # said every 20 samples
 
 
+@pytest.mark.slow
 def test_what_was_drawn_is_kept_by_its_name(soak):
     images = soak.load([], 3, 64)[0]
     chosen = torch.tensor([2, 0])

@@ -226,6 +226,7 @@ def test_a_copy_does_the_same(adapter):
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.slow
 def test_nothing_waits_for_the_device():
     erasing, mixup_fn = (
         TimmPasteErasing(AnatPasteTransform(**COLOUR), num_splits=2),

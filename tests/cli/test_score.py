@@ -144,6 +144,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_scored(model, images, tmp_
     assert not (tmp_path / "none" / "scores.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
     """Nothing in the file tells that it has 12 bits; the trained model does."""
     rng, root = np.random.default_rng(0), write_zhanglab(tmp_path / "chest_xray")

@@ -262,6 +262,7 @@ def test_progress_bars_on_standard_error(tmp_path, server, capsys):
     assert "unpacking: 100%" in err
 
 
+@pytest.mark.slow
 @pytest.mark.trains_in_forks
 def test_a_download_may_die_at_any_touch_of_a_file(tmp_path, server):
     """What is there of the dataset is all of it or nothing, and the next call goes on."""

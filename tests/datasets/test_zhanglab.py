@@ -131,6 +131,7 @@ def test_the_complete_set(tmp_path, version, val):
     assert split.protocol == "paper protocol: 100 normal + 100 pneumonia images of train validate, by patient"
 
 
+@pytest.mark.slow
 def test_kaggle_without_val_has_the_official_test(tmp_path):
     paths = [path for path in published_zhanglab_names() if not path.startswith("val/")]
     index = index_zhanglab(write_files(tmp_path, paths))

@@ -148,6 +148,7 @@ def test_halves_are_unfolded_to_what_was_folded(width):
 # what it is good for
 
 
+@pytest.mark.slow
 def test_the_figures_in_the_docstring(radiographs):
     """Tolerance: half of the last digit, and the half of a thousandth that another rounding may cost."""
 

@@ -86,6 +86,7 @@ def test_processes_store_by_content_at_once(cache, images, expected, fork):
     assert torch.equal(cache.for_images(images), expected)
 
 
+@pytest.mark.slow
 def test_an_interrupted_fill_resumes(opened, many, fork):
     """Killed at random moments, in the middle of a transaction if it comes so, until one gets through."""
     rng, before, kills = random.Random(0), 0, 0

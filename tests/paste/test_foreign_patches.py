@@ -158,6 +158,7 @@ def test_places_of_nsa_are_uniform_over_where_the_authors_draw_the_center():
     assert_uniform((params.left - 1 + fraction) / (255 - params.scaled_width), 0, 1)
 
 
+@pytest.mark.slow
 def test_patches_of_nsa_lie_on_the_foreground():
     """More than 0.7 of the cut is foreground, and more than 0.7 of its foreground falls on that of the image."""
     generator = torch.Generator().manual_seed(0)

@@ -80,6 +80,7 @@ def test_no_double_precision(name):
         assert all_on_device(TRANSFORMS[name]().augment(images, images > 0))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("guarded")
 def test_a_one_class_batch():
     batch = one_class_batch(on_device(), *(make() for make in TRANSFORMS.values()), region_mask=on_device() > 0)

@@ -87,6 +87,7 @@ def test_every_resampled_area_is_scikit_learns():
     np.testing.assert_allclose(intervals._auroc_along(draws.T, normals, 0), expected, rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_true_area_about_as_often_as_they_say():
     shift = 1.2
     truth = norm.cdf(shift / math.sqrt(2))  # of two normal populations

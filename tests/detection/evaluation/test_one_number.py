@@ -73,6 +73,7 @@ def test_sizes_are_read_from_headers(tmp_path, monkeypatch):
         original_sizes(tmp_path, ["c.dcm"])
 
 
+@pytest.mark.slow
 def test_sharpness_alone_tells_real_classes_apart():
     data = os.environ.get("ANATPASTE_DATA", os.path.join(os.path.dirname(__file__), "../../../../shared/data"))
     if not os.path.isdir(os.path.join(data, "zhanglab")):

@@ -92,6 +92,7 @@ def _counted(advance, seen):
     return call
 
 
+@pytest.mark.slow
 def test_two_trainings_cannot_be_in_one_folder(tmp_path):
     """As where a training goes on after the process that began it was killed, and is begun again."""
     begin_run(tmp_path, {}, TASK)

@@ -83,6 +83,7 @@ def check_close(found, expected, tolerance):
         assert step.val_auroc == other.val_auroc
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrange", [freeze_norms, normalise_halves])
 def test_two_processes_end_with_the_weights_of_one(arrange, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:

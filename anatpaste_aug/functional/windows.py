@@ -134,8 +134,10 @@ def _common(first: Tensor, last: Tensor, limit: int) -> tuple[Tensor, int]:
 
 
 def _crops(images: Tensor, rows: list[int], corners: list[list[int]], height: int, width: int) -> Tensor:
-    places = zip(rows, corners, strict=True)
-    return torch.stack([images[i, :, top : top + height, left : left + width] for i, (top, left) in places])
+    crops = images.new_empty((len(rows), images.shape[1], height, width))
+    for j, (i, (top, left)) in enumerate(zip(rows, corners, strict=True)):
+        crops[j] = images[i, :, top : top + height, left : left + width]
+    return crops
 
 
 def _reached(params: PasteParams, height: int, width: int, choices: Choices) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from typing import Literal, overload
 
+import torch
 from torch import Tensor
 
 from . import _numba
@@ -10,6 +11,8 @@ from .components import all_true, clear_border_of_squares, remove_small_squares
 from .intensity import to_gray
 from .morphology import dilate, erode
 from .otsu import otsu_threshold
+
+_GROUP = 8  # images whose intermediate results stay in a processor's caches
 
 
 @overload
@@ -49,6 +52,8 @@ def segment_lungs(
     gray = to_gray(images.detach())
     if _numba.takes(gray):
         lungs, converged = _numba.segment(gray, smallest), all_true(gray)
+    elif gray.device.type == "cpu" and not torch.compiler.is_compiling() and len(gray) > _GROUP:
+        lungs, converged = map(torch.cat, zip(*(_segment(part, smallest) for part in gray.split(_GROUP)), strict=True))
     else:
         lungs, converged = _segment(gray, smallest)
     return (lungs, converged) if return_converged else lungs

@@ -1,4 +1,4 @@
-"""Pasting on the CPU without the kernels: each image alone, and no pixel besides those that a patch can change."""
+"""Pasting on the CPU without the kernels: a few images at a time, and few pixels besides those that patches change."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from ..paste.params import PasteParams, rotated_size
-from ._numba.threads import share
 from .intensity import Intensities, at_least_float32
 from .shape import blur_radius, half_gaussian, reach
+
+_GROUP = 8  # images that are pasted into together: more amortize the calls, fewer stay in the caches
 
 
 class Choices(NamedTuple):
@@ -25,7 +26,7 @@ class Choices(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What one patch per image is pasted into: whole images, or a window of one image.
+    """What one patch per image is pasted into: whole images, or windows of them.
 
     Attributes:
         images: B×C×H×W, which is pasted into.
@@ -55,64 +56,88 @@ def paste_on_windows(
     intensities: Intensities,
     choices: Choices,
 ) -> tuple[Tensor, Tensor]:
-    """Call ``work`` on the smallest window of each image, and put its results into copies of the images."""
+    """Call ``work`` on small windows of a few images at a time, and put its results into copies of the images.
+
+    The images of a group have windows of about the same size, so that the largest one fits all of them.
+    """
     height, width = images.shape[-2:]
     out = images.clone()
     mask = images.new_zeros((len(images), 1, height, width), dtype=torch.float32)
-    half = half_gaussian(params.sigma, max(height, width)).split(1)
-    windows = torch.stack(_reached(params, height, width, choices), 1).tolist()
-    cuts = torch.stack([params.donor, params.source_top, params.source_left, params.height, params.width], 1).tolist()
-    places = torch.stack([params.top, params.left], 1).tolist()
-    far = torch.stack(
-        [params.top + params.scaled_height // 2, params.left + params.scaled_width // 2, *reach(params)], 1
-    )
-    shapes = far.tolist()
-    rows = [PasteParams(*fields) for fields in zip(*(field.split(1) for field in params), strict=True)]
-    applied = params.apply.nonzero()[:, 0].tolist()
-
-    def paste_one(i: int) -> None:
-        top, bottom, left, right = windows[i]
-        if top >= bottom or left >= right:
-            return  # wholly beyond an edge
-        donor, source_top, source_left, high, wide = cuts[i]
-        # The cut, and where more of the source can be asked for, all of it.
-        y, x, source = source_top, source_left, sources[donor : donor + 1]
-        if choices.beyond != "source":
-            source = source[:, :, y : y + high, x : x + wide]
-        elif not choices.resized and not choices.rotated:
-            y, y_end = _span(y, high, top - places[i][0], bottom - places[i][0], source.shape[2])
-            x, x_end = _span(x, wide, left - 1 - places[i][1], right - places[i][1], source.shape[3])
-            source = source[:, :, y:y_end, x:x_end]
-        else:
-            y = x = 0
-        row = rows[i]
-        row = row._replace(
-            top=row.top - top, left=row.left - left, source_top=row.source_top - y, source_left=row.source_left - x
-        )
-        here = (slice(i, i + 1), slice(None), slice(top, bottom), slice(left, right))
-        window = Window(
-            images[here],
-            source,
-            row,
-            None if region_mask is None else region_mask[here],
-            half[i] if row.sigma > 0 else None,
-            extremes(images[i : i + 1], intensities) if choices.blend == "poisson_stronger" else None,
-            None if choices.rotated else _core(shapes[i], windows[i]),
-        )
-        out[here], mask[here] = work(window, intensities, choices)
-
-    if torch.is_grad_enabled() and (images.requires_grad or sources.requires_grad or params.sigma.requires_grad):
-        for i in applied:
-            paste_one(i)
-        return out, mask
-
-    def paste_some(begin: int, end: int) -> None:
-        with torch.no_grad():  # which is a setting of each thread
-            for i in applied[begin:end]:
-                paste_one(i)
-
-    share(paste_some, len(applied))
+    reached = torch.stack(_reached(params, height, width, choices), 1)
+    sides = (reached[:, 1::2] - reached[:, ::2]).clamp_min(0)
+    area = sides.prod(1) * params.apply  # 0 for what lies wholly beyond an edge
+    order = area.argsort(descending=True)[: int((area > 0).sum())]
+    for rows in order.split(_GROUP) if len(order) else ():
+        window, corners = _window(rows, reached, images, sources, params, region_mask, intensities, choices)
+        pasted, soft = work(window, intensities, choices)
+        for j, (i, (top, left)) in enumerate(zip(rows.tolist(), corners, strict=True)):
+            here = (i, slice(None), slice(top, top + soft.shape[2]), slice(left, left + soft.shape[3]))
+            out[here], mask[here] = pasted[j], soft[j]
     return out, mask
+
+
+def _window(
+    rows: Tensor,
+    reached: Tensor,
+    images: Tensor,
+    sources: Tensor,
+    params: PasteParams,
+    region_mask: Tensor | None,
+    intensities: Intensities,
+    choices: Choices,
+) -> tuple[Window, list[list[int]]]:
+    """The windows of the images of these rows, and the upper left corner of each."""
+    height, width = images.shape[-2:]
+    params = PasteParams(*(field.index_select(0, rows) for field in params))
+    top, bottom, left, right = reached.index_select(0, rows).unbind(1)
+    corner_y, size_y = _common(top, bottom, height)
+    corner_x, size_x = _common(left, right, width)
+    # The cut, and where more of the source can be asked for, all of it.
+    source_y, source_h = params.source_top, params.height
+    source_x, source_w = params.source_left, params.width
+    if choices.beyond == "source" and (choices.resized or choices.rotated):
+        source_y, source_h = torch.zeros_like(source_y), torch.full_like(source_h, sources.shape[2])
+        source_x, source_w = torch.zeros_like(source_x), torch.full_like(source_w, sources.shape[3])
+    elif choices.beyond == "source":
+        source_y, source_h = _span(
+            source_y, source_h, corner_y - params.top, corner_y + size_y - params.top, sources.shape[2]
+        )
+        source_x, source_w = _span(
+            source_x, source_w, corner_x - 1 - params.left, corner_x + size_x - params.left, sources.shape[3]
+        )
+    cut_y, cut_h = _common(source_y, source_y + source_h, sources.shape[2])
+    cut_x, cut_w = _common(source_x, source_x + source_w, sources.shape[3])
+    own, corners = rows.tolist(), torch.stack([corner_y, corner_x], 1).tolist()
+    cuts = torch.stack([cut_y, cut_x], 1).tolist()
+    params = params._replace(
+        top=params.top - corner_y,
+        left=params.left - corner_x,
+        source_top=params.source_top - cut_y,
+        source_left=params.source_left - cut_x,
+    )
+    window = Window(
+        _crops(images, own, corners, size_y, size_x),
+        _crops(sources, params.donor.tolist(), cuts, cut_h, cut_w),
+        params,
+        None if region_mask is None else _crops(region_mask, own, corners, size_y, size_x),
+        half_gaussian(params.sigma, max(height, width)) if bool((params.sigma > 0).any()) else None,
+        extremes(images.index_select(0, rows), intensities) if choices.blend == "poisson_stronger" else None,
+        None if choices.rotated else _core(params, size_y, size_x),
+    )
+    return window, corners
+
+
+def _common(first: Tensor, last: Tensor, limit: int) -> tuple[Tensor, int]:
+    """Spans of one length that hold these ones and end before the limit: where each begins, and the length."""
+    size = int((last - first).max())
+    return first.clamp_max(limit - size), size
+
+
+def _crops(images: Tensor, rows: list[int], corners: list[list[int]], height: int, width: int) -> Tensor:
+    crops = images.new_empty((len(rows), images.shape[1], height, width))
+    for j, (i, (top, left)) in enumerate(zip(rows, corners, strict=True)):
+        crops[j] = images[i, :, top : top + height, left : left + width]
+    return crops
 
 
 def _reached(params: PasteParams, height: int, width: int, choices: Choices) -> list[Tensor]:
@@ -140,17 +165,24 @@ def _reached(params: PasteParams, height: int, width: int, choices: Choices) -> 
     return [top.clamp_min(0), bottom.clamp_max(height), left.clamp_min(0), right.clamp_max(width)]
 
 
-def _core(shape: list[int], window: list[int]) -> tuple[slice, slice]:
-    """The rows and columns of a window that hold a shape: its center, and how far it reaches from there."""
-    center_y, center_x, reach_y, reach_x = shape
-    top, bottom, left, right = window
-    rows = slice(max(center_y - reach_y, top) - top, max(min(center_y + reach_y + 1, bottom) - top, 0))
-    return rows, slice(max(center_x - reach_x, left) - left, max(min(center_x + reach_x + 1, right) - left, 0))
+def _core(params: PasteParams, height: int, width: int) -> tuple[slice, slice]:
+    """The rows and columns of the windows that hold the shapes: their centers, and how far they reach from there."""
+    sides = []
+    for center, far, side in zip(
+        (params.top + params.scaled_height // 2, params.left + params.scaled_width // 2),
+        reach(params),
+        (height, width),
+        strict=True,
+    ):
+        first, last = int((center - far).min()), int((center + far).max()) + 1
+        sides.append(slice(max(first, 0), max(min(last, side), 0)))
+    return sides[0], sides[1]
 
 
-def _span(start: int, size: int, first: int, last: int, limit: int) -> tuple[int, int]:
-    """The part of the source that holds the cut, and what surrounds it as far as the window does."""
-    return max(start + min(first, 0), 0), min(start + max(last, size), limit)
+def _span(start: Tensor, size: Tensor, first: Tensor, last: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """The part of the source that holds the cut, and what surrounds it as far as the window does; start and length."""
+    begin, end = (start + first.clamp_max(0)).clamp_min(0), (start + torch.maximum(last, size)).clamp_max(limit)
+    return begin, end - begin
 
 
 def extremes(images: Tensor, intensities: Intensities) -> tuple[Tensor, Tensor]:

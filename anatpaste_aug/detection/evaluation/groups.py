@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_auroc
+from anatpaste_aug.detection.evaluation.intervals import MIN_PER_CLASS, Interval, bootstrap_auroc
 from anatpaste_aug.detection.evaluation.metrics import to_numpy
-
-MIN_PER_CLASS = 10
-"""Images of a class below which no AUROC is shown."""
 
 
 @dataclass(frozen=True)

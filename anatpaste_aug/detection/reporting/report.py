@@ -29,6 +29,7 @@ def write_report(
     figures: Mapping[str, str | os.PathLike[str]],
     environment: Mapping[str, Any],
     highlights: Sequence[ResultRow] | None = None,
+    findings: Sequence[str] = (),
     tables: Sequence[Table] = (),
     methods: Mapping[str, str] | None = None,
     protocol: str = "",
@@ -50,6 +51,8 @@ def write_report(
             ``CAPTIONS``, such as ``"roc"``, come with an explanation; any other is its own heading, after them.
         environment: versions and hardware, from :func:`anatpaste_aug.detection.training.fingerprint.environment`.
         highlights: results shown at the top; None is the first two.
+        findings: sentences about shortcuts, shown at the top; see
+            :func:`anatpaste_aug.detection.evaluation.shortcuts.shortcut_findings`.
         tables: shown above the results, each with its notes.
         methods: name of an augmentation -> what it does, in a sentence.
         protocol: how the images were split, in a sentence.
@@ -82,6 +85,7 @@ def write_report(
         config=settings,
         data=data,
         rows=[row.cells() for row in rows],
+        findings=findings,
         tables=[table.html() for table in tables],
         methods=methods or {},
         cards=[(row.dataset, _weights_label(row), f"{row.metrics.auroc:.3f}") for row in top],

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from anatpaste_aug.detection.evaluation.groups import MIN_PER_CLASS, GroupAuroc
-from anatpaste_aug.detection.evaluation.intervals import Interval
+from anatpaste_aug.detection.evaluation.groups import GroupAuroc
+from anatpaste_aug.detection.evaluation.intervals import MIN_PER_CLASS, Interval
 
 
 @dataclass(frozen=True)

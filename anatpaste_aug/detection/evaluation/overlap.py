@@ -74,7 +74,7 @@ def overlap_weights(
     """
     truth, _ = check_scored(labels, design[:, 0])
     repeats = np.ones((1, len(truth))) if counts is None else np.asarray(counts, dtype=np.float64)
-    sign = 2.0 * truth - 1
+    sign = np.where(truth == 1, 1.0, -1.0)
     size, width = len(repeats), design.shape[1]
     products = (design[:, :, None] * design[:, None, :]).reshape(len(truth), -1)
     coefficients = np.zeros((size, width))

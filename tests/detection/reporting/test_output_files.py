@@ -22,10 +22,24 @@ NASTY = "<script>alert('$1')</script> & $\\frac{.png"
 def test_results_table():
     header, rule, best, last = results_table(ROWS).splitlines()
     assert " ".join(header.split()) == (
-        "dataset weights update val. AUROC AUROC accuracy F1 sensitivity specificity threshold"
+        "dataset weights update val. AUROC AUROC matched AUROC effective images "
+        "accuracy F1 sensitivity specificity threshold"
     )
     assert set(rule) == {"─", " "}
-    assert best.split() == ["phantoms", "best", "8", "0.900", "0.833", "0.714", "0.750", "0.750", "0.667", "0.5"]
+    assert best.split() == [
+        "phantoms",
+        "best",
+        "8",
+        "0.900",
+        "0.833",
+        "–",
+        "–",
+        "0.714",
+        "0.750",
+        "0.750",
+        "0.667",
+        "0.5",
+    ]
     assert last.split()[:4] == ["phantoms", "last", "–", "–"]
     with pytest.raises(ValueError, match="no results"):
         results_table([])
@@ -56,9 +70,8 @@ def test_metrics_json_reads_back(tmp_path):
     extra = {"config": TrainConfig(), "folder": tmp_path, "scores": SCORES, "one": torch.tensor(2)}
     content = json.loads(write_metrics_json(tmp_path / "metrics.json", ROWS, extra).read_text())
     best, last = content["results"]
-    assert best == {"dataset": "phantoms", "weights": "best", "update": 8, "val_auroc": 0.9, "interval": None} | (
-        dataclasses.asdict(METRICS)
-    )
+    row = {"dataset": "phantoms", "weights": "best", "update": 8, "val_auroc": 0.9, "interval": None, "matched": None}
+    assert best == row | dataclasses.asdict(METRICS)
     assert last["update"] is None
     assert content["config"]["batch_size"] == 64
     assert (content["folder"], content["scores"], content["one"]) == (str(tmp_path), SCORES.tolist(), 2)

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.models.distances import SCORES
 from anatpaste_aug.detection.reporting.captions import CAPTIONS
 from anatpaste_aug.detection.reporting.result_tables import Table
 from anatpaste_aug.detection.training.config import TrainConfig
@@ -83,6 +84,7 @@ def write_report(
     html = page.render(
         title=title,
         config=settings,
+        score=SCORES[settings.get("score", "kde")],
         data=data,
         rows=[row.cells() for row in rows],
         findings=findings,

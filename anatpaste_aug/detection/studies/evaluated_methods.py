@@ -99,7 +99,7 @@ def baseline_methods(
 
     Args:
         task: the images.
-        config: backbone, seed, bandwidth and device.
+        config: backbone, seed, score and device.
         weights_file: see :func:`anatpaste_aug.detection.models.pretrained.pretrained_net`; None leaves them out.
     """
     size = config.image_size
@@ -109,7 +109,7 @@ def baseline_methods(
     methods = []
     for label, net in nets.items():
         detector = PretextDetector.from_net(
-            net.to(config.device), task.train.images, task.val.images, task.val.labels, bandwidth=config.bandwidth
+            net.to(config.device), task.train.images, task.val.images, task.val.labels, config=config
         )
         scores = MethodScores(label, detector.score(task.val.images), detector.score(task.test.images))
         methods.append(EvaluatedMethod(label, (scores,), (partial(_identity, detector),)))

@@ -152,7 +152,7 @@ class MahalanobisDistance:
         """
         check_queries(x, self._center)
         white = (x.detach().to(self._center.dtype) - self._center) @ self._whitening.T
-        distances = torch.linalg.vector_norm(white, dim=1)
+        distances: Tensor = torch.linalg.vector_norm(white, dim=1)
         return distances.to(torch.promote_types(x.dtype, torch.float32))
 
 

@@ -70,14 +70,15 @@ class PretextNet(nn.Module):
             ValueError: the backbone has no such stages.
         """
         if not stages:
-            return F.normalize(self.backbone(self.rescale(x)), dim=1)
+            pooled: Tensor = self.backbone(self.rescale(x))
+            return F.normalize(pooled, dim=1)
         backbone: Any = self.backbone
         last = len(getattr(backbone, "feature_info", ())) - 1
         if not hasattr(backbone, "forward_intermediates") or max(stages) > last:
             known = f"it has the stages 0 to {last}" if last >= 0 else "it has none"
             raise ValueError(f"the backbone has no stages {' '.join(map(str, stages))}: {known}; leave stages empty")
         order = sorted(set(stages))
-        maps = backbone.forward_intermediates(
+        maps: list[Tensor] = backbone.forward_intermediates(
             self.rescale(x), indices=order, output_fmt="NCHW", intermediates_only=True
         )
         parts = [F.normalize(each.mean((2, 3)), dim=1) for each in maps]

@@ -58,7 +58,7 @@ def shortcut_findings(
         >>> number = MethodScores("mean gradient (low)", [0.0], [1.0, 3.0, 2.0, 4.0])
         >>> lines = shortcut_findings([0, 0, 1, 1], [MethodScores("detector", [0.0], [1.0, 4.0, 2.0, 3.0])], [number])
         >>> print(lines[1])
-        detector is not better than mean gradient (low): AUROC 0.500 against 0.750, difference -0.250 [-0.500, 0.000].
+        detector is not better than mean gradient (low): AUROC 0.500 against 0.750, difference -0.250 [-1.000, 0.000].
     """
     best = best_one_number(labels, one_numbers)
     interval = bootstrap_auroc(labels, best.test, resamples=resamples)

@@ -82,7 +82,7 @@ class PretextNet(nn.Module):
             self.rescale(x), indices=order, output_fmt="NCHW", intermediates_only=True
         )
         parts = [F.normalize(each.mean((2, 3)), dim=1) for each in maps]
-        return torch.cat(parts, dim=1) / len(parts) ** 0.5
+        return F.normalize(torch.cat(parts, dim=1), dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of B×``in_chans``×H×W inputs, B×``num_classes``; class 0 is normal, class 1 augmented."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from anatpaste_aug.datasets import DetectionTask
-from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.evaluation.groups import group_aurocs, matched_group_aurocs
 from anatpaste_aug.detection.evaluation.matched import matched_aurocs
 from anatpaste_aug.detection.evaluation.one_number import one_number_scores
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, result_row
@@ -19,7 +19,7 @@ from anatpaste_aug.detection.models.base import CHECKPOINT
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
 from anatpaste_aug.detection.reporting.report import write_report
-from anatpaste_aug.detection.reporting.result_tables import groups_table
+from anatpaste_aug.detection.reporting.result_tables import groups_table, matched_groups_table
 from anatpaste_aug.detection.reporting.run_figures import extremes_figure, gallery_figure, history_figure, roc_figure
 from anatpaste_aug.detection.studies.methods import METHODS
 from anatpaste_aug.detection.training.fingerprint import environment
@@ -60,8 +60,10 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
     # What one number per image achieves without any learning: a detector has to beat it.
     one_numbers = one_number_scores(task)
     tests = {each.name: each.test for each in (*methods, *one_numbers)}
+    nuisances = {each.name: each.test for each in one_numbers}
     groups = {name: group_aurocs(task.groups(), labels, test) for name, test in tests.items()}
-    matched = matched_aurocs(labels, tests, {each.name: each.test for each in one_numbers})
+    matched_groups = matched_group_aurocs(task.groups(), labels, tests, nuisances)
+    matched = matched_aurocs(labels, tests, nuisances)
     rows = [
         result_row(
             each,
@@ -73,7 +75,9 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         )
         for each in (*methods, *one_numbers)
     ]
-    findings = shortcut_findings(labels, methods, one_numbers, matched["best"])
+    label = METHODS[method].label
+    named = [MethodScores(f"{label} ({each.name} weights)", each.val, each.test) for each in methods]
+    findings = shortcut_findings(labels, named, one_numbers, matched["best"])
     detector.save(folder / CHECKPOINT)
     for name, part, subset in (("val_scores.csv", "val", task.val), ("scores.csv", "test", task.test)):
         write_scores_csv(folder / name, subset.names, subset.labels, columns[part])
@@ -85,6 +89,7 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         "protocol": task.protocol,
         "note": task.note,
         "groups": groups,
+        "matched_groups": matched_groups,
         "findings": findings,
     }
     record |= {"seconds": time.perf_counter() - start, "environment": environment(config.device)}
@@ -100,7 +105,7 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         data=task.counts(),
         rows=rows,
         findings=findings,
-        tables=[groups_table(groups, notes=notes)] if groups["best"] else [],
+        tables=[groups_table(groups, notes=notes), matched_groups_table(matched_groups)] if groups["best"] else [],
         methods={METHODS[method].label: METHODS[method].about},
         figures={name: f"{name}.png" for name in ("roc", "history", "gallery", "extremes")},
         environment=record["environment"],

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from anatpaste_aug.datasets import DetectionTask
-from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.evaluation.groups import group_aurocs, matched_group_aurocs
 from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_auroc, bootstrap_difference, delong_test
 from anatpaste_aug.detection.evaluation.matched import MatchedAuroc, matched_aurocs
 from anatpaste_aug.detection.evaluation.metrics import auroc
@@ -23,6 +23,7 @@ from anatpaste_aug.detection.reporting.result_tables import (
     Table,
     ablation_table,
     groups_table,
+    matched_groups_table,
     mean_over_seeds,
     methods_table,
 )
@@ -61,15 +62,15 @@ def analyze(
     all_methods = [*methods, *last, *baselines]
     one_numbers = [method.scores for method in baselines if not method.detectors]
     matched: dict[str, MatchedAuroc] = {}
+    nuisances: dict[str, Any] = {}
     if one_numbers:
-        labels, scores = (
-            task.test.labels,
-            {each.name: each.test for method in all_methods for each in method.all_scores},
-        )
-        matched = matched_aurocs(labels, scores, {each.name: each.test for each in one_numbers})
-        judged = [method.scores for method in (*methods, *last)]
-        results.findings = shortcut_findings(labels, judged, one_numbers, next(iter(matched.values())))
-        notes.append(_matched_note(next(iter(matched.values()))))
+        scores = {each.name: each.test for method in all_methods for each in method.all_scores}
+        nuisances = {each.name: each.test for each in one_numbers}
+        matched = matched_aurocs(task.test.labels, scores, nuisances)
+        first = matched[one_numbers[0].name]
+        trained = [method.scores for method in (*methods, *last)]
+        results.findings = shortcut_findings(task.test.labels, trained, one_numbers, first)
+        notes.append(_matched_note(first))
     results.rows = [row for method in all_methods for row in method.rows(task, matched)]
     measured = [row for method in all_methods for row in method_rows(method, task, matched)]
     if 1 in tables:
@@ -84,6 +85,10 @@ def analyze(
             for method in [*methods, *baselines]
         }
         results.tables.append(_numbered("Table II", groups_table(results.record["groups"], notes=[*notes, _WEIGHTS])))
+        if one_numbers:
+            tests = {method.scores.name: method.scores.test for method in [*methods, *baselines]}
+            results.record["matched_groups"] = matched_group_aurocs(parts, task.test.labels, tests, nuisances)
+            results.tables.append(matched_groups_table(results.record["matched_groups"], notes=notes))
     if 3 in tables:
         results.tables.append(_numbered("Table III", ablation_table(measured, notes=[*notes, _WEIGHTS])))
     if tables:

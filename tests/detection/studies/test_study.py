@@ -100,6 +100,13 @@ def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
     names = [row[0] for row in table.rows]
     assert names[2] == "untrained test_byobnet features"
     assert len(names) == 2 + 5
+    (matched,) = (table for table in found.tables if table.title == "AUROC (%) by group at matched nuisance")
+    inside = TASK.groups()["square"]
+    numbers = {each.name: each.test[inside] for each in one_number_scores(TASK)}
+    expected = matched_aurocs(LABELS[inside], {"a": entrant.scores.test[inside]}, numbers)["a"]
+    shown = expected.note if expected.interval is None else percent(expected.interval)
+    assert matched.rows[0] == (entrant.scores.name, shown, "too few images (20 normal, 2 abnormal)")
+    assert [row[0] for row in matched.rows] == names
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anatpaste_aug.cli.command_line import CommandLine
-from anatpaste_aug.cli.values import COUNT, SEED
+from anatpaste_aug.cli.values import COUNT, SEED, whole
 
 __all__ = ["add_options", "complete", "folder_names", "recorded"]
 
@@ -31,7 +31,10 @@ _OPTIONS = {
 
 # What is added to, and what cannot change, when a study goes on.
 _ADDED = ("method", "seeds", "table", "figure")
-_FIXED = ("dataset", "name", "views", "per_disease", "exclude_support_devices", "split_seed", "preset", "backbone")
+_FIXED = (
+    *("dataset", "name", "views", "per_disease", "exclude_support_devices", "split_seed"),
+    *("preset", "backbone", "score", "stages", "average_views"),
+)
 
 # Written out, since the modules that define them take seconds to import; a test compares them.
 METHOD_NAMES = (
@@ -39,6 +42,7 @@ METHOD_NAMES = (
     "cutpaste-3way"
 )
 PRESET_NAMES = ("paper", "cpu", "demo", "smoke")
+SCORE_NAMES = ("kde", "knn", "mahalanobis")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +66,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--jobs", type=COUNT, default=1, metavar="N", help="trainings side by side, which divide the cores")
     add("--preset", choices=PRESET_NAMES, help="default: demo for phantoms, cpu for a dataset")
     add("--backbone", default="resnet18", help="any timm model name (resnet18)")
+    add("--score", choices=SCORE_NAMES, help="of the features; default: the preset's")
+    add("--stages", nargs="+", type=whole(0), metavar="N", help="of the backbone, whose features are scored together")
+    add("--average-views", action=argparse.BooleanOptionalAction, help="average features of flipped and shifted views")
     add("--split-seed", type=SEED, default=0, help="of the split; for phantoms, of all images (0)")
     add("--device", help="such as cpu or cuda; default: cuda where there is a GPU")
     add("--amp", action="store_true", help="mixed precision in training: GPUs, CPUs with AMX")

@@ -31,7 +31,8 @@ def settings_of(arguments: argparse.Namespace) -> TrainConfig:
     except argparse.ArgumentTypeError as error:
         raise ValueError(f"--device {error}") from error
     given = {field.name for field in dataclasses.fields(TrainConfig)} & vars(arguments).keys()  # all, in a run's folder
-    settings = PRESETS[arguments.preset] | {name: getattr(arguments, name) for name in given}
+    values = {name: getattr(arguments, name) for name in given}
+    settings = PRESETS[arguments.preset] | {name: value for name, value in values.items() if value is not None}
     try:
         return TrainConfig(**settings | {"seed": int(arguments.seeds[0])})
     except TypeError as error:  # a config.json that somebody edited
@@ -57,6 +58,9 @@ def check_all(arguments: argparse.Namespace, config: TrainConfig) -> None:
     _check_processes(config)
     with blame("--backbone"):
         check_backbone(config.backbone, config.in_chans, image_size=config.image_size)
+    if config.stages:
+        with blame("--stages"):
+            check_backbone(config.backbone, config.in_chans, image_size=config.image_size, stages=config.stages)
     if arguments.study:
         with blame("--pretrained" if arguments.pretrained else "--figure"):
             check_study(config, arguments.figure, arguments.pretrained)

@@ -116,11 +116,15 @@ def test_figure_1_takes_no_training(paper, tmp_path, methods):
 @pytest.mark.slow
 def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, monkeypatch):
     out = tmp_path / "study"
-    paper("--out", out, "--table", 2)
-    monkeypatch.setitem(PRESETS, "smoke", {**TINY, "updates": TINY["updates"] + 1})
-    paper("--out", out, "--seeds", 1, fresh=False)
+    paper("--out", out, "--table", 2, "--score", "knn", "--stages", 3, 4)
+    monkeypatch.setitem(PRESETS, "smoke", {**TINY, "updates": TINY["updates"] + 1, "score": "mahalanobis"})
+    assert paper("--out", out, "--seeds", 1, fresh=False) == 0
     for name in ("anatpaste-seed0", "anatpaste-seed1"):
-        assert load_result(out / name / "checkpoint.pt")[0].history[-1].update == TINY["updates"]
+        result = load_result(out / name / "checkpoint.pt")[0]
+        assert result.history[-1].update == TINY["updates"]
+        assert (result.config.score, result.config.stages) == ("knn", (3, 4))
+    assert "the 5 nearest of the normal training images" in (out / "report.html").read_text()
+    assert paper("--out", out, "--seeds", 2, "--score", "kde", fresh=False) == 2
 
 
 def test_what_a_call_leaves_that_was_killed_before_it_had_begun_is_in_nobody_s_way(paper, tmp_path):

@@ -7,8 +7,16 @@ from tiny_paper import QUICK
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.cli.command_line import CommandLine
-from anatpaste_aug.cli.reproduce_arguments import METHOD_NAMES, PRESET_NAMES, add_options, complete, recorded
+from anatpaste_aug.cli.reproduce_arguments import (
+    METHOD_NAMES,
+    PRESET_NAMES,
+    SCORE_NAMES,
+    add_options,
+    complete,
+    recorded,
+)
 from anatpaste_aug.detection import METHODS, PRESETS
+from anatpaste_aug.detection.models.distances import SCORES
 
 
 def parse(*argv):
@@ -36,6 +44,7 @@ def begin(folder, *argv):
 def test_the_names_in_the_help_are_those_that_there_are():
     assert METHOD_NAMES.split(", ") == list(METHODS)
     assert list(PRESET_NAMES) == list(PRESETS)
+    assert list(SCORE_NAMES) == list(SCORES)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Whatever is wrong is found before a folder is made, and told in one line."""
 
+import dataclasses
 import os
 
 import pytest
@@ -8,6 +9,10 @@ from layouts import write_chexpert, write_rsna, write_zhanglab
 from tiny_paper import QUICK, make_tiny
 
 from anatpaste_aug.cli import main
+from anatpaste_aug.cli.command_line import CommandLine
+from anatpaste_aug.cli.reproduce_arguments import add_options, complete
+from anatpaste_aug.cli.reproduce_checks import settings_of
+from anatpaste_aug.detection import PRESETS
 
 RAW = {"zhanglab": write_zhanglab, "chexpert": write_chexpert, "rsna": write_rsna}
 
@@ -44,6 +49,26 @@ def options(name, value):
 )
 def test_a_backbone(refused, name, message):
     assert message in refused(quick=options("--backbone", name))
+
+
+def test_stages_of_the_backbone(refused):
+    error = refused("--stages", 3, 9)
+    assert error == "--stages: the backbone has no stages 3 9: it has the stages 0 to 4; leave stages empty"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_score_is_the_presets_unless_another_is_given(preset):
+    def settings(*argv):
+        parser = CommandLine("About.", prog="prog")
+        add_options(parser)
+        return settings_of(complete(parser, ["--preset", preset, "--device", "cpu", *argv]))
+
+    chosen = settings()
+    assert chosen.score == PRESETS[preset].get("score", "kde")
+    assert preset != "paper" or (chosen.score, chosen.stages, chosen.average_views) == ("kde", (), False)
+    given = settings("--score", "mahalanobis", "--stages", "3", "4", "--average-views")
+    assert (given.score, given.stages, given.average_views) == ("mahalanobis", (3, 4), True)
+    assert dataclasses.replace(given, score=chosen.score, stages=chosen.stages, average_views=False) == chosen
 
 
 @pytest.mark.parametrize("name", ["cudda", "meta", "mps:3"])

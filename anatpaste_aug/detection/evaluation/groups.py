@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_auroc
+from anatpaste_aug.detection.evaluation.intervals import MIN_PER_CLASS, Interval, bootstrap_auroc
+from anatpaste_aug.detection.evaluation.matched import MatchedAuroc, matched_aurocs
 from anatpaste_aug.detection.evaluation.metrics import to_numpy
-
-MIN_PER_CLASS = 10
-"""Images of a class below which no AUROC is shown."""
 
 
 @dataclass(frozen=True)
@@ -58,4 +56,35 @@ def group_aurocs(
         if min(normal, abnormal) >= max(min_per_class, 2):
             interval = bootstrap_auroc(truth[inside], values[inside], resamples=resamples)
         results[name] = GroupAuroc(normal, abnormal, None if interval is None else interval.estimate, interval)
+    return results
+
+
+def matched_group_aurocs(
+    groups: Mapping[str, Any], labels: Any, scores: Mapping[str, Any], nuisances: Mapping[str, Any]
+) -> dict[str, dict[str, MatchedAuroc]]:
+    """Return each method's AUROC at matched nuisance in each group; the images of a group are matched by themselves.
+
+    Args:
+        groups: as for :func:`group_aurocs`.
+        labels: likewise.
+        scores, nuisances: as for :func:`anatpaste_aug.detection.evaluation.matched.matched_aurocs`.
+
+    Returns:
+        Method -> group -> AUROC.
+
+    Raises:
+        ValueError: as :func:`matched_aurocs`.
+
+    Example:
+        >>> found = matched_group_aurocs({"edema": [True] * 4}, [0, 0, 1, 1], {"a": range(4)}, {"size": range(4)})
+        >>> print(found["a"]["edema"])
+        too few images (2 normal, 2 abnormal)
+    """
+    truth = to_numpy(labels)
+    results: dict[str, dict[str, MatchedAuroc]] = {name: {} for name in scores}
+    for group, mask in groups.items():
+        inside = to_numpy(mask).astype(bool)
+        own, numbers = ({name: to_numpy(v)[inside] for name, v in part.items()} for part in (scores, nuisances))
+        for name, found in matched_aurocs(truth[inside], own, numbers).items():
+            results[name][group] = found
     return results

@@ -14,6 +14,9 @@ from scipy.stats import bootstrap, norm, rankdata
 from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored
 from anatpaste_aug.validation import check_count
 
+MIN_PER_CLASS = 10
+"""Images of a class below which no AUROC of a part of the test set is shown."""
+
 # Scores that are resampled at once: 32 MiB in float64.
 _BATCH_ELEMENTS = 2**22
 
@@ -157,7 +160,7 @@ def delong_test(labels: Any, first: Any, second: Any, *, level: float = 0.95) ->
         >>> round(test.difference.estimate, 3), round(test.p_value, 3)
         (0.111, 0.48)
     """
-    _check_level(level)
+    check_level(level)
     difference = auroc(labels, first) - auroc(labels, second)
     covariance = delong_covariance(labels, first, second)
     # Equal rankings leave rounding errors of either sign.
@@ -178,7 +181,7 @@ def _bootstrap(
     resamples: int,
     seed: int,
 ) -> tuple[float, float]:
-    _check_level(level)
+    check_level(level)
     check_count("resamples", resamples, 100)
     normal, abnormal = (np.flatnonzero(_two_each(truth) == label) for label in (0, 1))
 
@@ -214,6 +217,7 @@ def _two_each(truth: NDArray[np.int64]) -> NDArray[np.int64]:
     return truth
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """Raise a ValueError unless this is a confidence level, between 0 and 1."""
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_auroc
+from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
 from anatpaste_aug.detection.evaluation.metrics import (
     Metrics,
     ScoreScaler,
@@ -30,6 +31,7 @@ class ResultRow:
         update: of these weights, if they are from a training.
         val_auroc: AUROC on the validation images.
         interval: confidence interval of the test AUROC.
+        matched: AUROC at matched nuisance, see :func:`anatpaste_aug.detection.evaluation.matched.matched_aurocs`.
     """
 
     dataset: str
@@ -38,16 +40,20 @@ class ResultRow:
     update: int | None = None
     val_auroc: float | None = None
     interval: Interval | None = None
+    matched: MatchedAuroc | None = None
 
     def cells(self) -> dict[str, str]:
         """Return column title to text, in the order of the table."""
-        metrics = self.metrics
+        metrics, matched = self.metrics, self.matched
+        shown = matched is not None and matched.interval is not None
         return {
             "dataset": self.dataset,
             "weights": self.weights,
             "update": "–" if self.update is None else str(self.update),
             "val. AUROC": "–" if self.val_auroc is None else f"{self.val_auroc:.3f}",
             "AUROC": f"{metrics.auroc:.3f}" if self.interval is None else str(self.interval),
+            "matched AUROC": str(matched) if shown else "–",
+            "effective images": f"{matched.normal:.0f} + {matched.abnormal:.0f}" if matched and shown else "–",
             "accuracy": f"{metrics.accuracy:.3f}",
             "F1": f"{metrics.f1:.3f}",
             "sensitivity": f"{metrics.sensitivity:.3f}",
@@ -120,6 +126,7 @@ def result_row(
     *,
     dataset: str,
     update: int | None = None,
+    matched: MatchedAuroc | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> ResultRow:
@@ -131,6 +138,7 @@ def result_row(
         test_labels: one per test image, at least two of each class.
         dataset: name of the data as a reader must see it.
         update: of the weights, if they are from a training.
+        matched: AUROC of the method at matched nuisance.
         resamples, seed: of :func:`bootstrap_auroc`.
 
     Raises:
@@ -149,4 +157,5 @@ def result_row(
         update,
         auroc(val_labels, method.val),
         bootstrap_auroc(test_labels, method.test, resamples=resamples, seed=seed),
+        matched,
     )

@@ -16,7 +16,7 @@ def grad_cam(
     """Return Grad-CAM maps (Selvaraju et al., ICCV 2017), computed by ``pytorch-grad-cam``.
 
     Convention:
-        - The map explains the *logit* of the pretext task, not the anomaly score, which is a density of features.
+        - The map explains the *logit* of the pretext task, not the anomaly score of the features.
         - Each map is scaled to its own maximum: it says where, not how much. A map of zeros means that nothing in
           the layer supports ``target``.
 

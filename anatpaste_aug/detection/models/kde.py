@@ -45,7 +45,7 @@ class GaussianKDE:
     """
 
     def __init__(self, features: Tensor, bandwidth: float = 1.0) -> None:
-        _check(features, "training features")
+        check_features(features, "training features")
         self.bandwidth = check_number("bandwidth", bandwidth, 1 / LARGEST, LARGEST)
         self._work = torch.float32 if features.device.type == "mps" else torch.float64
         rows = features.detach().to(self._work)
@@ -75,12 +75,8 @@ class GaussianKDE:
             TypeError: ``x`` is not a floating tensor.
             ValueError: wrong number of dimensions, features or device, or non-finite values.
         """
-        _check(x, "query features", allow_empty=True)
+        check_queries(x, self._rows)
         count, width = self._rows.shape
-        if x.shape[1] != width:
-            raise ValueError(f"queries have {x.shape[1]} features, the training features have {width}")
-        if x.device != self._rows.device:
-            raise ValueError(f"queries are on {x.device}, the training features on {self._rows.device}: move one")
         result_dtype = torch.promote_types(x.dtype, torch.float32)
         constant = -math.log(count)
         if normalize:
@@ -106,7 +102,17 @@ class GaussianKDE:
         return torch.logsumexp(distances.mul_(-0.5 / self.bandwidth**2), dim=1)
 
 
-def _check(features: Tensor, name: str, allow_empty: bool = False) -> None:
+def check_queries(queries: Tensor, rows: Tensor) -> None:
+    """Check that queries are features as :func:`check_features` takes them, like the training rows; M may be 0."""
+    check_features(queries, "query features", allow_empty=True)
+    if queries.shape[1] != rows.shape[1]:
+        raise ValueError(f"queries have {queries.shape[1]} features, the training features have {rows.shape[1]}")
+    if queries.device != rows.device:
+        raise ValueError(f"queries are on {queries.device}, the training features on {rows.device}: move one")
+
+
+def check_features(features: Tensor, name: str, allow_empty: bool = False) -> None:
+    """Raise a TypeError or ValueError unless these are N×D floating, finite and within ±1e70."""
     if not isinstance(features, Tensor) or not features.is_floating_point():
         kind = features.dtype if isinstance(features, Tensor) else type(features).__name__
         raise TypeError(f"{name} must be a floating tensor, got {kind}")

@@ -1,8 +1,9 @@
-"""The paper's detector: a network trained on augmentations, and the density of its features of normal images."""
+"""The paper's detector: a network trained on augmentations, and a score of its features among normal images."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
 from anatpaste_aug.detection.models.base import Calibration, Detector, find_checkpoint
+from anatpaste_aug.detection.models.distances import FeatureScore, fit_score
 from anatpaste_aug.detection.models.grad_cam import grad_cam
-from anatpaste_aug.detection.models.kde import GaussianKDE
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features
 from anatpaste_aug.detection.models.pretext_training import Augment, train_pretext_net, trained_net
 from anatpaste_aug.detection.training.config import TrainConfig
@@ -23,10 +24,11 @@ _WEIGHTS: tuple[Weights, ...] = ("best", "last")
 
 
 class PretextDetector(Detector):
-    """A network that distinguishes normal images from their augmentations, and a KDE of its features.
+    """A network that distinguishes normal images from their augmentations, and a score of its features.
 
-    The score is minus the log density of an image's features among those of the normal training images (Sato et al.,
-    arXiv 2205.04282, section III).
+    The score compares an image's features with those of the normal training images. By default it is minus the log
+    density (Sato et al., arXiv 2205.04282, section III); ``config.score``, ``stages`` and ``average_views`` choose
+    others, see :data:`anatpaste_aug.detection.models.distances.SCORES`.
 
     Args:
         config: settings of the training; None is :class:`TrainConfig` with its defaults, those of the paper.
@@ -64,7 +66,7 @@ class PretextDetector(Detector):
         val_images: Tensor,
         val_labels: Any,
         *,
-        bandwidth: float = 1.0,
+        config: TrainConfig | None = None,
         white: int | None = None,
     ) -> Self:
         """Return a detector of a given network, which is not trained any further; it cannot be saved.
@@ -72,11 +74,11 @@ class PretextDetector(Detector):
         Args:
             net: the network.
             images, val_images, val_labels: see :meth:`Detector.fit`.
-            bandwidth: of the KDE.
+            config: of the score (``score``, ``bandwidth``, ``stages``, ``average_views``); None is the paper's.
             white: white level that 16-bit files were read with.
         """
-        config = TrainConfig(image_size=int(images.shape[-1]), bandwidth=bandwidth)
-        detector = cls(config, (), white=white)
+        own = dataclasses.replace(config or TrainConfig(), image_size=int(images.shape[-1]))
+        detector = cls(own, (), white=white)
         detector._use(net, detector._calibrate(net, images, val_images, val_labels))
         return detector
 
@@ -174,7 +176,7 @@ class PretextDetector(Detector):
         return self._switch(weights, str(self._reference.device))
 
     def score(self, images: Tensor) -> Tensor:
-        """Return minus the log density of the features, without the normalizing constant; N float32 on the CPU.
+        """Return the score of the features, for a KDE without the normalizing constant; N float32 on the CPU.
 
         Args:
             images: N×1×S×S, uint8 or float in [0, 1].
@@ -183,13 +185,13 @@ class PretextDetector(Detector):
             ValueError: another shape than in training.
         """
         self._check_size(images)
-        features = extract_features(self.net, images)
-        return self._kde.score(features).cpu()
+        features = self._features(self.net, images)
+        return self._feature_score.score(features).cpu()
 
     def anomaly_map(self, images: Tensor) -> Tensor:
         """Return Grad-CAM maps, N×1×S×S float32 in [0, 1]: where the network sees an augmentation.
 
-        They explain the pretext task, not the score, which is a density of features; see
+        They explain the pretext task, not the score of the features; see
         :func:`anatpaste_aug.detection.models.grad_cam.grad_cam`.
 
         Raises:
@@ -236,14 +238,20 @@ class PretextDetector(Detector):
         """Score with a network and what :meth:`_calibrate` found for it."""
         self._net = net.eval()
         self._reference = state["reference"].to(next(net.parameters()).device)
-        self._kde = GaussianKDE(self._reference, self.config.bandwidth)
+        self._feature_score = self._fit_score(self._reference)
         scaler = ScoreScaler(float(state["low"]), float(state["high"]))
         self._calibration = Calibration(float(state["threshold"]), scaler)
 
+    def _features(self, net: PretextNet, images: Tensor) -> Tensor:
+        return extract_features(net, images, stages=self.config.stages, average_views=self.config.average_views)
+
+    def _fit_score(self, reference: Tensor) -> FeatureScore:
+        return fit_score(self.config.score, reference, bandwidth=self.config.bandwidth)
+
     def _calibrate(self, net: PretextNet, images: Tensor, val_images: Tensor, val_labels: Any) -> dict[str, Any]:
         """Return what the file keeps beside a set of weights."""
-        reference = extract_features(net, images)
-        scores = GaussianKDE(reference, self.config.bandwidth).score(extract_features(net, val_images))
+        reference = self._features(net, images)
+        scores = self._fit_score(reference).score(self._features(net, val_images))
         calibration = Calibration.fit(val_labels, scores)
         return {
             "threshold": calibration.threshold,

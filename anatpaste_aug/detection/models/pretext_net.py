@@ -19,7 +19,7 @@ class PretextNet(nn.Module):
 
     Convention:
         - Input: B×``in_chans``×H×W float, scaled to [-1, 1] (see :func:`prepare_inputs`).
-        - ``forward``: B×``num_classes`` logits. ``features``: B×D pooled features of unit length.
+        - ``forward``: B×``num_classes`` logits. ``features``: B×D features of unit length, of one or more stages.
 
     Args:
         backbone: any name from ``timm.list_models()``; weights are always random, nothing is downloaded.
@@ -50,6 +50,7 @@ class PretextNet(nn.Module):
     ) -> None:
         super().__init__()
         self.in_chans = in_chans
+        self.rescale: nn.Module = nn.Identity()  # of the inputs, for weights that were trained on another scale
         self.backbone, width = _create_backbone(backbone, in_chans, image_size)
         layers: list[nn.Module] = []
         for units in hidden:
@@ -57,36 +58,63 @@ class PretextNet(nn.Module):
             width = units
         self.head = nn.Sequential(*layers, nn.Linear(width, num_classes))
 
-    def features(self, x: Tensor) -> Tensor:
-        """Return pooled backbone features divided by their L2 norm: B×``in_chans``×H×W to B×D."""
-        return F.normalize(self.backbone(x), dim=1)
+    def features(self, x: Tensor, stages: Sequence[int] = ()) -> Tensor:
+        """Return pooled backbone features divided by their L2 norm: B×``in_chans``×H×W to B×D.
+
+        Args:
+            x: the inputs.
+            stages: of the backbone, as ``backbone.feature_info`` counts them from 0: their features are averaged over
+                all places, divided by their norm and concatenated. Empty is the backbone's own output.
+
+        Raises:
+            ValueError: the backbone has no such stages.
+        """
+        if not stages:
+            pooled: Tensor = self.backbone(self.rescale(x))
+            return F.normalize(pooled, dim=1)
+        backbone: Any = self.backbone
+        last = len(getattr(backbone, "feature_info", ())) - 1
+        if not hasattr(backbone, "forward_intermediates") or max(stages) > last:
+            known = f"it has the stages 0 to {last}" if last >= 0 else "it has none"
+            raise ValueError(f"the backbone has no stages {' '.join(map(str, stages))}: {known}; leave stages empty")
+        order = sorted(set(stages))
+        maps: list[Tensor] = backbone.forward_intermediates(
+            self.rescale(x), indices=order, output_fmt="NCHW", intermediates_only=True
+        )
+        parts = [F.normalize(each.mean((2, 3)), dim=1) for each in maps]
+        return F.normalize(torch.cat(parts, dim=1), dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of B×``in_chans``×H×W inputs, B×``num_classes``; class 0 is normal, class 1 augmented."""
-        logits: Tensor = self.head(self.backbone(x))
+        logits: Tensor = self.head(self.backbone(self.rescale(x)))
         return logits
 
 
-def check_backbone(name: str, in_chans: int = 1, *, image_size: int) -> None:
+def check_backbone(name: str, in_chans: int = 1, *, image_size: int, stages: Sequence[int] = ()) -> None:
     """Check before any work that a backbone exists and accepts the images.
 
     Args:
         name: of the backbone.
         in_chans: channels of its input.
         image_size: side of the square images.
+        stages: see :meth:`PretextNet.features`.
 
     Raises:
         ImportError: timm is not installed.
-        ValueError: timm does not know the name, or the backbone cannot be built for such images.
+        ValueError: timm does not know the name, or the backbone cannot be built for such images or has no such stages.
     """
     _find_backbone(name)
+    image = torch.zeros(1, in_chans, image_size, image_size)
     try:
         with torch.random.fork_rng(devices=[]), torch.inference_mode():
             net = PretextNet(name, in_chans, image_size=image_size).eval()
-            net(torch.zeros(1, in_chans, image_size, image_size))
+            net(image)
     except Exception as error:  # what the models raise on a size that does not suit them is not limited to ValueError
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{name} does not take images of {image_size}×{image_size} pixels: {reason}") from error
+    if stages:
+        with torch.inference_mode():
+            net.features(image, stages)
 
 
 def prepare_inputs(images: Tensor, in_chans: int = 1) -> Tensor:
@@ -115,20 +143,47 @@ def prepare_inputs(images: Tensor, in_chans: int = 1) -> Tensor:
     return ((scaled - 0.5) / 0.5).expand(-1, in_chans, -1, -1)
 
 
+def views(images: Tensor) -> list[Tensor]:
+    """Return images as they are, flipped from left to right, and shifted by 1/32 of their sides in four directions.
+
+    Args:
+        images: N×C×H×W; where they are shifted from, their edges are repeated.
+
+    Example:
+        >>> [view.flatten().tolist() for view in views(torch.arange(3.0).view(1, 1, 1, 3))][:2]
+        [[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]
+    """
+    height, width = images.shape[-2:]
+    down, right = max(1, height // 32), max(1, width // 32)
+    padded = F.pad(images, (right, right, down, down), mode="replicate")
+    corners = ((0, right), (2 * down, right), (down, 0), (down, 2 * right))
+    shifted = [padded[..., top : top + height, left : left + width] for top, left in corners]
+    return [images, images.flip(-1), *shifted]
+
+
 @torch.inference_mode()
-def extract_features(model: PretextNet, images: Tensor, *, batch_size: int = 128) -> Tensor:
+def extract_features(
+    model: PretextNet,
+    images: Tensor,
+    *,
+    stages: Sequence[int] = (),
+    average_views: bool = False,
+    batch_size: int = 128,
+) -> Tensor:
     """Return unit-length features of a whole set of images, computed batch by batch on the model's device.
 
     Args:
         model: the network; used in evaluation mode, and left in the mode it was in.
         images: N×C×H×W as :func:`prepare_inputs` takes them, on any device.
+        stages: see :meth:`PretextNet.features`.
+        average_views: average the features over the :func:`views` of each image, and scale them to unit length again.
         batch_size: images per forward pass. In evaluation mode it changes only speed and memory.
 
     Returns:
         N×D float tensor on the model's device.
 
     Raises:
-        ValueError: there are no images, or their shape does not fit.
+        ValueError: there are no images, or their shape does not fit, or the backbone has no such stages.
     """
     if images.shape[0] == 0:
         raise ValueError("no images to extract features from")
@@ -137,7 +192,13 @@ def extract_features(model: PretextNet, images: Tensor, *, batch_size: int = 128
     model.eval()
     try:
         batches = (prepare_inputs(batch.to(device), model.in_chans) for batch in images.split(batch_size))
-        return torch.cat([model.features(to_layout(batch)) for batch in batches])
+        if not average_views:
+            return torch.cat([model.features(to_layout(batch), stages) for batch in batches])
+        means = []
+        for batch in batches:
+            of_views = [model.features(to_layout(view), stages) for view in views(batch)]
+            means.append(torch.stack(of_views).mean(0))
+        return F.normalize(torch.cat(means), dim=1)
     finally:
         model.train(was_training)
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anatpaste_aug.detection.evaluation.metrics import auroc
-from anatpaste_aug.detection.models.kde import GaussianKDE
+from anatpaste_aug.detection.models.distances import fit_score
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features, prepare_inputs, to_layout
 from anatpaste_aug.detection.training.batches import jitter_images
 from anatpaste_aug.detection.training.config import TrainConfig, half_cosine
@@ -136,7 +136,7 @@ def trained_net(result: TrainResult, weights: Weights = "best", device: str | No
 
 
 class PretextTrainer(Trainer):
-    """Trains a :class:`PretextNet` by SGD; validates with a Gaussian KDE of its features.
+    """Trains a :class:`PretextNet` by SGD; validates with the configured score of its features.
 
     Args:
         config: the settings.
@@ -194,17 +194,18 @@ class PretextTrainer(Trainer):
         return loss.detach()
 
     def validate(self, val_images: Tensor, val_labels: Tensor) -> float:
-        """Return the AUROC of the KDE of the present features."""
+        """Return the AUROC of the score of the present features."""
+        config = self.config
 
         def features(images: Tensor) -> Tensor:
-            return extract_features(self.net, images, batch_size=2 * self.config.batch_size)
+            return extract_features(self.net, images, stages=config.stages, batch_size=2 * config.batch_size)
 
         self.workers.broadcast_buffers(self.net)
         reference = self.workers.map_rows(features, self.images)
         queries = self.workers.map_rows(features, val_images)
         if not bool(torch.isfinite(reference).all() & torch.isfinite(queries).all()):
             raise self.diverged("network's features")
-        return auroc(val_labels, GaussianKDE(reference, self.config.bandwidth).score(queries))
+        return auroc(val_labels, fit_score(config.score, reference, bandwidth=config.bandwidth).score(queries))
 
     def weights(self) -> State:
         """Return a CPU copy of the network's weights."""

@@ -70,8 +70,7 @@ def pretrained_net(
     if unfit := _misfits(state, net.backbone.state_dict()):
         raise ValueError(f"{os.fspath(weights)} does not fit timm's {backbone}: {unfit}; name its own backbone")
     net.backbone.load_state_dict(state)
-    rescale = _Rescale(config.mean if mean is None else mean, config.std if std is None else std)
-    net.backbone = nn.Sequential(rescale, net.backbone)
+    net.rescale = _Rescale(config.mean if mean is None else mean, config.std if std is None else std)
     return net.eval()
 
 

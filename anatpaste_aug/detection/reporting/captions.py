@@ -39,7 +39,7 @@ CAPTIONS = {
     "figure5": (
         "Figure 5: where the network looks",
         "Grad-CAM of the first seed's network: bright are the places that make it say “augmented”. It explains the "
-        "pretext task, not the score, which is a density of features. From the highest scored abnormal images over the "
+        "pretext task, not the score of the features. From the highest scored abnormal images over the "
         "lowest scored ones to the highest scored normal ones.",
     ),
 }

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.models.distances import SCORES
 from anatpaste_aug.detection.reporting.captions import CAPTIONS
 from anatpaste_aug.detection.reporting.result_tables import Table
 from anatpaste_aug.detection.training.config import TrainConfig
@@ -29,6 +30,7 @@ def write_report(
     figures: Mapping[str, str | os.PathLike[str]],
     environment: Mapping[str, Any],
     highlights: Sequence[ResultRow] | None = None,
+    findings: Sequence[str] = (),
     tables: Sequence[Table] = (),
     methods: Mapping[str, str] | None = None,
     protocol: str = "",
@@ -50,6 +52,8 @@ def write_report(
             ``CAPTIONS``, such as ``"roc"``, come with an explanation; any other is its own heading, after them.
         environment: versions and hardware, from :func:`anatpaste_aug.detection.training.fingerprint.environment`.
         highlights: results shown at the top; None is the first two.
+        findings: sentences about shortcuts, shown at the top; see
+            :func:`anatpaste_aug.detection.evaluation.shortcuts.shortcut_findings`.
         tables: shown above the results, each with its notes.
         methods: name of an augmentation -> what it does, in a sentence.
         protocol: how the images were split, in a sentence.
@@ -80,8 +84,10 @@ def write_report(
     html = page.render(
         title=title,
         config=settings,
+        score=SCORES[settings.get("score", "kde")],
         data=data,
         rows=[row.cells() for row in rows],
+        findings=findings,
         tables=[table.html() for table in tables],
         methods=methods or {},
         cards=[(row.dataset, _weights_label(row), f"{row.metrics.auroc:.3f}") for row in top],

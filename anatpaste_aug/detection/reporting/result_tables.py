@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from anatpaste_aug.detection.evaluation.groups import MIN_PER_CLASS, GroupAuroc
-from anatpaste_aug.detection.evaluation.intervals import Interval
+from anatpaste_aug.detection.evaluation.groups import GroupAuroc
+from anatpaste_aug.detection.evaluation.intervals import MIN_PER_CLASS, Interval
+from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,30 @@ def groups_table(
         rows.append((method, *cells))
     about = f"Brackets: 95 % interval (stratified bootstrap). Too few: under {MIN_PER_CLASS} images of a class."
     return Table(title, ("method", *columns), tuple(rows), (about, *notes))
+
+
+def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, notes: Sequence[str] = ()) -> Table:
+    """Return the table of AUROC (%) by group at matched nuisance.
+
+    Args:
+        methods: what :func:`matched_group_aurocs` returned. The column titles give the effective number of images.
+        notes: about the data.
+
+    Example:
+        >>> matched_groups_table({"AnatPaste": {"edema": MatchedAuroc(None, note="too few images")}}).rows
+        (('AnatPaste', 'too few images'),)
+    """
+    first: Mapping[str, MatchedAuroc] = next(iter(methods.values()), {})
+    columns = (f"{name} ({each.abnormal:.0f} abnormal, {each.normal:.0f} normal)" for name, each in first.items())
+    rows = []
+    for method, groups in methods.items():
+        intervals = [(each, each.interval) for each in groups.values()]
+        cells = [
+            each.note if level is None else str(Auroc(level.estimate, interval=level)) for each, level in intervals
+        ]
+        rows.append((method, *cells))
+    about = "Brackets: 95 % interval. The images of each group are weighted; their effective numbers are in the titles."
+    return Table("AUROC (%) by group at matched nuisance", ("method", *columns), tuple(rows), (about, *notes))
 
 
 def _compared(title: str, rows: Sequence[MethodRow], notes: Sequence[str]) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from anatpaste_aug.datasets import DetectionTask
+from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
 from anatpaste_aug.detection.evaluation.one_number import one_number_scores
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, ensemble, result_row
 from anatpaste_aug.detection.models.base import Detector
@@ -64,10 +65,18 @@ class EvaluatedMethod:
             return detectors[0].score
         return lambda images: np.mean([detector.predict(images).scaled for detector in detectors], axis=0)
 
-    def rows(self, task: DetectionTask) -> list[ResultRow]:
-        """Return a row of results for each member, and for the ensemble of several."""
-        scores = [*self.members, self.scores] if len(self.members) > 1 else self.members
-        return [result_row(each, task.val.labels, task.test.labels, dataset=task.name) for each in scores]
+    @property
+    def all_scores(self) -> list[MethodScores]:
+        """Scores of each member, and of the ensemble of several."""
+        return [*self.members, self.scores] if len(self.members) > 1 else list(self.members)
+
+    def rows(self, task: DetectionTask, matched: Mapping[str, MatchedAuroc] | None = None) -> list[ResultRow]:
+        """Return a row of results for each of :attr:`all_scores`; ``matched`` are their AUROCs at matched nuisance."""
+        val, test = task.val.labels, task.test.labels
+        return [
+            result_row(each, val, test, dataset=task.name, matched=(matched or {}).get(each.name))
+            for each in self.all_scores
+        ]
 
 
 def trained_methods(runs: Iterable[Run], weights: Weights = "best") -> list[EvaluatedMethod]:
@@ -90,7 +99,7 @@ def baseline_methods(
 
     Args:
         task: the images.
-        config: backbone, seed, bandwidth and device.
+        config: backbone, seed, score and device.
         weights_file: see :func:`anatpaste_aug.detection.models.pretrained.pretrained_net`; None leaves them out.
     """
     size = config.image_size
@@ -100,7 +109,7 @@ def baseline_methods(
     methods = []
     for label, net in nets.items():
         detector = PretextDetector.from_net(
-            net.to(config.device), task.train.images, task.val.images, task.val.labels, bandwidth=config.bandwidth
+            net.to(config.device), task.train.images, task.val.images, task.val.labels, config=config
         )
         scores = MethodScores(label, detector.score(task.val.images), detector.score(task.test.images))
         methods.append(EvaluatedMethod(label, (scores,), (partial(_identity, detector),)))

@@ -10,14 +10,16 @@ from typing import Any
 import torch
 
 from anatpaste_aug.datasets import DetectionTask
-from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.evaluation.groups import group_aurocs, matched_group_aurocs
+from anatpaste_aug.detection.evaluation.matched import matched_aurocs
 from anatpaste_aug.detection.evaluation.one_number import one_number_scores
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, result_row
+from anatpaste_aug.detection.evaluation.shortcuts import shortcut_findings
 from anatpaste_aug.detection.models.base import CHECKPOINT
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
 from anatpaste_aug.detection.reporting.report import write_report
-from anatpaste_aug.detection.reporting.result_tables import groups_table
+from anatpaste_aug.detection.reporting.result_tables import groups_table, matched_groups_table
 from anatpaste_aug.detection.reporting.run_figures import extremes_figure, gallery_figure, history_figure, roc_figure
 from anatpaste_aug.detection.studies.methods import METHODS
 from anatpaste_aug.detection.training.fingerprint import environment
@@ -44,7 +46,8 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         raise ValueError("the detector is not trained: call fit first")
     start = time.perf_counter() - result.history[-1].seconds  # includes the time before an interruption
     config, labels = result.config, task.test.labels
-    rows, groups = [], {}
+    methods: list[MethodScores] = []
+    updates: dict[str, int] = {}
     columns: dict[str, dict[str, Any]] = {"val": {}, "test": {}}
     for weights in _WEIGHTS:
         scorer = detector.with_weights(weights)
@@ -52,13 +55,29 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         for part, values in (("val", scores.val), ("test", scores.test)):
             scaled = scorer.calibration.scaler.transform(values)
             columns[part] |= {weights: values, f"{weights}_scaled": scaled}
-        groups[str(weights)] = group_aurocs(task.groups(), labels, scores.test)
-        update = result.best_update if weights == "best" else config.updates
-        rows.append(result_row(scores, task.val.labels, labels, dataset=task.name, update=update))
+        methods.append(scores)
+        updates[scores.name] = result.best_update if weights == "best" else config.updates
     # What one number per image achieves without any learning: a detector has to beat it.
-    for each in one_number_scores(task):
-        rows.append(result_row(each, task.val.labels, labels, dataset=task.name))
-        groups[each.name] = group_aurocs(task.groups(), labels, each.test)
+    one_numbers = one_number_scores(task)
+    tests = {each.name: each.test for each in (*methods, *one_numbers)}
+    nuisances = {each.name: each.test for each in one_numbers}
+    groups = {name: group_aurocs(task.groups(), labels, test) for name, test in tests.items()}
+    matched_groups = matched_group_aurocs(task.groups(), labels, tests, nuisances)
+    matched = matched_aurocs(labels, tests, nuisances)
+    rows = [
+        result_row(
+            each,
+            task.val.labels,
+            labels,
+            dataset=task.name,
+            update=updates.get(each.name),
+            matched=matched[each.name],
+        )
+        for each in (*methods, *one_numbers)
+    ]
+    label = METHODS[method].label
+    named = [MethodScores(f"{label} ({each.name} weights)", each.val, each.test) for each in methods]
+    findings = shortcut_findings(labels, named, one_numbers, matched["best"])
     detector.save(folder / CHECKPOINT)
     for name, part, subset in (("val_scores.csv", "val", task.val), ("scores.csv", "test", task.test)):
         write_scores_csv(folder / name, subset.names, subset.labels, columns[part])
@@ -70,6 +89,8 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         "protocol": task.protocol,
         "note": task.note,
         "groups": groups,
+        "matched_groups": matched_groups,
+        "findings": findings,
     }
     record |= {"seconds": time.perf_counter() - start, "environment": environment(config.device)}
     write_metrics_json(folder / "metrics.json", rows, record)
@@ -83,7 +104,8 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         config=config,
         data=task.counts(),
         rows=rows,
-        tables=[groups_table(groups, notes=notes)] if groups["best"] else [],
+        findings=findings,
+        tables=[groups_table(groups, notes=notes), matched_groups_table(matched_groups)] if groups["best"] else [],
         methods={METHODS[method].label: METHODS[method].about},
         figures={name: f"{name}.png" for name in ("roc", "history", "gallery", "extremes")},
         environment=record["environment"],
@@ -92,7 +114,7 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         command=command,
         seconds=record["seconds"],
     )
-    lines = [results_table(rows)]
+    lines = [results_table(rows), *findings]
     lines += [f"{name}: {group}, best weights" for name, group in groups["best"].items()]
     return "\n".join([*lines, *filter(None, [task.note]), f"report: {report}"])
 

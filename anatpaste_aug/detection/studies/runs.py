@@ -134,8 +134,9 @@ def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
         OSError: a file is missing.
     """
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    expected = {name: value for name, value in dataclasses.asdict(config).items() if name != "device"}
-    if differing := differences({name: settings.get(name) for name in expected}, expected):
+    names = {field.name for field in dataclasses.fields(TrainConfig)} & settings.keys()
+    there = dataclasses.replace(TrainConfig(**{name: settings[name] for name in names}), device=config.device)
+    if differing := differences(dataclasses.asdict(there), dataclasses.asdict(config)):
         raise ValueError(f"{folder} holds another run ({differing}): give its settings, or name another folder")
     val, test = (
         _read_scores(folder / file, part) for file, part in (("val_scores.csv", task.val), ("scores.csv", task.test))

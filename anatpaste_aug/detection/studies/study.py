@@ -10,17 +10,20 @@ from typing import Any
 from torch import Tensor
 
 from anatpaste_aug.datasets import DetectionTask
-from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.evaluation.groups import group_aurocs, matched_group_aurocs
 from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_auroc, bootstrap_difference, delong_test
+from anatpaste_aug.detection.evaluation.matched import MatchedAuroc, matched_aurocs
 from anatpaste_aug.detection.evaluation.metrics import auroc
 from anatpaste_aug.detection.evaluation.results import ResultRow
 from anatpaste_aug.detection.evaluation.robustness import Change, robustness_row, standard_changes
+from anatpaste_aug.detection.evaluation.shortcuts import shortcut_findings
 from anatpaste_aug.detection.reporting.result_tables import (
     Auroc,
     MethodRow,
     Table,
     ablation_table,
     groups_table,
+    matched_groups_table,
     mean_over_seeds,
     methods_table,
 )
@@ -29,10 +32,11 @@ from anatpaste_aug.detection.studies.evaluated_methods import EvaluatedMethod
 
 @dataclass
 class StudyResults:
-    """Tables for a reader, rows of results, and the same numbers in full precision (``record``, for JSON)."""
+    """Tables and findings for a reader, rows of results, and the same numbers in full precision (``record``)."""
 
     tables: list[Table] = field(default_factory=list)
     rows: list[ResultRow] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,8 +60,19 @@ def analyze(
     results = StudyResults()
     notes = [f"Measured on {task.name}: {task.protocol}.", _IMAGES, *filter(None, [task.note])]
     all_methods = [*methods, *last, *baselines]
-    results.rows = [row for method in all_methods for row in method.rows(task)]
-    measured = [row for method in all_methods for row in method_rows(method, task)]
+    one_numbers = [method.scores for method in baselines if not method.detectors]
+    matched: dict[str, MatchedAuroc] = {}
+    nuisances: dict[str, Any] = {}
+    if one_numbers:
+        scores = {each.name: each.test for method in all_methods for each in method.all_scores}
+        nuisances = {each.name: each.test for each in one_numbers}
+        matched = matched_aurocs(task.test.labels, scores, nuisances)
+        first = matched[one_numbers[0].name]
+        trained = [method.scores for method in (*methods, *last)]
+        results.findings = shortcut_findings(task.test.labels, trained, one_numbers, first)
+        notes.append(_matched_note(first))
+    results.rows = [row for method in all_methods for row in method.rows(task, matched)]
+    measured = [row for method in all_methods for row in method_rows(method, task, matched)]
     if 1 in tables:
         results.tables.append(_numbered("Table I", methods_table(measured, notes=[*notes, _WEIGHTS])))
         others = [*methods[1:], *baselines]
@@ -70,27 +85,43 @@ def analyze(
             for method in [*methods, *baselines]
         }
         results.tables.append(_numbered("Table II", groups_table(results.record["groups"], notes=[*notes, _WEIGHTS])))
+        if one_numbers:
+            tests = {method.scores.name: method.scores.test for method in [*methods, *baselines]}
+            results.record["matched_groups"] = matched_group_aurocs(parts, task.test.labels, tests, nuisances)
+            results.tables.append(matched_groups_table(results.record["matched_groups"], notes=notes))
     if 3 in tables:
         results.tables.append(_numbered("Table III", ablation_table(measured, notes=[*notes, _WEIGHTS])))
     if tables:
         results.record["robustness"] = robustness_rows([*methods, *baselines], task)
         results.tables.append(robustness_table(results.record["robustness"], notes=notes))
+    results.record["findings"] = results.findings
     results.record["methods"] = {row.method: dict(row.figures) for row in measured}
     return results
 
 
-def method_rows(method: EvaluatedMethod, task: DetectionTask) -> list[MethodRow]:
-    """Return mean and deviation over the seeds, and the ensemble with its interval; one row for a single member."""
-    labels = task.test.labels
+def method_rows(
+    method: EvaluatedMethod, task: DetectionTask, matched: Mapping[str, MatchedAuroc] | None = None
+) -> list[MethodRow]:
+    """Return mean and deviation over the seeds, and the ensemble with its interval; one row for a single member.
+
+    Args:
+        method: with its scores.
+        task: the images.
+        matched: name of scores -> AUROC at matched nuisance, which gets a column of its own.
+    """
+    labels, column = task.test.labels, f"{task.name}, matched"
+    found = {name: each.interval for name, each in (matched or {}).items() if each.interval is not None}
     interval = bootstrap_auroc(labels, method.scores.test)
-    whole = Auroc(interval.estimate, interval=interval)
-    if len(method.members) == 1:
-        return [MethodRow(method.scores.name, "measured", {task.name: whole})]
-    seeds = mean_over_seeds([auroc(labels, member.test) for member in method.members])
-    return [
-        MethodRow(method.label, "measured", {task.name: seeds}),
-        MethodRow(method.scores.name, "measured", {task.name: whole}),
-    ]
+    whole = {task.name: Auroc(interval.estimate, interval=interval)}
+    if level := found.get(method.scores.name):
+        whole[column] = Auroc(level.estimate, interval=level)
+    rows = [MethodRow(method.scores.name, "measured", whole)]
+    if len(method.members) > 1:
+        seeds = {task.name: mean_over_seeds([auroc(labels, member.test) for member in method.members])}
+        if found:
+            seeds[column] = mean_over_seeds([found[member.name].estimate for member in method.members])
+        rows.insert(0, MethodRow(method.label, "measured", seeds))
+    return rows
 
 
 def compare(
@@ -158,6 +189,15 @@ _WEIGHTS = (
     "Measured rows have the weights with the best validation AUROC, as in the paper, which takes labeled abnormal "
     "images, unless they say “last weights”, those at the end of the training."
 )
+
+
+def _matched_note(matched: MatchedAuroc) -> str:
+    if matched.note:
+        return f"No AUROC at matched nuisance: {matched.note}."
+    return (
+        "Matched: the test images are weighted so that both classes have the same mean of each one-number score, such "
+        f"as sharpness; effective number of images: {matched.normal:.0f} normal, {matched.abnormal:.0f} abnormal."
+    )
 
 
 def _precomputed(images: Tensor, _: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def write_study(
     methods, last = trained_methods(runs), trained_methods(runs, "last")
     baselines = baseline_methods(task, config, weights_file) if tables else []
     results = analyze(task, tables, methods, last, baselines) if runs else StudyResults()
-    text = "\n\n".join(table.markdown() for table in results.tables)
+    text = "\n\n".join([*(table.markdown() for table in results.tables), *results.findings])
     with atomic_path(folder / "tables.md") as file:
         file.write_text(text + "\n", encoding="utf-8")
     pictures = _draw(folder, task, methods, runs, figures, drawn_methods, config.seed)
@@ -103,6 +103,7 @@ def write_study(
         config=merge_values([_settings(config, run) for run in runs] or [dataclasses.asdict(config)]),
         data=task.counts(),
         rows=results.rows,
+        findings=results.findings,
         highlights=[row for row in results.rows if row.weights in names][:4],
         tables=results.tables,
         methods={METHODS[method].label: METHODS[method].about for method in shown},

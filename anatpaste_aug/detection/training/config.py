@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import torch
 
@@ -23,7 +24,13 @@ class TrainConfig:
         backbone: any timm name.
         in_chans: 1, or 3 to repeat the gray channel.
         num_classes: of the pretext task: the normal images, and one for each augmentation.
+        score: of the features: "kde", "knn" or "mahalanobis", see
+            :data:`anatpaste_aug.detection.models.distances.SCORES`.
         bandwidth: of the KDE.
+        stages: stages of the backbone whose pooled features are scored together, counted as timm does, such as (3, 4)
+            for the last two of a ResNet; empty is the backbone's own output.
+        average_views: average the features of an image over flipped and shifted views of it, in the scores of the
+            trained detector; the validations during the training see the image alone.
         seed: of the weights, the order of the images, the jitter, and torch's global generator during the run.
         device: of the network, and of the images while they train; under torchrun ``"cuda"`` is each process's own GPU.
         amp: mixed precision for the network's forward pass in training: bfloat16, or float16 with scaled gradients on
@@ -46,13 +53,17 @@ class TrainConfig:
     backbone: str = "resnet18"
     in_chans: int = 1
     num_classes: int = 2
+    score: str = "kde"
     bandwidth: float = 1.0
+    stages: tuple[int, ...] = ()
+    average_views: bool = False
     seed: int = 0
     device: str = "cpu"
     amp: bool = False
     sync_bn: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))  # a list, where read from JSON
         for name, fits, wanted in (
             ("image_size", self.image_size >= 32, "at least 32"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
@@ -64,6 +75,8 @@ class TrainConfig:
             ("jitter", 0 <= self.jitter <= 1, "in [0, 1]"),
             ("in_chans", self.in_chans in (1, 3), "1 or 3"),
             ("num_classes", self.num_classes >= 2, "at least 2"),
+            ("score", self.score in ("kde", "knn", "mahalanobis"), "kde, knn or mahalanobis"),
+            ("stages", all(stage >= 0 for stage in self.stages), "numbers from 0 up"),
             ("bandwidth", 0 < self.bandwidth < math.inf, "positive"),
             ("seed", self.seed >= 0, "at least 0"),
         ):
@@ -73,11 +86,11 @@ class TrainConfig:
             raise ValueError(f"sync_bn needs a CUDA device, got device {self.device!r}: leave it off")
 
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     # The paper's setting, for a GPU: 256 epochs of 256 updates of 64 normal and 64 augmented images.
-    "paper": {"image_size": 256, "batch_size": 64, "updates": 65536, "updates_per_epoch": 256},
+    "paper": {"image_size": 256, "batch_size": 64, "updates": 65536, "updates_per_epoch": 256, "score": "kde"},
     # One training within an hour on 2 CPU cores, by the time of its updates; how it was chosen: benchmarks/README.md.
-    "cpu": {"image_size": 128, "batch_size": 64, "updates": 600, "updates_per_epoch": 60},
+    "cpu": {"image_size": 128, "batch_size": 64, "updates": 600, "updates_per_epoch": 60, "score": "kde"},
     # The default for phantoms: a few minutes on 2 CPU cores.
     "demo": {"image_size": 64, "batch_size": 32, "updates": 240, "updates_per_epoch": 40},
     # Within a minute on 2 CPU cores: shows that everything runs, not what it can do.

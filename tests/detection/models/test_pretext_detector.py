@@ -10,8 +10,10 @@ from tiny_task import CONFIG as TINY
 from tiny_task import TRAIN, VAL, VAL_LABELS, score_images, squares
 
 from anatpaste_aug.datasets import phantom_task
-from anatpaste_aug.detection import PretextDetector, TrainConfig, best_f1_threshold
+from anatpaste_aug.detection import PretextDetector, TrainConfig, auroc, best_f1_threshold
+from anatpaste_aug.detection.models.distances import fit_score
 from anatpaste_aug.detection.models.grad_cam import grad_cam
+from anatpaste_aug.detection.models.pretext_net import extract_features
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net, trained_net
 from anatpaste_aug.detection.models.pretrained import untrained_net
 from anatpaste_aug.detection.training.result import TrainResult, save_result
@@ -145,4 +147,48 @@ def test_the_file_has_the_parts_that_runs_of_version_0_2_wrote(run):
     assert content["config"].keys() == {
         *("image_size", "batch_size", "updates", "updates_per_epoch", "learning_rate", "momentum", "weight_decay"),
         *("jitter", "backbone", "in_chans", "num_classes", "bandwidth", "seed", "device", "amp", "sync_bn"),
+        *("score", "stages", "average_views"),
     }
+    # Without the last three it scores as it did before there was a choice.
+    for name in ("score", "stages", "average_views"):
+        del content["config"][name]
+    torch.save(content, run / "old.pt")
+    old, new = PretextDetector.load(run / "old.pt"), PretextDetector.load(run)
+    assert old.config.score == "kde"
+    assert torch.equal(old.score(TASK.test.images), new.score(TASK.test.images))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"score": "knn"},
+        {"score": "mahalanobis"},
+        {"stages": (3, 4)},
+        {"score": "knn", "stages": (2, 4), "average_views": True},
+    ],
+)
+def test_the_score_of_a_file_is_the_one_that_was_chosen(result, tmp_path, settings):
+    config = dataclasses.replace(CONFIG, **settings)
+    detector = PretextDetector.from_result(dataclasses.replace(result, config=config), *PARTS)
+    detector.save(tmp_path / "checkpoint.pt")
+    loaded = PretextDetector.load(tmp_path)
+    assert loaded.config == config
+    found = loaded.score(TASK.test.images)
+    assert torch.equal(found, detector.score(TASK.test.images))
+    options = {name: value for name, value in settings.items() if name != "score"}
+    reference, queries = (extract_features(loaded.net, part.images, **options) for part in (TASK.train, TASK.test))
+    expected = fit_score(config.score, reference, bandwidth=0.5).score(queries)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert not torch.allclose(found, PretextDetector.from_result(result, *PARTS).score(TASK.test.images))
+    given = PretextDetector.from_net(loaded.net, *PARTS, config=config)
+    assert torch.equal(given.score(TASK.test.images), found)
+
+
+@pytest.mark.parametrize("score", ["knn", "mahalanobis"])
+def test_the_best_weights_are_chosen_by_the_score(score):
+    config = dataclasses.replace(QUICK, score=score, stages=(3, 4))
+    result = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares)
+    net = trained_net(result)
+    reference, queries = (extract_features(net, images, stages=(3, 4)) for images in (TRAIN, VAL))
+    scores = fit_score(score, reference).score(queries)
+    assert result.best_auroc == pytest.approx(auroc(VAL_LABELS, scores), abs=0.011)  # one pair of images

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from anatpaste_aug.detection.models.pretext_net import PretextNet, check_backbone, extract_features, prepare_inputs
+from anatpaste_aug.detection.models.pretext_net import (
+    PretextNet,
+    check_backbone,
+    extract_features,
+    prepare_inputs,
+    views,
+)
 
 
 def test_head_of_the_paper():
@@ -34,6 +40,57 @@ def test_other_backbones(backbone, width):
     x = torch.randn(2, 1, 64, 64)
     assert net(x).shape == (2, 2)
     assert net.features(x).shape == (2, width)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "test_byobnet", "mobilenetv3_small_050"])
+def test_features_of_stages_are_the_means_of_what_their_modules_return(backbone):
+    net = PretextNet(backbone).eval()
+    x = torch.randn(2, 1, 64, 64)
+    names = [net.backbone.feature_info[stage]["module"] for stage in (2, 4)]
+    outputs = []
+    for name in names:
+        net.backbone.get_submodule(name).register_forward_hook(lambda *arguments: outputs.append(arguments[-1]))
+    found = net.features(x, (4, 2))  # the order does not matter
+    means = [output.mean((2, 3)) for output in outputs]
+    expected = torch.cat([mean / mean.norm(dim=1, keepdim=True) for mean in means], dim=1) / 2**0.5
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
+
+
+def test_the_last_stage_of_a_resnet_is_its_output():
+    net = PretextNet().eval()
+    x = torch.randn(2, 1, 64, 64)
+    torch.testing.assert_close(net.features(x, (4,)), net.features(x))
+
+
+def test_stages_that_are_not_there_are_named():
+    with pytest.raises(ValueError, match="no stages 3 5: it has the stages 0 to 4; leave stages empty"):
+        check_backbone("resnet18", image_size=32, stages=(3, 5))
+    check_backbone("resnet18", image_size=32, stages=(3, 4))
+
+
+def test_features_are_averaged_over_the_views():
+    net = PretextNet("test_byobnet").eval()
+    images = torch.rand(3, 1, 64, 64)
+    found = extract_features(net, images, average_views=True, batch_size=2)
+    of_views = [extract_features(net, view) for view in views(images)]
+    mean = torch.stack(of_views).mean(0)
+    torch.testing.assert_close(found, mean / mean.norm(dim=1, keepdim=True), rtol=0, atol=1e-5)
+    torch.testing.assert_close(extract_features(net, images.flip(-1)), of_views[1], rtol=0, atol=1e-5)
+    assert not torch.allclose(found, of_views[0], atol=1e-3)
+
+
+def test_views_are_flipped_and_shifted_by_a_thirty_second():
+    images = torch.rand(2, 1, 64, 96)
+    plain, flipped, down, up, right, left = views(images)
+    assert torch.equal(plain, images)
+    assert torch.equal(flipped, images.flip(3))
+    assert torch.equal(down[:, :, 2:], images[:, :, :-2])
+    assert torch.equal(down[:, :, :2], images[:, :, :1].expand(-1, -1, 2, -1))
+    assert torch.equal(up[:, :, :-2], images[:, :, 2:])
+    assert torch.equal(right[..., 3:], images[..., :-3])
+    assert torch.equal(left[..., :-3], images[..., 3:])
+    assert torch.equal(left[..., -3:], images[..., -1:].expand(-1, -1, -1, 3))
 
 
 def test_unknown_backbone_names_it_and_what_is_close():

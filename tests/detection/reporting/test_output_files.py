@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from anatpaste_aug.detection import Interval, TrainConfig, evaluate
+from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
 from anatpaste_aug.detection.evaluation.results import ResultRow
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
 
@@ -22,10 +23,24 @@ NASTY = "<script>alert('$1')</script> & $\\frac{.png"
 def test_results_table():
     header, rule, best, last = results_table(ROWS).splitlines()
     assert " ".join(header.split()) == (
-        "dataset weights update val. AUROC AUROC accuracy F1 sensitivity specificity threshold"
+        "dataset weights update val. AUROC AUROC matched AUROC effective images "
+        "accuracy F1 sensitivity specificity threshold"
     )
     assert set(rule) == {"─", " "}
-    assert best.split() == ["phantoms", "best", "8", "0.900", "0.833", "0.714", "0.750", "0.750", "0.667", "0.5"]
+    assert best.split() == [
+        "phantoms",
+        "best",
+        "8",
+        "0.900",
+        "0.833",
+        "–",
+        "–",
+        "0.714",
+        "0.750",
+        "0.750",
+        "0.667",
+        "0.5",
+    ]
     assert last.split()[:4] == ["phantoms", "last", "–", "–"]
     with pytest.raises(ValueError, match="no results"):
         results_table([])
@@ -36,6 +51,16 @@ def test_an_interval_shows_beside_its_auroc(tmp_path):
     assert " 0.833 [0.500, 1.000] " in results_table([row])
     (written,) = json.loads(write_metrics_json(tmp_path / "metrics.json", [row]).read_text())["results"]
     assert written["interval"] == {"estimate": METRICS.auroc, "low": 0.5, "high": 1.0, "level": 0.95}
+
+
+def test_the_matched_auroc_shows_with_its_effective_number_of_images(tmp_path):
+    matched = MatchedAuroc(Interval(0.6, 0.4, 0.8), 12.4, 9.7)
+    row = dataclasses.replace(ROWS[0], matched=matched)
+    assert " 0.600 [0.400, 0.800] 12 + 10 " in " ".join(results_table([row]).split())
+    (written,) = json.loads(write_metrics_json(tmp_path / "metrics.json", [row]).read_text())["results"]
+    assert written["matched"] == dataclasses.asdict(matched)
+    unmatched = dataclasses.replace(row, matched=MatchedAuroc(None, 3.0, 2.0, "cannot be matched"))
+    assert unmatched.cells()["matched AUROC"] == unmatched.cells()["effective images"] == "–"
 
 
 def test_scores_csv_reads_back(tmp_path):
@@ -56,9 +81,8 @@ def test_metrics_json_reads_back(tmp_path):
     extra = {"config": TrainConfig(), "folder": tmp_path, "scores": SCORES, "one": torch.tensor(2)}
     content = json.loads(write_metrics_json(tmp_path / "metrics.json", ROWS, extra).read_text())
     best, last = content["results"]
-    assert best == {"dataset": "phantoms", "weights": "best", "update": 8, "val_auroc": 0.9, "interval": None} | (
-        dataclasses.asdict(METRICS)
-    )
+    row = {"dataset": "phantoms", "weights": "best", "update": 8, "val_auroc": 0.9, "interval": None, "matched": None}
+    assert best == row | dataclasses.asdict(METRICS)
     assert last["update"] is None
     assert content["config"]["batch_size"] == 64
     assert (content["folder"], content["scores"], content["one"]) == (str(tmp_path), SCORES.tolist(), 2)

@@ -180,6 +180,18 @@ def test_report_without_the_optional_parts(tmp_path):
         write_page(tmp_path, rows=[])
 
 
+@pytest.mark.parametrize(("score", "said"), [("kde", "Gaussian kernel density"), ("knn", "the 5 nearest")])
+def test_findings_and_the_score_are_told(tmp_path, score, said):
+    config = TrainConfig(score=score)
+    page = write_report(
+        tmp_path, title="T", config=config, data={}, rows=ROWS, figures={}, environment={}, findings=[NASTY, "Second."]
+    ).read_text()
+    assert NASTY not in page
+    assert "<p>&lt;script&gt;" in page
+    assert "<p>Second.</p>" in page
+    assert said in page
+
+
 def test_report_of_tables_and_methods(tmp_path):
     table = Table(NASTY, (NASTY, "AUROC"), ((NASTY, "91.0"),), (NASTY,))
     page = write_page(tmp_path, rows=[], tables=[table], methods={NASTY: "Pastes."}).read_text()

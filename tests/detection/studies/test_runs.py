@@ -1,6 +1,7 @@
 """A run folder holds what the trained detector says, goes on after an interruption, and is read for its own data."""
 
 import dataclasses
+import html
 import json
 import re
 import subprocess
@@ -40,6 +41,10 @@ def test_a_report_shows_the_groups_with_their_counts(finished_runs):
     groups = json.loads((finished_runs[0].folder / "metrics.json").read_text())["groups"]["best"]
     assert {name: group["abnormal"] for name, group in groups.items()} == {"square": 18, "odd": 2}
     assert groups["odd"]["auroc"] is None
+    metrics = json.loads((finished_runs[0].folder / "metrics.json").read_text())
+    assert metrics["findings"][0].startswith("Best one-number score: ")
+    assert html.escape(metrics["findings"][0]) in page
+    assert metrics["results"][0]["matched"]["interval"]["level"] == 0.95
     assert groups["square"]["interval"]["low"] <= groups["square"]["auroc"] <= groups["square"]["interval"]["high"]
 
 

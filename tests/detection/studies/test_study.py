@@ -9,6 +9,8 @@ from tiny_study import SHORT, TASK
 
 from anatpaste_aug.detection import bootstrap_auroc, bootstrap_difference, delong_test
 from anatpaste_aug.detection.evaluation.groups import group_aurocs
+from anatpaste_aug.detection.evaluation.matched import matched_aurocs
+from anatpaste_aug.detection.evaluation.one_number import one_number_scores
 from anatpaste_aug.detection.reporting.output_files import write_metrics_json
 from anatpaste_aug.detection.studies.evaluated_methods import baseline_methods, trained_methods
 from anatpaste_aug.detection.studies.study import analyze
@@ -30,7 +32,8 @@ def test_table_1_has_mean_deviation_and_ensemble_beside_the_published_rows(found
     table = found.tables[0]
     assert table.title == "Table I: AUROC (%) by method"
     assert {row[1] for row in table.rows} == {"published", "measured"}
-    rows = {row[0]: row[-1] for row in table.rows if row[1] == "measured"}
+    assert table.header[-2:] == (TASK.name, f"{TASK.name}, matched")
+    rows = {row[0]: row[-2] for row in table.rows if row[1] == "measured"}
     for weights, label in (("best", "AnatPaste"), ("last", "AnatPaste, last weights")):
         areas = [100 * roc_auc_score(LABELS, getattr(run, weights).test) for run in finished_runs[:2]]
         assert rows[f"{label} (2 seeds)"] == f"{np.mean(areas):.1f} ± {np.std(areas, ddof=1):.1f}"
@@ -38,6 +41,30 @@ def test_table_1_has_mean_deviation_and_ensemble_beside_the_published_rows(found
     assert rows["AnatPaste, ensemble of 2 seeds"] == percent(bootstrap_auroc(LABELS, entrant.scores.test))
     assert {"untrained test_byobnet features", "CutPaste (scar), seed 3, last weights"} <= rows.keys()
     assert any(name.startswith("mean vertical gradient") for name in rows)
+
+
+def test_results_have_the_aurocs_at_matched_nuisance(found, finished_runs):
+    scores = {each.name: each.test for method in trained_methods(finished_runs) for each in method.all_scores}
+    expected = matched_aurocs(LABELS, scores, {each.name: each.test for each in one_number_scores(TASK)})
+    rows = {row.weights: row.matched for row in found.rows}
+    assert {name: rows[name] for name in scores} == expected
+    assert all(matched is not None and matched.interval is not None for matched in rows.values())
+    table = {row[0]: row[-1] for row in found.tables[0].rows if row[1] == "measured"}
+    name = "AnatPaste, ensemble of 2 seeds"
+    assert table[name] == percent(expected[name].interval)
+    areas = [100 * expected[f"AnatPaste, seed {seed}"].interval.estimate for seed in (3, 4)]
+    assert table["AnatPaste (2 seeds)"] == f"{np.mean(areas):.1f} ± {np.std(areas, ddof=1):.1f}"
+    (note,) = (note for note in found.tables[0].notes if note.startswith("Matched: "))
+    assert note.endswith(f"{expected[name].normal:.0f} normal, {expected[name].abnormal:.0f} abnormal.")
+
+
+def test_methods_that_are_not_better_than_one_number_are_named(found, finished_runs):
+    best = max(one_number_scores(TASK), key=lambda each: roc_auc_score(LABELS, each.test))
+    assert found.findings[0].startswith(f"Best one-number score: {best.name}, AUROC ")
+    judged = [*trained_methods(finished_runs), *trained_methods(finished_runs, "last")]
+    worse = [m.scores for m in judged if bootstrap_difference(LABELS, m.scores.test, best.test).low <= 0]
+    assert [line.split(" is not better than ")[0] for line in found.findings[1:]] == [each.name for each in worse]
+    assert found.record["findings"] == found.findings
 
 
 def test_comparisons_are_delongs_and_the_paired_bootstraps(found, finished_runs):
@@ -73,6 +100,13 @@ def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
     names = [row[0] for row in table.rows]
     assert names[2] == "untrained test_byobnet features"
     assert len(names) == 2 + 5
+    (matched,) = (table for table in found.tables if table.title == "AUROC (%) by group at matched nuisance")
+    inside = TASK.groups()["square"]
+    numbers = {each.name: each.test[inside] for each in one_number_scores(TASK)}
+    expected = matched_aurocs(LABELS[inside], {"a": entrant.scores.test[inside]}, numbers)["a"]
+    shown = expected.note if expected.interval is None else percent(expected.interval)
+    assert matched.rows[0] == (entrant.scores.name, shown, "too few images (20 normal, 2 abnormal)")
+    assert [row[0] for row in matched.rows] == names
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

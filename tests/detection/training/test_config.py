@@ -24,6 +24,8 @@ def test_half_cosine():
             {"in_chans": 2},
             {"num_classes": 1},
             {"bandwidth": 0.0},
+            {"score": "svm"},
+            {"stages": (3, -1)},
             {"weight_decay": -1.0},
             {"seed": -1},
         ),

@@ -38,8 +38,8 @@ _FIXED = (
 
 # Written out, since the modules that define them take seconds to import; a test compares them.
 METHOD_NAMES = (
-    "anatpaste, anatpaste-noseg, anatpaste-noblur, anatpaste-noseg-noblur, cutpaste, cutpaste-scar, cutpaste-union, "
-    "cutpaste-3way"
+    "anatpaste, anatpaste-noseg, anatpaste-noblur, anatpaste-noseg-noblur, anatpaste-donors, cutpaste, cutpaste-scar, "
+    "cutpaste-union, cutpaste-3way, fpi, pii, nsa"
 )
 PRESET_NAMES = ("paper", "cpu", "demo", "smoke")
 SCORE_NAMES = ("kde", "knn", "mahalanobis")

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from anatpaste_aug.transforms import AnatPasteTransform, CutPasteTransform
+from anatpaste_aug.transforms import (
+    AnatPasteTransform,
+    CutPasteTransform,
+    FPITransform,
+    NSATransform,
+    PIITransform,
+)
 
 
 class AugmentedImages(NamedTuple):
@@ -72,6 +78,11 @@ METHODS = {
         "Ablation: a shape with hard edges lies anywhere.",
         (partial(AnatPasteTransform, segmentation=False, blur=False),),
     ),
+    "anatpaste-donors": Method(
+        "AnatPaste, two patches of other images",
+        "Two patches are cut from other images of the batch, which go on beyond the patches' edges instead of black.",
+        (partial(AnatPasteTransform, source="batch", beyond="source", patches=(2, 2)),),
+    ),
     "cutpaste": Method(
         "CutPaste",
         "A large rectangle is pasted at another place of the image.",
@@ -91,6 +102,21 @@ METHODS = {
         "CutPaste (3-way)",
         "The network distinguishes three classes: normal, a large rectangle pasted, a scar pasted.",
         (partial(CutPasteTransform, variant="normal"), partial(CutPasteTransform, variant="scar")),
+    ),
+    "fpi": Method(
+        "FPI",
+        "A box of another image is interpolated into the same place.",
+        (FPITransform,),
+    ),
+    "pii": Method(
+        "PII",
+        "A box of another image is blended into the same place by its gradients.",
+        (PIITransform,),
+    ),
+    "nsa": Method(
+        "NSA",
+        "Up to three resized patches of another image are blended in by their gradients.",
+        (NSATransform,),
     ),
 }
 """Name on the command line -> method."""

@@ -142,7 +142,7 @@ def remove_small_squares(points: Tensor, mask: Tensor, min_size: float) -> tuple
     # All points around a pair of rows and columns that holds a pixel of the mask are at most 5 apart: one component.
     quads = in_blocks(points, 2).any(4).any(2)
     of_quads = torch.where(quads, on_pixels(labels, quads, 3), labels.shape[1])
-    of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1)
+    of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1).long()
     area = torch.zeros_like(labels).scatter_add_(1, of_quads, pixels_per_block(mask))
     keep = (area.gather(1, of_quads) >= _smallest_area(min_size)) & converged.unsqueeze(1)
     return mask & on_pixels(keep, mask, 2), converged

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..paste.params import PasteParams
+from . import _numba
 from .intensity import Intensities, at_least_float32
 from .move import inside_patch, move, patch_pixels
 
@@ -142,16 +143,20 @@ def _median_over_disk(values: Tensor, wanted: Tensor) -> Tensor:
     """
     height, width = values.shape[-2:]
     padded = pad(values, (_DISK,) * 4, mode="replicate")[:, 0]
+    stride = width + 2 * _DISK
+    steps = [y * stride + x for y, x in _OFFSETS]
+    if _numba.takes(padded):
+        medians: Tensor = _numba.local_median(padded, steps, wanted[:, 0], _DISK)
+        return medians.unsqueeze(1)
     if values.device.type == "cpu" and not torch.compiler.is_compiling():
         image, row, column = wanted[:, 0].nonzero(as_tuple=True)
-        stride = width + 2 * _DISK
         center = (image * (height + 2 * _DISK) + row + _DISK) * stride + column + _DISK
-        steps = torch.tensor([y * stride + x for y, x in _OFFSETS], device=values.device)
+        around = center.unsqueeze(1) + torch.tensor(steps, device=values.device)
         result = torch.zeros_like(values)
-        result[image, 0, row, column] = padded.flatten()[center.unsqueeze(1) + steps].median(1).values
+        result[image, 0, row, column] = padded.flatten()[around].median(1).values
         return result
-    medians = []
+    parts = []
     for some in padded.split(_AT_ONCE):
         shifted = [some[:, _DISK + y :, _DISK + x :][:, :height, :width] for y, x in _OFFSETS]
-        medians.append(torch.stack(shifted, 3).median(3).values)
-    return torch.cat(medians).unsqueeze(1)
+        parts.append(torch.stack(shifted, 3).median(3).values)
+    return torch.cat(parts).unsqueeze(1)

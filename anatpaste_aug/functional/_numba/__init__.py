@@ -15,11 +15,13 @@ from torch import Tensor
 
 from .pasting import check, paste, random_pixel, soft_mask
 from .segmenting import keep_components, segment
+from .smoothing import local_median
 
 __all__ = [
     "HAS_NUMBA",
     "check",
     "keep_components",
+    "local_median",
     "paste",
     "random_pixel",
     "segment",

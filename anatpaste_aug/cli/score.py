@@ -140,7 +140,7 @@ def _decision(row: dict[str, Any]) -> str:
 
 def _image_paths(given: Sequence[Path]) -> Iterator[Path]:
     """Yield the given images, and those in the given folders, each once."""
-    from anatpaste_aug.inspection.folder import list_images
+    from anatpaste_aug.datasets.listing import list_images
 
     paths: dict[Path, None] = {}
     for path in given:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
+import numpy as np
 from torch import Tensor
 
 from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
@@ -62,9 +63,10 @@ class PretextDetector(Detector):
         net: PretextNet,
         images: Tensor,
         val_images: Tensor,
-        val_labels: Any,
+        val_labels: Any = None,
         *,
         bandwidth: float = 1.0,
+        false_positive_rate: float | None = None,
         white: int | None = None,
     ) -> Self:
         """Return a detector of a given network, which is not trained any further; it cannot be saved.
@@ -73,9 +75,11 @@ class PretextDetector(Detector):
             net: the network.
             images, val_images, val_labels: see :meth:`Detector.fit`.
             bandwidth: of the KDE.
+            false_positive_rate: see :meth:`Calibration.fit`.
             white: white level that 16-bit files were read with.
         """
-        config = TrainConfig(image_size=int(images.shape[-1]), bandwidth=bandwidth)
+        size = int(images.shape[-1])
+        config = TrainConfig(image_size=size, bandwidth=bandwidth, false_positive_rate=false_positive_rate)
         detector = cls(config, (), white=white)
         detector._use(net, detector._calibrate(net, images, val_images, val_labels))
         return detector
@@ -91,13 +95,14 @@ class PretextDetector(Detector):
         self,
         images: Tensor,
         val_images: Tensor,
-        val_labels: Any,
+        val_labels: Any = None,
         *,
         progress: Callable[[Progress], None] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | None = None,
         resume: bool = False,
         lung_masks: Tensor | None = None,
+        val_masks: Tensor | None = None,
     ) -> Self:
         """Train the network, and calibrate its best and its last weights.
 
@@ -105,6 +110,7 @@ class PretextDetector(Detector):
             images, val_images, val_labels: see :meth:`Detector.fit`.
             progress, checkpoint, checkpoint_every, resume: likewise.
             lung_masks: N×1×S×S boolean masks of the images, passed to the augmentation; None lets it find them.
+            val_masks: the same of the validation images.
 
         Raises:
             TypeError, ValueError, OSError, FloatingPointError: see :func:`train_pretext_net`.
@@ -112,6 +118,7 @@ class PretextDetector(Detector):
         """
         if not callable(self.augment) and not self.augment:
             raise RuntimeError("a loaded detector has no augmentation to train with: create a new PretextDetector")
+        val_labels = _labels(val_images, val_labels)
         result = train_pretext_net(
             self.config,
             images,
@@ -119,6 +126,7 @@ class PretextDetector(Detector):
             val_labels,
             self.augment,
             lung_masks=lung_masks,
+            val_masks=val_masks,
             progress=progress,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
@@ -244,7 +252,7 @@ class PretextDetector(Detector):
         """Return what the file keeps beside a set of weights."""
         reference = extract_features(net, images)
         scores = GaussianKDE(reference, self.config.bandwidth).score(extract_features(net, val_images))
-        calibration = Calibration.fit(val_labels, scores)
+        calibration = Calibration.fit(_labels(val_images, val_labels), scores, self.config.false_positive_rate)
         return {
             "threshold": calibration.threshold,
             "scaled_threshold": calibration.scaled_threshold,
@@ -253,3 +261,8 @@ class PretextDetector(Detector):
             "white": self.white,
             "reference": reference.detach().to("cpu"),
         }
+
+
+def _labels(val_images: Tensor, val_labels: Any) -> Any:
+    """The labels of validation images; without any, all of them are normal."""
+    return np.zeros(len(val_images), np.int64) if val_labels is None else val_labels

@@ -14,6 +14,7 @@ from torch import Tensor
 from anatpaste_aug.datasets import DetectionTask
 from anatpaste_aug.detection.evaluation.one_number import one_number_scores
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, ensemble, result_row
+from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.base import Detector
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.models.pretrained import pretrained_net, untrained_net
@@ -100,11 +101,19 @@ def baseline_methods(
     methods = []
     for label, net in nets.items():
         detector = PretextDetector.from_net(
-            net.to(config.device), task.train.images, task.val.images, task.val.labels, bandwidth=config.bandwidth
+            net.to(config.device),
+            task.train.images,
+            task.val.images,
+            task.val.labels,
+            bandwidth=config.bandwidth,
+            false_positive_rate=config.false_positive_rate,
         )
-        scores = MethodScores(label, detector.score(task.val.images), detector.score(task.test.images))
+        val, test = detector.score(task.val.images), detector.score(task.test.images)
+        scores = MethodScores(label, val, test, config.false_positive_rate, not has_both(task.val.labels))
         methods.append(EvaluatedMethod(label, (scores,), (partial(_identity, detector),)))
-    return methods + [EvaluatedMethod(each.name, (each,)) for each in one_number_scores(task)]
+    # Which sign of a number is abnormal takes labels.
+    numbers = one_number_scores(task) if has_both(task.val.labels) else []
+    return methods + [EvaluatedMethod(each.name, (each,)) for each in numbers]
 
 
 def _identity(detector: Detector) -> Detector:

@@ -13,6 +13,7 @@ from anatpaste_aug.datasets import DetectionTask
 from anatpaste_aug.detection.evaluation.groups import group_aurocs
 from anatpaste_aug.detection.evaluation.one_number import one_number_scores
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, result_row
+from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.base import CHECKPOINT
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
@@ -46,9 +47,11 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
     config, labels = result.config, task.test.labels
     rows, groups = [], {}
     columns: dict[str, dict[str, Any]] = {"val": {}, "test": {}}
+    rate, labeled = config.false_positive_rate, has_both(task.val.labels)
     for weights in _WEIGHTS:
         scorer = detector.with_weights(weights)
-        scores = MethodScores(weights, scorer.score(task.val.images), scorer.score(task.test.images))
+        val, test = scorer.score(task.val.images), scorer.score(task.test.images)
+        scores = MethodScores(weights, val, test, rate, not labeled)
         for part, values in (("val", scores.val), ("test", scores.test)):
             scaled = scorer.calibration.scaler.transform(values)
             columns[part] |= {weights: values, f"{weights}_scaled": scaled}
@@ -56,14 +59,14 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         update = result.best_update if weights == "best" else config.updates
         rows.append(result_row(scores, task.val.labels, labels, dataset=task.name, update=update))
     # What one number per image achieves without any learning: a detector has to beat it.
-    for each in one_number_scores(task):
+    for each in one_number_scores(task) if labeled else ():
         rows.append(result_row(each, task.val.labels, labels, dataset=task.name))
         groups[each.name] = group_aurocs(task.groups(), labels, each.test)
     detector.save(folder / CHECKPOINT)
     for name, part, subset in (("val_scores.csv", "val", task.val), ("scores.csv", "test", task.test)):
         write_scores_csv(folder / name, subset.names, subset.labels, columns[part])
     threshold = detector.with_weights("best").calibration.scaled_threshold
-    _draw(folder, task, method, result, rows, columns["test"], threshold)
+    pictures = _draw(folder, task, method, result, rows, columns["test"], threshold)
     record: dict[str, Any] = {
         "method": method,
         "seed": config.seed,
@@ -85,7 +88,7 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         rows=rows,
         tables=[groups_table(groups, notes=notes)] if groups["best"] else [],
         methods={METHODS[method].label: METHODS[method].about},
-        figures={name: f"{name}.png" for name in ("roc", "history", "gallery", "extremes")},
+        figures={name: f"{name}.png" for name in pictures},
         environment=record["environment"],
         protocol=task.protocol,
         data_note=task.note,
@@ -105,20 +108,23 @@ def _draw(
     rows: list[ResultRow],
     columns: Mapping[str, Any],
     threshold: float,
-) -> None:
+) -> tuple[str, ...]:
+    """Draw the pictures; return their names in the report."""
     labels, note = task.test.labels, task.note
     curves = {f"{row.weights} weights": row for row in rows[:2]}
-    roc_figure(
-        folder / "roc.png",
-        {name: (labels, columns[row.weights]) for name, row in curves.items()},
-        note=note,
-        intervals={name: row.interval for name, row in curves.items() if row.interval is not None},
-    )
+    both = has_both(labels)
+    if both:
+        roc_figure(
+            folder / "roc.png",
+            {name: (labels, columns[row.weights]) for name, row in curves.items()},
+            note=note,
+            intervals={name: row.interval for name, row in curves.items() if row.interval is not None},
+        )
     history_figure(folder / "history.png", result.history, best_update=result.best_update, note=note)
     images = task.train.images[:6]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(result.config.seed)
-        augmented = METHODS[method].augment(images)
+        augmented = METHODS[method].augment(images, None if task.train.regions is None else task.train.regions[:6])
     gallery_figure(folder / "gallery.png", images, augmented.region_mask, augmented.mask, augmented.image, note=note)
     extremes_figure(
         folder / "extremes.png",
@@ -129,3 +135,4 @@ def _draw(
         names=task.test.names,
         note=note,
     )
+    return (*(("roc",) if both else ()), "history", "gallery", "extremes")

@@ -12,6 +12,7 @@ import torch
 from anatpaste_aug.datasets import DetectionTask
 from anatpaste_aug.detection.evaluation.groups import group_aurocs
 from anatpaste_aug.detection.evaluation.one_number import one_number_scores
+from anatpaste_aug.detection.evaluation.pixels import PixelMetrics, pixel_metrics
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, result_row
 from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.base import CHECKPOINT
@@ -55,9 +56,12 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         for part, values in (("val", scores.val), ("test", scores.test)):
             scaled = scorer.calibration.scaler.transform(values)
             columns[part] |= {weights: values, f"{weights}_scaled": scaled}
-        groups[str(weights)] = group_aurocs(task.groups(), labels, scores.test)
+        if weights == "best" and config.selects_last(labeled):
+            continue  # in the files, but not twice in the tables
         update = result.best_update if weights == "best" else config.updates
         rows.append(result_row(scores, task.val.labels, labels, dataset=task.name, update=update))
+        groups[str(weights)] = group_aurocs(task.groups() if has_both(labels) else {}, labels, scores.test)
+    own = list(rows)
     # What one number per image achieves without any learning: a detector has to beat it.
     for each in one_number_scores(task) if labeled else ():
         rows.append(result_row(each, task.val.labels, labels, dataset=task.name))
@@ -66,7 +70,7 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
     for name, part, subset in (("val_scores.csv", "val", task.val), ("scores.csv", "test", task.test)):
         write_scores_csv(folder / name, subset.names, subset.labels, columns[part])
     threshold = detector.with_weights("best").calibration.scaled_threshold
-    pictures = _draw(folder, task, method, result, rows, columns["test"], threshold)
+    pictures = _draw(folder, task, method, result, own, columns["test"], threshold)
     record: dict[str, Any] = {
         "method": method,
         "seed": config.seed,
@@ -74,6 +78,8 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         "note": task.note,
         "groups": groups,
     }
+    if (found := _pixels(task, detector.with_weights("best"))) is not None:
+        record["pixels"] = found
     record |= {"seconds": time.perf_counter() - start, "environment": environment(config.device)}
     write_metrics_json(folder / "metrics.json", rows, record)
     notes = [
@@ -86,7 +92,8 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         config=config,
         data=task.counts(),
         rows=rows,
-        tables=[groups_table(groups, notes=notes)] if groups["best"] else [],
+        highlights=own,
+        tables=[groups_table(groups, notes=notes)] if groups["last"] else [],
         methods={METHODS[method].label: METHODS[method].about},
         figures={name: f"{name}.png" for name in pictures},
         environment=record["environment"],
@@ -96,8 +103,24 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         seconds=record["seconds"],
     )
     lines = [results_table(rows)]
-    lines += [f"{name}: {group}, best weights" for name, group in groups["best"].items()]
+    shown = own[0].weights
+    lines += [f"{name}: {group}, {shown} weights" for name, group in groups[shown].items()]
+    lines += [] if found is None else [f"Grad-CAM: {found}"]
     return "\n".join([*lines, *filter(None, [task.note]), f"report: {report}"])
+
+
+def _pixels(task: DetectionTask, detector: PretextDetector) -> PixelMetrics | str | None:
+    """Return how well the Grad-CAM maps meet the masks of the test images; None without masks.
+
+    Where there are no such maps, the reason as a text.
+    """
+    truth, known = task.test.truth, task.test.has_truth
+    if truth is None or known is None or not bool(truth[known].any()):
+        return None
+    try:
+        return pixel_metrics(truth[known], detector.anomaly_map(task.test.images[known]))
+    except (ImportError, ValueError) as error:
+        return f"no pixel metrics: {error}"
 
 
 def _draw(
@@ -111,7 +134,7 @@ def _draw(
 ) -> tuple[str, ...]:
     """Draw the pictures; return their names in the report."""
     labels, note = task.test.labels, task.note
-    curves = {f"{row.weights} weights": row for row in rows[:2]}
+    curves = {f"{row.weights} weights": row for row in rows}
     both = has_both(labels)
     if both:
         roc_figure(

@@ -15,6 +15,7 @@ from anatpaste_aug.detection.evaluation.intervals import Interval, bootstrap_aur
 from anatpaste_aug.detection.evaluation.metrics import auroc
 from anatpaste_aug.detection.evaluation.results import ResultRow
 from anatpaste_aug.detection.evaluation.robustness import Change, robustness_row, standard_changes
+from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.reporting.result_tables import (
     Auroc,
     MethodRow,
@@ -57,6 +58,8 @@ def analyze(
     notes = [f"Measured on {task.name}: {task.protocol}.", _IMAGES, *filter(None, [task.note])]
     all_methods = [*methods, *last, *baselines]
     results.rows = [row for method in all_methods for row in method.rows(task)]
+    if not has_both(task.test.labels):
+        return results
     measured = [row for method in all_methods for row in method_rows(method, task)]
     if 1 in tables:
         results.tables.append(_numbered("Table I", methods_table(measured, notes=[*notes, _WEIGHTS])))

@@ -86,6 +86,10 @@ class TrainConfig:
         if self.sync_bn and torch.device(self.device).type != "cuda":
             raise ValueError(f"sync_bn needs a CUDA device, got device {self.device!r}: leave it off")
 
+    def selects_last(self, labeled: bool) -> bool:
+        """Return whether the best weights are the last ones; ``labeled``: there are abnormal validation images."""
+        return self.select == "last" or (self.select is None and not labeled)
+
 
 PRESETS = {
     # The paper's setting, for a GPU: 256 epochs of 256 updates of 64 normal and 64 augmented images.

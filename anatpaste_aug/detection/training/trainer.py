@@ -162,12 +162,12 @@ class Trainer(ABC):
     def _merit(self, found: Validation) -> float:
         """How good the present weights are, by ``config.select``; of equal ones the earliest are kept."""
         select = self.config.select or ("last" if found.auroc is None else "auroc")
-        merit = {"auroc": found.auroc, "pretext": None if found.loss is None else -found.loss, "last": self.update}[
-            select
-        ]
+        if select == "last":
+            return self.update
+        merit = found.auroc if select == "auroc" else found.loss
         if merit is None:
-            raise ValueError(f"select={select!r} needs what this validation does not give: choose 'last'")
-        return merit
+            raise ValueError(f"the validation gives nothing to choose by for select={select!r}: choose 'last'")
+        return merit if select == "auroc" else -merit
 
     def diverged(self, what: str) -> FloatingPointError:
         """Return the error for a loss or scores that are no longer finite."""

@@ -102,7 +102,7 @@ class Trainer(ABC):
         found = Validation(self.history[-1].val_auroc, self.history[-1].val_loss) if self.history else Validation()
         if validation is not None:
             found = self.validate(*validation)
-            if (merit := self._merit(found)) > self.best_merit:
+            if (merit := self._merit(found, self.update)) > self.best_merit:
                 self.best_state, self.best_update, self.best_merit = self.weights(), self.update, merit
                 self.best_auroc = found.auroc
         seconds = time.perf_counter() - self.start
@@ -141,7 +141,6 @@ class Trainer(ABC):
             "best_state": self.best_state,
             "best_update": self.best_update,
             "best_auroc": self.best_auroc,
-            "best_merit": self.best_merit,
             "history": [dataclasses.asdict(progress) for progress in self.history],
             "seconds": time.perf_counter() - self.start,
         }
@@ -154,16 +153,18 @@ class Trainer(ABC):
         self.loss_sum, self.summed = state["loss_sum"].to(self.device), state["summed"]
         self.best_state = state["best_state"]
         self.best_update, self.best_auroc = state["best_update"], state["best_auroc"]
-        self.best_merit = state["best_merit"]
         self.history = [Progress(**progress) for progress in state["history"]]
+        for step in self.history:
+            if step.update == self.best_update:
+                self.best_merit = self._merit(Validation(step.val_auroc, step.val_loss), step.update)
         self.start = time.perf_counter() - state["seconds"]
         restore_random_state(state["random"], self.device, self.generator)
 
-    def _merit(self, found: Validation) -> float:
-        """How good the present weights are, by ``config.select``; of equal ones the earliest are kept."""
+    def _merit(self, found: Validation, update: int) -> float:
+        """How good the weights of an update are, by ``config.select``; of equal ones the earliest are kept."""
         select = self.config.select or ("last" if found.auroc is None else "auroc")
         if select == "last":
-            return self.update
+            return update
         merit = found.auroc if select == "auroc" else found.loss
         if merit is None:
             raise ValueError(f"the validation gives nothing to choose by for select={select!r}: choose 'last'")

@@ -145,4 +145,5 @@ def test_the_file_has_the_parts_that_runs_of_version_0_2_wrote(run):
     assert content["config"].keys() == {
         *("image_size", "batch_size", "updates", "updates_per_epoch", "learning_rate", "momentum", "weight_decay"),
         *("jitter", "backbone", "in_chans", "num_classes", "bandwidth", "seed", "device", "amp", "sync_bn"),
+        *("select", "false_positive_rate"),
     }

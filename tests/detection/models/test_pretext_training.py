@@ -117,7 +117,9 @@ def test_the_pretext_loss_chooses_without_labels():
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         batches = [(batch, squares(batch).image) for batch in (VAL[:10].float() / 255).split(config.batch_size)]
-    logits = [trained_net(result, "last")(2 * torch.cat(images) - 1).log_softmax(1) for images in zip(*batches, strict=True)]
+    logits = [
+        trained_net(result, "last")(2 * torch.cat(images) - 1).log_softmax(1) for images in zip(*batches, strict=True)
+    ]
     expected = -(logits[0][:, 0].sum() + logits[1][:, 1].sum()) / 20
     assert losses[-1] == pytest.approx(expected.item(), abs=1e-5)
     with pytest.raises(ValueError, match="select='auroc' needs abnormal validation images; choose 'last'"):

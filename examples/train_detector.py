@@ -36,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> None:
     size = arguments.size
-    test = torch.from_numpy(np.stack([read_gray(path, size) for path in arguments.test])).unsqueeze(1)
     task = folder_task(normal=arguments.normal, abnormal=arguments.abnormal, size=size)
+    white = task.split.white  # of 16-bit files that do not state it
+    test = torch.from_numpy(np.stack([read_gray(path, size, white=white) for path in arguments.test])).unsqueeze(1)
 
     config = TrainConfig(
         image_size=size,
@@ -46,7 +47,8 @@ def train(arguments: argparse.Namespace) -> None:
         backbone=arguments.backbone,
         device=arguments.device,
     )
-    detector = PretextDetector(config).fit(task.train.images, task.val.images, task.val.labels, progress=show)
+    detector = PretextDetector(config, white=white)
+    detector.fit(task.train.images, task.val.images, task.val.labels, progress=show)
     detector.save(arguments.out)
 
     predictions = detector.predict(test)

@@ -75,7 +75,7 @@ def index_images(normal: _Path | Sequence[_Path], abnormal: _Path | Sequence[_Pa
         abnormal: Likewise; None for normal images alone.
 
     Raises:
-        DatasetError: A folder is missing or holds no images, or one image is in both.
+        DatasetError: A folder or a file is missing, a folder holds no images, or one image is in both.
     """
     given = {0: _files("normal", normal), 1: [] if abnormal is None else _files("abnormal", abnormal)}
     if both := sorted(set(given[0]) & set(given[1])):
@@ -109,6 +109,10 @@ def _files(which: str, given: _Path | Sequence[_Path]) -> list[Path]:
             raise DatasetError(f"the folder of {which} images, {shown(given)}, holds no images: {remedy}")
         return paths
     paths = list(dict.fromkeys(Path(os.path.abspath(path)) for path in given))
+    if missing := [path for path in paths if not path.exists()]:
+        raise DatasetError(
+            f"{len(missing)} of {len(paths)} {which} images are missing: {shown(missing[0])} does not exist"
+        )
     if not paths:
         raise DatasetError(f"the list of {which} images is empty: give at least one file, or leave it out")
     return paths

@@ -57,11 +57,12 @@ def _divide_all(records: Sequence[Record], seed: int) -> dict[str, Part]:
     ill = {record.patient for record in records if record.label}
     normal = by_patient([record for record in records if record.patient not in ill], seed)
     val, test = _halves([record for record in records if record.patient in ill], seed)
-    wanted = max(1, round(_SHARE * sum(map(len, normal))))
+    share = round(_SHARE * sum(map(len, normal)))
+    wanted = {"test": max(2, share), "val": max(1, share)}
     parts: dict[str, Part] = {"train": [], "val": val, "test": test}
     taken = Counter({"val": 0, "test": 0})
     for images in normal:
-        home = next((part for part in ("test", "val") if taken[part] < wanted), "train")
+        home = next((part for part in ("test", "val") if taken[part] < wanted[part]), "train")
         parts[home] += images
         taken[home] += len(images)
     return parts

@@ -103,6 +103,7 @@ def test_wrong_folders_are_answered_in_one_line(tmp_path):
         ((tmp_path / "normal", tmp_path / "empty"), f"empty, holds no images: {remedy}"),
         ((tmp_path, tmp_path / "normal"), r"2 image\(s\) are normal and abnormal at once, such as .*000.png"),
         (([],), "the list of normal images is empty"),
+        ((["nowhere.png", *normal],), "1 of 3 normal images are missing: .*nowhere.png does not exist"),
         ((normal, []), "the list of abnormal images is empty"),
     ):
         with pytest.raises(DatasetError, match=message):

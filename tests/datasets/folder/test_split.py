@@ -66,7 +66,7 @@ def test_normal_images_alone():
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        (many("all", 0, 3), r"1 normal image\(s\) in test of 3 in all, at least 2 needed there: give more images"),
+        (many("all", 0, 3), r"0 normal image\(s\) in train of 3 in all, at least 1 needed there: give more images"),
         (many("all", 1, 8), r"0 normal image\(s\) in train of 0 in all"),
         (
             [*many("all", 0, 20), *many("all", 1, 2, 30)],

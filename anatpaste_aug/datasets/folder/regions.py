@@ -38,29 +38,34 @@ def with_regions(task: DetectionTask, segmenter: str | os.PathLike[str] | Segmen
     if segmenter == "lungs":
         return task
     if not isinstance(segmenter, str | os.PathLike):
-        return _segmented(task, segmenter)
+        return _segmented(task, segmenter, "masks of a segmenter of one's own")
     if segmenter == "lung-field":
-        return _segmented(task, LungFieldSegmenter())
+        return _segmented(task, LungFieldSegmenter(), "the lung fields")
     if segmenter == "none":
-        return _segmented(task, _everything)
+        return _segmented(task, _everything, "the whole image")
     if not Path(segmenter).is_dir():
         raise DatasetError(f"{segmenter} is not a folder of masks: give one, or {', '.join(SEGMENTERS)}")
     size = task.train.images.shape[-1]
     train = masks_by_stem(segmenter, task.train.names, size)
     val = masks_by_stem(segmenter, task.val.names, size, required=False)
-    return _with(task, train, val)
+    return _with(task, train, val, f"masks in {Path(segmenter).name}")
 
 
-def _segmented(task: DetectionTask, segmenter: Segmenter) -> DetectionTask:
+def _segmented(task: DetectionTask, segmenter: Segmenter, where: str) -> DetectionTask:
     def masks(subset: Subset) -> Tensor:
         return torch.cat([segmenter(batch) for batch in subset.images.split(_BATCH)])
 
-    return _with(task, masks(task.train), masks(task.val))
+    return _with(task, masks(task.train), masks(task.val), where)
 
 
 def _everything(images: Tensor) -> Tensor:
     return torch.ones_like(images[:, :1], dtype=torch.bool)
 
 
-def _with(task: DetectionTask, train: Tensor, val: Tensor) -> DetectionTask:
-    return replace(task, train=replace(task.train, regions=train), val=replace(task.val, regions=val))
+def _with(task: DetectionTask, train: Tensor, val: Tensor, where: str) -> DetectionTask:
+    return replace(
+        task,
+        protocol=f"{task.protocol}; pasted into {where}",
+        train=replace(task.train, regions=train),
+        val=replace(task.val, regions=val),
+    )

@@ -65,7 +65,9 @@ def test_masks_are_found_by_name_with_or_without_folders(tmp_path):
 def test_regions_of_a_task(tmp_path):
     task = folder_task(normal=write_images(tmp_path / "normal", 10), size=32, progress=False)
     assert with_regions(task, "lungs").train.regions is None
-    assert with_regions(task, "none").train.regions.all()
+    everywhere = with_regions(task, "none")
+    assert everywhere.train.regions.all()
+    assert everywhere.protocol == f"{task.protocol}; pasted into the whole image"
     assert with_regions(task, "lung-field").train.regions.shape == (6, 1, 32, 32)
     assert torch.equal(with_regions(task, lambda images: images > 100).val.regions, task.val.images > 100)
     place = tmp_path / "masks"

@@ -50,7 +50,7 @@ def test_pictures_show_every_augmentation_in_turn(name):
     torch.manual_seed(1)
     expected = [make().augment(images) for make in METHODS[name].transforms]
     torch.manual_seed(1)
-    pasted = METHODS[name].paste(images)
+    pasted = METHODS[name].augment(images)
     for i in range(4):
         result = expected[i % len(expected)]
         assert torch.equal(pasted.image[i], result.image[i])

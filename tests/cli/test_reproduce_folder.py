@@ -64,6 +64,7 @@ def test_normal_images_alone_train_and_score(reproduce, tmp_path, capsys):
     assert (
         printed.count("Normal images alone: no AUROC and no sensitivity; specificity is measured on test images.") == 2
     )
+    assert "8 normal validation images are too few for a share of 0.05: the threshold is above all" in printed
     (row,) = results(tmp_path / "run")["results"]
     assert (row["weights"], row["auroc"], row["sensitivity"], row["abnormal"]) == ("last", None, None, 0)
     assert 0 <= row["specificity"] <= 1

@@ -16,6 +16,10 @@ __all__ = ["index_folder", "index_images", "is_layout"]
 
 _Path = str | os.PathLike[str]
 _GOOD = "good"
+_MEANT = {
+    **{name: name for name in ("train", "val", "test", "ground_truth")},
+    **{"training": "train", "valid": "val", "validation": "val", "testing": "test", "groundtruth": "ground_truth"},
+}
 
 
 def is_layout(root: _Path) -> bool:
@@ -42,6 +46,7 @@ def index_folder(root: _Path) -> FolderIndex:
         raise DatasetError(f"{shown(root)} is not a folder: give one with {LAYOUT}")
     if not is_layout(root):
         raise DatasetError(f"{shown(root)} has no train/good{_found_instead(root)}: expected {LAYOUT}")
+    _check_names(root)
     records: list[Record] = []
     for part in ("train", "val", "test"):
         if not (root / part).is_dir():
@@ -133,6 +138,19 @@ def _records(root: Path, part: str, name: str) -> list[Record]:
 
 def _folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not is_leftover_folder(path.name))
+
+
+def _check_names(root: Path) -> None:
+    """Check for folders that would be passed over although their names say that they belong to it."""
+    for name in _folders(root):
+        if (meant := _MEANT.get(name.lower(), name)) != name:
+            raise DatasetError(f"{shown(root)} holds {shown(name)}: rename it to {meant}; expected {LAYOUT}")
+    truth, test = (_folders(root / name) if (root / name).is_dir() else [] for name in ("ground_truth", "test"))
+    if strange := [name for name in truth if name not in test]:
+        raise DatasetError(
+            f"{shown(root / 'ground_truth')} holds masks of {some_of(list(map(shown, strange)))}, which test does not "
+            f"have: give the folders one name; expected {LAYOUT}"
+        )
 
 
 def _found_instead(root: Path) -> str:

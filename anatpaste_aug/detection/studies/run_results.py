@@ -14,7 +14,7 @@ from anatpaste_aug.detection.evaluation.groups import group_aurocs
 from anatpaste_aug.detection.evaluation.one_number import one_number_scores
 from anatpaste_aug.detection.evaluation.pixels import PixelMetrics, pixel_metrics
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, result_row
-from anatpaste_aug.detection.evaluation.thresholds import has_both
+from anatpaste_aug.detection.evaluation.thresholds import FALSE_POSITIVE_RATE, has_both
 from anatpaste_aug.detection.models.base import CHECKPOINT
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
@@ -105,6 +105,11 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
     lines = [results_table(rows)]
     shown = own[0].weights
     lines += [f"{name}: {group}, {shown} weights" for name, group in groups[shown].items()]
+    normals, share = int((task.val.labels == 0).sum()), rate or FALSE_POSITIVE_RATE
+    if (rate or not labeled) and normals * share < 1:
+        lines.append(
+            f"{normals} normal validation images are too few for a share of {share:g}: the threshold is above all"
+        )
     lines += [] if found is None else [f"Grad-CAM: {found}"]
     return "\n".join([*lines, *filter(None, [task.note]), f"report: {report}"])
 

@@ -54,6 +54,10 @@ def wrong(tmp_path, kind):
         write_images(root / "train" / "edema", 1, 90)
     elif kind == "loose":
         write_images(root / "test", 1, 90)
+    elif kind == "part":
+        (root / "val").rename(root / "Validation")
+    elif kind == "masks":
+        write_images(root / "ground_truth" / "Edema", 1)
     elif kind == "empty":
         shutil.rmtree(root / "train" / "good")
         (root / "train" / "good").mkdir()
@@ -72,6 +76,8 @@ def wrong(tmp_path, kind):
             "loose",
             r"test holds 1 image\(s\) outside of a class, such as 090.png: move them to test/good or ",
         ),
+        ("part", r"holds Validation: rename it to val; expected"),
+        ("masks", r"ground_truth holds masks of Edema, which test does not have: give the folders one name; expected"),
         ("empty", r"train/good holds no images: expected"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -113,7 +113,10 @@ def baseline_methods(
         methods.append(EvaluatedMethod(label, (scores,), (partial(_identity, detector),)))
     # Which sign of a number is abnormal takes labels.
     numbers = one_number_scores(task) if has_both(task.val.labels) else []
-    return methods + [EvaluatedMethod(each.name, (each,)) for each in numbers]
+    for number in numbers:
+        scores = replace(number, false_positive_rate=config.false_positive_rate)
+        methods.append(EvaluatedMethod(scores.name, (scores,)))
+    return methods
 
 
 def _identity(detector: Detector) -> Detector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,7 +64,8 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         groups[str(weights)] = group_aurocs(task.groups() if has_both(labels) else {}, labels, scores.test)
     own = list(rows)
     # What one number per image achieves without any learning: a detector has to beat it.
-    for each in one_number_scores(task) if labeled else ():
+    for number in one_number_scores(task) if labeled else ():
+        each = dataclasses.replace(number, false_positive_rate=rate)
         rows.append(result_row(each, task.val.labels, labels, dataset=task.name))
         groups[each.name] = group_aurocs(task.groups(), labels, each.test)
     detector.save(folder / CHECKPOINT)

@@ -68,12 +68,33 @@ def test_normal_images_alone_train_and_score(reproduce, tmp_path, capsys):
     (row,) = results(tmp_path / "run")["results"]
     assert (row["weights"], row["auroc"], row["sensitivity"], row["abnormal"]) == ("last", None, None, 0)
     assert 0 <= row["specificity"] <= 1
+    record = results(tmp_path / "run")
+    assert (row["matched"], record["findings"], record["matched_groups"]) == (None, [], {})
     assert not (tmp_path / "run" / "roc.png").exists()
     page = (tmp_path / "run" / "report.html").read_text()
     assert "specificity, last weights" in page
     assert main(["score", "--model", "run", "--no-cam", "-o", "scores", "data/train/good/000.png"]) == 0
     with (tmp_path / "scores" / "scores.csv").open() as file:
         assert next(csv.DictReader(file))["decision"] in ("normal", "abnormal")
+
+
+def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce, tmp_path):
+    write_images(tmp_path / "normal", 60)
+    write_images(tmp_path / "ill", 24, 60)
+    folders = ("--normal", "normal", "--abnormal", "ill", "--segmenter", "none")
+    assert reproduce(*folders, "--select", "last", "--false-positive-rate", "0.25", "--out", "run") == 0
+    record = results(tmp_path / "run")
+    rows = {row["weights"]: row for row in record["results"]}
+    assert next(iter(rows)) == "last"
+    assert "best" not in rows
+    assert len(rows) > 2
+    assert record["matched_groups"].keys() == rows.keys()
+    assert record["findings"][0].startswith("Best one-number score: ")
+    assert not any("best weights" in finding for finding in record["findings"])
+    assert all(row["matched"]["interval"] or row["matched"]["note"] for row in rows.values())
+    with (tmp_path / "run" / "val_scores.csv").open() as file:
+        normal = [float(row["last"]) for row in csv.DictReader(file) if row["label"] == "0"]
+    assert sum(score >= rows["last"]["threshold"] for score in normal) <= 0.25 * len(normal)
 
 
 @pytest.mark.slow

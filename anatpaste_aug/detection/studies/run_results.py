@@ -115,7 +115,7 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         *filter(None, [task.protocol, task.note]),
     ]
     tables = [groups_table(groups, notes=notes)] if parts else []
-    tables += [matched_groups_table(matched_groups)] if parts and matched_groups else []
+    tables += [matched_groups_table(matched_groups)] if parts and numbers else []
     report = write_report(
         folder,
         title=f"{label} on {task.name}",

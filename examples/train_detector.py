@@ -1,9 +1,11 @@
 """Train a detector on your own radiographs, and score others with it.
 
-    python examples/train_detector.py --normal A/*.png --val-normal B/*.png --val-abnormal C/*.png --test D/*.png
+    python examples/train_detector.py --normal A/*.png --abnormal B/*.png --test C/*.png
+    python examples/train_detector.py --normal A/*.png --test C/*.png
 
-Normal images train. A few labeled ones choose the best weights and the threshold, from which on an image is called
-abnormal. Research software, not a medical device.
+Most normal images train, the others are held out. Abnormal ones, if there are any, choose the best weights and the
+threshold, from which on an image is called abnormal; without them, the threshold is the score that 5 % of the held-out
+normal images exceed. Research software, not a medical device.
 """
 
 import argparse
@@ -15,15 +17,15 @@ import torch
 
 from anatpaste_aug.cli import CommandLine
 from anatpaste_aug.cli.values import COUNT, SIDE, device
-from anatpaste_aug.datasets import read_gray
+from anatpaste_aug.datasets import folder_task, read_gray
 from anatpaste_aug.detection import DISCLAIMER, PretextDetector, Progress, TrainConfig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    usage = "%(prog)s --normal FILE ... --val-normal FILE ... --val-abnormal FILE ... --test FILE ... [options]"
+    usage = "%(prog)s --normal FILE ... [--abnormal FILE ...] --test FILE ... [options]"
     parser = CommandLine(__doc__, prog="python examples/train_detector.py", usage=usage)
-    for name in ("--normal", "--val-normal", "--val-abnormal", "--test"):
-        parser.add_argument(name, nargs="+", type=Path, required=True, metavar="FILE")
+    for name in ("--normal", "--abnormal", "--test"):
+        parser.add_argument(name, nargs="+", type=Path, required=name != "--abnormal", metavar="FILE")
     parser.add_argument("--size", type=SIDE, default=128, help="side of the square that images are resized to (128)")
     parser.add_argument("--updates", type=COUNT, default=600, help="of the network, 64 images each (600)")
     parser.add_argument("--backbone", default="resnet18", help="any timm model name (resnet18)")
@@ -34,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> None:
     size = arguments.size
-    normal, test = read(arguments.normal, size), read(arguments.test, size)
-    val = read([*arguments.val_normal, *arguments.val_abnormal], size)
-    labels = torch.tensor([0] * len(arguments.val_normal) + [1] * len(arguments.val_abnormal))
+    task = folder_task(normal=arguments.normal, abnormal=arguments.abnormal, size=size)
+    white = task.split.white  # of 16-bit files that do not state it
+    test = torch.from_numpy(np.stack([read_gray(path, size, white=white) for path in arguments.test])).unsqueeze(1)
 
     config = TrainConfig(
         image_size=size,
@@ -45,7 +47,8 @@ def train(arguments: argparse.Namespace) -> None:
         backbone=arguments.backbone,
         device=arguments.device,
     )
-    detector = PretextDetector(config).fit(normal, val, labels, progress=show)
+    detector = PretextDetector(config, white=white)
+    detector.fit(task.train.images, task.val.images, task.val.labels, progress=show)
     detector.save(arguments.out)
 
     predictions = detector.predict(test)
@@ -55,13 +58,10 @@ def train(arguments: argparse.Namespace) -> None:
     print(DISCLAIMER)
 
 
-def read(paths: Sequence[Path], size: int) -> torch.Tensor:
-    return torch.from_numpy(np.stack([read_gray(path, size) for path in paths])).unsqueeze(1)
-
-
 def show(progress: Progress) -> None:
     if progress.validated:
-        print(f"update {progress.update}: loss {progress.loss:.3f}, validation AUROC {progress.val_auroc:.3f}")
+        auroc = "" if progress.val_auroc is None else f", validation AUROC {progress.val_auroc:.3f}"
+        print(f"update {progress.update}: loss {progress.loss:.3f}{auroc}")
 
 
 if __name__ == "__main__":

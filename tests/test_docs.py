@@ -12,6 +12,7 @@ from torch import nn
 from torchvision.transforms.v2.functional import to_pil_image
 
 from anatpaste_aug.datasets import phantom_batch
+from anatpaste_aug.detection import PRESETS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -68,6 +69,7 @@ class Net(nn.Module):
 def names(tmp_path, monkeypatch):
     """What the pages say that a block is given."""
     monkeypatch.chdir(tmp_path)  # blocks write files
+    monkeypatch.setitem(PRESETS, "cpu", PRESETS["cpu"] | {"batch_size": 1, "updates": 2, "backbone": "test_byobnet"})
     images = phantom_batch(6, size=64).images
     pictures = [to_pil_image(image) for image in images[:4]]
     for kind in ("normal", "abnormal"):
@@ -82,6 +84,7 @@ def names(tmp_path, monkeypatch):
         "path": str(tmp_path / "root" / "normal" / "0.png"),
         "dataset": Pictures(),
         "root": tmp_path / "root",
+        **{f"{kind}_paths": sorted((tmp_path / "root" / kind).iterdir()) for kind in ("normal", "abnormal")},
         "net": Net(),
         "model": nn.Conv2d(1, 1, 1),
         "__name__": "block",

@@ -24,7 +24,7 @@ from anatpaste_aug.detection.training.result import load_result
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DATA = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data"))
 ZHANGLAB = DATA / "zhanglab"
-GIVEN = ("--normal", "--val-normal", "--val-abnormal", "--test")  # of train_detector
+GIVEN = ("--normal", "--abnormal", "--test")  # of train_detector
 WRITTEN = {
     "checkpoint.pt",
     "config.json",
@@ -159,20 +159,22 @@ def test_show_augmentation_draws_a_picture(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_detector_is_trained_on_files_and_scores_others(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("abnormal", [True, False])
+def test_a_detector_is_trained_on_files_and_scores_others(abnormal, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    images = phantom_batch(12, size=64).images[:, 0].numpy()
-    names = [f"{i}.png" for i in range(12)]
+    images = phantom_batch(18, size=64).images[:, 0].numpy()
+    names = [f"{i}.png" for i in range(18)]
     for name, pixels in zip(names, images, strict=True):
         Image.fromarray(pixels).save(name)
-    given = ["--normal", *names[:4], "--val-normal", *names[4:6], "--val-abnormal", *names[6:8], "--test", *names[8:]]
+    given = ["--normal", *names[:10], *(["--abnormal", *names[10:14]] if abnormal else []), "--test", *names[14:]]
     options = ["--size", "64", "--updates", "2", "--backbone", "test_byobnet", "--device", "cpu"]
     assert load_example("train_detector").main([*given, *options]) == 0
     printed = capsys.readouterr().out
     assert "update 2: loss" in printed
-    predictions = PretextDetector.load("detector.pt").predict(torch.from_numpy(images[8:, None]))
-    for name, score, abnormal in zip(names[8:], predictions.scaled, predictions.abnormal, strict=True):
-        assert f"{name}: {'abnormal' if abnormal else 'normal'}, score {score:.3f}" in printed
+    assert ("validation AUROC" in printed) == abnormal
+    predictions = PretextDetector.load("detector.pt").predict(torch.from_numpy(images[14:, None]))
+    for name, score, called in zip(names[14:], predictions.scaled, predictions.abnormal, strict=True):
+        assert f"{name}: {'abnormal' if called else 'normal'}, score {score:.3f}" in printed
 
 
 def cut_png(folder):

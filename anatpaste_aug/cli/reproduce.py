@@ -2,6 +2,8 @@
 
     python -m anatpaste_aug reproduce                                      # phantom radiographs, a few minutes
     python -m anatpaste_aug reproduce --dataset zhanglab --root DOWNLOAD   # real ones; also chexpert, rsna
+    python -m anatpaste_aug reproduce --dataset folder --root DIR          # your own: train/good, test/good, ...
+    python -m anatpaste_aug reproduce --dataset folder --normal DIR        # normal images alone
     python -m anatpaste_aug reproduce --table 1 3 --figure 3 4 5 --seeds 0 1 2 --jobs 2 ...
     python -m anatpaste_aug reproduce --out RUN --resume                   # continue after an interruption
     torchrun --nproc-per-node 4 -m anatpaste_aug reproduce --out RUN ...   # one process per GPU

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from anatpaste_aug.cli.command_line import CommandLine
-from anatpaste_aug.cli.values import COUNT, SEED, whole
+from anatpaste_aug.cli.values import COUNT, SEED, share, whole
 
 __all__ = ["add_options", "complete", "folder_names", "recorded"]
 
-_REAL = ("zhanglab", "chexpert", "rsna")
+_PAPER = ("zhanglab", "chexpert", "rsna")
+_REAL = (*_PAPER, "folder")
 # Which datasets an option is for.
 _OPTIONS = {
     "root": _REAL,
@@ -27,6 +28,9 @@ _OPTIONS = {
     "views": ("chexpert", "rsna"),
     "per_disease": ("chexpert",),
     "exclude_support_devices": ("chexpert",),
+    "normal": ("folder",),
+    "abnormal": ("folder",),
+    "manifest": ("folder",),
 }
 
 # What is added to, and what cannot change, when a study goes on.
@@ -34,6 +38,7 @@ _ADDED = ("method", "seeds", "table", "figure")
 _FIXED = (
     *("dataset", "name", "views", "per_disease", "exclude_support_devices", "split_seed"),
     *("preset", "backbone", "score", "stages", "average_views"),
+    *("normal", "abnormal", "manifest", "segmenter", "select", "false_positive_rate"),
 )
 
 # Written out, since the modules that define them take seconds to import; a test compares them.
@@ -41,6 +46,7 @@ METHOD_NAMES = (
     "anatpaste, anatpaste-noseg, anatpaste-noblur, anatpaste-noseg-noblur, anatpaste-donors, cutpaste, cutpaste-scar, "
     "cutpaste-union, cutpaste-3way, fpi, pii, nsa"
 )
+SELECT_NAMES = ("auroc", "pretext", "last")
 PRESET_NAMES = ("paper", "cpu", "demo", "smoke")
 SCORE_NAMES = ("kde", "knn", "mahalanobis")
 
@@ -48,7 +54,11 @@ SCORE_NAMES = ("kde", "knn", "mahalanobis")
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dataset", choices=("phantom", *_REAL), default="phantom")
-    add("--root", type=Path, help="folder of the raw download; not needed for phantoms")
+    add("--root", type=Path, help="folder of the raw download; folder: train/good, test/good, test/FINDING, ...")
+    add("--normal", type=Path, metavar="DIR", help="folder: normal images that are not divided yet, instead of --root")
+    add("--abnormal", type=Path, metavar="DIR", help="folder: abnormal ones beside --normal; may be left out")
+    add("--manifest", type=Path, metavar="CSV", help="folder: columns path, label, split, patient, view, finding")
+    add("--segmenter", metavar="NAME", help="where to paste: lungs, lung-field, none, or a folder of masks (lungs)")
     add("--skip-unreadable", action="store_true", help="leave out images that cannot be read, and say which")
     add("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
     add("--cache", type=Path, help="folder that keeps decoded images for the next run")
@@ -70,6 +80,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--stages", nargs="+", type=whole(0), metavar="N", help="of the backbone, whose features are scored together")
     add("--average-views", action=argparse.BooleanOptionalAction, help="average features of flipped and shifted views")
     add("--split-seed", type=SEED, default=0, help="of the split; for phantoms, of all images (0)")
+    add("--select", choices=SELECT_NAMES, help="best weights; default: auroc, without abnormal validation images last")
+    add("--false-positive-rate", type=share, metavar="X", help="threshold by normal validation images (0.05)")
     add("--device", help="such as cpu or cuda; default: cuda where there is a GPU")
     add("--amp", action="store_true", help="mixed precision in training: GPUs, CPUs with AMX")
     add("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
@@ -173,11 +185,20 @@ def _check_methods(parser: CommandLine, arguments: argparse.Namespace, earlier: 
 
 
 def _check_data(parser: CommandLine, arguments: argparse.Namespace) -> None:
-    if arguments.dataset != "phantom" and arguments.root is None:
+    if arguments.dataset in _PAPER and arguments.root is None:
         parser.error(f"--dataset {arguments.dataset} needs --root DIR")
     for option, owners in _OPTIONS.items():
         if getattr(arguments, option) and arguments.dataset not in owners:
             parser.error(f"--{option.replace('_', '-')} needs --dataset {' or '.join(owners)}")
+    if arguments.dataset == "folder":
+        given = [name for name in ("root", "normal", "manifest") if getattr(arguments, name) is not None]
+        if given not in (["root"], ["normal"], ["manifest"], ["root", "manifest"]):
+            parser.error(
+                "--dataset folder needs --root DIR (train/good, test/good, test/FINDING), --normal DIR with or without "
+                "--abnormal DIR, or --manifest CSV with or without --root DIR"
+            )
+        if arguments.abnormal is not None and arguments.normal is None:
+            parser.error("--abnormal DIR needs --normal DIR: the detector learns from normal images")
     arguments.per_disease |= arguments.dataset == "chexpert" and 2 in arguments.table
     if arguments.per_disease and {1, 3} & set(arguments.table):
         parser.error("--table 2 of chexpert has a test set of its own (--per-disease): give it an --out of its own")

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,9 @@ import torch
 from anatpaste_aug import datasets
 from anatpaste_aug.cli.command_line import blame
 from anatpaste_aug.cli.values import device
+from anatpaste_aug.datasets.folder.regions import SEGMENTERS
 from anatpaste_aug.detection import PRESETS, TrainConfig
+from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.pretext_net import check_backbone
 from anatpaste_aug.detection.studies.study_report import check_study
 from anatpaste_aug.files import check_writable
@@ -51,6 +54,10 @@ def check_all(arguments: argparse.Namespace, config: TrainConfig) -> None:
                 check_writable(folder)
     if arguments.root is not None and not arguments.download and not arguments.root.exists():
         raise ValueError(f"--root: {arguments.root} does not exist; give the folder of the raw download")
+    if arguments.segmenter not in (None, *SEGMENTERS) and not Path(arguments.segmenter).is_dir():
+        raise ValueError(
+            f"--segmenter {arguments.segmenter}: no such folder of masks; give one, or {', '.join(SEGMENTERS)}"
+        )
     if arguments.tensorboard and find_spec("tensorboard") is None:
         raise ImportError("--tensorboard needs tensorboard: pip install 'anatpaste_aug[tensorboard]'")
     if find_spec("tqdm") is None:
@@ -67,11 +74,18 @@ def check_all(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
 
 def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTask:
-    """The images.
+    """The images, with the masks to paste into.
 
     Raises:
-        DatasetError: the download, the split file or an image is not as it should be.
+        DatasetError: the download, the split file, an image or a mask is not as it should be.
     """
+    task = datasets.with_regions(_load_images(arguments, size), arguments.segmenter or "lungs")
+    if arguments.select == "auroc" and not has_both(task.val.labels):
+        raise ValueError("--select auroc needs abnormal validation images; choose last or pretext, or leave it out")
+    return task
+
+
+def _load_images(arguments: argparse.Namespace, size: int) -> datasets.DetectionTask:
     if arguments.dataset == "phantom":
         return datasets.phantom_task(size, seed=arguments.split_seed)
     options: dict[str, Any] = {"seed": arguments.split_seed, "cache": arguments.cache, "white": arguments.white}
@@ -80,6 +94,9 @@ def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTas
         options["split"] = datasets.Split.load(arguments.split)
     if arguments.name:
         options["name"] = arguments.name
+    if arguments.dataset == "folder":
+        given = {name: getattr(arguments, name) for name in ("normal", "abnormal", "manifest")}
+        return datasets.folder_task(arguments.root, size, **given, **options)
     if arguments.dataset == "zhanglab":
         if arguments.download:
             datasets.download_zhanglab(arguments.root)

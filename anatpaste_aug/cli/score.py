@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         choices=("best", "last"),
         default="best",
-        help="best: chosen by labelled validation images; last: of the training's end (best)",
+        help="best: chosen by validation images; last: of the training's end (best)",
     )
     parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (the training's)")
     parser.add_argument("--no-cam", action="store_true", help="write no pictures")
@@ -140,7 +140,7 @@ def _decision(row: dict[str, Any]) -> str:
 
 def _image_paths(given: Sequence[Path]) -> Iterator[Path]:
     """Yield the given images, and those in the given folders, each once."""
-    from anatpaste_aug.inspection.folder import list_images
+    from anatpaste_aug.datasets.listing import list_images
 
     paths: dict[Path, None] = {}
     for path in given:

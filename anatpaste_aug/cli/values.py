@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-__all__ = ["COUNT", "SEED", "SIDE", "device", "whole"]
+__all__ = ["COUNT", "SEED", "SIDE", "device", "share", "whole"]
 
 
 def whole(low: int, high: int = 2**63 - 1) -> Callable[[str], int]:
@@ -28,6 +28,17 @@ COUNT = whole(1)
 SEED = whole(0)
 SIDE = whole(32, 4096)
 """Sides of images in pixels. Below 32 the augmentation is not defined; radiographs have no more than about 4000."""
+
+
+def share(text: str) -> float:
+    """The ``type=`` of an option that takes a number between 0 and 1, both excluded."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range, give a number between 0 and 1, such as 0.05")
+    return value
 
 
 def device(text: str) -> str:

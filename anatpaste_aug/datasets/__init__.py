@@ -13,6 +13,11 @@ from anatpaste_aug.datasets.chexpert import ChexpertIndex, index_chexpert
 from anatpaste_aug.datasets.chexpert_split import split_chexpert
 from anatpaste_aug.datasets.dicom import read_dicom_gray
 from anatpaste_aug.datasets.download import download_zhanglab
+from anatpaste_aug.datasets.folder.layout import index_folder, index_images
+from anatpaste_aug.datasets.folder.manifest import index_manifest
+from anatpaste_aug.datasets.folder.regions import with_regions
+from anatpaste_aug.datasets.folder.split import split_folder
+from anatpaste_aug.datasets.folder.task import folder_task
 from anatpaste_aug.datasets.images import load_images, read_gray
 from anatpaste_aug.datasets.phantom import FINDINGS, Phantom, PhantomBatch, phantom_batch, phantom_radiograph
 from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
@@ -42,7 +47,11 @@ __all__ = [
     "chexpert_task",
     "download_zhanglab",
     "find_white",
+    "folder_task",
     "index_chexpert",
+    "index_folder",
+    "index_images",
+    "index_manifest",
     "index_rsna",
     "index_zhanglab",
     "load_images",
@@ -53,7 +62,9 @@ __all__ = [
     "read_gray",
     "rsna_task",
     "split_chexpert",
+    "split_folder",
     "split_rsna",
     "split_zhanglab",
+    "with_regions",
     "zhanglab_task",
 ]

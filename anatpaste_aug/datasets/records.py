@@ -58,6 +58,7 @@ class Record:
         age: in years.
         findings: names of what was found, such as ``("bacteria",)``; empty where nothing is named.
         sha256: of the file, 64 hexadecimal digits, where a split was saved with it.
+        mask: path of the file that shows where the finding is, relative to the root, where there is one.
 
     Raises:
         DatasetError: for a path that is empty, absolute or leaves the root, another label, an empty patient or
@@ -77,14 +78,18 @@ class Record:
     age: int | None = None
     findings: tuple[str, ...] = ()
     sha256: str | None = None
+    mask: str | None = None
 
     def __post_init__(self) -> None:
         # Records come back from files that people edit and send around: what is checked here holds everywhere.
+        for path in (self.path,) if self.mask is None else (self.path, self.mask):
+            if not isinstance(path, str) or not path or path[0] == "/" or "\\" in path or path[1:2] == ":":
+                raise DatasetError(
+                    f"path={path!r}: expected a path relative to the dataset's root, with forward slashes"
+                )
+            if ".." in path and ".." in path.split("/"):
+                raise DatasetError(f"path={path!r} leaves the dataset's root: write it without '..'")
         path = self.path
-        if not isinstance(path, str) or not path or path[0] == "/" or "\\" in path or path[1:2] == ":":
-            raise DatasetError(f"path={path!r}: expected a path relative to the dataset's root, with forward slashes")
-        if ".." in path and ".." in path.split("/"):
-            raise DatasetError(f"path={path!r} leaves the dataset's root: write it without '..'")
         if type(self.label) is not int or self.label not in (0, 1):
             raise DatasetError(f"label={self.label!r} of {path}: expected 0 (normal) or 1 (abnormal)")
         for name in ("patient", "source"):

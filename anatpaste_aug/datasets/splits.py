@@ -110,7 +110,7 @@ class Split:
         head |= {"seed": self.seed, "counts": self.counts()}
         blocks = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
         for part in _PARTS:
-            lines = ",\n".join(f"  {json.dumps(asdict(r))}" for r in getattr(self, part))
+            lines = ",\n".join(f"  {json.dumps(_row(r))}" for r in getattr(self, part))
             blocks.append(f'"{part}": [\n{lines}\n]')
         if self.unreadable:
             lines = ",\n".join(f"  {json.dumps(asdict(bad))}" for bad in self.unreadable)
@@ -178,6 +178,10 @@ class Split:
         return replace(self, train=train, val=val, test=test)
 
 
+def _row(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in asdict(record).items() if name != "mask" or value is not None}
+
+
 def _parse(cls: type[Split], content: Any) -> Split:
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise DatasetError(f'not a split file of this package (no "format": "{_FORMAT}")')
@@ -202,8 +206,12 @@ def _parse_records(part: str, rows: Any) -> tuple[Record, ...]:
         raise DatasetError(f"{part} is no list")
     records = []
     for row in rows:
-        # Files of the first release have no hashes.
-        if not isinstance(row, dict) or row.keys() | {"sha256"} != _FIELDS or not isinstance(row["findings"], list):
+        # Files of the first release have no hashes, and most datasets no masks.
+        if (
+            not isinstance(row, dict)
+            or row.keys() | {"sha256", "mask"} != _FIELDS
+            or not isinstance(row["findings"], list)
+        ):
             raise DatasetError(f"{part} holds an entry that is no record: {str(row)[:200]}")
         records.append(Record(**{**row, "findings": tuple(row["findings"])}))
     return tuple(records)

@@ -22,6 +22,9 @@ class Subset:
         names: N names, the paths below the dataset's root where there are files.
         findings: N tuples of findings, see `Record`.
         views: N views such as "PA", or None where it is not told.
+        regions: boolean N×1×S×S masks of the organ to paste into, where the task has its own, see `with_regions`.
+        truth: boolean N×1×S×S masks of the findings, where there are such files; those of normal images are empty.
+        has_truth: boolean N: whether the image is normal, or has a mask in ``truth``.
     """
 
     images: Tensor
@@ -29,6 +32,9 @@ class Subset:
     names: tuple[str, ...]
     findings: tuple[tuple[str, ...], ...]
     views: tuple[str | None, ...]
+    regions: Tensor | None = None
+    truth: Tensor | None = None
+    has_truth: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -43,8 +49,8 @@ class DetectionTask:
         protocol: How the images were divided, in words.
         note: What a reader of any figure must know: synthetic, development or stand-in data. Empty for none.
         train: Normal images.
-        val: Labelled images, for choosing weights and thresholds.
-        test: Labelled images, looked at once, for the report.
+        val: Labelled images, for choosing weights and thresholds; perhaps normal ones alone.
+        test: Labelled images, looked at once, for the report; perhaps normal ones alone.
         findings: The findings that a report tells apart.
         split: The split behind the three, with the hashes of its files; `Split.save` writes it. None for phantoms,
             which their seed reproduces.

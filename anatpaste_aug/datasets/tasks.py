@@ -1,33 +1,21 @@
 """The datasets as a detector sees them, straight from the raw downloads."""
 
-import hashlib
 import os
-from dataclasses import replace
 from typing import Literal
 
-import torch
-
-from anatpaste_aug.datasets.cache import cached_images
 from anatpaste_aug.datasets.chexpert import DISEASES, ChexpertIndex, index_chexpert
 from anatpaste_aug.datasets.chexpert_split import split_chexpert
-from anatpaste_aug.datasets.images import load_images
 from anatpaste_aug.datasets.phantom import FINDINGS, phantom_batch
-from anatpaste_aug.datasets.records import DatasetError, Unreadable
+from anatpaste_aug.datasets.reading import OnError, check_options, check_split, read_task
 from anatpaste_aug.datasets.rsna import ABNORMAL, RsnaIndex, index_rsna, split_rsna
-from anatpaste_aug.datasets.sixteen_bits import check_white
 from anatpaste_aug.datasets.splits import Split
 from anatpaste_aug.datasets.subsets import DetectionTask, Subset
-from anatpaste_aug.datasets.white import find_white
 from anatpaste_aug.datasets.zhanglab import ZhanglabIndex, index_zhanglab
 from anatpaste_aug.datasets.zhanglab_split import split_zhanglab
-from anatpaste_aug.files import check_writable
 
-__all__ = ["OnError", "chexpert_task", "phantom_task", "rsna_task", "zhanglab_task"]
+__all__ = ["chexpert_task", "phantom_task", "rsna_task", "zhanglab_task"]
 
 _Path = str | os.PathLike[str]
-
-OnError = Literal["raise", "skip"]
-"""What to do about images that cannot be read: stop before anything is trained, or leave them out and say so."""
 
 
 def phantom_task(size: int, *, train: int = 400, val: int = 100, test: int = 200, seed: int = 0) -> DetectionTask:
@@ -95,7 +83,7 @@ def zhanglab_task(
         DatasetError: See `index_zhanglab`, `split_zhanglab` and `load_images`; nothing is returned half read.
     """
     index = index_zhanglab(root)
-    split = _same(split, "zhanglab") or split_zhanglab(index, seed)
+    split = check_split(split, "zhanglab") or split_zhanglab(index, seed)
     return _task(index, split, size, name, ("bacteria", "virus"), white, cache, on_error, progress)
 
 
@@ -137,7 +125,7 @@ def chexpert_task(
         DatasetError: See `index_chexpert`, `split_chexpert` and `load_images`; nothing is returned half read.
     """
     index = index_chexpert(root)
-    if given := _same(split, "chexpert"):
+    if given := check_split(split, "chexpert"):
         split = index.find_again(given)
     else:
         split = split_chexpert(
@@ -179,26 +167,9 @@ def rsna_task(
     Raises:
         DatasetError: See `index_rsna`, `split_rsna` and `load_images`; nothing is returned half read.
     """
-    index = index_rsna(root, cache=cache, progress=progress, on_error=_checked(on_error, cache))
-    split = _same(split, "rsna") or split_rsna(index, seed, views=views)
+    index = index_rsna(root, cache=cache, progress=progress, on_error=check_options(on_error, cache))
+    split = check_split(split, "rsna") or split_rsna(index, seed, views=views)
     return _task(index, split, size, name, ABNORMAL, white, cache, on_error, progress)
-
-
-def _checked(on_error: OnError, cache: _Path | None) -> OnError:
-    """Check the options before anything is read."""
-    if cache is not None:
-        check_writable(cache)
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f'on_error={on_error!r}: expected "raise" or "skip"')
-    return on_error
-
-
-def _same(split: Split | None, dataset: str) -> Split | None:
-    if split is not None and split.dataset != dataset:
-        raise DatasetError(
-            f"the split is one of {split.dataset}, not of {dataset}: give the split file of this dataset"
-        )
-    return split
 
 
 def _task(
@@ -212,28 +183,6 @@ def _task(
     on_error: OnError,
     progress: bool,
 ) -> DetectionTask:
-    check_white(white)
-    root = index.root
-    skip: list[Unreadable] | None = None
-    if _checked(on_error, cache) == "skip":
-        skip = [*index.unreadable] if isinstance(index, RsnaIndex) else []
-    else:
-        split = split.hashed(root, progress=progress)
-    if white is None and split.white is None:
-        found = find_white([root / record.path for record in split.train], progress=progress)
-        white = None if found is None else found.value
-    split = replace(split, white=white or split.white)
-    if cache is None:
-        images = load_images(root, split.records(), size, white=split.white, progress=progress, unreadable=skip)
-    else:
-        records = split.records()
-        listed = hashlib.sha256(os.fsencode("\n".join(record.path for record in records))).hexdigest()
-        name_in_cache = f"{split.dataset}-{listed[:8]}"  # one file for each split, so that protocols can alternate
-        images = cached_images(
-            cache, name_in_cache, root, records, size, white=split.white, progress=progress, unreadable=skip
-        )
-    if skip is not None:
-        split = split.without(skip).hashed(root, progress=progress)
     kind, note = "", ""
     if index.missing and not (isinstance(index, ZhanglabIndex) and index.has_official_test):
         kind = " (development split)"
@@ -249,22 +198,16 @@ def _task(
             note = f"{note} Not the paper's protocol: figures are not to be compared with published ones.".lstrip()
     if split.protocol.startswith("reduced protocol"):
         note = f"Reduced protocol: fewer images than the paper's. {note}"
-    if split.unreadable:
-        note = f"{note} {len(split.unreadable)} image(s) could not be read and are left out.".lstrip()
-    if split.white is not None:
-        note = f"{note} White of 16-bit files that don't tell it: {split.white}.".lstrip()
-    subsets, start = [], 0
-    for records in (split.train, split.val, split.test):
-        stop = start + len(records)
-        subsets.append(
-            Subset(
-                images[start:stop],
-                torch.tensor([record.label for record in records]),
-                tuple(record.path for record in records),
-                tuple(record.findings for record in records),
-                tuple(record.view for record in records),
-            )
-        )
-        start = stop
-    train, val, test = subsets
-    return DetectionTask(name + kind, split.protocol, note, train, val, test, findings, split, root)
+    return read_task(
+        index.root,
+        split,
+        size,
+        name + kind,
+        note=note,
+        findings=findings,
+        white=white,
+        cache=cache,
+        on_error=on_error,
+        unreadable=index.unreadable if isinstance(index, RsnaIndex) else (),
+        progress=progress,
+    )

@@ -28,6 +28,7 @@ from anatpaste_aug.detection.evaluation.intervals import (
     delong_test,
 )
 from anatpaste_aug.detection.evaluation.metrics import Metrics, auroc, best_f1_threshold, evaluate
+from anatpaste_aug.detection.evaluation.pixels import PixelMetrics, pixel_metrics
 from anatpaste_aug.detection.models.base import DISCLAIMER, Calibration, Detector, Predictions
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.studies.methods import METHODS, Method
@@ -46,6 +47,7 @@ __all__ = [
     "Interval",
     "Method",
     "Metrics",
+    "PixelMetrics",
     "Predictions",
     "PretextDetector",
     "Progress",
@@ -57,5 +59,6 @@ __all__ = [
     "bootstrap_difference",
     "delong_test",
     "evaluate",
+    "pixel_metrics",
     "process_group",
 ]

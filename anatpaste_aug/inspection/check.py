@@ -10,10 +10,11 @@ from torch import Tensor
 
 from anatpaste_aug.datasets.filenames import SUFFIXES
 from anatpaste_aug.datasets.images import read_gray
+from anatpaste_aug.datasets.listing import list_images
 from anatpaste_aug.datasets.records import DatasetError
 from anatpaste_aug.datasets.white import find_white
 from anatpaste_aug.functional import label_components, to_gray
-from anatpaste_aug.inspection.folder import batches, list_images, progress_bar
+from anatpaste_aug.inspection.folder import batches, progress_bar
 from anatpaste_aug.inspection.heuristics import appearance
 from anatpaste_aug.inspection.report import VISIBLE_LEVELS, VISIBLE_SHARE, CheckReport, ImageCheck
 from anatpaste_aug.inspection.units import unit_images

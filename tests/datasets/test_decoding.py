@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from anatpaste_aug.datasets import DatasetError, read_gray
-from anatpaste_aug.inspection.folder import list_images
+from anatpaste_aug.datasets.listing import list_images
 
 ROWS, COLUMNS = np.mgrid[:64, :48]
 SMOOTH = ((np.sin(COLUMNS / 7) + np.cos(ROWS / 9)) * 50 + 120).astype(np.uint8)

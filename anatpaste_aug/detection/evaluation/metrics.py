@@ -15,13 +15,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics of one set of scores at one threshold; rates are in [0, 1], abnormal is the positive class."""
+    """Metrics of one set of scores at one threshold; rates are in [0, 1], abnormal is the positive class.
 
-    auroc: float
+    Without abnormal images ``auroc``, ``f1`` and ``sensitivity`` are None.
+    """
+
+    auroc: float | None
     accuracy: float
-    f1: float
+    f1: float | None
     threshold: float
-    sensitivity: float
+    sensitivity: float | None
     specificity: float
     normal: int
     abnormal: int
@@ -72,7 +75,7 @@ def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
     """All figures of one set of scores; an image is called abnormal where ``score >= threshold``.
 
     Args:
-        labels: as for :func:`auroc`.
+        labels: as for :func:`auroc`, but abnormal images need not occur.
         scores: as for :func:`auroc`.
         threshold: finite, on the scale of ``scores``; chosen on validation images, never on the test images.
 
@@ -83,17 +86,18 @@ def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
         >>> evaluate([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8], threshold=0.7).sensitivity
         0.5
     """
-    truth, values = check_scored(labels, scores)
+    truth, values = check_scored(labels, scores, both=False)
     if not math.isfinite(threshold):
         raise ValueError(f"threshold must be finite, got {threshold}")
     predicted = values >= threshold
     true_neg, false_pos, false_neg, true_pos = (int(n) for n in confusion_matrix(truth, predicted, labels=[0, 1]).flat)
+    both = bool(truth.any())
     return Metrics(
-        auroc=float(roc_auc_score(truth, values)),
+        auroc=float(roc_auc_score(truth, values)) if both else None,
         accuracy=float(accuracy_score(truth, predicted)),
-        f1=float(f1_score(truth, predicted, zero_division=0)),
+        f1=float(f1_score(truth, predicted, zero_division=0)) if both else None,
         threshold=float(threshold),
-        sensitivity=true_pos / (true_pos + false_neg),
+        sensitivity=true_pos / (true_pos + false_neg) if both else None,
         specificity=true_neg / (true_neg + false_pos),
         normal=true_neg + false_pos,
         abnormal=true_pos + false_neg,
@@ -163,8 +167,11 @@ def check_scores(scores: Any) -> NDArray[np.float64]:
     return values
 
 
-def check_scored(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return labels and scores as int64 and float64 vectors, or raise the errors of :func:`auroc`."""
+def check_scored(labels: Any, scores: Any, *, both: bool = True) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return labels and scores as int64 and float64 vectors, or raise the errors of :func:`auroc`.
+
+    ``both=False`` allows that abnormal images are missing.
+    """
     values = check_scores(scores)
     truth = to_numpy(labels)
     if truth.shape != values.shape:
@@ -173,7 +180,7 @@ def check_scored(labels: Any, scores: Any) -> tuple[NDArray[np.int64], NDArray[n
         others = [label for label in truth.tolist() if label not in (0, 1)]
         raise ValueError(f"labels must be 0 (normal) or 1 (abnormal), got {others[:5]}")
     truth = truth.astype(np.int64)
-    if truth.min() == truth.max():
+    if truth.min() == truth.max() and (both or truth[0]):
         kind = "abnormal" if truth[0] else "normal"
         raise ValueError(f"both classes are needed, but all {truth.size} labels are {kind}")
     return truth, values

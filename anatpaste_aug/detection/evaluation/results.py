@@ -14,10 +14,10 @@ from anatpaste_aug.detection.evaluation.metrics import (
     Metrics,
     ScoreScaler,
     auroc,
-    best_f1_threshold,
     check_scores,
     evaluate,
 )
+from anatpaste_aug.detection.evaluation.thresholds import choose_scaler, choose_threshold, has_both
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class ResultRow:
         weights: "best" (chosen by validation AUROC) or "last", or the name of another method.
         metrics: on the test images.
         update: of these weights, if they are from a training.
-        val_auroc: AUROC on the validation images.
-        interval: confidence interval of the test AUROC.
+        val_auroc: AUROC on the validation images; None where they lack a class.
+        interval: confidence interval of the test AUROC; None without abnormal test images.
         matched: AUROC at matched nuisance, see :func:`anatpaste_aug.detection.evaluation.matched.matched_aurocs`.
     """
 
@@ -50,14 +50,14 @@ class ResultRow:
             "dataset": self.dataset,
             "weights": self.weights,
             "update": "–" if self.update is None else str(self.update),
-            "val. AUROC": "–" if self.val_auroc is None else f"{self.val_auroc:.3f}",
-            "AUROC": f"{metrics.auroc:.3f}" if self.interval is None else str(self.interval),
+            "val. AUROC": _shown(self.val_auroc),
+            "AUROC": _shown(metrics.auroc) if self.interval is None else str(self.interval),
             "matched AUROC": str(matched) if shown else "–",
             "effective images": f"{matched.normal:.0f} + {matched.abnormal:.0f}" if matched and shown else "–",
-            "accuracy": f"{metrics.accuracy:.3f}",
-            "F1": f"{metrics.f1:.3f}",
-            "sensitivity": f"{metrics.sensitivity:.3f}",
-            "specificity": f"{metrics.specificity:.3f}",
+            "accuracy": _shown(metrics.accuracy),
+            "F1": _shown(metrics.f1),
+            "sensitivity": _shown(metrics.sensitivity),
+            "specificity": _shown(metrics.specificity),
             "threshold": f"{metrics.threshold:.4g}",
         }
 
@@ -70,6 +70,8 @@ class MethodScores:
         name: how results name the method, such as "AnatPaste, seed 0".
         val: one finite score per validation image, larger is more anomalous; array, tensor or sequence.
         test: the same for the test images. Both are kept as float64 vectors.
+        false_positive_rate: chooses the threshold, see :func:`choose_threshold`.
+        normals_only: whether all validation images are normal, which changes the scale, see :func:`choose_scaler`.
 
     Raises:
         ValueError: scores that are no vector, empty or not finite.
@@ -82,10 +84,24 @@ class MethodScores:
     name: str
     val: Any
     test: Any
+    false_positive_rate: float | None = None
+    normals_only: bool = False
 
     def __post_init__(self) -> None:
         for part in ("val", "test"):
             object.__setattr__(self, part, check_scores(getattr(self, part)))
+
+    @property
+    def scaler(self) -> ScoreScaler:
+        """The scale of the scores, from the validation images."""
+        if not self.normals_only:
+            return ScoreScaler.fit(self.val)
+        labels = np.zeros(self.val.size, np.int64)
+        return choose_scaler(labels, self.val, self.threshold(labels))
+
+    def threshold(self, val_labels: Any) -> float:
+        """Return the threshold that the validation images give."""
+        return choose_threshold(val_labels, self.val, self.false_positive_rate)
 
 
 def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodScores:
@@ -111,12 +127,12 @@ def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodS
     sizes = {(member.val.size, member.test.size) for member in members}
     if len(sizes) > 1:
         raise ValueError(f"the members scored different images: {sorted(sizes)} for validation and test")
-    scalers = [ScoreScaler.fit(member.val) for member in members]
+    scalers = [member.scaler for member in members]
     val, test = (
         np.mean([scaler.transform(getattr(each, part)) for scaler, each in zip(scalers, members, strict=True)], axis=0)
         for part in ("val", "test")
     )
-    return MethodScores(name, val, test)
+    return MethodScores(name, val, test, members[0].false_positive_rate, members[0].normals_only)
 
 
 def result_row(
@@ -130,12 +146,12 @@ def result_row(
     resamples: int = 2000,
     seed: int = 0,
 ) -> ResultRow:
-    """Return test metrics at the method's own best validation threshold, with the interval of the AUROC.
+    """Return test metrics at the method's own validation threshold, with the interval of the AUROC.
 
     Args:
         method: scores of the images; its name becomes that of the row.
-        val_labels: one per validation image, 0 (normal) or 1 (abnormal); both must occur.
-        test_labels: one per test image, at least two of each class.
+        val_labels: one per validation image, 0 (normal) or 1 (abnormal); the latter need not occur.
+        test_labels: one per test image, at least two of each class, or normal ones alone.
         dataset: name of the data as a reader must see it.
         update: of the weights, if they are from a training.
         matched: AUROC of the method at matched nuisance.
@@ -153,9 +169,13 @@ def result_row(
     return ResultRow(
         dataset,
         method.name,
-        evaluate(test_labels, method.test, best_f1_threshold(val_labels, method.val)),
+        evaluate(test_labels, method.test, method.threshold(val_labels)),
         update,
-        auroc(val_labels, method.val),
-        bootstrap_auroc(test_labels, method.test, resamples=resamples, seed=seed),
+        auroc(val_labels, method.val) if has_both(val_labels) else None,
+        bootstrap_auroc(test_labels, method.test, resamples=resamples, seed=seed) if has_both(test_labels) else None,
         matched,
     )
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

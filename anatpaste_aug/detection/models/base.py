@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anatpaste_aug.detection.evaluation.metrics import ScoreScaler, best_f1_threshold
+from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
+from anatpaste_aug.detection.evaluation.thresholds import choose_scaler, choose_threshold
 from anatpaste_aug.detection.training.result import Progress, Weights
 
 DISCLAIMER = "Research software, not a medical device: no diagnosis, and nothing to base the care of a patient on."
@@ -49,17 +50,20 @@ class Calibration:
     scaler: ScoreScaler
 
     @classmethod
-    def fit(cls, labels: Any, scores: Any) -> Calibration:
-        """Choose the threshold with the best F1, and the scale from minimum to maximum.
+    def fit(cls, labels: Any, scores: Any, false_positive_rate: float | None = None) -> Calibration:
+        """Choose the threshold and the scale by validation images.
 
         Args:
-            labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+            labels: M values, 0 (normal) or 1 (abnormal); the latter need not occur.
             scores: M raw scores of the validation images.
+            false_positive_rate: share of the normal ones that may be called abnormal; None takes the threshold with
+                the best F1 where both classes occur, else 0.05.
 
         Raises:
-            ValueError: see :func:`anatpaste_aug.detection.evaluation.metrics.best_f1_threshold`.
+            ValueError: see :func:`anatpaste_aug.detection.evaluation.thresholds.choose_threshold`.
         """
-        return cls(best_f1_threshold(labels, scores), ScoreScaler.fit(scores))
+        threshold = choose_threshold(labels, scores, false_positive_rate)
+        return cls(threshold, choose_scaler(labels, scores, threshold))
 
     @property
     def scaled_threshold(self) -> float:
@@ -82,7 +86,7 @@ class Detector(ABC):
     Attributes:
         image_size: side S of the square images.
         white: white level that 16-bit files were read with, see ``read_gray``; None where it is known from the files.
-        weights: the weights in use, ``"best"`` (chosen by validation AUROC) or ``"last"``.
+        weights: the weights in use, ``"best"`` (chosen by validation images) or ``"last"``.
     """
 
     image_size: int
@@ -94,19 +98,19 @@ class Detector(ABC):
         self,
         images: Tensor,
         val_images: Tensor,
-        val_labels: Any,
+        val_labels: Any = None,
         *,
         progress: Callable[[Progress], None] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | None = None,
         resume: bool = False,
     ) -> Self:
-        """Learn from normal images; choose the best weights and the threshold by labeled validation images.
+        """Learn from normal images; choose weights and threshold by validation images.
 
         Args:
             images: N×1×S×S uint8 normal images.
-            val_images: M×1×S×S uint8 normal and abnormal images.
-            val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+            val_images: M×1×S×S uint8 images that are not among ``images``.
+            val_labels: M values, 0 (normal) or 1 (abnormal); None if all are normal.
             progress: called with the :class:`Progress` every few updates and after each validation.
             checkpoint: file to resume from after an interruption.
             checkpoint_every: updates between checkpoints besides those at validations.

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
+import numpy as np
 from torch import Tensor
 
 from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
@@ -64,7 +65,7 @@ class PretextDetector(Detector):
         net: PretextNet,
         images: Tensor,
         val_images: Tensor,
-        val_labels: Any,
+        val_labels: Any = None,
         *,
         config: TrainConfig | None = None,
         white: int | None = None,
@@ -74,7 +75,8 @@ class PretextDetector(Detector):
         Args:
             net: the network.
             images, val_images, val_labels: see :meth:`Detector.fit`.
-            config: of the score (``score``, ``bandwidth``, ``stages``, ``average_views``); None is the paper's.
+            config: of the score (``score``, ``bandwidth``, ``stages``, ``average_views``) and of the threshold
+                (``false_positive_rate``); None is the paper's.
             white: white level that 16-bit files were read with.
         """
         own = dataclasses.replace(config or TrainConfig(), image_size=int(images.shape[-1]))
@@ -93,13 +95,14 @@ class PretextDetector(Detector):
         self,
         images: Tensor,
         val_images: Tensor,
-        val_labels: Any,
+        val_labels: Any = None,
         *,
         progress: Callable[[Progress], None] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | None = None,
         resume: bool = False,
         lung_masks: Tensor | None = None,
+        val_masks: Tensor | None = None,
     ) -> Self:
         """Train the network, and calibrate its best and its last weights.
 
@@ -107,6 +110,7 @@ class PretextDetector(Detector):
             images, val_images, val_labels: see :meth:`Detector.fit`.
             progress, checkpoint, checkpoint_every, resume: likewise.
             lung_masks: N×1×S×S boolean masks of the images, passed to the augmentation; None lets it find them.
+            val_masks: the same of the validation images.
 
         Raises:
             TypeError, ValueError, OSError, FloatingPointError: see :func:`train_pretext_net`.
@@ -114,6 +118,7 @@ class PretextDetector(Detector):
         """
         if not callable(self.augment) and not self.augment:
             raise RuntimeError("a loaded detector has no augmentation to train with: create a new PretextDetector")
+        val_labels = _labels(val_images, val_labels)
         result = train_pretext_net(
             self.config,
             images,
@@ -121,6 +126,7 @@ class PretextDetector(Detector):
             val_labels,
             self.augment,
             lung_masks=lung_masks,
+            val_masks=val_masks,
             progress=progress,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
@@ -252,7 +258,7 @@ class PretextDetector(Detector):
         """Return what the file keeps beside a set of weights."""
         reference = self._features(net, images)
         scores = self._fit_score(reference).score(self._features(net, val_images))
-        calibration = Calibration.fit(val_labels, scores)
+        calibration = Calibration.fit(_labels(val_images, val_labels), scores, self.config.false_positive_rate)
         return {
             "threshold": calibration.threshold,
             "scaled_threshold": calibration.scaled_threshold,
@@ -261,3 +267,8 @@ class PretextDetector(Detector):
             "white": self.white,
             "reference": reference.detach().to("cpu"),
         }
+
+
+def _labels(val_images: Tensor, val_labels: Any) -> Any:
+    """The labels of validation images; without any, all of them are normal."""
+    return np.zeros(len(val_images), np.int64) if val_labels is None else val_labels

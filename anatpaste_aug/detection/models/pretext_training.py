@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -10,14 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anatpaste_aug.detection.evaluation.metrics import auroc
+from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored
+from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.distances import fit_score
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features, prepare_inputs, to_layout
 from anatpaste_aug.detection.training.batches import jitter_images
 from anatpaste_aug.detection.training.config import TrainConfig, half_cosine
 from anatpaste_aug.detection.training.loop import check_images, run_training
 from anatpaste_aug.detection.training.result import Progress, State, TrainResult, Weights
-from anatpaste_aug.detection.training.trainer import Trainer
+from anatpaste_aug.detection.training.trainer import Trainer, Validation
 from anatpaste_aug.detection.training.workers import Workers
 
 
@@ -46,6 +48,7 @@ def train_pretext_net(
     augment: Augment | Sequence[Augment],
     *,
     lung_masks: Tensor | None = None,
+    val_masks: Tensor | None = None,
     progress: Callable[[Progress], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
@@ -69,9 +72,11 @@ def train_pretext_net(
         config: the settings.
         train_images: N×1×S×S uint8 normal images, S = ``config.image_size``; N may be smaller than the batch.
         val_images: M×1×S×S uint8.
-        val_labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+        val_labels: M values, 0 (normal) or 1 (abnormal); without abnormal ones the last weights are the best, or those
+            with the lowest loss of the pretext task on these images, see ``config.select``.
         augment: see :class:`Augment`. Of several, each is a class of its own; ``config.num_classes`` is one more.
         lung_masks: N×1×S×S boolean masks of the training images, passed to ``augment``; None lets it find them.
+        val_masks: the same of the validation images, for ``select="pretext"``.
         progress: called with a :class:`Progress` every few updates and after each validation, in every process.
         checkpoint: file to resume from after an interruption, written at the start and after each validation.
         checkpoint_every: updates between further checkpoints; None writes no others.
@@ -92,7 +97,10 @@ def train_pretext_net(
             f"lung_masks must be boolean of shape {tuple(train_images.shape)}, "
             f"got {lung_masks.dtype} of shape {tuple(lung_masks.shape)}"
         )
-    auroc(val_labels, torch.zeros(len(val_images)))  # reports wrong labels now, not after the first epoch
+    # Wrong labels are reported now, not after the first epoch.
+    truth, _ = check_scored(val_labels, torch.zeros(len(val_images)), both=False)
+    if config.select == "auroc" and not has_both(truth):
+        raise ValueError("select='auroc' needs abnormal validation images; choose 'last' or 'pretext', or leave it out")
     augments = (augment,) if callable(augment) else tuple(augment)
     if len(augments) + 1 != config.num_classes:
         raise ValueError(
@@ -104,7 +112,7 @@ def train_pretext_net(
 
     def make_trainer(workers: Workers) -> PretextTrainer:
         masks = None if lung_masks is None else lung_masks.to(device)
-        return PretextTrainer(config, train_images.to(device), masks, augments, workers)
+        return PretextTrainer(config, train_images.to(device), masks, augments, workers, val_masks)
 
     return run_training(
         make_trainer,
@@ -144,6 +152,7 @@ class PretextTrainer(Trainer):
         lung_masks: their masks there, or None.
         augments: one :class:`Augment` for each class after the normal images.
         workers: the processes that share the batches.
+        val_masks: masks of the validation images, or None.
     """
 
     def __init__(
@@ -153,9 +162,10 @@ class PretextTrainer(Trainer):
         lung_masks: Tensor | None,
         augments: Sequence[Augment],
         workers: Workers,
+        val_masks: Tensor | None = None,
     ) -> None:
         super().__init__(config, images, workers)
-        self.lung_masks, self.augments = lung_masks, augments
+        self.lung_masks, self.augments, self.val_masks = lung_masks, augments, val_masks
         self.part = workers.part(config.batch_size)
         self.net = _build_net(config).to(self.device)
         if config.sync_bn:
@@ -193,19 +203,55 @@ class PretextTrainer(Trainer):
         self.scaler.update()
         return loss.detach()
 
-    def validate(self, val_images: Tensor, val_labels: Tensor) -> float:
-        """Return the AUROC of the score of the present features."""
+    def validate(self, val_images: Tensor, val_labels: Tensor) -> Validation:
+        """Return the AUROC of the score of the present features, and the pretext loss where that is what counts."""
+        self.workers.broadcast_buffers(self.net)
+        labels = torch.as_tensor(val_labels)
+        area = self._auroc(val_images, labels) if has_both(labels) else None
+        loss = self._pretext_loss(val_images, labels) if area is None or self.config.select == "pretext" else None
+        return Validation(area, loss)
+
+    def _auroc(self, val_images: Tensor, val_labels: Tensor) -> float:
         config = self.config
 
         def features(images: Tensor) -> Tensor:
             return extract_features(self.net, images, stages=config.stages, batch_size=2 * config.batch_size)
 
-        self.workers.broadcast_buffers(self.net)
         reference = self.workers.map_rows(features, self.images)
         queries = self.workers.map_rows(features, val_images)
         if not bool(torch.isfinite(reference).all() & torch.isfinite(queries).all()):
             raise self.diverged("network's features")
         return auroc(val_labels, fit_score(config.score, reference, bandwidth=config.bandwidth).score(queries))
+
+    def _pretext_loss(self, val_images: Tensor, val_labels: Tensor) -> float:
+        """Return the cross entropy on the normal validation images and their augmentations, the same every time."""
+        normals = val_labels == 0
+        images = val_images[normals]
+        masks = None if self.val_masks is None else self.val_masks[normals]
+        total = torch.zeros((), dtype=torch.float64)
+        self.net.eval()
+        # The training draws the same numbers whether it is validated or not.
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []), torch.no_grad():
+            torch.manual_seed(self.config.seed)
+            for start in range(0, len(images), self.config.batch_size):
+                rows = slice(start, start + self.config.batch_size)
+                batch = images[rows].to(self.device).float() / 255
+                region = None if masks is None else masks[rows].to(self.device)
+                classes = [batch, *(augment(batch, region_mask=region).image for augment in self.augments)]
+                for target, augmented in enumerate(classes):
+                    logits = self.workers.map_rows(self._logits, augmented)
+                    total += F.cross_entropy(
+                        logits, torch.full_like(logits[:, 0], target).long(), reduction="sum"
+                    ).cpu()
+        self.net.train()
+        loss = float(total) / (len(images) * (1 + len(self.augments)))
+        if not math.isfinite(loss):
+            raise self.diverged("network's loss on validation images")
+        return loss
+
+    def _logits(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.net(to_layout(prepare_inputs(images, self.config.in_chans)))
+        return logits.float()
 
     def weights(self) -> State:
         """Return a CPU copy of the network's weights."""

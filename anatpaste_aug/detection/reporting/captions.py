@@ -8,8 +8,8 @@ CAPTIONS = {
     ),
     "history": (
         "Training",
-        "The loss of the pretext task (normal or augmented?), and the AUROC on the validation images at the end of "
-        "each epoch.",
+        "The loss of the pretext task (normal or augmented?), and at the end of each epoch the AUROC on the validation "
+        "images, or, without abnormal ones, the loss on them.",
     ),
     "gallery": (
         "What the network learns from",

@@ -90,7 +90,7 @@ def write_report(
         findings=findings,
         tables=[table.html() for table in tables],
         methods=methods or {},
-        cards=[(row.dataset, _weights_label(row), f"{row.metrics.auroc:.3f}") for row in top],
+        cards=[(row.dataset, _weights_label(row), *_headline(row)) for row in top],
         test_counts=sorted({(row.dataset, row.metrics.normal, row.metrics.abnormal) for row in rows}),
         pictures=pictures,
         environment=environment,
@@ -103,6 +103,13 @@ def write_report(
     with atomic_path(target) as temporary:
         temporary.write_text(html, encoding="utf-8", errors="backslashreplace")
     return target
+
+
+def _headline(row: ResultRow) -> tuple[str, str]:
+    """The number at the top of the page, and what it is."""
+    if row.metrics.auroc is None:
+        return f"{row.metrics.specificity:.3f}", "specificity"
+    return f"{row.metrics.auroc:.3f}", "AUROC"
 
 
 def _weights_label(row: ResultRow) -> str:

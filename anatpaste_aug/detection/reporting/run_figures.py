@@ -16,7 +16,7 @@ from sklearn.metrics import roc_curve
 from torch import Tensor
 
 from anatpaste_aug.detection.evaluation.intervals import Interval
-from anatpaste_aug.detection.evaluation.metrics import auroc, to_numpy
+from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored, to_numpy
 from anatpaste_aug.detection.reporting.canvas import (
     ABNORMAL,
     MUTED,
@@ -87,7 +87,7 @@ def roc_figure(
 def history_figure(
     path: str | os.PathLike[str], history: Sequence[Progress], *, best_update: int | None = None, note: str = ""
 ) -> Path:
-    """Draw training loss and validation AUROC over the updates, one above the other.
+    """Draw training loss and validation AUROC (or pretext loss) over the updates, one above the other.
 
     Args:
         path: the PNG to write.
@@ -95,7 +95,8 @@ def history_figure(
         best_update: marks the update of the best weights.
         note: small print below.
     """
-    validated = [(step, step.val_auroc) for step in history if step.val_auroc is not None]
+    areas = [(step, step.val_auroc) for step in history if step.val_auroc is not None]
+    validated = areas or [(step, step.val_loss) for step in history if step.val_loss is not None]
     if not validated:
         raise ValueError("the history holds no validation")
     figure = new_figure(7.2, 4.6, note)
@@ -104,8 +105,8 @@ def history_figure(
     upper.plot(updates, [step.loss for step, _ in validated], color=NORMAL, marker="o", markersize=3)
     upper.set_ylabel("training loss")
     upper.set_ylim(0, 1.1 * max(step.loss for step, _ in validated))
-    lower.plot(updates, [area for _, area in validated], color=ABNORMAL, marker="o", markersize=3)
-    lower.set_ylabel("validation AUROC")
+    lower.plot(updates, [value for _, value in validated], color=ABNORMAL, marker="o", markersize=3)
+    lower.set_ylabel("validation AUROC" if areas else "validation loss")
     lower.set_xlabel("update")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (upper, lower):
@@ -174,13 +175,14 @@ def extremes_figure(
 ) -> Path:
     """Draw the best and the worst scored images of each class, after Figure 4 of the paper.
 
-    Four rows: the lowest and the highest scored normal images, the highest and the lowest scored abnormal ones. The
+    Four rows: the lowest and the highest scored normal images, the highest and the lowest scored abnormal ones, if
+    there are any. The
     frame is colored where the threshold decides wrongly (``score >= threshold`` is abnormal).
 
     Args:
         path: the PNG to write.
         images: M×1×H×W, uint8 or float in [0, 1].
-        labels: M values, 0 (normal) or 1 (abnormal); both must occur.
+        labels: M values, 0 (normal) or 1 (abnormal).
         scores: M finite values on the scale of ``threshold``, larger is more anomalous.
         threshold: from the validation images.
         names: file names, shown below the images.
@@ -190,21 +192,22 @@ def extremes_figure(
     Raises:
         ValueError: the lengths differ, or labels and scores are not what :func:`auroc` takes.
     """
-    auroc(labels, scores)  # checks both
+    check_scored(labels, scores, both=False)
     truth, values = to_numpy(labels), to_numpy(scores)
     if len(images) != len(values) or (names is not None and len(names) != len(values)):
         raise ValueError(f"{len(values)} scores need as many images and names, got {len(images)} images")
     normal, abnormal = (np.flatnonzero(truth == label) for label in (0, 1))
     normal, abnormal = (which[np.argsort(values[which], kind="stable")] for which in (normal, abnormal))
-    rows = (
+    rows: tuple[tuple[str, Any], ...] = (
         ("normal,\nlowest scores", normal[:count]),
         ("normal,\nhighest scores", normal[::-1][:count]),
         ("abnormal,\nhighest scores", abnormal[::-1][:count]),
         ("abnormal,\nlowest scores", abnormal[:count]),
     )
-    figure = new_figure(1.65 * count + 1.0, 8.4, note)
+    rows = rows if len(abnormal) else rows[:2]
+    figure = new_figure(1.65 * count + 1.0, 2.0 * len(rows) + 0.4, note)
     figure.suptitle(f"threshold {threshold:.3f}: abnormal where score ≥ threshold", fontsize=10, **TEXT)
-    grid = figure.subplots(4, count, squeeze=False)
+    grid = figure.subplots(len(rows), count, squeeze=False)
     for line, (title, chosen) in zip(grid, rows, strict=True):
         line[0].set_ylabel(title, fontsize=9, rotation=0, ha="right", va="center", labelpad=8, **TEXT)
         for axes in line[len(chosen) :]:

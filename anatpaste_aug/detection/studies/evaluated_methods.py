@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from anatpaste_aug.datasets import DetectionTask
 from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
 from anatpaste_aug.detection.evaluation.one_number import one_number_scores
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, ensemble, result_row
+from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.base import Detector
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.models.pretrained import pretrained_net, untrained_net
@@ -111,9 +112,15 @@ def baseline_methods(
         detector = PretextDetector.from_net(
             net.to(config.device), task.train.images, task.val.images, task.val.labels, config=config
         )
-        scores = MethodScores(label, detector.score(task.val.images), detector.score(task.test.images))
+        val, test = detector.score(task.val.images), detector.score(task.test.images)
+        scores = MethodScores(label, val, test, config.false_positive_rate, not has_both(task.val.labels))
         methods.append(EvaluatedMethod(label, (scores,), (partial(_identity, detector),)))
-    return methods + [EvaluatedMethod(each.name, (each,)) for each in one_number_scores(task)]
+    # Which sign of a number is abnormal takes labels.
+    numbers = one_number_scores(task) if has_both(task.val.labels) else []
+    for number in numbers:
+        scores = replace(number, false_positive_rate=config.false_positive_rate)
+        methods.append(EvaluatedMethod(scores.name, (scores,)))
+    return methods
 
 
 def _identity(detector: Detector) -> Detector:

@@ -47,9 +47,9 @@ class Method:
         """Number of classes of the pretext task, with that of the normal images."""
         return 1 + len(self.transforms)
 
-    def augment(self, images: Tensor) -> AugmentedImages:
-        """Augment images for pictures; of several augmentations, each takes every nth image."""
-        results = [make().augment(images) for make in self.transforms]
+    def augment(self, images: Tensor, regions: Tensor | None = None) -> AugmentedImages:
+        """Augment images for pictures, into given masks; of several augmentations, each takes every nth image."""
+        results = [make().augment(images, region_mask=regions) for make in self.transforms]
         rows = torch.arange(len(images))
         turns = rows % len(results), rows
         augmented = torch.stack([result.image for result in results])[turns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +12,12 @@ import torch
 
 from anatpaste_aug.datasets import DetectionTask
 from anatpaste_aug.detection.evaluation.groups import group_aurocs, matched_group_aurocs
-from anatpaste_aug.detection.evaluation.matched import matched_aurocs
+from anatpaste_aug.detection.evaluation.matched import MatchedAuroc, matched_aurocs
 from anatpaste_aug.detection.evaluation.one_number import one_number_scores
+from anatpaste_aug.detection.evaluation.pixels import PixelMetrics, pixel_metrics
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, result_row
 from anatpaste_aug.detection.evaluation.shortcuts import shortcut_findings
+from anatpaste_aug.detection.evaluation.thresholds import FALSE_POSITIVE_RATE, has_both
 from anatpaste_aug.detection.models.base import CHECKPOINT
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
@@ -49,21 +52,34 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
     methods: list[MethodScores] = []
     updates: dict[str, int] = {}
     columns: dict[str, dict[str, Any]] = {"val": {}, "test": {}}
+    rate, labeled = config.false_positive_rate, has_both(task.val.labels)
     for weights in _WEIGHTS:
         scorer = detector.with_weights(weights)
-        scores = MethodScores(weights, scorer.score(task.val.images), scorer.score(task.test.images))
+        val, test = scorer.score(task.val.images), scorer.score(task.test.images)
+        scores = MethodScores(weights, val, test, rate, not labeled)
         for part, values in (("val", scores.val), ("test", scores.test)):
             scaled = scorer.calibration.scaler.transform(values)
             columns[part] |= {weights: values, f"{weights}_scaled": scaled}
+        if weights == "best" and config.selects_last(labeled):
+            continue  # in the files, but not twice in the tables
         methods.append(scores)
         updates[scores.name] = result.best_update if weights == "best" else config.updates
-    # What one number per image achieves without any learning: a detector has to beat it.
-    one_numbers = one_number_scores(task)
-    tests = {each.name: each.test for each in (*methods, *one_numbers)}
-    nuisances = {each.name: each.test for each in one_numbers}
-    groups = {name: group_aurocs(task.groups(), labels, test) for name, test in tests.items()}
-    matched_groups = matched_group_aurocs(task.groups(), labels, tests, nuisances)
-    matched = matched_aurocs(labels, tests, nuisances)
+    both, label = has_both(labels), METHODS[method].label
+    # What one number per image achieves without any learning: a detector has to beat it. Its sign takes labels.
+    numbers = one_number_scores(task) if labeled and both else []
+    numbers = [dataclasses.replace(number, false_positive_rate=rate) for number in numbers]
+    tests = {each.name: each.test for each in (*methods, *numbers)}
+    parts = task.groups() if both else {}
+    groups = {name: group_aurocs(parts, labels, test) for name, test in tests.items()}
+    matched: dict[str, MatchedAuroc] = {}
+    matched_groups: dict[str, dict[str, MatchedAuroc]] = {}
+    findings: list[str] = []
+    if numbers:
+        nuisances = {each.name: each.test for each in numbers}
+        matched = matched_aurocs(labels, tests, nuisances)
+        matched_groups = matched_group_aurocs(parts, labels, tests, nuisances)
+        named = [dataclasses.replace(each, name=f"{label} ({each.name} weights)") for each in methods]
+        findings = shortcut_findings(labels, named, numbers, matched["last"])
     rows = [
         result_row(
             each,
@@ -71,18 +87,16 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
             labels,
             dataset=task.name,
             update=updates.get(each.name),
-            matched=matched[each.name],
+            matched=matched.get(each.name),
         )
-        for each in (*methods, *one_numbers)
+        for each in (*methods, *numbers)
     ]
-    label = METHODS[method].label
-    named = [MethodScores(f"{label} ({each.name} weights)", each.val, each.test) for each in methods]
-    findings = shortcut_findings(labels, named, one_numbers, matched["best"])
+    own = rows[: len(methods)]
     detector.save(folder / CHECKPOINT)
     for name, part, subset in (("val_scores.csv", "val", task.val), ("scores.csv", "test", task.test)):
         write_scores_csv(folder / name, subset.names, subset.labels, columns[part])
     threshold = detector.with_weights("best").calibration.scaled_threshold
-    _draw(folder, task, method, result, rows, columns["test"], threshold)
+    pictures = _draw(folder, task, method, result, own, columns["test"], threshold)
     record: dict[str, Any] = {
         "method": method,
         "seed": config.seed,
@@ -92,22 +106,27 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         "matched_groups": matched_groups,
         "findings": findings,
     }
+    if (found := _pixels(task, detector.with_weights("best"))) is not None:
+        record["pixels"] = found
     record |= {"seconds": time.perf_counter() - start, "environment": environment(config.device)}
     write_metrics_json(folder / "metrics.json", rows, record)
     notes = [
-        f"“best” and “last” are the weights of the {METHODS[method].label} detector.",
+        f"“best” and “last” are the weights of the {label} detector.",
         *filter(None, [task.protocol, task.note]),
     ]
+    tables = [groups_table(groups, notes=notes)] if parts else []
+    tables += [matched_groups_table(matched_groups)] if parts and numbers else []
     report = write_report(
         folder,
-        title=f"{METHODS[method].label} on {task.name}",
+        title=f"{label} on {task.name}",
         config=config,
         data=task.counts(),
         rows=rows,
         findings=findings,
-        tables=[groups_table(groups, notes=notes), matched_groups_table(matched_groups)] if groups["best"] else [],
-        methods={METHODS[method].label: METHODS[method].about},
-        figures={name: f"{name}.png" for name in ("roc", "history", "gallery", "extremes")},
+        highlights=own,
+        tables=tables,
+        methods={label: METHODS[method].about},
+        figures={name: f"{name}.png" for name in pictures},
         environment=record["environment"],
         protocol=task.protocol,
         data_note=task.note,
@@ -115,8 +134,29 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         seconds=record["seconds"],
     )
     lines = [results_table(rows), *findings]
-    lines += [f"{name}: {group}, best weights" for name, group in groups["best"].items()]
+    shown = own[0].weights
+    lines += [f"{name}: {group}, {shown} weights" for name, group in groups[shown].items()]
+    normals, share = int((task.val.labels == 0).sum()), rate or FALSE_POSITIVE_RATE
+    if (rate or not labeled) and normals * share < 1:
+        lines.append(
+            f"{normals} normal validation images are too few for a share of {share:g}: the threshold is above all"
+        )
+    lines += [] if found is None else [f"Grad-CAM: {found}"]
     return "\n".join([*lines, *filter(None, [task.note]), f"report: {report}"])
+
+
+def _pixels(task: DetectionTask, detector: PretextDetector) -> PixelMetrics | str | None:
+    """Return how well the Grad-CAM maps meet the masks of the test images; None without masks.
+
+    Where there are no such maps, the reason as a text.
+    """
+    truth, known = task.test.truth, task.test.has_truth
+    if truth is None or known is None or not bool(truth[known].any()):
+        return None
+    try:
+        return pixel_metrics(truth[known], detector.anomaly_map(task.test.images[known]))
+    except (ImportError, ValueError) as error:
+        return f"no pixel metrics: {error}"
 
 
 def _draw(
@@ -127,20 +167,23 @@ def _draw(
     rows: list[ResultRow],
     columns: Mapping[str, Any],
     threshold: float,
-) -> None:
+) -> tuple[str, ...]:
+    """Draw the pictures; return their names in the report."""
     labels, note = task.test.labels, task.note
-    curves = {f"{row.weights} weights": row for row in rows[:2]}
-    roc_figure(
-        folder / "roc.png",
-        {name: (labels, columns[row.weights]) for name, row in curves.items()},
-        note=note,
-        intervals={name: row.interval for name, row in curves.items() if row.interval is not None},
-    )
+    curves = {f"{row.weights} weights": row for row in rows}
+    both = has_both(labels)
+    if both:
+        roc_figure(
+            folder / "roc.png",
+            {name: (labels, columns[row.weights]) for name, row in curves.items()},
+            note=note,
+            intervals={name: row.interval for name, row in curves.items() if row.interval is not None},
+        )
     history_figure(folder / "history.png", result.history, best_update=result.best_update, note=note)
     images = task.train.images[:6]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(result.config.seed)
-        augmented = METHODS[method].augment(images)
+        augmented = METHODS[method].augment(images, None if task.train.regions is None else task.train.regions[:6])
     gallery_figure(folder / "gallery.png", images, augmented.region_mask, augmented.mask, augmented.image, note=note)
     extremes_figure(
         folder / "extremes.png",
@@ -151,3 +194,4 @@ def _draw(
         names=task.test.names,
         note=note,
     )
+    return (*(("roc",) if both else ()), "history", "gallery", "extremes")

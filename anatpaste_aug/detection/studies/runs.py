@@ -21,6 +21,7 @@ from torch import Tensor
 
 from anatpaste_aug.datasets import DetectionTask, Subset
 from anatpaste_aug.detection.evaluation.results import MethodScores
+from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.base import Detector
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.studies.methods import METHODS
@@ -143,8 +144,10 @@ def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
     )
     (method,) = settings["method"]
     label = METHODS[method].label
+    rate, normals_only = config.false_positive_rate, not has_both(task.val.labels)
     best, last = (
-        MethodScores(f"{label}, seed {config.seed}{suffix}", val[weights], test[weights]) for weights, suffix in _LABELS
+        MethodScores(f"{label}, seed {config.seed}{suffix}", val[weights], test[weights], rate, normals_only)
+        for weights, suffix in _LABELS
     )
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return Run(folder, method, config.seed, best, last, metrics["seconds"], settings["device"], metrics["environment"])
@@ -173,14 +176,19 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def check_task(task: DetectionTask) -> None:
-    """Check before hours of training that there are enough test images for an interval.
+    """Check before hours of training that there are enough test images for an interval, and normal ones to validate.
 
     Raises:
-        ValueError: fewer than two normal or abnormal ones.
+        ValueError: fewer than two normal test images, a single abnormal one, or no normal validation image.
     """
     normal, abnormal = (int((task.test.labels == label).sum()) for label in (0, 1))
-    if min(normal, abnormal) < 2:
-        raise ValueError(f"{normal} normal and {abnormal} abnormal images to test on: at least 2 of each are needed")
+    if normal < 2 or abnormal == 1:
+        raise ValueError(
+            f"{normal} normal and {abnormal} abnormal images to test on: at least 2 of each, or no abnormal ones, are "
+            "needed"
+        )
+    if not int((task.val.labels == 0).sum()):
+        raise ValueError("no normal image to validate on: at least 1 is needed for the threshold")
 
 
 def _train(
@@ -198,7 +206,7 @@ def _train(
         raise ImportError("the progress bar needs tqdm: pip install 'anatpaste_aug[examples]'") from error
     transforms = [make() for make in METHODS[method].transforms]
     # The lungs of an image never change: they are segmented once and passed to every call.
-    lung_masks = find_lung_masks(transforms[0], task.train.images)
+    lung_masks = find_lung_masks(transforms[0], task.train.images, task.train.regions)
     if main and lung_masks is not None and (missing := int((~lung_masks.flatten(1).any(1)).sum())):
         print(f"no lungs found in {missing} of {len(lung_masks)} training images: patches go anywhere in those")
     log = TensorBoardLog(folder / "tensorboard") if tensorboard and main else None
@@ -208,8 +216,10 @@ def _train(
         def show(progress: Progress) -> None:
             if log is not None:
                 log(progress)
-            auroc = "–" if progress.val_auroc is None else f"{progress.val_auroc:.3f}"
-            bar.set_postfix_str(f"loss {progress.loss:.3f}, validation AUROC {auroc}", refresh=False)
+            shown = f"loss {progress.loss:.3f}"
+            for name, value in (("AUROC", progress.val_auroc), ("loss", progress.val_loss)):
+                shown += "" if value is None else f", validation {name} {value:.3f}"
+            bar.set_postfix_str(shown, refresh=False)
             bar.update(progress.update - bar.n)
 
         augments = [transform.augment for transform in transforms]
@@ -219,6 +229,7 @@ def _train(
             task.val.images,
             task.val.labels,
             lung_masks=lung_masks,
+            val_masks=None if lung_masks is None else task.val.regions,
             progress=show,
             checkpoint=folder / _TRAINING,
             checkpoint_every=checkpoint_every,
@@ -226,10 +237,12 @@ def _train(
         )
 
 
-def find_lung_masks(transform: Any, images: Tensor) -> Tensor | None:
-    """Return the lung masks of images, or None for an augmentation that does not use them."""
+def find_lung_masks(transform: Any, images: Tensor, regions: Tensor | None = None) -> Tensor | None:
+    """Return the masks of images, given ones or their lungs; None for an augmentation that does not use them."""
     if not getattr(transform, "segmentation", False):
         return None
+    if regions is not None:
+        return regions
     masks: Tensor = transform.segmenter(images)
     return masks
 

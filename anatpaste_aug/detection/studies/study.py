@@ -17,6 +17,7 @@ from anatpaste_aug.detection.evaluation.metrics import auroc
 from anatpaste_aug.detection.evaluation.results import ResultRow
 from anatpaste_aug.detection.evaluation.robustness import Change, robustness_row, standard_changes
 from anatpaste_aug.detection.evaluation.shortcuts import shortcut_findings
+from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.reporting.result_tables import (
     Auroc,
     MethodRow,
@@ -63,7 +64,8 @@ def analyze(
     one_numbers = [method.scores for method in baselines if not method.detectors]
     matched: dict[str, MatchedAuroc] = {}
     nuisances: dict[str, Any] = {}
-    if one_numbers:
+    both = has_both(task.test.labels)
+    if both and one_numbers:
         scores = {each.name: each.test for method in all_methods for each in method.all_scores}
         nuisances = {each.name: each.test for each in one_numbers}
         matched = matched_aurocs(task.test.labels, scores, nuisances)
@@ -72,6 +74,8 @@ def analyze(
         results.findings = shortcut_findings(task.test.labels, trained, one_numbers, first)
         notes.append(_matched_note(first))
     results.rows = [row for method in all_methods for row in method.rows(task, matched)]
+    if not both:
+        return results
     measured = [row for method in all_methods for row in method_rows(method, task, matched)]
     if 1 in tables:
         results.tables.append(_numbered("Table I", methods_table(measured, notes=[*notes, _WEIGHTS])))

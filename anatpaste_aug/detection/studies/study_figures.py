@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from anatpaste_aug.datasets import DetectionTask
 from anatpaste_aug.detection.evaluation.intervals import bootstrap_auroc
-from anatpaste_aug.detection.evaluation.metrics import ScoreScaler, best_f1_threshold
 from anatpaste_aug.detection.reporting.explanation_figures import augmentations_figure, cam_figure
 from anatpaste_aug.detection.reporting.run_figures import extremes_figure, roc_figure
 from anatpaste_aug.detection.studies.evaluated_methods import EvaluatedMethod
@@ -33,11 +31,12 @@ def draw_augmentations(
         seed: of the augmentations; torch's global generator is restored.
     """
     images = task.train.images[:count]
+    regions = None if task.train.regions is None else task.train.regions[:count]
     augmented = {}
     with torch.random.fork_rng(devices=[]):
         for method in methods:
             torch.manual_seed(seed)
-            result = METHODS[method].augment(images)
+            result = METHODS[method].augment(images, regions)
             augmented[METHODS[method].label] = (result.image, result.mask > 0)
     return augmentations_figure(path, images, augmented, note=task.note)
 
@@ -85,9 +84,9 @@ def draw_grad_cam(path: Path, task: DetectionTask, method: EvaluatedMethod, run:
 
 def _scaled(method: EvaluatedMethod, task: DetectionTask) -> tuple[NDArray[np.float64], float]:
     """Return test scores and threshold in [0, 1]; those of an ensemble are already scaled."""
-    scores: Any = method.scores
-    threshold = best_f1_threshold(task.val.labels, scores.val)
+    scores = method.scores
+    threshold = scores.threshold(task.val.labels)
     if len(method.members) > 1:
         return scores.test, threshold
-    scaler = ScoreScaler.fit(scores.val)
+    scaler = scores.scaler
     return scaler.transform(scores.test), float(scaler.transform([threshold])[0])

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from anatpaste_aug.datasets import DetectionTask
+from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.grad_cam import grad_cam
 from anatpaste_aug.detection.models.pretrained import pretrained_net, untrained_net
 from anatpaste_aug.detection.reporting.output_files import write_metrics_json
@@ -73,7 +74,7 @@ def write_study(
             the others, and shown in Figures 4 and 5.
         config: the settings of the trainings; the seed is that of the untrained baseline and of Figure 1.
         tables: 1, 2, 3, see :func:`anatpaste_aug.detection.studies.study.analyze`.
-        figures: 1, 3, 4, 5.
+        figures: 1, 3, 4, 5. Tables and Figure 3 are left out without abnormal test images.
         drawn_methods: methods of Figure 1, as :data:`anatpaste_aug.detection.studies.methods.METHODS` names them.
         weights_file: of a pretrained backbone, a baseline in the tables.
         command: the command line, for the report.
@@ -82,7 +83,12 @@ def write_study(
         The tables and the path of the report, as text for a terminal.
     """
     start = time.perf_counter() - sum(run.seconds for run in runs)
-    methods, last = trained_methods(runs), trained_methods(runs, "last")
+    missing = ""
+    if not has_both(task.test.labels) and (tables or 3 in figures):
+        missing = "No abnormal test images: tables and ROC curves, which need them, are left out."
+        tables, figures = (), [number for number in figures if number != 3]
+    methods = trained_methods(runs)
+    last = [] if config.selects_last(has_both(task.val.labels)) else trained_methods(runs, "last")
     baselines = baseline_methods(task, config, weights_file) if tables else []
     results = analyze(task, tables, methods, last, baselines) if runs else StudyResults()
     text = "\n\n".join([*(table.markdown() for table in results.tables), *results.findings])
@@ -110,11 +116,11 @@ def write_study(
         figures=pictures,
         environment=merge_values([run.environment for run in runs] or [record["environment"]]),
         protocol=task.protocol,
-        data_note=task.note,
+        data_note=f"{task.note} {missing}".strip(),
         command=command,
         seconds=record["seconds"],
     )
-    return "\n\n".join(filter(None, [text, task.note, f"report: {report}"]))
+    return "\n\n".join(filter(None, [text, task.note, missing, f"report: {report}"]))
 
 
 def merge_values(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
+
+Select = Literal["auroc", "pretext", "last"]
+"""What chooses the best weights: the validation AUROC, the pretext loss of normal validation images, or nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,12 @@ class TrainConfig:
         amp: mixed precision for the network's forward pass in training: bfloat16, or float16 with scaled gradients on
             GPUs that lack it. Validation and scores stay in float32. On CPUs with matrix units for bfloat16 (AMX, in
             Intel's since Sapphire Rapids) it is faster too; those without bfloat16 are many times slower with it.
+        select: what chooses the best weights. ``"auroc"``, as in the paper, is the highest AUROC of the validation
+            images, and needs abnormal ones. ``"pretext"`` is the lowest loss of the pretext task on the normal ones,
+            and ``"last"`` are the weights at the end: neither needs labels. None is ``"auroc"`` where there are
+            abnormal validation images, else ``"last"``.
+        false_positive_rate: share of the normal validation images that may be called abnormal, which gives the
+            threshold. None takes the threshold of the best F1 where there are abnormal ones, else 0.05.
         sync_bn: several processes normalize their batches together, as one process does; needs CUDA.
 
     Raises:
@@ -61,6 +70,8 @@ class TrainConfig:
     device: str = "cpu"
     amp: bool = False
     sync_bn: bool = False
+    select: Select | None = None
+    false_positive_rate: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))  # a list, where read from JSON
@@ -79,11 +90,17 @@ class TrainConfig:
             ("stages", all(stage >= 0 for stage in self.stages), "numbers from 0 up"),
             ("bandwidth", 0 < self.bandwidth < math.inf, "positive"),
             ("seed", self.seed >= 0, "at least 0"),
+            ("select", self.select in (None, *get_args(Select)), f"None or one of {', '.join(get_args(Select))}"),
+            ("false_positive_rate", 0 < (self.false_positive_rate or 0.5) < 1, "between 0 and 1"),
         ):
             if not fits:
                 raise ValueError(f"{name} must be {wanted}, got {getattr(self, name)}")
         if self.sync_bn and torch.device(self.device).type != "cuda":
             raise ValueError(f"sync_bn needs a CUDA device, got device {self.device!r}: leave it off")
+
+    def selects_last(self, labeled: bool) -> bool:
+        """Return whether the best weights are the last ones; ``labeled``: there are abnormal validation images."""
+        return self.select == "last" or (self.select is None and not labeled)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ State = dict[str, Tensor]
 """The ``state_dict`` of a network."""
 
 Weights = Literal["best", "last"]
-"""Which weights of a run: those with the best validation AUROC, or those at its end."""
+"""Which weights of a run: those that the validation images chose, or those at its end."""
 
 _FORMAT = "anatpaste_aug.detection.checkpoint/1"
 
@@ -30,11 +30,13 @@ class Progress:
         updates: length of the run.
         loss: mean since the last validation.
         learning_rate: of the last update.
-        val_auroc: the most recent validation AUROC; None before the first validation.
-        best_auroc: the highest validation AUROC so far; None before the first validation.
+        val_auroc: the most recent validation AUROC; None before the first validation, or without abnormal images.
+        best_auroc: validation AUROC of the best weights so far; None likewise.
         seconds: elapsed time, including that before an interruption.
         eta: estimated seconds left.
         validated: whether a validation followed this update.
+        val_loss: the most recent loss of the pretext task on the normal validation images; None where the best weights
+            are chosen by the AUROC.
     """
 
     update: int
@@ -46,20 +48,22 @@ class Progress:
     seconds: float
     eta: float
     validated: bool
+    val_loss: float | None = None
 
 
 @dataclasses.dataclass(eq=False)
 class TrainResult:
-    """Result of a run: CPU copies of the weights with the best validation AUROC (the earliest such), and of the last.
+    """Result of a run: CPU copies of the best weights (the earliest such), see ``TrainConfig.select``, and of the last.
 
-    Choosing the best weights uses the labeled anomalies of the validation set; the last weights do not depend on them.
+    Choosing the best weights by AUROC uses the labeled anomalies of the validation set; the last weights do not depend
+    on them. ``best_auroc`` is the validation AUROC of the best weights, None without abnormal validation images.
     """
 
     config: TrainConfig
     best_state: State
     last_state: State
     best_update: int
-    best_auroc: float
+    best_auroc: float | None
     history: list[Progress]
 
     def state(self, weights: Weights = "best") -> State:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoardLog:
-    """A ``progress`` callback that logs loss, learning rate and validation AUROC; ``tensorboard --logdir FOLDER``.
+    """A ``progress`` callback that logs loss, learning rate and validations; ``tensorboard --logdir FOLDER``.
 
     Use it as a context manager, or close it at the end. A resumed run logs to the same folder, and replaces what was
     logged after its checkpoint.
@@ -43,7 +43,9 @@ class TensorBoardLog:
         self._writer.add_scalar("loss", progress.loss, progress.update)
         self._writer.add_scalar("learning rate", progress.learning_rate, progress.update)
         if progress.validated:
-            self._writer.add_scalar("validation AUROC", progress.val_auroc, progress.update)
+            for name, value in (("validation AUROC", progress.val_auroc), ("validation loss", progress.val_loss)):
+                if value is not None:
+                    self._writer.add_scalar(name, value, progress.update)
             self._writer.flush()
 
     def close(self) -> None:

@@ -18,6 +18,14 @@ from anatpaste_aug.detection.training.result import Progress, State, TrainResult
 from anatpaste_aug.detection.training.workers import Workers
 
 
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """AUROC of the validation images, and loss of the pretext task on the normal ones; None where not computed."""
+
+    auroc: float | None = None
+    loss: float | None = None
+
+
 class Trainer(ABC):
     """Networks, optimizers, image order and history of a run.
 
@@ -47,7 +55,8 @@ class Trainer(ABC):
         self.update = 0
         self.history: list[Progress] = []
         self.best_state: State = {}
-        self.best_update, self.best_auroc = 0, -math.inf
+        self.best_update, self.best_merit = 0, -math.inf
+        self.best_auroc: float | None = None
         self.loss_sum, self.summed = torch.zeros((), device=self.device), 0
         self.start = time.perf_counter()
 
@@ -56,8 +65,8 @@ class Trainer(ABC):
         """Do one update and return its loss, a detached scalar on the device of the run."""
 
     @abstractmethod
-    def validate(self, val_images: Tensor, val_labels: Tensor) -> float:
-        """Return the AUROC on the validation images.
+    def validate(self, val_images: Tensor, val_labels: Tensor) -> Validation:
+        """Return what the validation images say of the present weights.
 
         Raises:
             FloatingPointError: the scores are not finite; see :meth:`diverged`.
@@ -90,22 +99,24 @@ class Trainer(ABC):
         loss = self.loss_sum.item() / self.summed
         if not math.isfinite(loss):
             raise self.diverged("loss")
-        val_auroc = self.history[-1].val_auroc if self.history else None
+        found = Validation(self.history[-1].val_auroc, self.history[-1].val_loss) if self.history else Validation()
         if validation is not None:
-            val_auroc = self.validate(*validation)
-            if val_auroc > self.best_auroc:
-                self.best_state, self.best_update, self.best_auroc = self.weights(), self.update, val_auroc
+            found = self.validate(*validation)
+            if (merit := self._merit(found, self.update)) > self.best_merit:
+                self.best_state, self.best_update, self.best_merit = self.weights(), self.update, merit
+                self.best_auroc = found.auroc
         seconds = time.perf_counter() - self.start
         progress = Progress(
             update=self.update,
             updates=self.config.updates,
             loss=loss,
             learning_rate=self.learning_rate,
-            val_auroc=val_auroc,
-            best_auroc=None if val_auroc is None else self.best_auroc,
+            val_auroc=found.auroc,
+            best_auroc=self.best_auroc,
             seconds=seconds,
             eta=seconds / self.update * (self.config.updates - self.update),
             validated=validation is not None,
+            val_loss=found.loss,
         )
         if validation is not None:
             self.history.append(progress)
@@ -143,8 +154,21 @@ class Trainer(ABC):
         self.best_state = state["best_state"]
         self.best_update, self.best_auroc = state["best_update"], state["best_auroc"]
         self.history = [Progress(**progress) for progress in state["history"]]
+        for step in self.history:
+            if step.update == self.best_update:
+                self.best_merit = self._merit(Validation(step.val_auroc, step.val_loss), step.update)
         self.start = time.perf_counter() - state["seconds"]
         restore_random_state(state["random"], self.device, self.generator)
+
+    def _merit(self, found: Validation, update: int) -> float:
+        """How good the weights of an update are, by ``config.select``; of equal ones the earliest are kept."""
+        select = self.config.select or ("last" if found.auroc is None else "auroc")
+        if select == "last":
+            return update
+        merit = found.auroc if select == "auroc" else found.loss
+        if merit is None:
+            raise ValueError(f"the validation gives nothing to choose by for select={select!r}: choose 'last'")
+        return merit if select == "auroc" else -merit
 
     def diverged(self, what: str) -> FloatingPointError:
         """Return the error for a loss or scores that are no longer finite."""

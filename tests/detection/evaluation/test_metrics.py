@@ -99,9 +99,18 @@ def test_scaler():
     ],
 )
 def test_impossible_inputs(labels, scores, message):
-    for call in (auroc, best_f1_threshold, lambda truth, values: evaluate(truth, values, 0.5)):
+    calls = [auroc, best_f1_threshold]
+    if labels != [0, 0]:  # which have a specificity
+        calls.append(lambda truth, values: evaluate(truth, values, 0.5))
+    for call in calls:
         with pytest.raises(ValueError, match=message):
             call(labels, scores)
+
+
+def test_normal_images_alone_have_a_specificity():
+    found = evaluate([0, 0, 0, 0], [0.1, 0.2, 0.3, 0.9], threshold=0.5)
+    assert (found.specificity, found.accuracy, found.normal, found.abnormal) == (0.75, 0.75, 4, 0)
+    assert (found.auroc, found.f1, found.sensitivity) == (None, None, None)
 
 
 def test_scores_of_half_precision_are_scores():

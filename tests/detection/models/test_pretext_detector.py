@@ -147,7 +147,7 @@ def test_the_file_has_the_parts_that_runs_of_version_0_2_wrote(run):
     assert content["config"].keys() == {
         *("image_size", "batch_size", "updates", "updates_per_epoch", "learning_rate", "momentum", "weight_decay"),
         *("jitter", "backbone", "in_chans", "num_classes", "bandwidth", "seed", "device", "amp", "sync_bn"),
-        *("score", "stages", "average_views"),
+        *("score", "stages", "average_views", "select", "false_positive_rate"),
     }
     # Without the last three it scores as it did before there was a choice.
     for name in ("score", "stages", "average_views"):

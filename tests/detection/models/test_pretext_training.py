@@ -14,6 +14,7 @@ from anatpaste_aug.detection.models import pretext_training as trainer
 from anatpaste_aug.detection.models.pretext_training import PretextTrainer, train_pretext_net, trained_net
 from anatpaste_aug.detection.training import workers
 from anatpaste_aug.detection.training.config import half_cosine
+from anatpaste_aug.detection.training.trainer import Validation
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_best_is_the_earliest_highest_validation_and_last_is_the_end(run):
 
 def test_best_weights_are_kept_when_later_ones_are_worse(monkeypatch):
     areas = iter([0.7, 0.9, 0.9, 0.8])
-    monkeypatch.setattr(PretextTrainer, "validate", lambda *args: next(areas))
+    monkeypatch.setattr(PretextTrainer, "validate", lambda *args: Validation(next(areas)))
     config = dataclasses.replace(CONFIG, updates=4, updates_per_epoch=1)
     result = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares)
     assert (result.best_update, result.best_auroc) == (2, 0.9)
@@ -98,6 +99,33 @@ def test_fewer_images_than_a_batch_masks_in_step_and_three_channels():
     assert trained_net(result).in_chans == 3
 
 
+def test_without_abnormal_images_the_last_weights_are_kept_and_nothing_else_changes(run):
+    result = train_pretext_net(CONFIG, TRAIN, VAL[:10], VAL_LABELS[:10], squares)
+    assert (result.best_update, result.best_auroc) == (CONFIG.updates, None)
+    assert all(torch.equal(value, result.last_state[name]) for name, value in result.best_state.items())
+    assert [step.val_auroc for step in result.history] == [None] * 3
+    # The validation draws augmentations of its own, and the training still draws the same ones.
+    assert all(torch.equal(value, result.last_state[name]) for name, value in run[0].last_state.items())
+
+
+def test_the_pretext_loss_chooses_without_labels():
+    config = dataclasses.replace(CONFIG, select="pretext")
+    result = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares)
+    losses = [step.val_loss for step in result.history]
+    assert result.best_update == result.history[losses.index(min(losses))].update
+    # The loss is the cross entropy of the normal validation images and of the same augmentations every time.
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        batches = [(batch, squares(batch).image) for batch in (VAL[:10].float() / 255).split(config.batch_size)]
+    logits = [
+        trained_net(result, "last")(2 * torch.cat(images) - 1).log_softmax(1) for images in zip(*batches, strict=True)
+    ]
+    expected = -(logits[0][:, 0].sum() + logits[1][:, 1].sum()) / 20
+    assert losses[-1] == pytest.approx(expected.item(), abs=1e-5)
+    with pytest.raises(ValueError, match="select='auroc' needs abnormal validation images; choose 'last'"):
+        train_pretext_net(dataclasses.replace(CONFIG, select="auroc"), TRAIN, VAL[:10], VAL_LABELS[:10], squares)
+
+
 @pytest.mark.parametrize("when", ["every update", "validation"])
 def test_divergence_stops_with_a_remedy(when, monkeypatch):
     def bad(images, *, region_mask=None):
@@ -116,7 +144,7 @@ def test_divergence_stops_with_a_remedy(when, monkeypatch):
         ({"train_images": TRAIN.float()}, TypeError, "train_images must be a uint8 tensor, got torch.float32"),
         ({"train_images": TRAIN[:0]}, ValueError, r"N×1×32×32 .*\(0, 1, 32, 32\)"),
         ({"val_images": VAL[:, :, :16]}, ValueError, r"val_images .*\(20, 1, 16, 32\)"),
-        ({"val_labels": torch.zeros(20)}, ValueError, "both classes"),
+        ({"val_labels": torch.ones(20)}, ValueError, "both classes"),
         ({"val_labels": VAL_LABELS[:5]}, ValueError, r"\(5,\)"),
         ({"lung_masks": TRAIN}, ValueError, "lung_masks must be boolean.*uint8"),
         ({"augment": lambda x, region_mask: SimpleNamespace(image=x[:1])}, ValueError, "augment turned"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anatpaste_aug import AnatPasteTransform, CutPasteTransform
+from anatpaste_aug import AnatPasteTransform, CutPasteTransform, FPITransform, NSATransform, PIITransform
 from anatpaste_aug.detection import METHODS
 from anatpaste_aug.detection.reporting.result_tables import PUBLISHED, PUBLISHED_ABLATIONS
 from anatpaste_aug.detection.studies.methods import FIGURE_1_METHODS, REQUIRED_METHODS
@@ -13,9 +13,13 @@ SAME = {
     "anatpaste-noseg": AnatPasteTransform(segmentation=False),
     "anatpaste-noblur": AnatPasteTransform(blur=False),
     "anatpaste-noseg-noblur": AnatPasteTransform(segmentation=False, blur=False),
+    "anatpaste-donors": AnatPasteTransform(source="batch", beyond="source", patches=(2, 2)),
     "cutpaste": CutPasteTransform(variant="normal"),
     "cutpaste-scar": CutPasteTransform(variant="scar"),
     "cutpaste-union": CutPasteTransform(variant="union"),
+    "fpi": FPITransform(),
+    "pii": PIITransform(),
+    "nsa": NSATransform(),
 }
 THREE_WAY = (CutPasteTransform(variant="normal"), CutPasteTransform(variant="scar"))
 
@@ -50,12 +54,12 @@ def test_pictures_show_every_augmentation_in_turn(name):
     torch.manual_seed(1)
     expected = [make().augment(images) for make in METHODS[name].transforms]
     torch.manual_seed(1)
-    pasted = METHODS[name].paste(images)
+    pasted = METHODS[name].augment(images)
     for i in range(4):
         result = expected[i % len(expected)]
         assert torch.equal(pasted.image[i], result.image[i])
         assert torch.equal(pasted.mask[i] > 0, result.anomaly_mask[i])
-    assert (pasted.region_mask is not None) == (name in ("anatpaste", "anatpaste-noblur"))
+    assert (pasted.region_mask is not None) == (name in ("anatpaste", "anatpaste-noblur", "anatpaste-donors"))
 
 
 def test_measured_rows_bear_the_names_of_the_published_ones():

@@ -13,7 +13,12 @@ from anatpaste_aug.detection.studies.study_report import check_study, merge_valu
 
 @pytest.mark.slow
 def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
-    options = {"tables": (2, 3), "figures": (1, 3, 4, 5), "drawn": ("cutpaste", "anatpaste"), "command": "python <x>"}
+    options = {
+        "tables": (2, 3),
+        "figures": (1, 3, 4, 5),
+        "drawn_methods": ("cutpaste", "anatpaste"),
+        "command": "python <x>",
+    }
     told = write_study(tmp_path, TASK, finished_runs, SHORT, **options)
     pictures = {f"figure{number}.png" for number in (1, 3, 4, 5)}
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "report.html", "tables.md"} | pictures
@@ -23,7 +28,7 @@ def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
     assert f"report: {tmp_path / 'report.html'}" in told
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png") == 4
-    assert page.count("<table>") == 3  # Tables II and III, robustness
+    assert page.count("<table>") == 4  # Table II, the same at matched nuisance, Table III, robustness
     for text in (TASK.note, TASK.protocol, "python &lt;x&gt;", "published", "CutPaste (scar), seed 3"):
         assert text in page
     headings = re.findall(r"<h2>(Figure \d)", page)

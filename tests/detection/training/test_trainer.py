@@ -9,7 +9,7 @@ from torch import nn
 
 from anatpaste_aug.detection import auroc
 from anatpaste_aug.detection.training.loop import run_training
-from anatpaste_aug.detection.training.trainer import Trainer
+from anatpaste_aug.detection.training.trainer import Trainer, Validation
 
 QUICK = dataclasses.replace(CONFIG, updates=6, updates_per_epoch=2, learning_rate=0.01)
 
@@ -38,7 +38,7 @@ class GanTrainer(Trainer):
             scores = self.nets["critic"](val_images.float() / 255).mean((1, 2, 3))
         if not bool(torch.isfinite(scores).all()):
             raise self.diverged("critic's scores")
-        return auroc(val_labels, scores)
+        return Validation(auroc(val_labels, scores))
 
     def weights(self):
         return {name: value.clone() for name, value in self.nets.state_dict().items()}

@@ -4,7 +4,7 @@ import pytest
 from layouts import dicom, pixels
 
 from anatpaste_aug.datasets import DatasetError
-from anatpaste_aug.inspection.folder import list_images
+from anatpaste_aug.datasets.listing import list_images
 
 
 def test_images_others_and_leftovers(tmp_path):

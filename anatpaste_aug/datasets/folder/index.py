@@ -1,0 +1,36 @@
+"""Images of one's own, listed with what the user says about each of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from anatpaste_aug.datasets.records import Record
+
+__all__ = ["LAYOUT", "FolderIndex"]
+
+LAYOUT = (
+    "train/good, test/good and test/FINDING, with or without val/good, val/FINDING and ground_truth/FINDING (masks); "
+    "for normal images alone, train/good"
+)
+"""The layout of MVTec AD, for error messages."""
+
+
+@dataclass(frozen=True)
+class FolderIndex:
+    """Images of one's own. Iterating, or ``len``, is over the records.
+
+    Attributes:
+        root: Folder that the records' paths are relative to.
+        records: ``source`` is "train", "val" or "test" where the user divided the images, else "all".
+        remedy: What to do about a division that is impossible, to end an error message.
+    """
+
+    root: Path
+    records: tuple[Record, ...]
+    remedy: str
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)

@@ -1,0 +1,135 @@
+"""Images of one's own as a detection task."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anatpaste_aug.datasets.folder.index import FolderIndex
+from anatpaste_aug.datasets.folder.layout import index_folder, index_images, is_layout
+from anatpaste_aug.datasets.folder.manifest import annotated, has_labels, index_manifest
+from anatpaste_aug.datasets.folder.masks import read_mask
+from anatpaste_aug.datasets.folder.split import split_folder
+from anatpaste_aug.datasets.parallel import on_all
+from anatpaste_aug.datasets.reading import OnError, check_options, check_split, read_task
+from anatpaste_aug.datasets.records import Record
+from anatpaste_aug.datasets.splits import Split
+from anatpaste_aug.datasets.subsets import DetectionTask
+
+__all__ = ["folder_task", "index_own"]
+
+_Path = str | os.PathLike[str]
+
+
+def folder_task(
+    root: _Path | None = None,
+    size: int = 128,
+    *,
+    normal: _Path | Sequence[_Path] | None = None,
+    abnormal: _Path | Sequence[_Path] | None = None,
+    manifest: _Path | None = None,
+    seed: int = 0,
+    split: Split | None = None,
+    white: int | None = None,
+    cache: _Path | None = None,
+    on_error: OnError = "raise",
+    name: str | None = None,
+    progress: bool = True,
+) -> DetectionTask:
+    """Images of one's own: a folder in the layout of MVTec AD, two folders or lists, or a manifest.
+
+    Give ``root`` alone for a layout (see `index_folder`), ``manifest`` for a table (see `index_manifest`), or
+    ``normal`` with or without ``abnormal`` (see `index_images`). ``root`` and a manifest without labels give a layout
+    whose patients, views and findings the manifest knows. PNG, JPEG, TIFF, DICOM and whatever else `read_gray` reads.
+    Images that are not divided yet are divided by patient, see `split_folder`. Abnormal images are optional.
+
+    Args:
+        root: The folder of the layout, or the one that a manifest's paths are relative to.
+        size: Side in pixels to which the images are resized.
+        normal: A folder of normal images, or their files.
+        abnormal: A folder of abnormal images, or their files; None for normal images alone.
+        manifest: A CSV file with the columns path, label, split, patient, view and finding.
+        seed: Of the division.
+        split: A split to repeat, as `Split.load` reads it.
+        white: Of 16-bit files that don't tell it, see `read_gray`.
+        cache: Folder that keeps the decoded images, see `cached_images`. None keeps nothing.
+        on_error: "raise" names all images that cannot be read, "skip" leaves them out.
+        name: How results name the data; None is the folder's name.
+        progress: Show a progress bar.
+
+    Raises:
+        DatasetError: The layout or the manifest is wrong, a patient is in two parts, a part has too few images, or
+            images cannot be read.
+        ValueError: The arguments do not fit together.
+
+    Example:
+        >>> task = folder_task(size=128, normal=normal_paths, abnormal=abnormal_paths)  # doctest: +SKIP
+    """
+    check_options(on_error, cache, white)
+    index = index_own(root, normal=normal, abnormal=abnormal, manifest=manifest)
+    split = check_split(split, "folder") or split_folder(index, seed)
+    findings = sorted({finding for record in split.test for finding in record.findings})
+    note = ""
+    if not any(record.label for record in split.test):
+        note = "Normal images alone: no AUROC and no sensitivity; specificity is measured on test images."
+    elif not any(record.label for record in split.val):
+        note = "No abnormal validation images: they choose neither weights nor threshold."
+    task = read_task(
+        index.root,
+        split,
+        size,
+        name or _name(index, manifest),
+        note=note,
+        findings=tuple(findings) if len(findings) > 1 else (),
+        white=white,
+        cache=cache,
+        on_error=on_error,
+        progress=progress,
+    )
+    return _with_truth(task, size)
+
+
+def index_own(
+    root: _Path | None = None,
+    *,
+    normal: _Path | Sequence[_Path] | None = None,
+    abnormal: _Path | Sequence[_Path] | None = None,
+    manifest: _Path | None = None,
+) -> FolderIndex:
+    """List images of one's own; arguments and errors as `folder_task`."""
+    if normal is not None:
+        if root is not None or manifest is not None:
+            raise ValueError("normal= and abnormal= say all: leave out root= and manifest=")
+        return index_images(normal, abnormal)
+    if abnormal is not None:
+        raise ValueError("abnormal= needs normal=: the detector learns from normal images")
+    if manifest is None:
+        if root is None:
+            raise ValueError("no images: give root= (a folder layout), normal= and abnormal=, or manifest=")
+        return index_folder(root)
+    if root is not None and is_layout(root) and not has_labels(manifest):
+        return annotated(index_folder(root), manifest)
+    return index_manifest(manifest, root)
+
+
+def _name(index: FolderIndex, manifest: _Path | None) -> str:
+    return index.root.absolute().name or (Path(manifest).stem if manifest is not None else "images")
+
+
+def _with_truth(task: DetectionTask, size: int) -> DetectionTask:
+    """The task with the masks of its test images, if there are any; images without one are not judged by pixels."""
+    assert task.split is not None
+    root, records = task.root, task.split.test
+    if root is None or not any(record.mask for record in records):
+        return task
+
+    def read(record: Record) -> torch.Tensor:
+        empty = np.zeros((size, size), np.bool_)
+        return torch.from_numpy(empty if record.mask is None else read_mask(root / record.mask, size))
+
+    masks = torch.stack(on_all(read, records, noun="masks")).unsqueeze(1)
+    known = torch.tensor([bool(record.mask) or not record.label for record in records])
+    return replace(task, test=replace(task.test, truth=masks, has_truth=known))

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 from batches import batch
-from guards import NamedDevices, NoDoubles
-from torch._subclasses.fake_tensor import FakeTensorMode
+from guards import NamedDevices, NoDoubles, fake_device
 from torchvision import tv_tensors
 
 import anatpaste_aug
@@ -252,7 +251,7 @@ FLOATING_ONLY = {
 def without_doubles():
     """Tensors of ``device="cuda"`` without a device, which stands for one on which float64 is an error."""
     only_cpu = mock.patch("anatpaste_aug.precision.has_float64", lambda device: device.type == "cpu")
-    with FakeTensorMode(), NoDoubles(), only_cpu:
+    with fake_device(), NoDoubles(), only_cpu:
         yield
 
 

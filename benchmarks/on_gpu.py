@@ -67,7 +67,9 @@ def cuda_tests(seconds: float) -> dict[str, Any]:
     found: dict[str, Any] = {"passed": [], "failed": [], "skipped": []}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
-        options = ["-q", "-m", "cuda", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
+        # One process: several would share the device, and pytest-xdist need not be installed.
+        options = ["-o", "addopts=--import-mode=importlib --strict-markers"]
+        options += ["-q", "-m", "cuda", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
         command = [sys.executable, "-m", "pytest", *options, f"--junit-xml={report}", *map(str, files)]
         try:
             done = subprocess.run(command, cwd=ROOT, timeout=seconds, capture_output=True, text=True)

@@ -15,6 +15,9 @@ WAITING = {"histc", "multinomial", "bincount"}
 COPIES = {"_to_copy", "copy_"}
 
 
+whole_graphs = pytest.mark.skipif(torch.__version__ < (2, 9), reason="before 2.9, torch breaks graphs at _replace")
+
+
 def fake_device():
     """Tensors of ``device="cuda"`` without a device, from the torch on that needs no driver for them."""
     if not (hasattr(torch._C, "_ensureCUDADeviceGuardSet") or torch.cuda.is_available()):

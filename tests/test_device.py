@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from guards import all_on_device, on_device
+from guards import all_on_device, on_device, whole_graphs
 from oracles import smooth_images
 from torch._dynamo.testing import CompileCounter
 
@@ -132,9 +132,6 @@ def test_a_mask_of_another_device_is_an_error():
 # compiled
 
 
-whole_graphs = pytest.mark.skipif(torch.__version__ < (2, 9), reason="before 2.9, torch breaks graphs at _replace")
-
-
 @pytest.fixture(params=[False, True], ids=["torch code", "kernels"])
 def compiled(request, monkeypatch):
     """Compiles for one graph without a break, and counts the graphs; the backend runs them as they are."""
@@ -156,6 +153,7 @@ def test_compiled_segmentation_gives_the_same_masks(compiled, dtype):
         assert torch.equal(function(batch), segment_lungs(batch))
 
 
+@whole_graphs
 @pytest.mark.parametrize("channels", [1, 3])
 def test_compiled_pasting_gives_the_same_pixels(compiled, channels):
     """Tolerance: 1e-5."""

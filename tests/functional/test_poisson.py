@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from guards import all_on_device, on_device
+from guards import all_on_device, on_device, whole_graphs
 from oracles import bits, smooth_images
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
@@ -287,6 +287,7 @@ def test_nothing_waits_for_an_accelerator(guidance, dtype, size):
     assert result.dtype == dtype
 
 
+@whole_graphs
 @all_guidances
 @pytest.mark.usefixtures("path")
 def test_it_compiles_into_one_graph(guidance):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from guards import NamedDevices, NoDoubles, all_on_device, on_device
+from guards import NamedDevices, NoDoubles, all_on_device, on_device, whole_graphs
 from oracles import smooth_images
 from torch._dynamo.testing import CompileCounter
 
@@ -91,6 +91,7 @@ def test_a_one_class_batch():
 
 
 @pytest.mark.slow
+@whole_graphs
 @pytest.mark.parametrize("kernels", [False, True])
 @every_transform
 def test_a_compiled_call_is_one_graph_with_the_same_pixels(make, kernels, monkeypatch):

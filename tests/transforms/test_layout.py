@@ -3,6 +3,7 @@
 import pytest
 import torch
 from batches import batch, called
+from guards import whole_graphs
 from torchvision.transforms import v2
 
 from anatpaste_aug import (
@@ -62,6 +63,7 @@ def test_an_image_with_its_channels_last():
     assert AnatPasteTransform()(image).stride() == image.stride()
 
 
+@whole_graphs
 @pytest.mark.parametrize("fullgraph_of", [AnatPasteTransform(segmentation=False), CutPasteTransform()])
 def test_a_compiled_transform_keeps_the_layout(fullgraph_of):
     torch._dynamo.reset()

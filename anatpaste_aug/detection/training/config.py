@@ -106,7 +106,7 @@ class TrainConfig:
 PRESETS: dict[str, dict[str, Any]] = {
     # The paper's setting, for a GPU: 256 epochs of 256 updates of 64 normal and 64 augmented images.
     "paper": {"image_size": 256, "batch_size": 64, "updates": 65536, "updates_per_epoch": 256, "score": "kde"},
-    # One training within an hour on 2 CPU cores, by the time of its updates; how it was chosen: benchmarks/README.md.
+    # One training within an hour on 2 CPU cores, by the time of its updates; how it was chosen: docs/measurements.md.
     "cpu": {"image_size": 128, "batch_size": 64, "updates": 600, "updates_per_epoch": 60, "score": "kde"},
     # The default for phantoms: a few minutes on 2 CPU cores.
     "demo": {"image_size": 64, "batch_size": 32, "updates": 240, "updates_per_epoch": 40},

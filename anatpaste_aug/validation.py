@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .functional import Intensities
-from .paste.config import PasteConfig
-from .paste.params import PasteParams, dtype_of, rotated_size
+from anatpaste_aug.functional import Intensities
+from anatpaste_aug.paste.config import PasteConfig
+from anatpaste_aug.paste.params import PasteParams, dtype_of, rotated_size
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SMALLEST = 32
@@ -86,7 +86,7 @@ def intensities_for(
     """How to read these images, from the settings as `check_intensities` gives them, or what does not fit."""
     integer = images.dtype == torch.uint8
     if mean is not None and integer:
-        raise TypeError("mean and std are set, so the images must be normalised floats, got torch.uint8")
+        raise TypeError("mean and std are set, so the images must be normalized floats, got torch.uint8")
     if mean is not None and len(mean) not in (1, images.shape[1]):
         raise ValueError(
             f"mean and std have {len(mean)} values for images of {images.shape[1]} channel; pass the one number each "

@@ -26,11 +26,11 @@ from torch import Tensor
 
 from anatpaste_aug.paste import ANATPASTE, PasteParams, sample_params
 
-Labeller = Callable[[Tensor], Tensor]
-LABELLERS: dict[str, Labeller] = {"kornia": connected_components, "kornia_exact": connected_components_union_find}
+Labeler = Callable[[Tensor], Tensor]
+LABELERS: dict[str, Labeler] = {"kornia": connected_components, "kornia_exact": connected_components_union_find}
 
 
-def segment(images: Tensor, labeller: Labeller) -> Tensor:
+def segment(images: Tensor, labeler: Labeler) -> Tensor:
     """Algorithm 1 of the paper: uint8 B×C×H×W to boolean B×1×H×W."""
     unit = images.float() / 255
     gray = unit if images.shape[1] == 1 else rgb_to_grayscale(unit)
@@ -38,13 +38,13 @@ def segment(images: Tensor, labeller: Labeller) -> Tensor:
     square = torch.ones(3, 3, device=images.device)
     opened = opening((~bright).float(), square)
 
-    labels = labeller(opened)
+    labels = labeler(opened)
     outermost = torch.cat([labels[..., 0, :], labels[..., -1, :], labels[..., 0], labels[..., -1]], -1).flatten()
     drop = torch.zeros(labels.numel() + 1, dtype=torch.bool, device=images.device).index_fill(0, outermost, True)
     drop[:1] = True  # the background
     lungs = dilation((~drop)[labels].float(), square)
 
-    labels = labeller(lungs)
+    labels = labeler(lungs)
     size = torch.bincount(labels.flatten(), minlength=labels.numel() + 1)
     size[:1] = 0
     height, width = images.shape[-2:]
@@ -79,9 +79,9 @@ def paste(images: Tensor, params: PasteParams, lungs: Tensor) -> tuple[Tensor, T
     return (255 * blended).round().to(torch.uint8), mask
 
 
-def augment(images: Tensor, labeller: Labeller) -> tuple[Tensor, Tensor]:
+def augment(images: Tensor, labeler: Labeler) -> tuple[Tensor, Tensor]:
     """The whole pipeline on a batch."""
-    lungs = segment(images, labeller)
+    lungs = segment(images, labeler)
     params = sample_params(ANATPASTE, tuple(images.shape), region_mask=lungs, device=images.device)
     return paste(images, params, lungs)
 

@@ -126,7 +126,7 @@ def paste(image: Image.Image, lungs: Mask, d: Draw, jitter: Callable[[Image.Imag
 
 @cache
 def color_jitter(mode: str) -> ColorJitter:
-    """Brightness and contrast; saturation and hue where there are colours."""
+    """Brightness and contrast; saturation and hue where there are colors."""
     return ColorJitter(0.1, 0.1) if mode == "L" else ColorJitter(0.1, 0.1, 0.1, 0.1)
 
 

@@ -81,7 +81,7 @@ PAIRS = [
 # The same method on other batches: no comparison that can be lost.
 SCALING = ("ours", "ours_standard")
 
-_KORNIA_IMAGES = 8  # per call, at most: its labelling takes a tenth of a second an image
+_KORNIA_IMAGES = 8  # per call, at most: its labeling takes a tenth of a second an image
 
 # What handles one image at a time: label, method of the workers, and whether one process does it alone.
 _POOLED = {
@@ -163,7 +163,7 @@ def batched_methods(
     for letter, which in (("k1", "components not exact"), ("k2", "exact components")):
         if letter in letters:
             few = min(batch, _KORNIA_IMAGES)
-            call = partial(kornia_parts.augment, labeller=kornia_parts.LABELLERS[KEYS[letter]])
+            call = partial(kornia_parts.augment, labeler=kornia_parts.LABELERS[KEYS[letter]])
             methods.append(
                 method(letter, f"kornia's parts, {which}, batch {few}", call, [batches[0][:few].contiguous()])
             )
@@ -223,8 +223,8 @@ def compare_masks(images: torch.Tensor, workers: Workers, letters: set[str]) -> 
     if "s2" in letters:
         others["opencv"] = workers.rough_masks.array.view(np.bool_)
     for letter in letters & {"k1", "k2"}:
-        labeller = kornia_parts.LABELLERS[KEYS[letter]]
-        others[KEYS[letter]] = kornia_parts.segment(images[:_KORNIA_IMAGES], labeller)[:, 0].numpy()
+        labeler = kornia_parts.LABELERS[KEYS[letter]]
+        others[KEYS[letter]] = kornia_parts.segment(images[:_KORNIA_IMAGES], labeler)[:, 0].numpy()
     result = {}
     for name, theirs in others.items():
         mine = ours[: len(theirs)]

@@ -147,7 +147,7 @@ class Workers:
 
 
 def _shrinking(count: int, processes: int) -> list[range]:
-    """Ranges that get smaller towards the end, so that few messages are sent and no process waits long for another."""
+    """Ranges that get smaller toward the end, so that few messages are sent and no process waits long for another."""
     ranges, start = [], 0
     while start < count:
         stop = start + max((count - start) // (2 * processes), 1)

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..segmentation import LungSegmenter
-from ..transforms import PasteTransform, recipes
-from .common import Writes, as_transform, check_writes, described, mask_of, unite
-from .numpy import to_array, to_batch, to_batch_mask
+from anatpaste_aug.adapters.common import Writes, as_transform, check_writes, described, mask_of, unite
+from anatpaste_aug.adapters.numpy import to_array, to_batch, to_batch_mask
+from anatpaste_aug.segmentation import LungSegmenter
+from anatpaste_aug.transforms import PasteTransform, recipes
 
 try:
     from albumentations.core.transforms_interface import BasicTransform, DualTransform

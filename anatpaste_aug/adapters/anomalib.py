@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ..transforms import AnomalyMask, PasteTransform
-from .common import Writes, as_transform, check_writes, chosen_mask, described, mask_of, unite
+from anatpaste_aug.adapters.common import Writes, as_transform, check_writes, chosen_mask, described, mask_of, unite
+from anatpaste_aug.transforms import AnomalyMask, PasteTransform
 
 HARDLY_VISIBLE = 0.05
 """The default threshold of the ground truth, on a target in [0, 1].

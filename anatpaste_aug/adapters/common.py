@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from ..functional.masks import unite_masks
-from ..paste import PasteResult
-from ..transforms import AnatPasteTransform, PasteTransform
+from anatpaste_aug.functional.masks import unite_masks
+from anatpaste_aug.paste import PasteResult
+from anatpaste_aug.transforms import AnatPasteTransform, PasteTransform
 
 Writes = Literal["anomaly", "target"] | float
 """The mask that an adapter writes.

@@ -6,9 +6,9 @@ import torch
 from kornia.augmentation import IntensityAugmentationBase2D
 from torch import Tensor
 
-from ..paste import PasteResult
-from ..transforms import PasteTransform
-from .common import Writes, as_transform, check_writes, described, mask_of, unite
+from anatpaste_aug.adapters.common import Writes, as_transform, check_writes, described, mask_of, unite
+from anatpaste_aug.paste import PasteResult
+from anatpaste_aug.transforms import PasteTransform
 
 
 class KorniaPaste(IntensityAugmentationBase2D):

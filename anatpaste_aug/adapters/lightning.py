@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..transforms import PasteTransform
-from ..validation import check_anomaly_mask, check_images
-from .common import Writes, check_writes, mask_of, unite
+from anatpaste_aug.adapters.common import Writes, check_writes, mask_of, unite
+from anatpaste_aug.transforms import PasteTransform
+from anatpaste_aug.validation import check_anomaly_mask, check_images
 
 try:
     from lightning.pytorch.core.hooks import DataHooks

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..paste import PasteParams, PasteResult
-from ..transforms import PasteTransform
-from ..validation import check_anomaly_mask
-from .common import Writes, as_transform, check_writes, described, mask_of, unite
+from anatpaste_aug.adapters.common import Writes, as_transform, check_writes, described, mask_of, unite
+from anatpaste_aug.paste import PasteParams, PasteResult
+from anatpaste_aug.transforms import PasteTransform
+from anatpaste_aug.validation import check_anomaly_mask
 
 try:
     from monai.config import KeysCollection, NdarrayOrTensor

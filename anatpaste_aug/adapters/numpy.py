@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from ..transforms import PasteTransform
-from .common import Writes, as_transform, check_writes, described, mask_of, unite
+from anatpaste_aug.adapters.common import Writes, as_transform, check_writes, described, mask_of, unite
+from anatpaste_aug.transforms import PasteTransform
 
 Image = npt.NDArray[Any]
 

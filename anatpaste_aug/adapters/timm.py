@@ -6,9 +6,9 @@ Nothing of timm is imported: its loader and its loops call whatever stands there
 import torch
 from torch import Tensor
 
-from ..transforms import PasteTransform
-from ..validation import check_images
-from .common import as_transform, described
+from anatpaste_aug.adapters.common import as_transform, described
+from anatpaste_aug.transforms import PasteTransform
+from anatpaste_aug.validation import check_images
 
 
 class TimmPasteErasing:

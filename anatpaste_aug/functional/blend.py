@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..paste.params import PasteParams, rotated_size
-from .move import column
-from .poisson import poisson_blend
+from anatpaste_aug.functional.move import column
+from anatpaste_aug.functional.poisson import poisson_blend
+from anatpaste_aug.paste.params import PasteParams, rotated_size
 
 Guidance = Literal["source", "stronger", "mixed"]
 

@@ -3,7 +3,7 @@
 With a reach of 1, linked means 8-connected. With 2·r + 1, two points are linked where the squares of 2·r + 1 pixels
 around them touch: the points alone tell the components of a mask that was dilated by such a square. All points of a
 block of reach + 1 pixels a side are linked with one another, and with none beyond the blocks around it, so that the
-labelling works on a small graph: a quarter of the pixels at reach 1, and a 36th at reach 5.
+labeling works on a small graph: a quarter of the pixels at reach 1, and a 36th at reach 5.
 """
 
 import math
@@ -38,7 +38,7 @@ def link_blocks(points: Tensor, reach: int) -> Tensor:
         Boolean B×3×3×R×C with R = ceil(H / (reach + 1)) and C = ceil(W / (reach + 1)): whether a block is linked with
         each of the blocks around it, from the upper left to the lower right, and with itself.
     """
-    # Two points of neighbouring blocks are within reach where the further one comes earlier in its own block.
+    # Two points of neighboring blocks are within reach where the further one comes earlier in its own block.
     side = reach + 1
     bit = torch.arange(side, dtype=torch.uint8, device=points.device)
     codes = (in_blocks(points, side).view(torch.uint8) << bit).sum(-1, dtype=torch.uint8)  # bit j is column j

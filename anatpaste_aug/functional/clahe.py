@@ -1,10 +1,10 @@
-"""Contrast-limited adaptive histogram equalisation, as scikit-image defines it, for whole batches."""
+"""Contrast-limited adaptive histogram equalization, as scikit-image defines it, for whole batches."""
 
 import torch
 from torch import Tensor
 
-from ..precision import to_float64
-from .intensity import GRAY_LEVELS, stretch_levels
+from anatpaste_aug.functional.intensity import GRAY_LEVELS, stretch_levels
+from anatpaste_aug.precision import to_float64
 
 BINS = 256
 BIN_SIZE = 1 + GRAY_LEVELS // BINS
@@ -13,7 +13,7 @@ CLIP_LIMIT = 0.01
 
 
 def clahe(gray: Tensor) -> Tensor:
-    """Equalise each image over tiles of an eighth of its sides.
+    """Equalize each image over tiles of an eighth of its sides.
 
     The definition is ``skimage.exposure.equalize_adapthist`` (0.26, 256 bins, default tiles and clip limit) up to its
     last step, the stretch of the result to [0, 1]. Tile curves and weights are combined in exact integers, where

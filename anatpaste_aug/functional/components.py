@@ -6,9 +6,9 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from . import _numba
-from .blocks import in_blocks, label_blocks, link_blocks
-from .checks import check_masks
+from anatpaste_aug.functional import _numba
+from anatpaste_aug.functional.blocks import in_blocks, label_blocks, link_blocks
+from anatpaste_aug.functional.checks import check_masks
 
 
 @overload

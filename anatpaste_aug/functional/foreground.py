@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..paste.params import PasteParams
-from .intensity import Intensities, at_least_float32
-from .move import inside_patch, move, patch_pixels
+from anatpaste_aug.functional.intensity import Intensities, at_least_float32
+from anatpaste_aug.functional.move import inside_patch, move, patch_pixels
+from anatpaste_aug.paste.params import PasteParams
 
 _DISK = 5  # radius of the disk that the intensity change is smoothed over
 _OFFSETS = [

@@ -1,4 +1,4 @@
-"""How pixel values are to be read: their range, their grey value, the 14-bit scale on which CLAHE works."""
+"""How pixel values are to be read: their range, their gray value, the 14-bit scale on which CLAHE works."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .checks import check_channels
+from anatpaste_aug.functional.checks import check_channels
 
 GRAY_LEVELS = 2**14
-"""Number of grey levels CLAHE works on, as ``skimage.exposure`` defines it."""
+"""Number of gray levels CLAHE works on, as ``skimage.exposure`` defines it."""
 
 SNAP = 256
 """Float levels are rounded to this fraction of a level before they are rounded to a level."""
@@ -18,7 +18,7 @@ _LUMA = (19595, 38470, 7471)  # ITU-R 601-2 in 1/65536, the integers behind Pill
 
 
 class Intensities(NamedTuple):
-    """How pixel values are to be read: the darkest and brightest value, and the normalisation already applied."""
+    """How pixel values are to be read: the darkest and brightest value, and the normalization already applied."""
 
     black: float = 0.0
     white: float = 1.0
@@ -26,7 +26,7 @@ class Intensities(NamedTuple):
     std: tuple[float, ...] | None = None
 
     def to_unit(self, images: Tensor) -> Tensor:
-        """Undo the normalisation of floating-point …×C×H×W images, and map black to 0 and white to 1."""
+        """Undo the normalization of floating-point …×C×H×W images, and map black to 0 and white to 1."""
         if self.mean is not None and self.std is not None:
             images = images * _column(self.std, images) + _column(self.mean, images)
         if (self.black, self.white) == (0.0, 1.0):
@@ -62,7 +62,7 @@ def as_laid_out(images: Tensor, given: Tensor) -> Tensor:
 
 
 def to_gray(images: Tensor) -> Tensor:
-    """Grey images by Pillow's ``"L"`` weights.
+    """Gray images by Pillow's ``"L"`` weights.
 
     Args:
         images: B×1×H×W or B×3×H×W, uint8 or floating point.

@@ -1,4 +1,4 @@
-"""torchvision's colour jitter with one factor per image."""
+"""torchvision's color jitter with one factor per image."""
 
 import torch
 from torch import Tensor
@@ -12,12 +12,12 @@ def adjust_brightness(images: Tensor, factor: Factor) -> Tensor:
 
 
 def adjust_contrast(images: Tensor, factor: Factor, mean: Tensor) -> Tensor:
-    """Scale about ``mean``, the image's mean grey value (``adjust_contrast``)."""
+    """Scale about ``mean``, the image's mean gray value (``adjust_contrast``)."""
     return _scaled_about(mean, images, factor)
 
 
 def adjust_saturation(images: Tensor, factor: Factor) -> Tensor:
-    """Scale about each pixel's grey value (``adjust_saturation``)."""
+    """Scale about each pixel's gray value (``adjust_saturation``)."""
     return _scaled_about(luminance(images), images, factor)
 
 
@@ -55,7 +55,7 @@ def _from_hue(value: Tensor, chroma: Tensor, sixths: Tensor) -> Tensor:
 
 
 def luminance(images: Tensor) -> Tensor:
-    """B×1×H×W grey values with torchvision's weights (which differ from Pillow's in the fourth digit)."""
+    """B×1×H×W gray values with torchvision's weights (which differ from Pillow's in the fourth digit)."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.split(1, 1)
@@ -82,7 +82,7 @@ def color_jitter(
         saturation: B factors.
         hue: B shifts in turns, in [-0.5, 0.5].
         order: int64 B×4, a permutation of brightness (0), contrast (1), saturation (2), hue (3) per image.
-        region: Boolean B×1×H×W; the mean grey value for the contrast is taken over it. None takes all.
+        region: Boolean B×1×H×W; the mean gray value for the contrast is taken over it. None takes all.
 
     Returns:
         B×C×H×W of the same dtype.
@@ -119,7 +119,7 @@ def color_jitter(
     hue_at = order.argsort(1)[:, 3]
     for turn in (0, 1, 2):
         images = adjust(images, torch.where(hue_at > turn, order[:, turn], 3))
-    # As in `adjust_hue`, but the colours of before are let go of while those of after are made.
+    # As in `adjust_hue`, but the colors of before are let go of while those of after are made.
     images, chroma, sixths = _to_hue(images, column(hue))
     images = _from_hue(images, chroma, sixths)
     del chroma, sixths

@@ -10,11 +10,11 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from ..precision import to_float64
-from .disk import close_disk, open_disk
-from .intensity import to_gray
-from .regions import keep_largest
-from .segment import segment_lungs
+from anatpaste_aug.functional.disk import close_disk, open_disk
+from anatpaste_aug.functional.intensity import to_gray
+from anatpaste_aug.functional.regions import keep_largest
+from anatpaste_aug.functional.segment import segment_lungs
+from anatpaste_aug.precision import to_float64
 
 # Chosen on 75 radiographs (see LungFieldSegmenter). Lengths in pixels at 256×256 where nothing else is said.
 _SMALLEST = 100.0  # spaces between ribs are small components
@@ -26,7 +26,7 @@ _SPINE_ROWS = (0.08, 0.86)  # shares of the height
 _SPINE_COLUMNS = (0.35, 0.65)  # shares of the width
 _MEDIAL = 0.08  # distance of the field from the spine's middle, in widths of the chest
 _NORMALS = range(-15, 180, 15)  # directions of the hull in degrees: 0 is lateral, 90 is up
-_RISE = 1.0  # the diaphragm rises towards the spine at most this steeply
+_RISE = 1.0  # the diaphragm rises toward the spine at most this steeply
 _DIAPHRAGMS = 0.1  # one dome lies at most this share of the height above the other
 _COLLAPSED = 0.6  # a half smaller than this share of the other is completed by the other's mirror image
 _FAR = 1e6
@@ -37,7 +37,7 @@ def segment_lung_field(images: Tensor, *, return_converged: Literal[False] = Fal
 @overload
 def segment_lung_field(images: Tensor, *, return_converged: Literal[True]) -> tuple[Tensor, Tensor]: ...
 def segment_lung_field(images: Tensor, *, return_converged: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-    """Segment the lung fields: closed, convex towards the chest wall, down to the diaphragm, up to the spine.
+    """Segment the lung fields: closed, convex toward the chest wall, down to the diaphragm, up to the spine.
 
     Algorithm 1 → spaces between ribs joined by closing → the largest component of each half → its convex hull on the
     lateral and upper sides → bounded by the diaphragm below, found column by column and continued behind the heart, and

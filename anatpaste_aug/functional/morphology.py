@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .checks import check_masks
+from anatpaste_aug.functional.checks import check_masks
 
 
 def dilate(mask: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..paste.params import PasteParams, rotated_size
-from ..precision import to_float64
+from anatpaste_aug.paste.params import PasteParams, rotated_size
+from anatpaste_aug.precision import to_float64
 
 
 def patch_pixels(params: PasteParams, height: int, width: int, *, rotated: bool = True) -> tuple[Tensor, Tensor]:

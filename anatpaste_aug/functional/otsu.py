@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from ..precision import to_float64
-from .intensity import GRAY_LEVELS
+from anatpaste_aug.functional.intensity import GRAY_LEVELS
+from anatpaste_aug.precision import to_float64
 
 BINS = 256
 
@@ -13,7 +13,7 @@ def otsu_threshold(levels: Tensor) -> Tensor:
     """The level up to which a pixel belongs to the dark class.
 
     The definition is ``skimage.filters.threshold_otsu`` (256 bins) on the levels stretched to [0, 1]; the bins, the
-    sums and the comparison with the bin's centre are done in integers or in the floating point of the definition, so
+    sums and the comparison with the bin's center are done in integers or in the floating point of the definition, so
     ``levels <= otsu_threshold(levels)`` is bit for bit scikit-image's ``image <= threshold``.
 
     Args:

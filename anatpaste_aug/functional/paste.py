@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor
 
-from ..paste.params import PasteParams
-from . import _numba
-from .blend import alpha_blend, box_interior, solve, solved_box
-from .checks import check_masks
-from .intensity import Intensities, as_laid_out, at_least_float32
-from .jitter import color_jitter
-from .masks import unite_masks
-from .move import inside_patch, move, patch_pixels
-from .shape import half_gaussian, shape_weights
-from .windows import Choices, Window, extremes, paste_on_windows
+from anatpaste_aug.functional import _numba
+from anatpaste_aug.functional.blend import alpha_blend, box_interior, solve, solved_box
+from anatpaste_aug.functional.checks import check_masks
+from anatpaste_aug.functional.intensity import Intensities, as_laid_out, at_least_float32
+from anatpaste_aug.functional.jitter import color_jitter
+from anatpaste_aug.functional.masks import unite_masks
+from anatpaste_aug.functional.move import inside_patch, move, patch_pixels
+from anatpaste_aug.functional.shape import half_gaussian, shape_weights
+from anatpaste_aug.functional.windows import Choices, Window, extremes, paste_on_windows
+from anatpaste_aug.paste.params import PasteParams
 
 
 def paste(

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.library import custom_op
 from torch.nn.functional import pad
 
-from . import _numba
-from ._numba.threads import empty, share
-from .intensity import at_least_float32
+from anatpaste_aug.functional import _numba
+from anatpaste_aug.functional._numba.threads import empty, share
+from anatpaste_aug.functional.intensity import at_least_float32
 
 Guidance = Literal["source", "stronger", "mixed"]
 
@@ -89,7 +89,7 @@ def _blend_on_cpu(
     target: Tensor, source: Tensor, edges: Tensor, guidance: str, alpha: Tensor | None, weight: Tensor | None
 ) -> Tensor:
     """Solve each box on its own, in float64: most are much smaller than the image."""
-    from ._numba.poisson import blend_differences
+    from anatpaste_aug.functional._numba.poisson import blend_differences
 
     others = at_least_float32(source).contiguous()
     out = empty(*target.shape, dtype=others.dtype).copy_(target)

@@ -6,9 +6,9 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from .blocks import label_blocks, link_blocks
-from .checks import check_masks
-from .components import (
+from anatpaste_aug.functional.blocks import label_blocks, link_blocks
+from anatpaste_aug.functional.checks import check_masks
+from anatpaste_aug.functional.components import (
     clear_border,
     first_pixels,
     on_pixels,

@@ -5,12 +5,12 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from . import _numba
-from .clahe import clahe
-from .components import all_true, clear_border_of_squares, remove_small_squares
-from .intensity import to_gray
-from .morphology import dilate, erode
-from .otsu import otsu_threshold
+from anatpaste_aug.functional import _numba
+from anatpaste_aug.functional.clahe import clahe
+from anatpaste_aug.functional.components import all_true, clear_border_of_squares, remove_small_squares
+from anatpaste_aug.functional.intensity import to_gray
+from anatpaste_aug.functional.morphology import dilate, erode
+from anatpaste_aug.functional.otsu import otsu_threshold
 
 _GROUP = 8  # images whose intermediate results stay in a processor's caches
 
@@ -26,9 +26,9 @@ def segment_lungs(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Segment the lungs (Algorithm 1 of Sato et al., arXiv 2205.04282).
 
-    Grey values → CLAHE → Otsu, the dark side is lung → opening 3×3 → components that touch the border are cleared →
+    Gray values → CLAHE → Otsu, the dark side is lung → opening 3×3 → components that touch the border are cleared →
     dilation 3×3 → components smaller than ``min_size · H·W / 256²`` pixels are dropped. Components are 8-connected.
-    A positive affine map of the grey values changes nothing (for floats, nothing beyond rounding).
+    A positive affine map of the gray values changes nothing (for floats, nothing beyond rounding).
 
     Args:
         images: B×1×H×W or B×3×H×W, uint8 or floating point, finite, H and W at least 32, at most

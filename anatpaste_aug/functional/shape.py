@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from ..paste.params import PasteParams
-from .move import column, inside_patch
+from anatpaste_aug.functional.move import column, inside_patch
+from anatpaste_aug.paste.params import PasteParams
 
 
 def shape_weights(

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..paste.params import PasteParams, rotated_size
-from .intensity import Intensities, at_least_float32
-from .shape import blur_radius, half_gaussian, reach
+from anatpaste_aug.functional.intensity import Intensities, at_least_float32
+from anatpaste_aug.functional.shape import blur_radius, half_gaussian, reach
+from anatpaste_aug.paste.params import PasteParams, rotated_size
 
 _GROUP = 8  # images that are pasted into together: more amortize the calls, fewer stay in the caches
 

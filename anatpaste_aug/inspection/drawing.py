@@ -49,10 +49,10 @@ def show(axes: "Axes", image: Tensor, **options: Any) -> Any:
     return axes.imshow(pixels, **settings)
 
 
-def tint(axes: "Axes", mask: Tensor, colour: tuple[float, float, float]) -> None:
-    """A boolean H×W mask as a see-through colour."""
+def tint(axes: "Axes", mask: Tensor, color: tuple[float, float, float]) -> None:
+    """A boolean H×W mask as a see-through color."""
     shown = pixels_of(mask).astype(np.float64)
-    axes.imshow(np.dstack([*(np.full_like(shown, part) for part in colour), shown * 0.45]), interpolation="nearest")
+    axes.imshow(np.dstack([*(np.full_like(shown, part) for part in color), shown * 0.45]), interpolation="nearest")
 
 
 def pixels_of(image: Tensor) -> npt.NDArray[Any]:

@@ -55,7 +55,7 @@ class Appearance(NamedTuple):
 
 
 def appearance(gray: Tensor) -> Appearance:
-    """Look at B×H×W grey images in [0, 1].
+    """Look at B×H×W gray images in [0, 1].
 
     Example:
         >>> look = appearance(torch.rand(2, 64, 64))
@@ -93,7 +93,7 @@ def content_box(gray: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def frontal_likeness(gray: Tensor) -> Tensor:
-    """Correlation of B×H×W grey images with the mean frontal chest radiograph on 8×8 fields; float32 B.
+    """Correlation of B×H×W gray images with the mean frontal chest radiograph on 8×8 fields; float32 B.
 
     Flat bands along the edges are not counted. An inverted image has the same value with the other sign; one without
     any contrast has 0.
@@ -104,20 +104,20 @@ def frontal_likeness(gray: Tensor) -> Tensor:
 def _likeness(gray: Tensor) -> tuple[Tensor, Tensor]:
     """Correlation with the mean radiograph, upright and on its side (the better of left and right); float32 B each."""
     template = torch.tensor(_FRONTAL, dtype=torch.float32, device=gray.device)
-    template = _standardised(torch.cat([template, template.flip(1)], 1).unsqueeze(0))
+    template = _standardized(torch.cat([template, template.flip(1)], 1).unsqueeze(0))
     boxes = torch.stack(content_box(gray), 1).tolist()
     fields = [
         adaptive_avg_pool2d(image[top:bottom, left:right].unsqueeze(0), 8)
         for image, (top, bottom, left, right) in zip(gray, boxes, strict=True)
     ]
-    standardised, lying = _standardised(torch.cat(fields)), template.transpose(1, 2)
-    upright, left_side, right_side = ((standardised * each).mean((1, 2)) for each in (template, lying, lying.flip(2)))
+    standardized, lying = _standardized(torch.cat(fields)), template.transpose(1, 2)
+    upright, left_side, right_side = ((standardized * each).mean((1, 2)) for each in (template, lying, lying.flip(2)))
     return upright, torch.maximum(left_side, right_side)
 
 
-def _standardised(fields: Tensor) -> Tensor:
-    centred = fields - fields.mean((1, 2), keepdim=True)
-    return centred / centred.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
+def _standardized(fields: Tensor) -> Tensor:
+    centered = fields - fields.mean((1, 2), keepdim=True)
+    return centered / centered.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
 
 
 def _leading(flags: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ def _share_scale(figure: "Figure", grid: Any, drawn: list[Any]) -> None:
         picture.set_clim(-limit, limit)
     bar = figure.colorbar(drawn[-1], ax=grid[:, -1].tolist(), shrink=min(0.9, 2.5 / len(grid)), aspect=30, pad=0.03)
     bar.outline.set_visible(False)
-    bar.set_label("grey levels of 255", fontsize=8)
+    bar.set_label("gray levels of 255", fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
 

@@ -13,7 +13,7 @@ from anatpaste_aug.files import shown
 __all__ = ["CheckReport", "ImageCheck", "Suspicion"]
 
 VISIBLE_LEVELS = 8
-"""A pixel has visibly changed from this many grey levels (of 255) on."""
+"""A pixel has visibly changed from this many gray levels (of 255) on."""
 VISIBLE_SHARE = 0.001
 """An augmentation is hardly visible if fewer than this share of the image's pixels has visibly changed."""
 
@@ -65,7 +65,7 @@ class ImageCheck:
         smaller_side: Share of the lung mask in that half of the image (left or right) that has less of it, 0 to 0.5.
         fallback: No lung was found, so that the augmentation pastes anywhere.
         hidden: Share of the augmentations tried that are hardly visible: fewer than 0.1 % of the pixels changed by 8
-            grey levels of 255.
+            gray levels of 255.
         frontal: Likeness to a frontal chest radiograph, −1 (inverted) to 1.
         band: Share of the area taken by flat bands along the edges.
         bright_sides: How many of the top, left and right edges are bright.

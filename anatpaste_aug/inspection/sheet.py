@@ -53,8 +53,8 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
         # Four lines of reasons at most, so that the images stay in line.
         words = [line for reason in reasons for line in textwrap.wrap(reason, 40)][:4]
         axes.set_title(_shorten(row.name), fontsize=7.5, pad=3, **TEXT)
-        colour = _SUSPICIOUS if row.suspicions else _QUIET
-        axes.set_xlabel("\n".join(words), fontsize=7.5, labelpad=3, color=colour, parse_math=False)
+        color = _SUSPICIOUS if row.suspicions else _QUIET
+        axes.set_xlabel("\n".join(words), fontsize=7.5, labelpad=3, color=color, parse_math=False)
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
     return figure

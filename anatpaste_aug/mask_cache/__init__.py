@@ -6,8 +6,8 @@
 >>> result = transform.augment(images[indices], cache[indices])  # doctest: +SKIP
 """
 
-from .cached_segmenter import CachedSegmenter
-from .mask_cache import MaskCache
-from .store import MaskCacheError
+from anatpaste_aug.mask_cache.cached_segmenter import CachedSegmenter
+from anatpaste_aug.mask_cache.mask_cache import MaskCache
+from anatpaste_aug.mask_cache.store import MaskCacheError
 
 __all__ = ["CachedSegmenter", "MaskCache", "MaskCacheError"]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .mask_cache import MaskCache
+from anatpaste_aug.mask_cache.mask_cache import MaskCache
 
 
 class CachedSegmenter:

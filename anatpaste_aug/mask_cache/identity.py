@@ -5,8 +5,8 @@ import hashlib
 import torch
 from torch import Tensor
 
-from ..segmentation import LungSegmenter, Segmenter
-from ..validation import check_images
+from anatpaste_aug.segmentation import LungSegmenter, Segmenter
+from anatpaste_aug.validation import check_images
 
 _BYTES = 16  # of a hash
 

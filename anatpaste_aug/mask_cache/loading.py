@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
-from ..validation import check_images
+from anatpaste_aug.validation import check_images
 
 
 class Dataset(Protocol):

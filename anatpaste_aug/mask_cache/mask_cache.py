@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..segmentation import LungSegmenter, Segmenter
-from ..validation import check_region_mask
-from .identity import fingerprint_of, image_keys, key_of
-from .loading import Dataset, load_batches
-from .store import Mask, MaskCacheError, MaskStore
+from anatpaste_aug.mask_cache.identity import fingerprint_of, image_keys, key_of
+from anatpaste_aug.mask_cache.loading import Dataset, load_batches
+from anatpaste_aug.mask_cache.store import Mask, MaskCacheError, MaskStore
+from anatpaste_aug.segmentation import LungSegmenter, Segmenter
+from anatpaste_aug.validation import check_region_mask
 
 _COMPARED = 16  # images that `fill` compares with those that the masks were made of
 

@@ -3,11 +3,11 @@
 It depends on torch alone. The pixels are the business of `anatpaste_aug.functional`.
 """
 
-from .config import PasteConfig
-from .params import PasteParams
-from .recipes import ANATPASTE, CUTPASTE, FPI, NSA, PII
-from .result import PasteResult
-from .sampling import draw_uniforms, sample_params
+from anatpaste_aug.paste.config import PasteConfig
+from anatpaste_aug.paste.params import PasteParams
+from anatpaste_aug.paste.recipes import ANATPASTE, CUTPASTE, FPI, NSA, PII
+from anatpaste_aug.paste.result import PasteResult
+from anatpaste_aug.paste.sampling import draw_uniforms, sample_params
 
 __all__ = [
     "ANATPASTE",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..precision import to_float64
+from anatpaste_aug.precision import to_float64
 
 
 class PasteParams(NamedTuple):

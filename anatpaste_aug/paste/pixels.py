@@ -20,7 +20,7 @@ def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         >>> random_pixel(torch.tensor([[0.5]]), torch.ones(1, 4, 4, dtype=torch.bool))
         (tensor([[2]]), tensor([[0]]), tensor([[True]]))
     """
-    from ..functional import _numba  # here, because it imports the params of this package
+    from anatpaste_aug.functional import _numba  # here, because it imports the params of this package
 
     found: tuple[Tensor, Tensor, Tensor] = (_numba.random_pixel if _numba.takes(u, mask) else _random_pixel)(u, mask)
     return found

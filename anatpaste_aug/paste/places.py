@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .config import PasteConfig
+from anatpaste_aug.paste.config import PasteConfig
 
 
 def place(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from .config import PasteConfig
+from anatpaste_aug.paste.config import PasteConfig
 
 ANATPASTE = PasteConfig()
 """Sato et al., arXiv 2205.04282: a jittered patch of the same image, through a blurred shape inside the lungs.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .params import PasteParams
+from anatpaste_aug.paste.params import PasteParams
 
 
 class PasteResult(NamedTuple):

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..precision import to_float64
-from .config import PasteConfig
-from .params import PasteParams, rotated_size
-from .pixels import random_pixel
-from .places import cut_around_a_center, index, place, place_on_foreground, uniform
+from anatpaste_aug.paste.config import PasteConfig
+from anatpaste_aug.paste.params import PasteParams, rotated_size
+from anatpaste_aug.paste.pixels import random_pixel
+from anatpaste_aug.paste.places import cut_around_a_center, index, place, place_on_foreground, uniform
+from anatpaste_aug.precision import to_float64
 
 FIXED_DRAWS = 21
 """Uniform numbers per image and patch before those of the places: their uses are the fields of `_Draws`."""

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..functional.components import all_true
-from ..validation import check_finite, check_images, check_region_mask
+from anatpaste_aug.functional.components import all_true
+from anatpaste_aug.validation import check_finite, check_images, check_region_mask
 
 Segmenter = Callable[[Tensor], Tensor]
 """B×C×H×W images → boolean B×1×H×W masks on the same device."""

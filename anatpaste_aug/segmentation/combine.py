@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..functional import keep_largest
-from ..validation import check_choice, check_count, check_segmenter
-from .base import Segmenter, SegmenterModule, segment_with
+from anatpaste_aug.functional import keep_largest
+from anatpaste_aug.segmentation.base import Segmenter, SegmenterModule, segment_with
+from anatpaste_aug.validation import check_choice, check_count, check_segmenter
 
 
 class _Called(nn.Module):

@@ -5,10 +5,18 @@ from functools import partial
 
 from torch import Tensor
 
-from ..functional import clear_border, close_disk, fill_holes, keep_largest, opening, remove_small_components, to_gray
-from ..functional.intensity import at_least_float32
-from ..validation import check_count, check_intensities, check_number
-from .base import SegmenterModule, Step, in_steps
+from anatpaste_aug.functional import (
+    clear_border,
+    close_disk,
+    fill_holes,
+    keep_largest,
+    opening,
+    remove_small_components,
+    to_gray,
+)
+from anatpaste_aug.functional.intensity import at_least_float32
+from anatpaste_aug.segmentation.base import SegmenterModule, Step, in_steps
+from anatpaste_aug.validation import check_count, check_intensities, check_number
 
 
 class CTLungSegmenter(SegmenterModule):
@@ -16,7 +24,7 @@ class CTLungSegmenter(SegmenterModule):
 
     Hounsfield units → air is below the threshold → the body is the largest component of the rest, opened 3×3 (which
     parts it from the table) and filled, and everything outside it is dropped → what touches the image's border is
-    dropped → components as small as trachea, airways and most of the bowel gas are dropped → vessels closed by a disc,
+    dropped → components as small as trachea, airways and most of the bowel gas are dropped → vessels closed by a disk,
     holes filled. Nothing is learned and nothing is random.
 
     Convention:
@@ -31,7 +39,7 @@ class CTLungSegmenter(SegmenterModule):
         intercept: The same, as DICOM's RescaleIntercept.
         min_size: The smallest component of air that stays.
         keep: Keep this many of the largest components; None keeps all.
-        closing: Radius of the disc that closes vessels.
+        closing: Radius of the disk that closes vessels.
 
     Raises:
         ValueError: A setting is impossible; the message names it and what is allowed.

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from ..functional.components import all_true
-from ..validation import check_number, check_same_device
-from .base import SegmenterModule
+from anatpaste_aug.functional.components import all_true
+from anatpaste_aug.segmentation.base import SegmenterModule
+from anatpaste_aug.validation import check_number, check_same_device
 
 
 class FixedMask(SegmenterModule):

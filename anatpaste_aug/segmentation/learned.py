@@ -6,17 +6,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..functional import Intensities, to_gray
-from ..functional.components import all_true
-from ..functional.intensity import at_least_float32
-from ..validation import check_choice, check_count, check_intensities, check_number, check_same_device
-from .base import SegmenterModule
+from anatpaste_aug.functional import Intensities, to_gray
+from anatpaste_aug.functional.components import all_true
+from anatpaste_aug.functional.intensity import at_least_float32
+from anatpaste_aug.segmentation.base import SegmenterModule
+from anatpaste_aug.validation import check_choice, check_count, check_intensities, check_number, check_same_device
 
 
 class NetworkSegmenter(SegmenterModule):
     """A trained network that gives B×K×H×W logits or probabilities: of torchvision, MONAI, torchxrayvision, or yours.
 
-    Images → [0, 1] → resized → channels repeated or made grey → (x − mean) / std → network → probabilities → those of
+    Images → [0, 1] → resized → channels repeated or made gray → (x − mean) / std → network → probabilities → those of
     the chosen classes → resized back → threshold. The network is set to eval mode and kept there, and frozen: its
     parameters ask for no gradient, so that DistributedDataParallel leaves them alone. A network that is trained
     elsewhere is passed as a copy (``copy.deepcopy``).

@@ -2,15 +2,15 @@
 
 from torch import Tensor
 
-from ..functional import segment_lung_field, segment_lungs
-from ..validation import check_number
-from .base import SegmenterModule
+from anatpaste_aug.functional import segment_lung_field, segment_lungs
+from anatpaste_aug.segmentation.base import SegmenterModule
+from anatpaste_aug.validation import check_number
 
 
 class LungSegmenter(SegmenterModule):
     """Lungs of frontal chest radiographs, by the paper's Algorithm 1 (Sato et al., arXiv 2205.04282).
 
-    Grey values → CLAHE → Otsu's threshold, the dark side is lung → opening 3×3 → border-touching components cleared →
+    Gray values → CLAHE → Otsu's threshold, the dark side is lung → opening 3×3 → border-touching components cleared →
     dilation 3×3 → small components dropped. Nothing is learned and nothing is random.
 
     Convention:
@@ -45,7 +45,7 @@ class LungFieldSegmenter(SegmenterModule):
     Algorithm 1 of the paper leaves out what is bright: ribs, vessels, the lung behind the heart, consolidations. Here
     its mask is completed by geometry (`segment_lung_field`). Nothing is learned and nothing is random.
 
-    Against human outlines of 150 paediatric radiographs at 256×256 (Kermany et al., outlines by V7 Labs), mean over the
+    Against human outlines of 150 pediatric radiographs at 256×256 (Kermany et al., outlines by V7 Labs), mean over the
     images. In order of their file names, the 75 at places 0, 2, 4, … chose the constants; one of these, the radius of
     the opening, was raised from 4 to 5 after the others had been measured once:
 

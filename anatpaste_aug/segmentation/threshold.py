@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..functional import (
+from anatpaste_aug.functional import (
     clear_border,
     close_disk,
     fill_holes,
@@ -17,15 +17,15 @@ from ..functional import (
     remove_small_components,
     to_gray,
 )
-from ..functional.intensity import stretch_levels
-from ..validation import check_choice, check_count, check_number
-from .base import SegmenterModule, Step, in_steps
+from anatpaste_aug.functional.intensity import stretch_levels
+from anatpaste_aug.segmentation.base import SegmenterModule, Step, in_steps
+from anatpaste_aug.validation import check_choice, check_count, check_number
 
 
 class ThresholdSegmenter(SegmenterModule):
     """The dark or the bright side of a threshold, cleaned by morphology and by size.
 
-    Grey values → threshold → opening → closing → holes filled → border-touching components cleared → components that
+    Gray values → threshold → opening → closing → holes filled → border-touching components cleared → components that
     are too small or too large dropped → the largest ones kept. Only the first step is on by default.
 
     Convention:
@@ -35,11 +35,11 @@ class ThresholdSegmenter(SegmenterModule):
         * lengths and areas are in pixels at 256×256 and scale with the image
 
     Args:
-        threshold: A grey value; dark means at most it, bright means above it. ``"otsu"`` finds one in each image, as
+        threshold: A gray value; dark means at most it, bright means above it. ``"otsu"`` finds one in each image, as
             ``skimage.filters.threshold_otsu`` does on 256 bins between its smallest and largest value.
         polarity: The organ is ``"dark"`` or ``"bright"``.
-        opening: Radius of the disc that drops what is thin.
-        closing: Radius of the disc that fills what is narrow.
+        opening: Radius of the disk that drops what is thin.
+        closing: Radius of the disk that fills what is narrow.
         fill: Fill what the organ encloses.
         clear_border: Drop components that touch the image's border.
         min_size: The smallest component that stays.
@@ -50,7 +50,7 @@ class ThresholdSegmenter(SegmenterModule):
         ValueError: A setting is impossible; the message names it and what is allowed.
 
     Example:
-        The brain in an axial T2 slice, in outline a bright disc on black, with dark fluid inside it:
+        The brain in an axial T2 slice, in outline a bright disk on black, with dark fluid inside it:
 
         >>> import torch
         >>> y, x = torch.meshgrid(torch.linspace(-1, 1, 128), torch.linspace(-1, 1, 128), indexing="ij")

@@ -10,12 +10,15 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ..functional import Intensities, foreground_mask, intensity_target, paste, patches_foreground
-from ..functional.intensity import at_least_float32
-from ..paste import ANATPASTE, PasteConfig, PasteParams, PasteResult, draw_uniforms, sample_params
-from ..paste.sampling import draws_shape
-from ..segmentation import LungSegmenter, Segmenter, segment_with
-from ..validation import (
+from anatpaste_aug.functional import Intensities, foreground_mask, intensity_target, paste, patches_foreground
+from anatpaste_aug.functional.intensity import at_least_float32
+from anatpaste_aug.paste import ANATPASTE, PasteConfig, PasteParams, PasteResult, draw_uniforms, sample_params
+from anatpaste_aug.paste.sampling import draws_shape
+from anatpaste_aug.segmentation import LungSegmenter, Segmenter, segment_with
+from anatpaste_aug.transforms.sample import as_batch, is_image_tensor, like_input, read_sample, united_with
+from anatpaste_aug.transforms.signature import HELP, document
+from anatpaste_aug.transforms.tv_tensors import AnomalyMask, RegionMask
+from anatpaste_aug.validation import (
     check_apply,
     check_donors,
     check_generator,
@@ -27,9 +30,6 @@ from ..validation import (
     check_uniforms,
     intensities_for,
 )
-from .sample import as_batch, is_image_tensor, like_input, read_sample, united_with
-from .signature import HELP, document
-from .tv_tensors import AnomalyMask, RegionMask
 
 Donors = Tensor | Callable[[int], Tensor]
 """Images N×C×H×W to cut patches from, or a callable that returns as many as it is asked for."""

@@ -10,7 +10,7 @@ from torch.utils.data import default_collate
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
-from .tv_tensors import AnomalyMask, RegionMask
+from anatpaste_aug.transforms.tv_tensors import AnomalyMask, RegionMask
 
 
 class OneClassSample(NamedTuple):

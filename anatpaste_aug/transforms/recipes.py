@@ -2,9 +2,9 @@
 
 from typing import Any, Literal, get_args
 
-from ..paste import ANATPASTE, CUTPASTE, FPI, NSA, PII
-from ..paste.config import Size
-from .base import PasteTransform
+from anatpaste_aug.paste import ANATPASTE, CUTPASTE, FPI, NSA, PII
+from anatpaste_aug.paste.config import Size
+from anatpaste_aug.transforms.base import PasteTransform
 
 Variant = Literal["normal", "scar", "union"]
 

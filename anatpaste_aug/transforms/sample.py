@@ -7,8 +7,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
-from ..functional.masks import unite_masks
-from .tv_tensors import AnomalyMask, RegionMask
+from anatpaste_aug.functional.masks import unite_masks
+from anatpaste_aug.transforms.tv_tensors import AnomalyMask, RegionMask
 
 
 def is_image_tensor(leaf: Any) -> bool:

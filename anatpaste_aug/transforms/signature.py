@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from torch import Tensor
 
-from ..segmentation import Segmenter
+from anatpaste_aug.segmentation import Segmenter
 
 HELP: dict[str, str] = {
     "segmenter": "Callable from B×C×H×W images to boolean B×1×H×W masks of the lungs, or of another region "

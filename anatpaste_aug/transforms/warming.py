@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 
-from .recipes import AnatPasteTransform
+from anatpaste_aug.transforms.recipes import AnatPasteTransform
 
 
 def warm_up(dtypes: Iterable[torch.dtype] = (torch.uint8, torch.float32)) -> None:

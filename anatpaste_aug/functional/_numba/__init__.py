@@ -13,8 +13,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from .pasting import check, paste, random_pixel, soft_mask
-from .segmenting import keep_components, segment
+from anatpaste_aug.functional._numba.pasting import check, paste, random_pixel, soft_mask
+from anatpaste_aug.functional._numba.segmenting import keep_components, segment
 
 __all__ = [
     "HAS_NUMBA",
@@ -40,7 +40,7 @@ def takes(*tensors: Tensor | None) -> bool:
 def _numba_works() -> bool:
     """An installed Numba may still refuse the NumPy beside it."""
     try:
-        from . import jit  # noqa: F401
+        from anatpaste_aug.functional._numba import jit  # noqa: F401
     except ImportError as error:
         warnings.warn(f"Numba cannot be used, so that the CPU is many times slower: {error}", stacklevel=2)
         return False

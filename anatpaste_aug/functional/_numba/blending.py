@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .jit import compiled
-from .rows import (
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional._numba.rows import (
     ANGLE,
     BEGIN,
     DONOR,
@@ -21,7 +21,7 @@ from .rows import (
     WEST,
     WIDTH,
 )
-from .shape import turned
+from anatpaste_aug.functional._numba.shape import turned
 
 BLACK, SOURCE, EDGE = 0, 1, 2  # what lies beyond a patch
 

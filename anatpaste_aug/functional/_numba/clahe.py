@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..clahe import BIN_SIZE, BINS
-from ..intensity import GRAY_LEVELS, SNAP
-from ..otsu import BINS as OTSU_BINS
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional.clahe import BIN_SIZE, BINS
+from anatpaste_aug.functional.intensity import GRAY_LEVELS, SNAP
+from anatpaste_aug.functional.otsu import BINS as OTSU_BINS
 
 _SHIFT = np.uint64(50)  # exact for every mix of levels and area: both are below 2¹⁸ times 2¹⁴
 

@@ -1,6 +1,6 @@
 """8-connected components of one mask, through the horizontal runs of pixels that they are made of."""
 
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
 
 
 @compiled
@@ -37,7 +37,7 @@ def keep_components(framed, inside, smallest, runs, first, area):
         upper, middle = first[y - 1], first[y]
         lower = middle
         while upper < middle and lower < count:
-            if start[upper] <= stop[lower] and start[lower] <= stop[upper]:  # diagonal neighbours touch
+            if start[upper] <= stop[lower] and start[lower] <= stop[upper]:  # diagonal neighbors touch
                 one, other = upper, lower
                 while parent[one] != one:
                     parent[one] = parent[parent[one]]

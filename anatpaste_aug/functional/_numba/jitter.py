@@ -4,8 +4,22 @@ import math
 
 import numpy as np
 
-from .jit import compiled
-from .rows import BRIGHTNESS, CONTRAST, DOWN, EAST, FIRST, HEIGHT, HUE, LAST, ORDER, SATURATION, UP, WEST, WIDTH
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional._numba.rows import (
+    BRIGHTNESS,
+    CONTRAST,
+    DOWN,
+    EAST,
+    FIRST,
+    HEIGHT,
+    HUE,
+    LAST,
+    ORDER,
+    SATURATION,
+    UP,
+    WEST,
+    WIDTH,
+)
 
 
 @compiled

@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..clahe import BIN_SIZE, BINS, CLIP_LIMIT
-from ..intensity import GRAY_LEVELS
-from ..otsu import BINS as OTSU_BINS
-from .clahe import bins_of_bytes, bins_of_floats, equalize, otsu, tile_curves
-from .components import keep_components
-from .jit import compiled
-from .morphology import spread
+from anatpaste_aug.functional._numba.clahe import bins_of_bytes, bins_of_floats, equalize, otsu, tile_curves
+from anatpaste_aug.functional._numba.components import keep_components
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional._numba.morphology import spread
+from anatpaste_aug.functional.clahe import BIN_SIZE, BINS, CLIP_LIMIT
+from anatpaste_aug.functional.intensity import GRAY_LEVELS
+from anatpaste_aug.functional.otsu import BINS as OTSU_BINS
 
 Array = npt.NDArray[Any]
 
 
 def segment(gray: Array, smallest: float, out: npt.NDArray[np.bool_]) -> None:
-    """Lungs of B×H×W grey images, uint8 or floating point, into ``out``."""
+    """Lungs of B×H×W gray images, uint8 or floating point, into ``out``."""
     _, height, width = gray.shape
     bins, lungs = np.empty((height, width), np.uint8), out.view(np.uint8)
     levels, counts = np.empty((height, width), np.uint16), np.empty(GRAY_LEVELS + 1, np.int32)

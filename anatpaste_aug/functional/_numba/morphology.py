@@ -1,6 +1,6 @@
 """3×3 dilation of one mask."""
 
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
 
 
 @compiled

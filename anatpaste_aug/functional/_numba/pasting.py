@@ -10,10 +10,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from ...paste.params import PasteParams, dtype_of, rotated_size
-from ..intensity import Intensities, at_least_float32
-from ..move import inverse_rotation
-from .rows import (
+from anatpaste_aug.functional._numba.rows import (
     APPLY,
     BEGIN,
     DOWN,
@@ -32,7 +29,10 @@ from .rows import (
     UP,
     WEST,
 )
-from .threads import empty, share
+from anatpaste_aug.functional._numba.threads import empty, share
+from anatpaste_aug.functional.intensity import Intensities, at_least_float32
+from anatpaste_aug.functional.move import inverse_rotation
+from anatpaste_aug.paste.params import PasteParams, dtype_of, rotated_size
 
 Work = Callable[[int, int], object]
 Tables = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
@@ -44,7 +44,7 @@ _BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which is not
 @custom_op("anatpaste_aug::random_pixel", mutates_args=(), device_types="cpu")
 def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """See `paste.pixels.random_pixel`."""
-    from .pixels import random_pixels
+    from anatpaste_aug.functional._numba.pixels import random_pixels
 
     row, column = (torch.empty(u.shape, dtype=torch.int64, device="cpu") for _ in range(2))
     found, counts = mask.new_empty((len(mask), 1)), np.empty(mask.shape[1], np.int64)
@@ -129,7 +129,7 @@ def _masking(
     tables: Tables, turns: Any, height: int, width: int, region_mask: Tensor | None, hard: bool
 ) -> tuple[Tensor, Callable[[], Work]]:
     """An empty soft mask, and what fills it."""
-    from .shape import patch_masks, soft_masks
+    from anatpaste_aug.functional._numba.shape import patch_masks, soft_masks
 
     rows, reals = tables
     shape = (len(rows), 1, height, width)
@@ -165,8 +165,8 @@ def _blending(
     intensities: Intensities,
 ) -> tuple[Tensor, Callable[[], Work]]:
     """Empty images of the type to calculate in, or uint8, and what fills them."""
-    from .blending import blend, cut
-    from .jitter import jitter
+    from anatpaste_aug.functional._numba.blending import blend, cut
+    from anatpaste_aug.functional._numba.jitter import jitter
 
     half = images.dtype in (torch.float16, torch.bfloat16)
     same = sources is images

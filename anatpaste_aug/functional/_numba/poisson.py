@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
 
 
 @compiled

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from .threads import empty, share
+from anatpaste_aug.functional._numba.threads import empty, share
 
 
 @custom_op("anatpaste_aug::segment", mutates_args=(), device_types="cpu")
 def segment(gray: Tensor, smallest: float) -> Tensor:
-    """Boolean B×1×H×W lungs of B×H×W grey images; components below ``smallest`` pixels are dropped."""
-    from .lungs import segment as segment_some
+    """Boolean B×1×H×W lungs of B×H×W gray images; components below ``smallest`` pixels are dropped."""
+    from anatpaste_aug.functional._numba.lungs import segment as segment_some
 
     images = gray.contiguous().numpy()
     lungs = empty(len(images), 1, *images.shape[1:], dtype=torch.bool)
@@ -27,8 +27,8 @@ def _(gray: Tensor, smallest: float) -> Tensor:
 @custom_op("anatpaste_aug::keep_components", mutates_args=(), device_types="cpu")
 def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
     """B×H×W without small components, and with ``inside`` without those at the border."""
-    from .components import keep_components as keep_some
-    from .lungs import component_scratch
+    from anatpaste_aug.functional._numba.components import keep_components as keep_some
+    from anatpaste_aug.functional._numba.lungs import component_scratch
 
     framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1))
     masks = framed.numpy()

@@ -2,13 +2,13 @@
 
 A line of a shape is one run of pixels, and a blurred run is a difference of two values of the kernel's running sum. So
 only the vertical half of the blur costs more than a subtraction a pixel, and lines at one distance from the shape's
-centre are alike.
+center are alike.
 """
 
 import numpy as np
 
-from .jit import compiled
-from .rows import (
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional._numba.rows import (
     ANGLE,
     ANYWHERE,
     APPLY,

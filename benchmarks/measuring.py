@@ -224,7 +224,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 def _kernels() -> str:
     """What our methods run on the CPU."""
-    if not _numba.takes(torch.zeros(1)):
+    if not _numba.supports(torch.zeros(1)):
         return "torch operations (Numba is not installed)"
     return f"compiled by Numba {importlib.metadata.version('numba')}"
 

@@ -22,7 +22,7 @@ def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     from anatpaste_aug.functional import _numba  # here, because it imports the params of this package
 
-    found: tuple[Tensor, Tensor, Tensor] = (_numba.random_pixel if _numba.takes(u, mask) else _random_pixel)(u, mask)
+    found: tuple[Tensor, Tensor, Tensor] = (_numba.random_pixel if _numba.supports(u, mask) else _random_pixel)(u, mask)
     return found
 
 

@@ -1,4 +1,4 @@
-"""A random pixel of each mask, found without the running sum over all pixels."""
+"""Find a random pixel of each mask, without a cumulative sum over all pixels."""
 
 import numpy as np
 

@@ -16,9 +16,9 @@ def clahe(gray: Tensor) -> Tensor:
     """Equalize each image over tiles of an eighth of its height and width.
 
     The definition is ``skimage.exposure.equalize_adapthist`` (0.26, 256 bins, default tiles and clip limit) up to its
-    last step, the stretch of the result to [0, 1]. Tile curves and weights are combined in exact integers, where
-    scikit-image adds rounded floats: with tile sides that are not a power of two, or above 64, a level can differ by 1 of
-    16383.
+    last step, the stretch of the result to [0, 1]. Tile curves and weights are combined in exact integers, whereas
+    scikit-image adds rounded floats: with tile sides that are not a power of two, or above 64, a level can
+    differ by 1 of 16383.
 
     Args:
         gray: B×H×W, uint8 or floating point, finite, H and W at least 32.

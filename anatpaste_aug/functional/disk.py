@@ -32,7 +32,7 @@ def dilate_disk(mask: Tensor, radius: float) -> Tensor:
     height, width = mask.shape[-2:]
     radius = min(radius, math.hypot(height, width))  # larger disks cover the whole image from any pixel
     out, run, reach = mask.clone(), mask, 0
-    # A disk is a stack of horizontal runs. From the outermost rows to the middle one, dilate by a growing run, and shift
+    # A disk is a stack of horizontal runs: from the outermost rows to the middle one, dilate by a growing run and shift
     # the result up and down.
     for shift in range(min(math.floor(radius), height - 1), -1, -1):
         while reach < min(math.isqrt(math.floor(radius**2 - shift**2)), width - 1):
@@ -46,13 +46,13 @@ def dilate_disk(mask: Tensor, radius: float) -> Tensor:
 
 
 def erode_disk(mask: Tensor, radius: float) -> Tensor:
-    """Erode with the disk of `dilate_disk`; pixels outside the image are ignored (``skimage.morphology.erosion``)."""
+    """Erode with the disk of `dilate_disk`; pixels outside are ignored (``skimage.morphology.erosion``)."""
     check_masks(mask, batch=False)
     return ~dilate_disk(~mask, radius)
 
 
 def close_disk(mask: Tensor, radius: float) -> Tensor:
-    """Close the mask, by dilation and erosion with a disk: fills gaps narrower than the disk (``skimage.morphology.closing``).
+    """Close gaps narrower than a disk, by dilation and erosion (``skimage.morphology.closing``).
 
     Args:
         mask: Boolean …×H×W.
@@ -72,7 +72,7 @@ def close_disk(mask: Tensor, radius: float) -> Tensor:
 
 
 def open_disk(mask: Tensor, radius: float) -> Tensor:
-    """Open the mask, by erosion and dilation with a disk: removes parts narrower than the disk (``skimage.morphology.opening``).
+    """Remove parts narrower than a disk, by erosion and dilation (``skimage.morphology.opening``).
 
     Args:
         mask: Boolean …×H×W.

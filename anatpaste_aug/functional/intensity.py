@@ -68,8 +68,8 @@ def to_gray(images: Tensor) -> Tensor:
         images: B×1×H×W or B×3×H×W, uint8 or floating point.
 
     Returns:
-        B×H×W of the same dtype, float32 for half precision; uint8 equals ``PIL.Image.convert("L")`` bit for bit, and three equal
-        channels give that channel bit for bit in every dtype.
+        B×H×W of the same dtype, float32 for half precision; uint8 equals ``PIL.Image.convert("L")`` bit for bit, and
+        three equal channels give that channel bit for bit in every dtype.
 
     Example:
         >>> to_gray(torch.full((1, 3, 32, 32), 7, dtype=torch.uint8)).unique().tolist()
@@ -102,7 +102,7 @@ def stretch_levels(gray: Tensor, bin_size: int = 1) -> Tensor:
     flat = gray.flatten(1)
     low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
     if gray.dtype == torch.uint8:
-        # There are only 256 values, so the arithmetic runs on a table. It uses integers and rounds halves to even, which
+        # There are only 256 values, so the arithmetic runs on a table. It uses integers and rounds halves to even. That
         # gives the levels of the float64 definition for every value and span.
         values = torch.arange(256, device=gray.device, dtype=torch.int32)
         span = (high - low).clamp_min(1).int()

@@ -171,7 +171,7 @@ class _SineBasis(NamedTuple):
 
 
 def _sine_basis(first: Tensor, end: Tensor, side: int, dtype: torch.dtype) -> _SineBasis:
-    """Make the basis for boxes that extend from ``first`` to ``end``, frame included, in a window of ``side`` pixels."""
+    """Make the basis for boxes that extend from ``first`` to ``end``, frame included, in windows of ``side`` px."""
     dtype = torch.float64 if dtype == torch.float64 else torch.float32
     place = torch.arange(1, max(side, 2) - 1, dtype=torch.int32, device=first.device)
     distance = place - first.int().unsqueeze(1)  # from the frame

@@ -1,6 +1,6 @@
 """The engine's settings: distributions, parameters, the sampler, the recipes and the result.
 
-It depends on torch alone. The pixels are the business of `anatpaste_aug.functional`.
+It depends on torch alone. `anatpaste_aug.functional` computes the pixels.
 """
 
 from anatpaste_aug.paste.config import PasteConfig

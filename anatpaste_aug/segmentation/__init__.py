@@ -1,4 +1,4 @@
-"""Segmenters: from an image batch to a boolean mask batch. Any callable of that form can take their place."""
+"""Segmenters: from an image batch to a boolean mask batch. Any such callable can replace them."""
 
 from anatpaste_aug.segmentation.base import Segmenter, SegmenterModule, segment_with
 from anatpaste_aug.segmentation.combine import Difference, Intersection, PerSide, Union

@@ -1,4 +1,4 @@
-"""The recipes as torchvision v2 transforms, and one-class pairs made with them."""
+"""The recipes as torchvision v2 transforms, and training pairs for one-class classification."""
 
 from anatpaste_aug.transforms.base import PasteTransform
 from anatpaste_aug.transforms.pairs import (

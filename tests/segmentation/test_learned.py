@@ -153,7 +153,7 @@ def test_an_impossible_setting_is_named(settings, error, message):
 @pytest.mark.parametrize(
     ("answer", "settings", "error", "message"),
     [
-        (logits, {}, ValueError, "the network has 14 output channels; say which are the organ with classes="),
+        (logits, {}, ValueError, "the network has 14 output channels; choose those of the organ with classes="),
         (logits, {"classes": (4, 14)}, ValueError, r"classes=\(4, 14\) are not all among the network's 14"),
         (lambda x: x > 0, {}, TypeError, "must return floating-point maps, got torch.bool"),
         (lambda x: (x, x), {}, TypeError, "must return floating-point maps, got tuple"),

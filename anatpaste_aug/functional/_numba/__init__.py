@@ -31,7 +31,7 @@ HAS_NUMBA = find_spec("numba") is not None
 
 
 def supports(*tensors: Tensor | None) -> bool:
-    """Return whether the kernels can run on these tensors: Numba is installed, all on the CPU, none needs a gradient."""
+    """Return whether the kernels can run on these tensors: with Numba, on the CPU, and without a gradient."""
     here = HAS_NUMBA and all(t.device.type == "cpu" and not t.requires_grad for t in tensors if t is not None)
     return here and (torch.compiler.is_compiling() or _numba_works())
 

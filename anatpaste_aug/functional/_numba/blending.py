@@ -28,7 +28,7 @@ BLACK, SOURCE, EDGE = 0, 1, 2  # how to fill pixels beyond a patch
 
 @compiled
 def cut(sources, rows, tone, patches, begin, end):
-    """Cut the patches of the images ``begin`` to ``end`` and scale them to [0, 1]; edge pixels of a source are repeated.
+    """Cut the patches of the images ``begin`` to ``end``, in [0, 1]; edge pixels of a source are repeated.
 
     Args:
         sources: N×C×H×W, uint8, float32 or float64.

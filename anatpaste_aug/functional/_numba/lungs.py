@@ -55,7 +55,7 @@ def find_lungs(
         line, bright = levels[y], mask[y + 1]
         for x in range(width):
             bright[x + 1] = line[x] > threshold
-    # Erosion, dilation, border clearing, dilation, small components. In a loop, so that each kernel is inlined only once.
+    # Erosion, dilation, border clearing, dilation, small components: in a loop, so that each kernel is inlined once.
     for step in range(5):
         if step == 2 or step == 4:
             keep_components(mask, step == 2, 1.0 if step == 2 else smallest, runs, first, area)

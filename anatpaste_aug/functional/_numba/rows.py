@@ -10,8 +10,8 @@ INTEGERS = (
 APPLY, DONOR, SOURCE_TOP, SOURCE_LEFT, HEIGHT, WIDTH, SCALED_HEIGHT, SCALED_WIDTH = range(8)
 TOP, LEFT, ELLIPSE, MARGIN, ANYWHERE = range(8, 13)
 RADIUS = 13  # where the blur is truncated; see `shape.blur_radius`
-# FIRST to END: the rows and columns of the image that the mask covers (empty if the patch isn't pasted). UP to EAST: the
-# part of the source that is cut for them, relative to the patch's corner: the patch, or more. `pasting` sets these.
+# FIRST to END: the rows and columns of the image that the mask covers, empty if the patch isn't pasted. UP to EAST: the
+# part of the source that is cut, relative to the patch's corner: the patch, or more. `pasting` sets these columns.
 FIRST, LAST, BEGIN, END, UP, DOWN, WEST, EAST = range(14, 22)
 ORDER = 22  # four columns: the order of the color jitter
 

@@ -62,7 +62,7 @@ __all__ = [
     "warm_up",
 ]
 
-# Imported at their first use: the experiments take seconds, and need extras.
+# Imported at first use: the experiments take seconds to import and need optional dependencies.
 _SUBPACKAGES = ("adapters", "datasets", "detection", "functional", "inspection", "segmentation", "transforms")
 
 

@@ -1,4 +1,4 @@
-"""The image files in a folder, in portions, with a progress bar."""
+"""List the image files in a folder, in batches, with a progress bar."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +13,13 @@ __all__ = ["batches", "list_images", "progress_bar"]
 
 
 def list_images(folder: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
-    """List the images and the other files in a folder and below, by sorted names relative to the folder.
+    """List the images and the other files in a folder and its subfolders, by sorted names relative to the folder.
 
-    DICOM is known by its content, too. Hidden files, ``Thumbs.db``, ``NAME:Zone.Identifier`` and the like are in
-    neither list, nor is what lies in folders such as ``__MACOSX`` and ``.ipynb_checkpoints``.
+    DICOM is also recognized by content. Hidden files, ``Thumbs.db``, ``NAME:Zone.Identifier`` and the like are in
+    neither list, nor are files in folders such as ``__MACOSX`` and ``.ipynb_checkpoints``.
 
     Raises:
-        DatasetError: No such folder.
+        DatasetError: The folder does not exist.
     """
     if not Path(folder).is_dir():
         raise DatasetError(f"{folder} is not a folder; give the one that holds the images")
@@ -34,13 +34,13 @@ def list_images(folder: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
 
 
 def batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Portions of ``size`` names, the last one perhaps shorter."""
+    """Split names into batches of ``size``; the last one may be shorter."""
     return (names[start : start + size] for start in range(0, len(names), size))
 
 
 @contextmanager
 def progress_bar(total: int, wanted: bool) -> Iterator[Callable[[int], object]]:
-    """A function that says how many more images are done, on standard error."""
+    """Yield a function that advances a progress bar on standard error by a number of images."""
     if not wanted:
         yield lambda count: None
         return

@@ -1,4 +1,4 @@
-"""Lung masks that are computed once and kept in a file, one bit per pixel.
+"""Compute lung masks once, and store them in a file, one bit per pixel.
 
 >>> from anatpaste_aug.mask_cache import MaskCache
 >>> cache = MaskCache("lungs.sqlite")  # doctest: +SKIP

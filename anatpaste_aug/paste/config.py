@@ -155,8 +155,8 @@ class PasteConfig:
     half_width: tuple[float, float] = setting(
         (0.05, 0.2),
         interval(0, 0.5, above=True),
-        "Half of a patch's side, as a fraction of the image's: the range for size=\"half_width\" (of the height, for both "
-        'sides), the limits for size="gamma". After resizing, the limits hold for whole sides.',
+        "Half of a patch's side, as a fraction of the image's: the range for size=\"half_width\" (of the height, for "
+        'both sides), the limits for size="gamma". After resizing, the limits hold for whole sides.',
     )
     gamma: tuple[float, float] = setting(
         (0.05, 0.03),
@@ -189,8 +189,8 @@ class PasteConfig:
     shape: Shape = setting(
         "ellipse_or_rectangle",
         choice(Shape),
-        'What is pasted of a patch: a drawn "ellipse", "rectangle" or one of both with equal odds, reduced by the margin and '
-        'blurred; or the whole "patch" with hard edges.',
+        'What is pasted of a patch: a drawn "ellipse", "rectangle" or one of both with equal odds, reduced by the '
+        'margin and blurred; or the whole "patch" with hard edges.',
     )
     margin: float = setting(
         10.0, number(0, LARGEST), "Distance of a drawn shape from the patch's edges, in pixels at 256×256 (rounded)."
@@ -251,7 +251,8 @@ class PasteConfig:
                 entry.metadata["check"](entry.name, getattr(self, entry.name))
         if self.cut == "same" and (self.resize is not None or self.rotates):
             raise ValueError(
-                'cut="same" does not resize or rotate patches; pass resize=None and a size without scars, or cut="anywhere"'
+                'cut="same" does not resize or rotate patches; pass resize=None and a size without scars, or '
+                'cut="anywhere"'
             )
         if self.resize is not None and self.resize[2] > self.resize[3]:
             raise ValueError(f"resize must be (mean, sd, low, high) with low <= high, got {self.resize!r}")

@@ -30,7 +30,8 @@ FPI = PasteConfig(
 )
 """Foreign Patch Interpolation (Tan et al. 2020, arXiv 2011.04197): x' = (1 − α)x + αy in a box of another image.
 
-The target is α in the box. The authors' code sets it to 0 where the two images are equal; the paper and this package do not.
+The target is α in the box. The authors' code sets it to 0 where the two images are equal; the paper does not, nor does
+this package.
 Their code swaps patches between the two images of a pair; here each image draws its own box and partner.
 """
 

@@ -35,7 +35,7 @@ class ThresholdSegmenter(SegmenterModule):
         * lengths and areas are in pixels at 256×256 and scale with the image
 
     Args:
-        threshold: A gray value: dark pixels are at most this, bright ones above. ``"otsu"`` finds one for each image, as
+        threshold: A gray value: dark pixels are at most this, bright ones above. ``"otsu"`` finds one per image, as
             ``skimage.filters.threshold_otsu`` does with 256 bins between its smallest and largest value.
         polarity: Whether the organ is ``"dark"`` or ``"bright"``.
         opening: Radius of the disk of the opening, which removes thin parts.

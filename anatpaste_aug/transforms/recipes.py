@@ -14,8 +14,8 @@ _SIZES: dict[str, Size] = {"normal": "area", "scar": "scar", "union": "area_or_s
 class AnatPasteTransform(PasteTransform):
     """Turn normal chest radiographs into realistic anomalous ones (AnatPaste; Sato et al., arXiv 2205.04282).
 
-    A patch of the image is jittered and pasted elsewhere through a blurred ellipse or rectangle that is multiplied by the
-    lung mask. As a torchvision v2 transform, it takes a sample of any structure; `augment` takes a plain batch. See
+    A patch of the image is jittered and pasted elsewhere through a blurred ellipse or rectangle that is multiplied by
+    the lung mask. As a torchvision v2 transform, it takes a sample of any structure; `augment` takes a plain batch. See
     `PasteTransform` for what all recipes have in common.
 
     Args:
@@ -82,8 +82,8 @@ class FPITransform(PasteTransform):
     """Interpolate a box with the same box of another image (FPI; Tan et al. 2020, arXiv 2011.04197).
 
     x' = (1 − α) x + α y in a box whose center lies in the middle 80 % of each side, with α ~ U(0.05, 0.95), the
-    ``opacity``; the target is α in the box. `anatpaste_aug.paste.recipes` lists differences from the authors' code. See
-    `PasteTransform` for what all recipes have in common.
+    ``opacity``; the target is α in the box. `anatpaste_aug.paste.recipes` lists differences from the authors' code.
+    See `PasteTransform` for what all recipes have in common.
 
     Raises:
         ValueError: A setting is impossible, or there is no other image in the batch.
@@ -101,8 +101,8 @@ class PIITransform(PasteTransform):
     """Blend in a box of another image by the stronger gradients (PII; Tan et al. 2021, arXiv 2107.02622).
 
     The box of FPI. For each pair of neighbors, the stronger of (1 − α)∇x and α∇y is the guidance of a Poisson equation,
-    with x around the box; the result is clipped to the range of x, and the target is α in the box. α ~ U(0.05, 0.95) is the
-    ``opacity``. See `PasteTransform` for what all recipes have in common.
+    with x around the box; the result is clipped to the range of x, and the target is α in the box. α ~ U(0.05, 0.95)
+    is the ``opacity``. See `PasteTransform` for what all recipes have in common.
 
     Raises:
         ValueError: A setting is impossible, or there is no other image in the batch.

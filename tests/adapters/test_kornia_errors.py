@@ -67,7 +67,7 @@ def test_a_mask_with_parameters_of_another_image():
     ("keys", "masks"), [(("input", "mask", "mask"), (zeros(), zeros())), (("input", "mask"), ([*zeros()],))]
 )
 def test_a_second_mask_and_a_list_of_masks(keys, masks):
-    with raises(ValueError, "one mask tensor", "no list, no second mask"):
+    with raises(ValueError, "one mask tensor", "lists, second masks"):
         sequence(KorniaPaste(), keys=keys)(images(), *masks)
 
 
@@ -92,7 +92,7 @@ def test_parameters_of_another_augmentation():
 def test_parameters_of_another_batch_size():
     aug = KorniaPaste()
     aug(images())
-    with raises(ValueError, "params hold 6 rows for 2 images"):
+    with raises(ValueError, "params have 6 rows for 2 images"):
         aug(images(2), params=aug._params)
 
 

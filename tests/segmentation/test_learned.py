@@ -140,7 +140,7 @@ def test_a_torchvision_network():
         ({"classes": ()}, ValueError, "classes must name at least one channel"),
         ({"size": (1, 2, 3)}, ValueError, r"size must be one number or \(h, w\), got \(1, 2, 3\)"),
         ({"size": 0}, ValueError, "size must be a whole number of at least 1, got 0"),
-        ({"mean": [0.5]}, ValueError, "mean and std go together"),
+        ({"mean": [0.5]}, ValueError, "pass both mean and std or neither"),
         ({"mean": [0.5] * 3, "std": [0.5] * 3}, ValueError, "mean and std have 3 values for a network of 1 channel"),
         ({"value_range": (1, 1)}, ValueError, "value_range must be"),
     ],

@@ -267,7 +267,7 @@ def test_a_small_image():
     ],
 )
 def test_two_images_of_different_size(sample):
-    with raises(ValueError, "the images of one sample must be of one size", "got (B, H, W) = ["):
+    with raises(ValueError, "the images of one sample must have the same size", "got (B, H, W) = ["):
         AnatPasteTransform()(sample)
 
 

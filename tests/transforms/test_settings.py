@@ -158,7 +158,7 @@ def test_normalised_images_of_a_wrong_kind(call):
         ({"apply": [True] * 6}, ValueError, "apply must be a boolean tensor of shape (6,)"),
         ({"apply": torch.ones(6)}, ValueError, "apply must be a boolean tensor of shape (6,)"),
         ({"apply": torch.ones(5, dtype=torch.bool)}, ValueError, "got torch.bool of shape (5,)"),
-        ({"uniforms": 3}, ValueError, "as draw_uniforms(config, 6) makes them, got int"),
+        ({"uniforms": 3}, ValueError, "as from draw_uniforms(config, 6), got int"),
         ({"uniforms": torch.zeros(6, 1, 18)}, ValueError, "shape (6, 1, 25), as draw_uniforms(config, 6)"),
         ({"uniforms": torch.zeros(6, 1, 25, dtype=torch.int64)}, ValueError, "got torch.int64 of shape (6, 1, 25)"),
         ({"region_mask": 3}, TypeError, "region_mask must be a torch.Tensor, got int"),
@@ -175,9 +175,9 @@ def test_wrong_arguments_of_augment(arguments, kind, message):
 
 
 def test_parameters_of_another_call():
-    with raises(ValueError, "params hold 6 rows for 2 images"):
+    with raises(ValueError, "params have 6 rows for 2 images"):
         AnatPasteTransform().augment(batch(2), params=augmented(batch()).params)
-    with raises(ValueError, "params were drawn for larger images than 32×32"):
+    with raises(ValueError, "params were sampled for images larger than 32×32"):
         AnatPasteTransform().augment(batch(6, size=(32, 32)), params=augmented(batch()).params)
 
 

@@ -39,8 +39,8 @@ class KorniaPaste(IntensityAugmentationBase2D):
             needs a floating-point mask: kornia rounds it down to 0 in an integer one.
 
     Attributes:
-        result: The `PasteResult` of the last image call, detached; None before the first call and after a failed one. It
-            is not pickled.
+        result: The `PasteResult` of the last image call, detached; None before the first call and after a failed one.
+            It is not pickled.
 
     Raises:
         TypeError, ValueError: An invalid setting, image or mask; the message says what is expected.
@@ -133,8 +133,8 @@ class KorniaPaste(IntensityAugmentationBase2D):
         if params is not self._unclaimed:
             raise ValueError(
                 f"the mask of {type(self).__name__} depends on the image: pass one mask tensor together with its image, "
-                'as in AugmentationSequential(..., data_keys=["input", "mask"])(image, mask); lists, second masks and '
-                "replays of the mask alone are not supported"
+                'as in AugmentationSequential(..., data_keys=["input", "mask"])(image, mask); lists, second masks '
+                "and replays of the mask alone are not supported"
             )
         self._unclaimed = None
         return super().transform_masks(input, params, flags, transform, **kwargs)

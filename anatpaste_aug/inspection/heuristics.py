@@ -8,7 +8,7 @@ set on these same images, so expect somewhat worse rates on others.
 | suspicion | detected | false alarms on the originals, children and adults |
 |---|---|---|
 | inverted | inverted copies: 500 of 500, 245 of 246 | 0 and 0 |
-| on its side | transposed, 389 of 389 children (every third pneumonia, every sixth normal) and 292 of 300 adults | 0 and 0 |
+| on its side | transposed: 389 of 389 children (every 3rd pneumonia, 6th normal), 292 of 300 adults | 0 and 0 |
 | bright border | with a white frame of 8 px: 500 of 500, 246 of 246 | 0 and 6, which look framed |
 | flat bands | with a black frame of 26 px: 500 of 500, 246 of 246 | 0 and 5, which have such bands |
 | not frontal | unknown: no other views were available | 0 and 1 |
@@ -43,7 +43,7 @@ class Appearance(NamedTuple):
 
     Attributes:
         frontal: Correlation with the mean frontal radiograph, from −1 (its negative) to 1; see `frontal_likeness`.
-        sideways: How much better the mean radiograph correlates when turned on its side than upright or inverted, −2 to 1.
+        sideways: How much better the mean radiograph correlates on its side than upright or inverted, −2 to 1.
         band: Fraction of the image's area covered by flat bands along its edges.
         bright_sides: How many of the top, left and right edges are bright along three quarters of their length.
     """

@@ -59,7 +59,8 @@ def image_keys(images: Tensor) -> list[bytes]:
         images: B×C×H×W on the CPU.
 
     Returns:
-        B hashes. Images with different bytes, dtype or shape have different hashes: 0.5 in float16 is not 0.5 in float32.
+        B hashes. Images that differ in bytes, dtype or shape have different hashes: 0.5 in float16 is not 0.5 in
+        float32.
 
     Raises:
         TypeError, ValueError: The argument is not a batch of images, or not on the CPU.

@@ -26,15 +26,15 @@ Indices = int | Sequence[int] | npt.NDArray[np.integer] | Tensor
 class MaskCache:
     """Lung masks of a dataset, computed once: segmentation is most of the work of an augmentation.
 
-    A mask is looked up by the content of its image (bytes, dtype and shape), or by its index in the dataset that filled the
-    cache. Masks need one bit per pixel: 100,000 masks of 256×256 need about 1 GB. The file is an SQLite database.
+    A mask is looked up by the content of its image (bytes, dtype and shape), or by its index in the dataset that filled
+    the cache. Masks need one bit per pixel: 100,000 masks of 256×256 need about 1 GB. The file is an SQLite database.
 
     Convention:
         * Masks equal the segmenter's bit for bit. After a change of the segmenter or of an image, its mask is missing.
         * Threads, workers of a DataLoader and several processes may read and fill one file at once. On a network file
           system, this needs one with working locks.
         * A killed process only loses the batch that it was working on. The next `fill` continues from there.
-        * Every mask is verified when it is read: a damaged file, for example after a power failure, gives no wrong masks.
+        * Every mask is verified when it is read: a file damaged by a power failure, say, gives no wrong masks.
 
     Args:
         path: The file. It is created if it does not exist.
@@ -137,8 +137,8 @@ class MaskCache:
         random transforms, is an error.
 
         Args:
-            dataset: Tensor N×C×H×W, or any object with a length and integer indices. Its items are C×H×W tensors, uint8 or
-                floating point, or PIL images (L, RGB), or tuples or lists that begin with one, or mappings with one
+            dataset: Tensor N×C×H×W, or any object with a length and integer indices. Its items are C×H×W tensors, uint8
+                or floating point, or PIL images (L, RGB), or tuples or lists that begin with one, or mappings with one
                 under "image".
             batch_size: Number of images to segment at once.
             workers: Number of threads that read images, for thread-safe datasets. With 0, the calling thread does.

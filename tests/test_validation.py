@@ -324,7 +324,7 @@ def test_a_choice_of_images_that_is_no_boolean_for_each(apply):
 
 @pytest.mark.parametrize("uniforms", [None, torch.zeros(2, 25), torch.zeros(3, 1, 25), torch.zeros(2, 1, 25).int()])
 def test_random_numbers_that_are_none(uniforms):
-    message = "uniforms must be floating point of shape (2, 1, 25), as draw_uniforms(config, 2) makes them"
+    message = "uniforms must be floating point of shape (2, 1, 25), as from draw_uniforms(config, 2)"
     with raises(ValueError, message, "got"):
         check_uniforms(uniforms, IMAGES, (2, 1, 25))
 

@@ -132,7 +132,7 @@ class KorniaPaste(IntensityAugmentationBase2D):
     ) -> Tensor:
         if params is not self._unclaimed:
             raise ValueError(
-                f"the mask of {type(self).__name__} depends on the image: pass one mask tensor together with its image, "
+                f"the mask of {type(self).__name__} depends on the image; pass one mask tensor along with its image, "
                 'as in AugmentationSequential(..., data_keys=["input", "mask"])(image, mask); lists, second masks '
                 "and replays of the mask alone are not supported"
             )

@@ -50,7 +50,7 @@ def test_a_mask_of_another_size():
 def test_a_mask_without_its_image():
     pipeline = sequence(KorniaPaste())
     pipeline(images(), zeros())
-    with raises(ValueError, "depends on the image", 'data_keys=["input", "mask"]', "no replay of the mask alone"):
+    with raises(ValueError, "depends on the image", 'data_keys=["input", "mask"]', "replays of the mask alone"):
         pipeline(zeros(), params=pipeline._params, data_keys=["mask"])
 
 
@@ -85,7 +85,7 @@ def test_a_call_that_failed_leaves_no_mask_behind():
 def test_parameters_of_another_augmentation():
     other = K.RandomGaussianNoise(p=1.0)
     other(images())
-    with raises(ValueError, "params hold no 'uniforms'", "gaussian_noise", "_params of KorniaPaste"):
+    with raises(ValueError, "params have no 'uniforms'", "gaussian_noise", "_params of KorniaPaste"):
         KorniaPaste()(images(), params=other._params)
 
 

@@ -9,9 +9,9 @@ result = transform.augment(batch)          # B×C×H×W: image, anomaly_mask, so
 import importlib
 from types import ModuleType
 
-from .mask_cache import CachedSegmenter, MaskCache
-from .paste import PasteConfig, PasteParams, PasteResult
-from .segmentation import (
+from anatpaste_aug.mask_cache import CachedSegmenter, MaskCache
+from anatpaste_aug.paste import PasteConfig, PasteParams, PasteResult
+from anatpaste_aug.segmentation import (
     CTLungSegmenter,
     FixedMask,
     LungFieldSegmenter,
@@ -19,7 +19,7 @@ from .segmentation import (
     NetworkSegmenter,
     ThresholdSegmenter,
 )
-from .transforms import (
+from anatpaste_aug.transforms import (
     AnatPasteTransform,
     AnomalyMask,
     CutPasteTransform,
@@ -62,7 +62,7 @@ __all__ = [
     "warm_up",
 ]
 
-# Imported at their first use: the experiments take seconds, and need extras.
+# Imported at first use: the experiments take seconds to import and need optional dependencies.
 _SUBPACKAGES = ("adapters", "datasets", "detection", "functional", "inspection", "segmentation", "transforms")
 
 

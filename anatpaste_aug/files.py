@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, with errors that name them."""
+"""Write files atomically, with errors that name them."""
 
 import errno
 import os
@@ -11,23 +11,23 @@ from typing import BinaryIO
 
 _ZEROS = bytes(2**20)
 
-# What spreadsheets take for the beginning of a formula (OWASP, "CSV Injection").
+# Characters that start a formula in spreadsheets (OWASP, "CSV Injection").
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside ``path`` that replaces it once the block is done, and vanishes if the block fails.
+    """Yield a temporary path next to ``path``; replace ``path`` by it after the block, or delete it if the block fails.
 
-    A crash leaves the old file or the new one, never half of one. The temporary file lies in the same folder, since a
-    rename is atomic only within one file system.
+    A crash leaves either the old file or the new one, never a partial one. The temporary file is in the same folder,
+    because a rename is atomic only within one file system.
 
     Raises:
-        OSError: it could not be written, for want of space perhaps; the message names the file, the reason and the
-            remedy. The old file is as it was.
+        OSError: The file could not be written, for example because the disk is full; the message names the file, the
+            reason and a remedy. The old file is unchanged.
     """
     target = Path(path)
-    # Of this call alone: processes on several machines, or in containers, may have one number.
+    # Unique to this call: processes on different machines or in containers may have the same ID.
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -36,22 +36,23 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     except OSError as error:
         if error.filename not in (None, str(temporary)):
-            raise  # of another file that the block has to do with
-        earlier = "the earlier one there is whole" if target.exists() else "nothing was written"
-        message = f"{shown(target)} could not be written: {_reason(error)}; {earlier}. Make room or name another folder"
+            raise  # about another file that the block uses
+        earlier = "the existing file is unchanged" if target.exists() else "nothing was written"
+        remedy = "Free disk space or choose another folder"
+        message = f"{shown(target)} could not be written: {_reason(error)}; {earlier}. {remedy}"
         raise OSError(error.errno, message) from error
     finally:
-        with suppress(OSError):  # where the folder is none, the first error is the one to tell
+        with suppress(OSError):  # if the folder does not exist, keep the first error
             temporary.unlink(missing_ok=True)
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """See before hours of work whether files can be written to a folder, or to the one that it would be made in.
+    """Check before hours of work that files can be written to a folder, or to the one that it would be created in.
 
-    Nothing is left there, nor is the folder made.
+    The folder is not created, and no file remains.
 
     Raises:
-        OSError: they cannot; the message names the folder, the reason and the remedy.
+        OSError: They cannot; the message names the folder, the reason and a remedy.
     """
     place = Path(folder).absolute()
     while not os.path.lexists(place):
@@ -60,25 +61,25 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         descriptor, name = tempfile.mkstemp(prefix=".probe-", dir=place)
         try:
             with open(descriptor, "wb") as file:
-                file.write(bytes(4096))  # a full disk still makes empty files
+                file.write(bytes(4096))  # a full disk still allows empty files
                 file.flush()
                 os.fsync(descriptor)
         finally:
             os.unlink(name)
     except OSError as error:
-        message = f"nothing can be written to {shown(folder)} ({shown(place)}: {_reason(error)}). Name another folder"
+        message = f"nothing can be written to {shown(folder)} ({shown(place)}: {_reason(error)}). Choose another folder"
         raise OSError(error.errno, message) from error
 
 
 def take_space(file: BinaryIO, size: int) -> None:
-    """Make the file this long, with zeros whose blocks belong to it: a full disk then shows now and not hours later.
+    """Allocate space for a file, filled with zeros, so that a full disk is an error now and not hours later.
 
     Args:
-        file: open for writing, at its end.
-        size: in bytes.
+        file: Open for writing, positioned at its end.
+        size: In bytes.
 
     Raises:
-        OSError: there is no room.
+        OSError: The disk is full.
     """
     start = file.tell()
     file.flush()
@@ -87,7 +88,7 @@ def take_space(file: BinaryIO, size: int) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
             return
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # what file systems without it say
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # not supported by the file system
                 raise
     for begin in range(start, size, len(_ZEROS)):
         file.write(_ZEROS[: size - begin])
@@ -95,7 +96,7 @@ def take_space(file: BinaryIO, size: int) -> None:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    r"""A path in one line of printable text, for messages: a name may hold line breaks, or bytes that are no text.
+    r"""Format a path for messages, as one line of printable text: names may have line breaks or undecodable bytes.
 
     >>> shown("a b.png"), shown("a\nb.png")
     ('a b.png', 'a\\nb.png')
@@ -104,9 +105,9 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 def spreadsheet_safe(name: str) -> str:
-    """Return a file name for a CSV file: one that a spreadsheet would run as a formula gets a leading ``./``.
+    """Return a file name for a CSV file, with a leading ``./`` if a spreadsheet would run it as a formula.
 
-    It still names the same file.
+    The result names the same file.
 
     >>> spreadsheet_safe("a.png"), spreadsheet_safe("=HYPERLINK(A1).png")
     ('a.png', './=HYPERLINK(A1).png')

@@ -1,4 +1,4 @@
-"""Checks of what a caller passes in: one clear error each, before any work is done."""
+"""Checks of arguments: each raises one clear error, before any work is done."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,18 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .functional import Intensities
-from .paste.config import PasteConfig
-from .paste.params import PasteParams, dtype_of, rotated_size
+from anatpaste_aug.functional import Intensities
+from anatpaste_aug.paste.config import PasteConfig
+from anatpaste_aug.paste.params import PasteParams, dtype_of, rotated_size
 
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _SMALLEST = 32
-_LARGEST_PIXELS = 2**24  # up to here every sum of the segmentation is exact
-_TOLERANCE = 0.01  # of the range: resizing overshoots a little, a wrong range by far more
+_LARGEST_PIXELS = 2**24  # up to this size, every sum in the segmentation is exact
+_TOLERANCE = 0.01  # of the range: resizing can overshoot slightly; a wrong range exceeds it by far
 
 
 def check_images(images: object) -> Tensor:
-    """A batch of images, or a TypeError / ValueError that says what was passed and what to pass."""
+    """Check a batch of images, and return it.
+
+    Raises:
+        TypeError, ValueError: Another type, shape, size or dtype; the message says what to pass instead.
+    """
     if not isinstance(images, Tensor):
         raise TypeError(f"images must be a torch.Tensor of shape (B, C, H, W), got {type(images).__name__}")
     shape = tuple(images.shape)
@@ -42,7 +46,7 @@ def check_images(images: object) -> Tensor:
 
 
 def check_range(images: Tensor, intensities: Intensities) -> None:
-    """Values outside the stated range are an error on the CPU; an accelerator is not made to wait for the check."""
+    """Check that values lie in the given range, on the CPU only: on an accelerator, it would wait for the device."""
     if images.device.type != "cpu" or images.numel() == 0 or torch.compiler.is_compiling():
         return
     if images.dtype == torch.uint8 and (intensities.black, intensities.white) == (0, 255):
@@ -51,11 +55,11 @@ def check_range(images: Tensor, intensities: Intensities) -> None:
     low, high = (float(v) for v in torch.aminmax(intensities.to_unit(extremes.unsqueeze(2).unsqueeze(3))))
     if low < -_TOLERANCE or high > 1 + _TOLERANCE:
         low, high = (intensities.black + v * (intensities.white - intensities.black) for v in (low, high))
-        given = f"({intensities.black:g}, {intensities.white:g})"
+        value_range = f"({intensities.black:g}, {intensities.white:g})"
         if intensities.mean is not None:
-            given += f" after undoing mean={intensities.mean} and std={intensities.std}"
+            value_range += f" after undoing mean={intensities.mean} and std={intensities.std}"
         raise ValueError(
-            f"images have values in [{low:g}, {high:g}], outside value_range={given}; "
+            f"images have values in [{low:g}, {high:g}], outside value_range={value_range}; "
             "pass the right value_range, or mean= and std= if they are normalized"
         )
 
@@ -63,12 +67,16 @@ def check_range(images: Tensor, intensities: Intensities) -> None:
 def check_intensities(
     value_range: tuple[float, float] | None, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None, tuple[float, ...] | None]:
-    """The three settings as tuples of floats, or a ValueError that names the impossible one."""
+    """Check the three settings, and return them as tuples of floats.
+
+    Raises:
+        ValueError: One of them is invalid; the message names it.
+    """
     limits = None if value_range is None else _numbers("value_range", value_range)
     if limits is not None and not (len(limits) == 2 and limits[0] < limits[1]):
         raise ValueError(f"value_range must be (black, white) with black < white, got {value_range!r}")
     if (mean is None) != (std is None):
-        raise ValueError(f"mean and std go together, got mean={mean!r} and std={std!r}")
+        raise ValueError(f"pass both mean and std or neither, got mean={mean!r} and std={std!r}")
     if mean is None or std is None:
         return limits, None, None
     means, stds = _numbers("mean", mean), _numbers("std", std)
@@ -83,21 +91,25 @@ def intensities_for(
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> Intensities:
-    """How to read these images, from the settings as `check_intensities` gives them, or what does not fit."""
+    """Combine the settings returned by `check_intensities` for these images.
+
+    Raises:
+        TypeError, ValueError: The settings do not fit the images.
+    """
     integer = images.dtype == torch.uint8
     if mean is not None and integer:
-        raise TypeError("mean and std are set, so the images must be normalised floats, got torch.uint8")
+        raise TypeError("mean and std are set, so the images must be normalized floats, got torch.uint8")
     if mean is not None and len(mean) not in (1, images.shape[1]):
         raise ValueError(
-            f"mean and std have {len(mean)} values for images of {images.shape[1]} channel; pass the one number each "
-            "that these images were normalized with, as in mean=[0.5], std=[0.25]"
+            f"mean and std have {len(mean)} values for images with {images.shape[1]} channel; pass one number each, "
+            "with which these images were normalized, as in mean=[0.5], std=[0.25]"
         )
     black, white = value_range or ((0.0, 255.0) if integer else (0.0, 1.0))
     if integer and not 0 <= black < white <= 255:
         raise ValueError(f"value_range of uint8 images must lie in [0, 255], got {value_range}; or pass floats")
     if not integer and mean is None and max(-black, white) > torch.finfo(images.dtype).max:
         raise ValueError(
-            f"value_range=({black:g}, {white:g}) is more than {images.dtype} holds; pass float32 or float64"
+            f"value_range=({black:g}, {white:g}) exceeds the range of {images.dtype}; pass float32 or float64"
         )
     return Intensities(black, white, mean, std)
 
@@ -113,7 +125,7 @@ def _numbers(name: str, values: Iterable[float]) -> tuple[float, ...]:
 
 
 def check_finite(images: Tensor) -> None:
-    """NaN and infinity are an error on the CPU; an accelerator is not made to wait for the check."""
+    """Check that images are finite, on the CPU only: on an accelerator, the check would wait for the device."""
     if images.device.type != "cpu" or not images.is_floating_point() or images.numel() == 0:
         return
     if torch.compiler.is_compiling():
@@ -126,8 +138,8 @@ def check_finite(images: Tensor) -> None:
 
 
 def _extremes(images: Tensor) -> Tensor:
-    """float64 2×C: the lowest and highest value of each channel; they are finite, or that is the error."""
-    # NumPy uses one thread. Torch's would go on waiting actively, on the cores that the paste is about to use.
+    """Return the lowest and highest value of each channel, float64 2×C; raise ValueError if one is not finite."""
+    # NumPy uses one thread. Torch's threads would busy-wait afterwards, on the cores that pasting is about to use.
     values = images.detach()
     array = (values if values.dtype in (torch.float32, torch.float64) else values.float()).numpy()
     pairs = [(channel.min(), channel.max()) for channel in array.swapaxes(0, 1)]
@@ -139,9 +151,9 @@ def _extremes(images: Tensor) -> Tensor:
 
 
 def check_params(params: object, images: Tensor, config: PasteConfig, sources: Tensor | None = None) -> None:
-    """Parameters of an earlier call that fit these images and the recipe (their values are looked at on the CPU only).
+    """Check that parameters of an earlier call fit these images and the recipe; values are checked on the CPU only.
 
-    ``sources`` are the images that patches are cut from, if not each image's own.
+    ``sources`` are the images that patches are cut from, or None if each image is its own source.
     """
     if not isinstance(params, PasteParams):
         raise TypeError(f"params must be the PasteParams of an earlier result, got {type(params).__name__}")
@@ -156,59 +168,63 @@ def check_params(params: object, images: Tensor, config: PasteConfig, sources: T
             )
         check_same_device("params", field.device, images)
     if shape[0] != batch:
-        raise ValueError(f"params hold {shape[0]} rows for {batch} images; use params.rows(index)")
+        raise ValueError(f"params have {shape[0]} rows for {batch} images; use params.rows(index)")
     if params.patches != config.patches[1]:
-        raise ValueError(f"params hold {params.patches} patches an image, but the transform pastes {config.patches[1]}")
+        raise ValueError(
+            f"params have {params.patches} patches per image, but the transform pastes {config.patches[1]}"
+        )
     if images.device.type != "cpu" or torch.compiler.is_compiling():
         return
-    # A sum could overflow.
+    # Compared by differences, because sums could overflow.
     fits = (params.height <= height - params.source_top) & (params.width <= width - params.source_left)
     fits &= (params.scaled_height <= height) & (params.scaled_width <= width)
     box_h, box_w = rotated_size(params.scaled_height, params.scaled_width, params.angle.nan_to_num())
     fits &= (params.top >= -(box_h // 2)) & (params.top < height - box_h // 2)
     fits &= (params.left >= -(box_w // 2)) & (params.left < width - box_w // 2)
     if not bool(fits.all()):
-        raise ValueError(f"params were drawn for larger images than {height}×{width}; replay them at their own size")
-    possible = (params.source_top >= 0) & (params.source_left >= 0) & (params.margin >= 0)
+        raise ValueError(
+            f"params were sampled for images larger than {height}×{width}; replay them on images of the original size"
+        )
+    valid = (params.source_top >= 0) & (params.source_left >= 0) & (params.margin >= 0)
     for size in (params.height, params.width, params.scaled_height, params.scaled_width):
-        possible &= size >= 1
+        valid &= size >= 1
     for number in (params.sigma, params.angle, params.brightness, params.contrast, params.saturation):
-        possible &= number.isfinite()
+        valid &= number.isfinite()
     for factor in (params.sigma, params.brightness, params.contrast, params.saturation):
-        possible &= factor >= 0
-    possible &= (params.opacity >= 0) & (params.opacity <= 1) & (params.hue.abs() <= 0.5)
-    possible &= (params.jitter_order.sort(2).values == torch.arange(4, device="cpu")).all(2)
-    if not bool(possible.all()):
-        bad = (~possible).any(1).nonzero()[:10, 0].tolist()
-        raise ValueError(f"params {bad} hold a size below 1, or a number out of its range; sample new ones")
+        valid &= factor >= 0
+    valid &= (params.opacity >= 0) & (params.opacity <= 1) & (params.hue.abs() <= 0.5)
+    valid &= (params.jitter_order.sort(2).values == torch.arange(4, device="cpu")).all(2)
+    if not bool(valid.all()):
+        bad = (~valid).any(1).nonzero()[:10, 0].tolist()
+        raise ValueError(f"params {bad} have a size below 1, or a number out of its range; sample new params")
     if sources is not None and not bool(((params.donor >= 0) & (params.donor < len(sources))).all()):
         raise ValueError(
-            f"params cut from image {int(params.donor.max())}, but there are {len(sources)}; replay the whole batch, "
-            "with the same donors="
+            f"params cut patches from image {int(params.donor.max())}, but there are {len(sources)} images; replay the "
+            "whole batch, with the same donors="
         )
-    _check_done(params, config)
+    _check_steps(params, config)
 
 
-def _check_done(params: PasteParams, config: PasteConfig) -> None:
-    """No patch is rotated, resized or jittered by a recipe that saves the work."""
+def _check_steps(params: PasteParams, config: PasteConfig) -> None:
+    """Check that params do not rotate, resize or jitter patches if the recipe skips that step."""
     jittered = params.hue != 0
     for factor in (params.brightness, params.contrast, params.saturation):
         jittered = jittered | (factor != 1)
     resized = (params.scaled_height != params.height) | (params.scaled_width != params.width)
-    for what, done, needed in (
+    for step, enabled, needed in (
         ("rotate", config.rotates, params.angle != 0),
         ("resize", config.resize is not None, resized),
         ("jitter", config.jitter > 0, jittered),
     ):
-        if not done and bool(needed.any()):
+        if not enabled and bool(needed.any()):
             raise ValueError(
-                f"params {what} patches, which this transform never does; replay them with the settings that they were "
-                "drawn with"
+                f"params {step} patches, which this transform never does; replay them with the settings that they were "
+                "sampled with"
             )
 
 
 def check_donors(donors: object, images: Tensor) -> Tensor:
-    """Images that patches are cut from: like the images, but any number of them."""
+    """Check the images that patches are cut from: like the images, but any number of them."""
     if not isinstance(donors, Tensor):
         raise TypeError(f"donors must be a tensor N×C×H×W or a callable that returns one, got {type(donors).__name__}")
     if donors.ndim != 4 or donors.shape[1:] != images.shape[1:] or len(donors) < 1 or donors.dtype != images.dtype:
@@ -221,7 +237,7 @@ def check_donors(donors: object, images: Tensor) -> Tensor:
 
 
 def check_region_mask(mask: object, images: Tensor, name: str = "region_mask") -> Tensor:
-    """A boolean B×1×H×W mask for these images; B×H×W and integers (non-zero is region) are taken as well."""
+    """Check a mask for these images; convert B×H×W and integers (nonzero is region) to boolean B×1×H×W."""
     if not isinstance(mask, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(mask).__name__}")
     if mask.is_floating_point() or mask.is_complex():
@@ -239,16 +255,16 @@ def check_region_mask(mask: object, images: Tensor, name: str = "region_mask") -
 
 
 def check_anomaly_mask(name: str, mask: object, shape: tuple[int, ...]) -> None:
-    """A mask of an earlier augmentation, to which another one adds what it changed."""
-    remedy = "if it is no anomaly mask, set anomaly_mask_key to another name"
+    """Check the mask of earlier augmentations, to which the next one adds its changes."""
+    remedy = "if it is not an anomaly mask, set anomaly_mask_key to another name"
     if not isinstance(mask, Tensor | np.ndarray):
         raise TypeError(f"{name} must be a tensor or an array, got {type(mask).__name__}; {remedy}")
     if tuple(mask.shape) != shape:
-        raise ValueError(f"{name} must have shape {shape}, as the images have, got {tuple(mask.shape)}; {remedy}")
+        raise ValueError(f"{name} must have shape {shape}, like the images, got {tuple(mask.shape)}; {remedy}")
 
 
 def check_apply(apply: object, images: Tensor) -> None:
-    """A choice of images: one boolean each."""
+    """Check a selection of images: one boolean each."""
     if not isinstance(apply, Tensor) or apply.dtype != torch.bool or tuple(apply.shape) != (len(images),):
         raise ValueError(
             f"apply must be a boolean tensor of shape ({len(images)},), True where an image may be augmented, "
@@ -258,10 +274,10 @@ def check_apply(apply: object, images: Tensor) -> None:
 
 
 def check_uniforms(uniforms: object, images: Tensor, shape: tuple[int, int, int]) -> None:
-    """Random numbers that fit these images."""
+    """Check random numbers for these images."""
     if not isinstance(uniforms, Tensor) or not uniforms.is_floating_point() or tuple(uniforms.shape) != shape:
         raise ValueError(
-            f"uniforms must be floating point of shape {shape}, as draw_uniforms(config, {len(images)}) makes them, "
+            f"uniforms must be floating point of shape {shape}, as from draw_uniforms(config, {len(images)}), "
             f"got {_described(uniforms)}"
         )
     check_same_device("uniforms", uniforms.device, images)
@@ -272,13 +288,14 @@ def _described(value: object) -> str:
 
 
 def check_generator(generator: object, images: Tensor) -> None:
-    """A generator that lives where the images are."""
+    """Check a generator: it must be on the images' device."""
     if not isinstance(generator, torch.Generator):
         raise TypeError(f"generator must be a torch.Generator, got {type(generator).__name__}")
     check_same_device("generator", generator.device, images)
 
 
 def check_same_device(name: str, device: torch.device, images: Tensor) -> None:
+    """Check that something is on the images' device."""
     if device.type != images.device.type or (device.index or 0) != (images.device.index or 0):
         raise ValueError(f"{name} is on {device} and the images on {images.device}; create it on {images.device}")
 
@@ -286,7 +303,7 @@ def check_same_device(name: str, device: torch.device, images: Tensor) -> None:
 def check_number(
     name: str, value: object, lowest: float = -math.inf, highest: float = math.inf, *, or_: str | None = None
 ) -> float:
-    """A finite number in [lowest, highest]; ``or_`` names what else the setting takes."""
+    """Check for a finite number in [lowest, highest]; ``or_`` names what else is allowed."""
     number = float(value) if isinstance(value, Real) else math.nan
     if not (lowest <= number <= highest and math.isfinite(number)):
         limits = {
@@ -300,23 +317,23 @@ def check_number(
 
 
 def check_count(name: str, value: object, lowest: int = 1) -> int:
-    """A whole number of at least ``lowest``."""
+    """Check for an integer of at least ``lowest``."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < lowest:
         raise ValueError(f"{name} must be a whole number of at least {lowest}, got {value!r}")
     return int(value)
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> str:
-    """One of the words."""
+    """Check for one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return str(value)
 
 
 def check_segmenter(segmenter: object) -> None:
-    """Something that can be called with images."""
+    """Check that a segmenter can be called."""
     if not callable(segmenter):
         raise TypeError(
             f"a segmenter must be callable (images to boolean masks), got {type(segmenter).__name__}; "
-            "wrap a finished mask in FixedMask"
+            "wrap a mask in FixedMask"
         )

@@ -1,11 +1,11 @@
-"""Is this checkout as fast as another one? Both augment the same images in turns.
+"""Compare the speed of this checkout with that of another one, on the same images in alternation.
 
     git worktree add ../before COMMIT
     python benchmarks/compare.py --with ../before
 
-Each checkout runs `AnatPasteTransform().augment` in a process of its own, on the same images: with masks computed by
-itself, and with masks given. The two processes take turns; printed are the images/s of both (medians) and the ratio of
-this checkout to the other one, of the medians and within single rounds. Any commit that has ``augment`` will do.
+Each checkout runs `AnatPasteTransform().augment` in its own process: once with segmentation, and once with given masks.
+The two processes alternate. The output is the images/s of both (medians) and the ratio of this checkout to the other
+one, of the medians and within rounds. The other checkout can be any commit that has ``augment``.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tables import aligned, environment_lines, other_work_lines
 HERE = Path(__file__).resolve().parents[1]
 CASES = {"masks not given": [], "masks given": ["masks"]}
 
-# What each process runs. It takes nothing from this checkout, so that older ones can run it.
+# The code of each process. It imports nothing from this checkout, so that older ones can run it.
 WORKER = """
 import json, sys, time
 import numpy as np, torch
@@ -64,7 +64,7 @@ class Checkout:
             raise RuntimeError(f"{folder} holds no package anatpaste_aug; {found} was imported")
 
     def seconds(self, loops: int, case: str) -> float:
-        """How long it takes to augment the images so many times."""
+        """Time a number of augmentations of the images."""
         assert self._process.stdin is not None
         self._process.stdin.write(" ".join([str(loops), *CASES[case]]) + "\n")
         self._process.stdin.flush()
@@ -99,7 +99,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def measure(args: argparse.Namespace, images: torch.Tensor) -> dict[str, list[list[float]]]:
-    """For each case the images/s of this checkout and of the other one, round by round."""
+    """Measure the images/s of this checkout and of the other one for each case, round by round."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "images.npy")
         np.save(file, images.numpy())
@@ -124,7 +124,7 @@ def measure(args: argparse.Namespace, images: torch.Tensor) -> dict[str, list[li
 
 
 def table(rates: dict[str, list[list[float]]]) -> list[str]:
-    """The medians, and the ratio of this checkout to the other one."""
+    """Format the medians, and the ratio of this checkout to the other one."""
     rows = [("", "this checkout, images/s", "the other", "ratio of the medians", "lowest round", "highest")]
     for case, (ours, theirs) in rates.items():
         medians = [statistics.median(rate) for rate in (ours, theirs)]

@@ -1,4 +1,4 @@
-"""The paper's protocol on one dataset: runs the command as a user does, and appends a line to a file of results."""
+"""Run the paper's protocol on one dataset by the command line, and append a line to a file of results."""
 
 import argparse
 import json
@@ -20,13 +20,13 @@ RESULTS = ROOT / "benchmarks" / "results.jsonl"
 
 
 def run(dataset: str, about: str, tables: Sequence[int], argv: Sequence[str] | None = None) -> int:
-    """Runs the tables on a dataset and records them.
+    """Run the tables on a dataset and record them.
 
     Args:
-        dataset: as the command names it.
-        about: for ``--help``.
-        tables: those that are made unless the command line names others, or goes on with a folder.
-        argv: the command line; None is that of this process.
+        dataset: Its name on the command line.
+        about: Text for ``--help``.
+        tables: The default tables, unless the command line names others or resumes a run.
+        argv: The command line; None is that of this process.
 
     Returns:
         The exit code.
@@ -49,7 +49,7 @@ def _record(parser: CommandLine, arguments: argparse.Namespace) -> None:
 
 
 def append(results: Path, about: dict, folder: Path, machine: dict) -> None:
-    """One line: the environment with commit and date, the settings, and all figures of the study in ``folder``."""
+    """Make one line: the environment with commit and date, the settings, and all figures of the study in ``folder``."""
     settings = json.loads((folder / "config.json").read_text())
     metrics = json.loads((folder / "metrics.json").read_text())
     machine["device"] = environment(torch.device(settings["device"]))["device"]

@@ -1,9 +1,9 @@
 """AnatPaste made of kornia's parts, in batches: what a kornia user would put together.
 
-Whatever kornia has a part for is kornia's; the random numbers, the drawing of an ellipse and the blend are the
-package's or torch's. The masks are only similar to the paper's: kornia's CLAHE follows OpenCV, and
-`connected_components` spreads its labels by 100 pixels at most, so that large components fall apart.
-`connected_components_union_find` is exact, and waits for the device.
+kornia is used wherever it has a function; random numbers, the drawing of an ellipse and blending come from this package
+or torch. The masks are only similar to the paper's: kornia's CLAHE follows OpenCV, and `connected_components`
+propagates labels by at most 100 pixels, so that it splits large components. `connected_components_union_find` is exact,
+but waits for the device.
 """
 
 import math
@@ -26,25 +26,25 @@ from torch import Tensor
 
 from anatpaste_aug.paste import ANATPASTE, PasteParams, sample_params
 
-Labeller = Callable[[Tensor], Tensor]
-LABELLERS: dict[str, Labeller] = {"kornia": connected_components, "kornia_exact": connected_components_union_find}
+Labeler = Callable[[Tensor], Tensor]
+LABELERS: dict[str, Labeler] = {"kornia": connected_components, "kornia_exact": connected_components_union_find}
 
 
-def segment(images: Tensor, labeller: Labeller) -> Tensor:
-    """Algorithm 1 of the paper: uint8 B×C×H×W to boolean B×1×H×W."""
+def segment(images: Tensor, labeler: Labeler) -> Tensor:
+    """Run Algorithm 1 of the paper: uint8 B×C×H×W to boolean B×1×H×W."""
     unit = images.float() / 255
     gray = unit if images.shape[1] == 1 else rgb_to_grayscale(unit)
     bright, _ = otsu_threshold(equalize_clahe(gray, 2.56, (8, 8)), return_mask=True)  # 0.01 of a tile, in 256ths
     square = torch.ones(3, 3, device=images.device)
     opened = opening((~bright).float(), square)
 
-    labels = labeller(opened)
+    labels = labeler(opened)
     outermost = torch.cat([labels[..., 0, :], labels[..., -1, :], labels[..., 0], labels[..., -1]], -1).flatten()
     drop = torch.zeros(labels.numel() + 1, dtype=torch.bool, device=images.device).index_fill(0, outermost, True)
     drop[:1] = True  # the background
     lungs = dilation((~drop)[labels].float(), square)
 
-    labels = labeller(lungs)
+    labels = labeler(lungs)
     size = torch.bincount(labels.flatten(), minlength=labels.numel() + 1)
     size[:1] = 0
     height, width = images.shape[-2:]
@@ -52,7 +52,7 @@ def segment(images: Tensor, labeller: Labeller) -> Tensor:
 
 
 def paste(images: Tensor, params: PasteParams, lungs: Tensor) -> tuple[Tensor, Tensor]:
-    """X_normal · (1 − X_mask) + X_paste · X_mask, and X_mask; images as uint8 B×C×H×W."""
+    """Compute X_normal · (1 − X_mask) + X_paste · X_mask, and X_mask; images as uint8 B×C×H×W."""
     height, width = images.shape[-2:]
     rows = torch.arange(height, device=images.device).view(-1, 1)
     columns = torch.arange(width, device=images.device)
@@ -70,7 +70,7 @@ def paste(images: Tensor, params: PasteParams, lungs: Tensor) -> tuple[Tensor, T
     reach_y, reach_x = (p.height // 2 - p.margin).clamp_min(0), (p.width // 2 - p.margin).clamp_min(0)
     ellipse = (y / reach_y.clamp_min(1)) ** 2 + (x / reach_x.clamp_min(1)) ** 2 <= 1
     shape = ((y <= reach_y) & (x <= reach_x) & (ellipse | ~p.ellipse)) * p.opacity
-    # One size of kernel for all sigmas, without a look at them: three times the largest, where scipy takes four.
+    # One kernel size for all sigmas, independent of their values: 3 times the largest (scipy uses 4).
     side = 2 * round(3 * ANATPASTE.sigma[1] * math.sqrt(height * width) / 256) + 1
     sigma = params.sigma.clamp_min(1e-3).expand(-1, 2)
     mask = gaussian_blur2d(shape, (side, side), sigma, border_type="replicate") * (lungs | p.anywhere)
@@ -79,9 +79,9 @@ def paste(images: Tensor, params: PasteParams, lungs: Tensor) -> tuple[Tensor, T
     return (255 * blended).round().to(torch.uint8), mask
 
 
-def augment(images: Tensor, labeller: Labeller) -> tuple[Tensor, Tensor]:
-    """The whole pipeline on a batch."""
-    lungs = segment(images, labeller)
+def augment(images: Tensor, labeler: Labeler) -> tuple[Tensor, Tensor]:
+    """Run the whole pipeline on a batch."""
+    lungs = segment(images, labeler)
     params = sample_params(ANATPASTE, tuple(images.shape), region_mask=lungs, device=images.device)
     return paste(images, params, lungs)
 

@@ -1,19 +1,19 @@
-"""How fast are lung masks found in a cache, and how fast is it to segment again?
+"""Compare the speed of reading lung masks from a cache with that of segmenting again.
 
     python benchmarks/mask_cache.py                        # 64 images of 256 px, well below a minute
     python benchmarks/mask_cache.py --count 512 --workers 8 --images FOLDER
 
-Images per second, each method in turns, median and lowest to highest round:
+Images per second; the methods alternate; median, lowest and highest round:
 
 a  `LungSegmenter` on batches, as without a cache
-b  filling a new cache: segmenting, hashing, writing, and waiting for the disk
+b  filling a new cache: segmenting, hashing and writing (not synced to the disk)
 c  b with ``--workers`` threads that read the images
 d  reading batches by shuffled indices
-e  d through `CachedSegmenter`, which hashes the images to find their masks
+e  d through `CachedSegmenter`, which looks masks up by the hashes of their images
 f  d one image at a time
 g  e one image at a time
 
-What d to g read was written a moment ago: it comes from memory, not from the disk.
+d to g read what has just been written: it comes from the page cache, not from the disk.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Clocks, memory, stages and the record of the machine, for the benchmarks."""
+"""Timing, profiling by stage, and a description of the machine, for the benchmarks."""
 
 import importlib.metadata
 import math
@@ -28,7 +28,7 @@ _PACKAGES += ("timm", "opencv-python-headless", "opencv-python")
 
 @dataclass
 class Method:
-    """One way to do the work. ``run`` returns when the work is done, device included."""
+    """One way to do the work. ``run`` returns when the work is done, also on the device."""
 
     key: str
     label: str
@@ -53,7 +53,7 @@ class Method:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -63,9 +63,9 @@ def synchronize(device: torch.device) -> None:
 
 
 def interleave(methods: list[Method], repeats: int, round_seconds: float, tick: Callable[[str], None]) -> None:
-    """Warm every method up, then time all of them once per round, starting with another one each time.
+    """Warm up all methods, then time each once per round, starting with a different one each time.
 
-    A quick method runs several times in a round, to last about ``round_seconds``. Drift of the machine hits all alike.
+    A fast method runs several times per round, for about ``round_seconds``. Drift of the machine affects all alike.
     """
     for method in methods:
         tick(f"warm-up: {method.label}")
@@ -75,7 +75,7 @@ def interleave(methods: list[Method], repeats: int, round_seconds: float, tick: 
         tick(f"round {round_ + 1} of {repeats}")
         first = round_ * 3 % len(methods)
         for method in methods[first:] + methods[:first]:
-            time.sleep(0.02)  # idle threads of the one before spin for a while
+            time.sleep(0.02)  # idle threads of the previous method busy-wait for a while
             method.rates.append(method.images * method.loops / _seconds(method))
 
 
@@ -86,7 +86,7 @@ def _seconds(method: Method) -> float:
     return time.perf_counter() - start
 
 
-# Where a function of the package is called from, and the stage that its time counts to.
+# The module that calls a function of the package, and the stage to which its time counts.
 _STAGES = {
     "anatpaste_aug.functional.segment": {
         "to_gray": "CLAHE",
@@ -118,13 +118,13 @@ _STAGES = {
 
 
 def without_numba() -> AbstractContextManager:
-    """A context in which the CPU runs what it runs where Numba is not installed."""
+    """Return a context in which the CPU runs the code for machines without Numba."""
     return mock.patch.object(_numba, "HAS_NUMBA", False)
 
 
 @contextmanager
 def in_stages(around: Callable[[str], AbstractContextManager]) -> Iterator[list[str]]:
-    """Run each stage of everything that the package does meanwhile in a context of its own; gives the stages' names."""
+    """Run each stage of the package's work in its own context; yields the stages' names."""
 
     def staged(function: Callable, stage: str) -> Callable:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -143,7 +143,7 @@ def in_stages(around: Callable[[str], AbstractContextManager]) -> Iterator[list[
 
 @contextmanager
 def timed_stages(device: torch.device) -> Iterator[dict[str, float]]:
-    """Seconds per stage of everything that the package does meanwhile; on a device, each stage waits for its end."""
+    """Measure the seconds per stage of the package's work; on a device, synchronize after each stage."""
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -160,9 +160,9 @@ def timed_stages(device: torch.device) -> Iterator[dict[str, float]]:
 
 
 def stage_shares(run: Callable[[], object], device: torch.device, seconds: float) -> dict[str, float]:
-    """Share of each stage in ``run``, over at least ``seconds`` of it; "other" is what lies between the stages.
+    """Measure the fraction of time of each stage of ``run``, over at least ``seconds``; "other" is the time in between.
 
-    On the CPU in one thread: stages that run side by side have no shares.
+    The CPU uses one thread, because fractions of concurrent stages are not defined.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if device.type == "cpu" else threads)
@@ -177,13 +177,13 @@ def stage_shares(run: Callable[[], object], device: torch.device, seconds: float
 
 
 class OtherWork:
-    """How busy the machine is meanwhile with anything but this process and its ended children (Linux; else None)."""
+    """Measures how busy the machine is with other processes, except this one's finished children (Linux; else None)."""
 
     def __init__(self) -> None:
         self._before = self._read()
 
     def share(self) -> float | None:
-        """Share of the processors' time since the beginning."""
+        """Return the fraction of CPU time since the beginning."""
         if self._before is None:
             return None
         total, busy, own = (now - then for now, then in zip(self._read(), self._before, strict=True))
@@ -201,7 +201,7 @@ class OtherWork:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """What the figures depend on besides the code."""
+    """Describe what the results depend on besides the code."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -223,8 +223,8 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _kernels() -> str:
-    """What our methods run on the CPU."""
-    if not _numba.takes(torch.zeros(1)):
+    """Describe the code that our methods run on the CPU."""
+    if not _numba.supports(torch.zeros(1)):
         return "torch operations (Numba is not installed)"
     return f"compiled by Numba {importlib.metadata.version('numba')}"
 
@@ -250,5 +250,5 @@ def _commit() -> str | None:
 
 
 def say(text: str) -> None:
-    """Progress, beside the results."""
+    """Print progress separately from the results."""
     print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Peak memory of one call."""
+"""Measure the peak memory of one call."""
 
 import ctypes
 import gc
@@ -14,14 +14,14 @@ from torch.utils._pytree import tree_leaves
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
-_SURE = 2**24  # bytes, beside which what else the process takes and frees is nothing
+_SURE = 2**24  # bytes; other allocations of the process are negligible beside this
 
 
 def peak_bytes(run: Callable[[], object], device: torch.device) -> int | None:
-    """Peak bytes above what was there before, in untimed runs; scratch memory and the result are included.
+    """Measure the peak bytes above those before the call, in untimed runs, including scratch memory and the result.
 
-    On a device, what torch's allocator held at most. On the CPU, how far the resident memory of the process rose, in
-    pages, and the median of three runs where that is little (Linux with glibc; elsewhere None).
+    On a device, this is the peak of torch's allocator. On the CPU, it is the rise of the process's resident memory, in
+    pages; if it is small, the median of three runs (Linux with glibc; else None).
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -38,34 +38,34 @@ def peak_bytes(run: Callable[[], object], device: torch.device) -> int | None:
 
 
 def _resident_rise(run: Callable[[], object]) -> int:
-    trim()  # or freed memory that is kept would be used again without a rise
-    _RESET.write_text("5")  # the high-water mark starts anew
+    trim()  # otherwise, freed memory could be reused without a rise
+    _RESET.write_text("5")  # resets the high-water mark
     before = resident("VmRSS")
     run()
     return resident("VmHWM") - before
 
 
 def trim() -> None:
-    """Give freed memory back to the system (glibc)."""
+    """Return freed memory to the system (glibc)."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident(field: str) -> int:
-    """Bytes of this process in memory: ``VmRSS`` now, ``VmHWM`` at most (Linux).
+    """Return the resident bytes of this process: ``VmRSS`` is the current value, ``VmHWM`` the peak (Linux).
 
     Raises:
-        OSError: there is no such file on this system.
+        OSError: The system has no such file.
     """
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of tensors that live at once, without those of ``known``; scratch inside operations is unseen.
+    """Counts the bytes of live tensors except those of ``known``; scratch memory inside operations is not counted.
 
     Attributes:
-        peak: The most there were.
+        peak: The largest number of bytes.
     """
 
     def __init__(self, *known: torch.Tensor) -> None:

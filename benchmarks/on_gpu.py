@@ -1,8 +1,8 @@
-"""What a GPU shows: the CUDA tests, and the speed of all recipes; started by `on_gpu.sh`.
+"""Run the CUDA tests and measure the speed of all recipes on a GPU; started by `on_gpu.sh`.
 
 A row is a recipe on a batch of uint8 images on the device: images per second called from Python, and replayed from a
-captured CUDA graph; and what it adds to a training step (torchvision's ResNet-18, the batch's images once as they are
-and once augmented, SGD). All rows are measured in turns. Rows that fail are shown with their error.
+captured CUDA graph; and the time it adds to a training step (torchvision's ResNet-18, the batch's images once as they
+are and once augmented, SGD). The rows alternate. Rows that fail are shown with their error.
 """
 
 import argparse
@@ -37,13 +37,13 @@ from anatpaste_aug import (
 from anatpaste_aug.datasets import phantom_batch
 
 ROOT = Path(__file__).resolve().parents[1]
-TOTAL, TESTS = 290.0, 170.0  # seconds for everything, and of these for the tests
+TOTAL, TESTS = 290.0, 170.0  # seconds in total, and for the tests
 
 Augment = Callable[[Tensor], PasteResult]
 
 
 def recipes(images: Tensor) -> dict[str, Augment]:
-    """The rows."""
+    """Make the rows."""
     anatpaste = AnatPasteTransform()
     assert anatpaste.segmenter is not None
     masks = anatpaste.segmenter(images)
@@ -60,7 +60,7 @@ def recipes(images: Tensor) -> dict[str, Augment]:
 
 
 def cuda_tests(seconds: float) -> dict[str, Any]:
-    """Run the tests that need a CUDA device; what passed, failed or was skipped, by name."""
+    """Run the tests that need a CUDA device; return what passed, failed or was skipped, by name."""
     if importlib.util.find_spec("pytest") is None:
         return {"not_run": "pytest is not installed"}
     files = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if "pytest.mark.cuda" in path.read_text()]
@@ -86,7 +86,7 @@ def cuda_tests(seconds: float) -> dict[str, Any]:
 
 
 def captured(call: Callable[[], object]) -> Callable[[], object]:
-    """The call as a CUDA graph."""
+    """Capture the call as a CUDA graph."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -100,7 +100,7 @@ def captured(call: Callable[[], object]) -> Callable[[], object]:
 
 
 class Step:
-    """One update of a network on the images and on what a recipe makes of them."""
+    """One update of a network on the images and their augmentations by a recipe."""
 
     def __init__(self, images: Tensor) -> None:
         torch.manual_seed(0)
@@ -123,7 +123,7 @@ class Step:
 
 
 def measure(images: Tensor, training: Tensor, repeats: int, seconds: float, until: float) -> dict[str, dict[str, Any]]:
-    """The figures of each row; where something failed or there was no time left, the reason in its place."""
+    """Measure each row; if it fails or no time is left, return the reason instead."""
     device, rows, methods = images.device, recipes(images), []
     figures: dict[str, dict[str, Any]] = {name: {} for name in rows}
 
@@ -135,7 +135,7 @@ def measure(images: Tensor, training: Tensor, repeats: int, seconds: float, unti
             call = make()
             call()
             synchronize(device)
-        except Exception as error:  # whatever a device refuses; the other rows are still worth measuring
+        except Exception as error:  # any failure on a device; measure the other rows
             figures[name][kind] = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"}
             return
 
@@ -166,7 +166,7 @@ def measure(images: Tensor, training: Tensor, repeats: int, seconds: float, unti
 
 
 def failures(result: dict[str, Any]) -> list[str]:
-    """What did not work."""
+    """List what failed."""
     tests = result["tests"]
     found = [f"test failed: {name}" for name in tests.get("failed", [])]
     for name, row in result["rows"].items():
@@ -176,7 +176,7 @@ def failures(result: dict[str, Any]) -> list[str]:
 
 
 def report(result: dict[str, Any]) -> list[str]:
-    """The Markdown page."""
+    """Format the Markdown page."""
     tests, settings = result["tests"], result["settings"]
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in tests.items() if kind != "not_run")
     lines = ["# On a GPU", "", *environment_lines(result)]

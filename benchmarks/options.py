@@ -1,4 +1,4 @@
-"""What the benchmarks share on the command line, and the images that they take."""
+"""Command-line options and images that the benchmarks share."""
 
 import argparse
 import os
@@ -50,7 +50,7 @@ def image_size(text: str) -> int:
 
 
 def find_images(folder: Path | None) -> list[Path]:
-    """The folder's image files; without a folder, those of the development data, if it is there."""
+    """List the folder's image files; without a folder, those of the development data, if it exists."""
     if folder is None:
         shared = Path(__file__).resolve().parents[2] / "shared" / "data"
         folder = Path(os.environ.get("ANATPASTE_DATA", shared)) / "lung_masks" / "images"
@@ -58,7 +58,7 @@ def find_images(folder: Path | None) -> list[Path]:
 
 
 def load(files: list[Path], count: int, size: int, channels: int = 1) -> tuple[torch.Tensor, dict[str, Any]]:
-    """uint8 count×channels×size×size, and what it is."""
+    """Load uint8 count×channels×size×size, and describe it."""
     if files:
         chosen = [files[i * len(files) // count] for i in range(count)]
         images = torch.stack([torch.from_numpy(read_gray(path, size))[None] for path in chosen])

@@ -1,10 +1,10 @@
-"""The pipelines that `throughput.py` measures the package against: one image at a time, in worker processes.
+"""The baselines of `throughput.py`: one image at a time, in worker processes.
 
-`segment` and `paste` are the augmentation as the paper words it (Sato et al., arXiv 2205.04282), in scikit-image,
-Pillow and torchvision, each step by the call that these libraries recommend. It is no straw man: on 150 radiographs of
-256 px its masks are those of `anatpaste_aug` pixel for pixel, and with recorded parameters and masks its pastings are
-the authors' pixel for pixel (tests/test_benchmark_baselines.py, where that data is present). `segment_opencv` is made
-of OpenCV's parts; its CLAHE is defined differently, so its masks are only similar.
+`segment` and `paste` are the augmentation as described in the paper (Sato et al., arXiv 2205.04282), in scikit-image,
+Pillow and torchvision, each step by the function that these libraries recommend. It is a fair baseline: on 150
+radiographs of 256 px its masks equal those of `anatpaste_aug` pixel for pixel, and with recorded parameters and masks
+its results equal the authors' pixel for pixel (tests/test_benchmark_baselines.py, if that data is present).
+`segment_opencv` uses OpenCV; its CLAHE is defined differently, so its masks are only similar.
 """
 
 import inspect
@@ -24,14 +24,14 @@ from torchvision.transforms import ColorJitter
 
 try:
     import cv2
-except ImportError:  # it is measured where it is installed
+except ImportError:  # optional: measured if installed
     cv2 = None
 
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]
 
 _SQUARE = np.ones((3, 3), np.uint8)
-# scikit-image 0.26 gave the limit another name and meaning.
+# scikit-image 0.26 changed the name and meaning of the limit.
 _BY_LARGEST_DROPPED = "max_size" in inspect.signature(remove_small_objects).parameters
 
 
@@ -52,7 +52,7 @@ class Draw(NamedTuple):
 
 
 def segment(image: Image.Image) -> Mask:
-    """Algorithm 1 of the paper."""
+    """Run Algorithm 1 of the paper."""
     equalized = equalize_adapthist(np.asarray(image.convert("L")), clip_limit=0.01)
     dark = equalized <= threshold_otsu(equalized)
     lungs = dilation(clear_border(opening(dark, _SQUARE)), _SQUARE)
@@ -62,7 +62,7 @@ def segment(image: Image.Image) -> Mask:
 
 
 def segment_opencv(image: Image.Image) -> Mask:
-    """Algorithm 1 from OpenCV's parts."""
+    """Run Algorithm 1 with OpenCV."""
     gray = np.asarray(image.convert("L"))
     equalized = cv2.createCLAHE(clipLimit=2.56, tileGridSize=(8, 8)).apply(gray)  # 0.01 of a tile, in 256ths
     _, dark = cv2.threshold(equalized, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
@@ -108,7 +108,7 @@ def draw(rng: np.random.Generator, lungs: Mask) -> Draw:
 
 
 def paste(image: Image.Image, lungs: Mask, d: Draw, jitter: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """X_normal · (1 − X_mask) + X_paste · X_mask."""
+    """Compute X_normal · (1 − X_mask) + X_paste · X_mask."""
     left, top = d.center_x - d.width // 2, d.center_y - d.height // 2
     crop = image.crop((d.source_left, d.source_top, d.source_left + d.width, d.source_top + d.height))
     pasted = Image.new(image.mode, image.size)
@@ -126,16 +126,16 @@ def paste(image: Image.Image, lungs: Mask, d: Draw, jitter: Callable[[Image.Imag
 
 @cache
 def color_jitter(mode: str) -> ColorJitter:
-    """Brightness and contrast; saturation and hue where there are colours."""
+    """Jitter brightness and contrast, and saturation and hue of color images."""
     return ColorJitter(0.1, 0.1) if mode == "L" else ColorJitter(0.1, 0.1, 0.1, 0.1)
 
 
 def augment(image: Image.Image, rng: np.random.Generator, lungs: Mask | None = None) -> Image.Image:
-    """The whole pipeline on one image; with ``lungs``, without its segmentation."""
+    """Run the whole pipeline on one image; a given ``lungs`` replaces the segmentation."""
     lungs = segment(image) if lungs is None else lungs
     return paste(image, lungs, draw(rng, lungs), color_jitter(image.mode))
 
 
 def to_pil(pixels: Pixels) -> Image.Image:
-    """C×H×W to a Pillow image."""
+    """Convert C×H×W to a Pillow image."""
     return Image.fromarray(pixels[0].copy() if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, 2)))

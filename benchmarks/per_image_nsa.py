@@ -1,8 +1,8 @@
-"""NSA and Poisson blending one image at a time, with OpenCV, for `throughput.py` to measure the package against.
+"""NSA and Poisson blending one image at a time, with OpenCV: baselines of `throughput.py`.
 
-`augment` is NSA as its public code does it (Schlüter et al., arXiv 2109.15222; hmsch/natural-synthetic-anomalies,
+`augment` is NSA as in its public code (Schlüter et al., arXiv 2109.15222; hmsch/natural-synthetic-anomalies,
 ``patch_ex`` with the settings of ``train_chest_xray.py``): draws, foregrounds, resizing, ``cv2.seamlessClone`` and the
-target. `clone` is ``cv2.seamlessClone`` alone. Images are uint8 H×W where nothing else is said.
+target. `clone` is ``cv2.seamlessClone`` alone. Images are uint8 H×W unless stated otherwise.
 """
 
 import math
@@ -18,12 +18,15 @@ from skimage.morphology import disk
 Box = tuple[int, int, int, int]
 Center = tuple[int, int]
 
-_SHARES, _TRIES = (0.03, 0.4), 199  # bounds of sides as shares of the image's; what their loops amount to
+_SHARES, _TRIES = (
+    (0.03, 0.4),
+    199,
+)  # bounds of sides as fractions of the image's; the total number of tries of the authors' loops
 _DISK = disk(5)
 
 
 class Patch(NamedTuple):
-    """One attempt: what is cut from the donor, the factor that resizes it, and the centers to try for its size."""
+    """One attempt: the box to cut from the donor, its resize factor, and the centers to try for its size."""
 
     box: Box
     factor: float
@@ -31,18 +34,18 @@ class Patch(NamedTuple):
 
 
 def augment(image: Pixels, donor: Pixels, rng: np.random.Generator) -> tuple[Pixels, npt.NDArray[np.float64]]:
-    """The image with one to three patches of the donor, and what a network learns of each pixel."""
+    """Paste one to three patches of the donor; return the image and the target of each pixel."""
     of_image, of_donor = foreground(image), foreground(donor)
     return paste(image, donor, of_image, of_donor, draw(rng, of_donor))
 
 
 def foreground(image: Pixels) -> Pixels:
-    """1 where there is something, 0 elsewhere."""
+    """Mark the foreground by 1, and the background by 0."""
     return cv2.medianBlur((image > 20).astype(np.uint8), 7)
 
 
 def draw(rng: np.random.Generator, of_donor: Pixels) -> Iterator[Patch]:
-    """The attempts of one image; one that finds nothing to cut is left out."""
+    """Draw the attempts of one image, without those that find nothing to cut."""
     height, width = of_donor.shape
     least, most = (tuple(round(share * side) for side in (height, width)) for share in _SHARES)
     for turn in range(3):
@@ -76,7 +79,7 @@ def _centers(rng: np.random.Generator, height: int, width: int) -> Callable[[int
 def paste(
     image: Pixels, donor: Pixels, of_image: Pixels, of_donor: Pixels, patches: Iterable[Patch]
 ) -> tuple[Pixels, npt.NDArray[np.float64]]:
-    """Clone patches one after the other; the result, and the target."""
+    """Clone patches one after the other; return the result and the target."""
     result, shape = image, np.zeros_like(image)
     for patch in patches:
         top, left, high, wide = patch.box
@@ -106,7 +109,7 @@ def _resized(height: int, width: int, factor: float, shape: tuple[int, ...]) -> 
 
 
 def _place(theirs: Pixels, of_image: Pixels, centers: Iterable[Center]) -> tuple[int, int] | None:
-    """The first place at which enough of the patch's foreground falls on foreground."""
+    """Find the first place at which enough of the patch's foreground falls on foreground."""
     (high, wide), enough = theirs.shape, 0.7 * theirs.sum()
     for row, column in centers:
         top, left = row - high // 2, column - wide // 2
@@ -116,7 +119,7 @@ def _place(theirs: Pixels, of_image: Pixels, centers: Iterable[Center]) -> tuple
 
 
 def _in_three_channels(image: Pixels) -> Pixels:
-    """OpenCV clones nothing else; the two that are added are empty."""
+    """Add two empty channels, because OpenCV only clones three."""
     return np.dstack([image, np.zeros_like(image), np.zeros_like(image)])
 
 
@@ -127,7 +130,7 @@ def _target(image: Pixels, result: Pixels, shape: Pixels) -> npt.NDArray[np.floa
 
 
 def boxes(count: int, height: int, width: int) -> npt.NDArray[np.int64]:
-    """Boxes as AnatPaste's patches, N×4: 2 to 15 % of the area, sides of 0.3 to 1/0.3; the same at each call."""
+    """Make boxes like AnatPaste's patches, N×4: 2 to 15 % of the area, aspect ratio 0.3 to 1/0.3; deterministic."""
     rng = np.random.default_rng(0)
     area = rng.uniform(0.02, 0.15, count) * height * width
     ratio = np.exp(rng.uniform(math.log(0.3), -math.log(0.3), count))
@@ -137,7 +140,7 @@ def boxes(count: int, height: int, width: int) -> npt.NDArray[np.int64]:
 
 
 def cloned(given: npt.NDArray[np.int64], height: int, width: int) -> tuple[npt.NDArray, npt.NDArray[np.float32]]:
-    """What `clone` solves: the boxes within those given, and the weights N×1×H×W of the source's differences.
+    """Return what `clone` solves: the inner boxes, and the weights N×1×H×W of the source's differences.
 
     OpenCV clears the mask's outermost pixels, and erodes it three times by 3×3 for the weights.
     """
@@ -149,7 +152,7 @@ def cloned(given: npt.NDArray[np.int64], height: int, width: int) -> tuple[npt.N
 
 
 def clone(target: Pixels, source: Pixels, box: npt.NDArray[np.int64], guidance: str) -> Pixels:
-    """Blend the source's box into the target; images H×W×3, as OpenCV takes nothing else."""
+    """Blend the source's box into the target; images H×W×3, as OpenCV requires."""
     top, left, height, width = (int(edge) for edge in box)
     mask, center = np.full((height, width), 255, np.uint8), (left + width // 2, top + height // 2)
     mode = cv2.NORMAL_CLONE if guidance == "source" else cv2.MIXED_CLONE

@@ -1,23 +1,22 @@
-"""Does anything grow or drift over a long run?
+"""Check that nothing grows or drifts over a long run.
 
     python benchmarks/soak.py                              # 20,000 batches of 8 images of 64 px: minutes on one core
     python benchmarks/soak.py --batches 200000 --out runs/soak
     python benchmarks/soak.py --hosts augment --size 256 --batch 64
 
-Batches of randomly chosen images are augmented one after another, by the hosts in turns:
+Batches of randomly chosen images are augmented, by the hosts in alternation:
 
 augment  `AnatPasteTransform.augment` on uint8
 kornia   `KorniaPaste` on float, which keeps its last result
-cached   `augment` with a `CachedSegmenter`, whose masks are all there after a few batches
+cached   `augment` with a `CachedSegmenter`, whose masks are all cached after a few batches
 
-*Memory*: the resident memory of the process over the run, without the warm-up: a line is fitted, and the median of the
-last tenth of the samples is held against that of the first. *Drift*: a two-sample Kolmogorov-Smirnov test of the first
-quarter of the images against the last, for every parameter that was drawn, and for the share of the image that was
-changed. Where values are tied, as whole numbers are, its p-values are too large. *Repeats*: images that got the
-numbers of an earlier one.
+*Memory*: a line is fitted to the resident memory of the process, without the warm-up, and the median of the last tenth
+of the samples is compared with that of the first. *Drift*: a two-sample Kolmogorov-Smirnov test of the first quarter of
+the images against the last, for every sampled parameter and for the fraction of the image that changed. For discrete
+values, which have ties, its p-values are too large. *Repeats*: images with the same parameters as an earlier one.
 
-Exit code: 0; 1 where the memory grew by more than ``--growth``, or where the smallest p-value times their number is
-below 0.001, or where draws were repeated.
+Exit code: 1 if the memory grew by more than ``--growth``, if the smallest p-value times their number is below 0.001, or
+if parameters were repeated; else 0.
 """
 
 import argparse
@@ -43,7 +42,7 @@ from anatpaste_aug.files import atomic_path
 from anatpaste_aug.mask_cache import CachedSegmenter, MaskCache
 
 HOSTS = ("augment", "kornia", "cached")
-WARM_UP = 0.1  # of the batches: caches of the allocator and of the hosts fill
+WARM_UP = 0.1  # fraction of the batches, to fill the caches of the allocator and of the hosts
 SIGNIFICANT = 0.001
 _SAMPLES = 100  # of the memory
 _CONTINUOUS = ["opacity", "sigma", "brightness", "contrast", "saturation", "hue"]
@@ -74,7 +73,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 class Hosts:
-    """One call of a host: the parameters of each image, and the share of it that was changed."""
+    """One call of a host: the parameters of each image, and the fraction of it that changed."""
 
     def __init__(self, images: torch.Tensor) -> None:
         self._images, self._unit = images, images / 255
@@ -94,16 +93,16 @@ class Hosts:
 
 
 def columns() -> list[str]:
-    """The names of what is kept of each image."""
+    """Return the names of the recorded values of each image."""
     names = [name for name in PasteParams._fields if name != "jitter_order"]
     return [*names, *(f"jitter_order_{i}" for i in range(4)), "changed"]
 
 
 def soak(args: argparse.Namespace, images: torch.Tensor) -> tuple[Rows, list[tuple[int, int]]]:
-    """What was drawn, a row for each image; and (batches done, bytes in memory)."""
+    """Run; return the sampled values, a row per image, and pairs (batches done, bytes in memory)."""
     hosts, choice = Hosts(images), torch.Generator().manual_seed(args.seed)
     torch.manual_seed(args.seed)
-    rows = np.full((args.batches * args.batch, len(columns())), np.nan, np.float32)  # takes all of its memory now
+    rows = np.full((args.batches * args.batch, len(columns())), np.nan, np.float32)  # allocates all of its memory now
     every, samples = max(args.batches // _SAMPLES, 1), []
     for done in range(args.batches):
         chosen = torch.randint(len(images), (args.batch,), generator=choice)
@@ -112,7 +111,7 @@ def soak(args: argparse.Namespace, images: torch.Tensor) -> tuple[Rows, list[tup
         block = torch.stack([*singles, *params.jitter_order.T, changed], dim=1)
         rows[done * args.batch : (done + 1) * args.batch] = block.numpy()
         if (done + 1) % every == 0:
-            trim()  # what the allocator keeps for later would hide a leak for a while
+            trim()  # memory that the allocator keeps could hide a leak
             samples.append((done + 1, resident("VmRSS")))
         if (done + 1) % (every * 20) == 0:
             say(f"{done + 1:,} of {args.batches:,} batches, {samples[-1][1] / 2**20:.1f} MiB")
@@ -120,7 +119,7 @@ def soak(args: argparse.Namespace, images: torch.Tensor) -> tuple[Rows, list[tup
 
 
 def memory_figures(samples: list[tuple[int, int]], batches: int) -> dict[str, Any]:
-    """Bytes in memory after the warm-up and at the end, and the slope of the line through all samples in between."""
+    """Return the bytes in memory after the warm-up and at the end, and the slope of a line through all samples."""
     done, taken = np.array([sample for sample in samples if sample[0] > WARM_UP * batches], dtype=np.float64).T
     tenth = max(len(done) // 10, 1)
     first, last = (float(np.median(part)) for part in (taken[:tenth], taken[-tenth:]))
@@ -135,7 +134,7 @@ def memory_figures(samples: list[tuple[int, int]], batches: int) -> dict[str, An
 
 
 def drift_figures(rows: Rows) -> dict[str, dict[str, float] | None]:
-    """Kolmogorov-Smirnov statistic and p-value of each column, first quarter against last; None for a constant."""
+    """Compute the K-S statistic and p-value of each column, first quarter against last (None if constant)."""
     quarter = len(rows) // 4
     figures: dict[str, dict[str, float] | None] = {}
     for name, values in zip(columns(), rows.T, strict=True):
@@ -148,7 +147,7 @@ def drift_figures(rows: Rows) -> dict[str, dict[str, float] | None]:
 
 
 def repeated(rows: Rows) -> int:
-    """Images whose continuous parameters, all of them, are those of an earlier image."""
+    """Count images whose continuous parameters all equal those of an earlier image."""
     places = [columns().index(name) for name in _CONTINUOUS]
     return len(rows) - len(np.unique(rows[:, places], axis=0))
 
@@ -161,14 +160,14 @@ def lines_of(result: dict[str, Any]) -> list[str]:
             (name, "constant", "–") if found is None else (name, f"{found['statistic']:.4f}", f"{found['p']:.3f}")
         )
     smallest, count = result["smallest_p"], sum(found is not None for found in drift.values())
-    together = min(smallest * count, 1)
+    corrected = min(smallest * count, 1)
     start, end = memory["after_warm_up"] / 2**20, memory["end"] / 2**20
     busy = "" if result["other_work"] is None else f" beside other work of {result['other_work']:.0%}"
     return [
         f"- {result['seconds'] / 60:.1f} minutes, {result['images_per_s']:.0f} images/s{busy}",
         f"- memory: {start:.1f} MiB after the warm-up, {end:.1f} MiB at the end ({end - start:+.2f} MiB); slope "
         f"{memory['bytes_per_batch'] * 1000 / 1024:+.2f} KiB per 1,000 batches",
-        f"- drift: smallest p-value {smallest:.3f} of {count} parameters, {together:.3f} after Bonferroni",
+        f"- drift: smallest p-value {smallest:.3f} of {count} parameters, {corrected:.3f} after Bonferroni",
         f"- repeated draws: {result['repeated']}",
         "",
         *aligned(table),
@@ -176,7 +175,7 @@ def lines_of(result: dict[str, Any]) -> list[str]:
 
 
 def verdicts(result: dict[str, Any]) -> list[str]:
-    """What is wrong; empty where nothing is."""
+    """List the problems found."""
     wrong = []
     if (growth := result["memory"]["growth"] / 2**20) > result["settings"]["growth"]:
         wrong.append(f"the memory grew by {growth:.1f} MiB")

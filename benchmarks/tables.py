@@ -1,12 +1,12 @@
-"""Tables and words that the benchmarks' reports share."""
+"""Formatting helpers that the benchmarks' reports share."""
 
 from typing import Any
 
-BUSY = 0.05  # share of the processors' time above which figures are not worth quoting
+BUSY = 0.05  # fraction of CPU time of other programs above which results are unreliable
 
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """A Markdown table that reads well on a terminal; the first row is its head."""
+    """Format a Markdown table with aligned columns; the first row is the header."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
@@ -15,12 +15,12 @@ def aligned(rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def many(count: int, noun: str) -> str:
-    """A number and its noun."""
+    """Format a number and its noun."""
     return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
 def environment_lines(result: dict[str, Any]) -> list[str]:
-    """What the figures depend on."""
+    """Describe what the results depend on."""
     found, settings = result["environment"], result["settings"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     variables = "".join(f", {name}={value}" for name, value in found["thread_variables"].items())
@@ -36,7 +36,7 @@ def environment_lines(result: dict[str, Any]) -> list[str]:
 
 
 def other_work_lines(case: dict[str, Any]) -> list[str]:
-    """How busy the machine was with other programs, where that is known."""
+    """Report how busy the machine was with other programs, if known."""
     share = case["other_work"]
     if share is None:
         return []

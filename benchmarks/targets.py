@@ -1,4 +1,4 @@
-"""What the project wants to reach, derived from the cases of a run that hold what is needed."""
+"""The performance targets of the project, evaluated on the cases of a run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SCALING_CASES = [(512, 256, 1), (64, 1024, 1)]
 
 
 class Found(NamedTuple):
-    """A figure, and the lowest and highest of its rounds (of training steps: the quartiles)."""
+    """A result, and the lowest and highest of its rounds (for training steps: the quartiles)."""
 
     value: float
     low: float
@@ -23,7 +23,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Target:
-    """``needed`` is the least that will do (the most, where less is better), ``aim`` what is wanted."""
+    """``needed`` is the minimum (the maximum if less is better), ``aim`` is the goal."""
 
     name: str
     needed: float
@@ -65,7 +65,7 @@ def _large_images(result: Result) -> Found | None:
 
 
 def _added(size: int) -> Callable[[Result], Found | None]:
-    """The larger of two measures: the difference of whole steps, and the clock around the augmentation in them."""
+    """Return the larger of two measures: the difference of whole steps, and the time of the augmentation in them."""
 
     def find(result: Result) -> Found | None:
         for case in result.get("training", []):
@@ -97,7 +97,7 @@ TARGETS = [
 
 
 def targets(result: Result) -> list[Result]:
-    """The targets that this run tells something about."""
+    """Return the targets that this run has measured."""
     rows = []
     for target in TARGETS:
         found = target.find(result)
@@ -121,7 +121,7 @@ def targets(result: Result) -> list[Result]:
 
 
 def target_lines(result: Result) -> list[str]:
-    """As a Markdown table; nothing where there is nothing to tell."""
+    """Format as a Markdown table; empty if there are no targets."""
     if not result["targets"]:
         return []
     table = [("target", "needed", "aim", "here [spread]", "")]

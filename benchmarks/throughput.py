@@ -1,20 +1,20 @@
-"""How fast is AnatPaste here, and how fast is it the published way?
+"""Compare the speed of AnatPaste in this package with that of the published pipeline.
 
     python benchmarks/throughput.py --quick               # batch 64 at 256 px, about a minute
-    python benchmarks/throughput.py --targets             # what the project's own targets need, 5 to 8 minutes
+    python benchmarks/throughput.py --targets             # the cases of the project's targets, 5 to 8 minutes
     python benchmarks/throughput.py --out runs/throughput # batches 1 to 512, 128 to 1024 px, 1 and 3 channels
 
-Images per second of the augmentation alone, from decoded 8-bit images in memory to augmented ones in memory:
+Images per second of the augmentation alone, from decoded 8-bit images in memory to augmented images in memory:
 
 a  the per-image pipeline of the paper (scikit-image, Pillow, torchvision; `per_image.py`) in worker processes
 b  a with lung masks computed beforehand
 c  `AnatPasteTransform().augment` on a batch
 d  c with lung masks computed beforehand
 e  one PIL image at a time through `AnatPasteTransform`, in one process
-f  e in as many worker processes as a, one thread each: what a DataLoader would run
+f  e in as many worker processes as a, one thread each, as in a DataLoader
 g  a in one process
 h  c compiled
-i  c without Numba, with the code that other devices run
+i  c without Numba, with the code for other devices
 j  d without Numba
 k  c composed of kornia's parts (`kornia_parts.py`), on up to 8 images: with `connected_components` (k1; not exact) and
    with `connected_components_union_find` (k2)
@@ -24,17 +24,17 @@ p  Poisson blending of boxes as AnatPaste draws them: OpenCV's seamlessClone ima
 r  the other recipes, ours: CutPaste (r1), FPI (r2), PII (r3)
 s  segmentation alone: a's (s1) and OpenCV's parts (s2, where installed), in worker processes; ours (s3)
 
-h to r are measured in the standard case only, unless ``--methods`` names them, and ``--quick`` leaves out h. n and p
-are for one channel.
+h to r are measured in the standard case only, unless ``--methods`` names them, and ``--quick`` skips h. n and p are for
+one channel.
 
-The rules: workers hold their images and are warm before the clock starts, take work in shares that keep all of them
-busy to the end, and write into shared memory. Batched methods have their images on ``--device``; what is copied there
-or back is not in their time, the wait for the device is. Every method is warmed up; then all run once per round, in
-turns, and the median of the rounds is given with the lowest and highest. Small batches are repeated until a round has
-handled as many images as a's. Each case but the standard one measures c on the standard batch again, so that how the
-time grows is seen within the same rounds. Our masks are compared with a's in every run. What loses is listed.
+The rules: workers have their images in memory and are warmed up before timing, get work in chunks that keep all of them
+busy to the end, and write to shared memory. Batched methods have their images on ``--device``; copies to and from it
+are not timed, but waiting for the device is. All methods are warmed up and then run once per round, in alternation; the
+result is the median of the rounds with the lowest and highest. Small batches are repeated until a round has processed
+as many images as a's. Each case but the standard one measures c on the standard batch again, so that scaling is
+measured within the same rounds. Our masks are compared with a's in every run. Comparisons that we lose are listed.
 
-Real radiographs are taken where there are any (``--images``), phantoms otherwise; the output says which.
+Real radiographs are used if available (``--images``), else phantoms; the output says which.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def cases(args: argparse.Namespace) -> list[Case]:
-    """All combinations of what was asked for; without a wish, one thing at a time around the standard case."""
+    """Return all combinations of the given options; by default, vary one at a time around the standard case."""
     if args.targets:
         return [STANDARD, *SCALING_CASES]
     if args.quick or args.batch or args.size or args.channels:
@@ -109,7 +109,7 @@ def cases(args: argparse.Namespace) -> list[Case]:
 
 
 def letters(case: Case, args: argparse.Namespace) -> set[str]:
-    """The methods that a case measures."""
+    """Return the methods that a case measures."""
     if args.targets:
         wanted = set("abcdegij") | {"n1", "n2", "p1", "p2", "p3", "p4", "s2", "s3"} if case == STANDARD else {"c"}
     elif args.methods:
@@ -126,11 +126,11 @@ def letters(case: Case, args: argparse.Namespace) -> set[str]:
 
 
 def measure(case: Case, args: argparse.Namespace) -> dict[str, Any]:
-    """All figures of one case."""
+    """Measure one case."""
     batch, size, channels = case
     say(f"batch {batch}, {size} px, {channels} channel{'s' * (channels > 1)}")
     wanted = letters(case, args)
-    # Fewer images where they are large, but enough to keep every process busy.
+    # Fewer images if they are large, but enough to keep every process busy.
     count = max(min(args.count, 16), 4 * args.processes, min(args.count, args.count * SIZE**2 // size**2))
     images, data = load(args.files, count, size, channels)
     others, workers = OtherWork(), None
@@ -168,11 +168,11 @@ def measure(case: Case, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _standard(args: argparse.Namespace, channels: int) -> Method:
-    """c on the standard batch, to be measured in the rounds of another case."""
+    """Make method c on the standard batch, to be measured in the rounds of another case."""
     images, _ = load(args.files, min(args.count, BATCH), SIZE, channels)
     batches = in_batches(images, BATCH, torch.device(args.device))
     method = batched(SCALING[1], f"c' ours, batch {BATCH}, {SIZE} px", AnatPasteTransform().augment, batches)
-    method.peak_bytes = None  # that of another case
+    method.peak_bytes = None  # it is from another case
     return method
 
 
@@ -187,13 +187,13 @@ def main(argv: list[str] | None = None) -> None:
         result["targets"] = targets(result)
         print("\n".join(lines), flush=True)
         if args.out:
-            save(result, args.out)  # after each case: a grid that is stopped half-way keeps its first half
+            save(result, args.out)  # after each case, so that an interrupted grid keeps its results
 
     for case in cases(args):
         result["cases"].append(measure(case, args))
         report(case_lines(result, result["cases"][-1]))
     if args.targets:
-        import training_step  # with the detector, which every worker process above would import too
+        import training_step  # here, because every worker process would import the detector too
 
         for size in training_step.TARGET_SIZES:
             result["training"].append(training_step.measure(size, args, methods=["ours"], seconds=90))

@@ -1,4 +1,4 @@
-"""The methods of `throughput.py`, and what each of ours is to be held against."""
+"""The methods of `throughput.py`, and the baseline of each of ours."""
 
 import argparse
 import math
@@ -45,14 +45,14 @@ KEYS = {
     "s2": "opencv_segment",
     "s3": "ours_segment",
 }
-# What takes long, in compiling or in running, and the other recipes: measured in the standard case unless asked for.
+# Slow methods, to compile or to run, and the other recipes: measured in the standard case unless requested.
 SLOW = {"h", "i", "j", "k1", "k2", "n1", "n2", "p1", "p2", "p3", "p4", "r1", "r2", "r3"}
-OPENCV = {"n1", "p1", "p3", "s2"}  # what needs OpenCV
-GRAY = {"n1", "n2", "p1", "p2", "p3", "p4"}  # what the baseline has for one channel only
-FOREIGN = {"n2", "r2", "r3"}  # what takes patches from another image of the batch
+OPENCV = {"n1", "p1", "p3", "s2"}  # methods that need OpenCV
+GRAY = {"n1", "n2", "p1", "p2", "p3", "p4"}  # methods whose baseline supports only one channel
+FOREIGN = {"n2", "r2", "r3"}  # methods that cut patches from another image of the batch
 OURS_IN_THIS_PROCESS = {"c", "d", "h", "i", "j", "k1", "k2", "n2", "p2", "p4", "r1", "r2", "r3", "s3"}
 
-# What augments by AnatPaste, and is therefore held against a.
+# Methods that run AnatPaste, to be compared with a.
 ANATPASTE = {KEYS[letter] for letter in ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k1", "k2")}
 
 OURS = {key for key in KEYS.values() if key.startswith("ours")} | {
@@ -60,7 +60,7 @@ OURS = {key for key in KEYS.values() if key.startswith("ours")} | {
 }
 OURS.add("ours_standard")
 
-# Like for like: ours, and what it is to be held against.
+# Comparisons like for like: ours, and its baseline.
 PAIRS = [
     ("ours", "per_image"),
     ("ours", "kornia"),
@@ -78,12 +78,12 @@ PAIRS = [
     ("ours_segment", "per_image_segment"),
     ("ours_segment", "opencv_segment"),
 ]
-# The same method on other batches: no comparison that can be lost.
+# The same method on other batches, which is not a comparison with a baseline.
 SCALING = ("ours", "ours_standard")
 
-_KORNIA_IMAGES = 8  # per call, at most: its labelling takes a tenth of a second an image
+_KORNIA_IMAGES = 8  # per call, at most: its labeling takes a tenth of a second per image
 
-# What handles one image at a time: label, method of the workers, and whether one process does it alone.
+# Methods on one image at a time: label, method of the workers, and whether it uses a single process.
 _POOLED = {
     "a": ("a  per-image pipeline", "per_image", False),
     "b": ("b  per-image pipeline, masks given", "per_image_masks", False),
@@ -99,14 +99,14 @@ _POOLED = {
 
 
 def worker_names(letters: set[str]) -> list[str]:
-    """The methods of the workers that these letters need; the first makes the masks for b."""
+    """Return the workers' methods that these letters need; the first makes the masks for b."""
     return list(
         dict.fromkeys(["per_image_segment", *(name for key, (_, name, _) in _POOLED.items() if key in letters)])
     )
 
 
 def worker_methods(workers: Workers, letters: set[str]) -> list[Method]:
-    """What handles one image at a time."""
+    """Make the methods on one image at a time."""
     many = f"{workers.processes} process" + "es" * (workers.processes > 1)
     return [
         Method(
@@ -123,7 +123,7 @@ def worker_methods(workers: Workers, letters: set[str]) -> list[Method]:
 def batched_methods(
     images: torch.Tensor, batch: int, letters: set[str], args: argparse.Namespace
 ) -> tuple[list[Method], dict[str, str]]:
-    """What handles batches, on the device, warm; and what could not be made to run, with the reason."""
+    """Make the methods on batches, warmed up on the device; also return those that failed, with the reason."""
     device = torch.device(args.device)
     transform = AnatPasteTransform()
     threads = f"{args.threads} thread{'s' * (args.threads > 1)}" if device.type == "cpu" else device.type
@@ -163,23 +163,23 @@ def batched_methods(
     for letter, which in (("k1", "components not exact"), ("k2", "exact components")):
         if letter in letters:
             few = min(batch, _KORNIA_IMAGES)
-            call = partial(kornia_parts.augment, labeller=kornia_parts.LABELLERS[KEYS[letter]])
+            call = partial(kornia_parts.augment, labeler=kornia_parts.LABELERS[KEYS[letter]])
             methods.append(
                 method(letter, f"kornia's parts, {which}, batch {few}", call, [batches[0][:few].contiguous()])
             )
     failed = {}
     if "h" in letters:
-        # Compilers that stay in the background would count as other programs' work.
+        # Compiler processes in the background would count as other programs' work.
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         try:
             methods.append(method("h", "ours, compiled", torch.compile(transform.augment), batches))
-        except Exception as error:  # compilers raise anything; the other methods are still worth measuring
+        except Exception as error:  # compilers may raise anything; measure the other methods
             failed[KEYS["h"]] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
     return methods, failed
 
 
 def _plain(call: Callable[..., object]) -> Callable[..., object]:
-    """``call`` as on a machine without Numba."""
+    """Run ``call`` as on a machine without Numba."""
 
     def run(*batches: torch.Tensor) -> object:
         with without_numba():
@@ -189,14 +189,14 @@ def _plain(call: Callable[..., object]) -> Callable[..., object]:
 
 
 def clone(images: torch.Tensor, boxes: torch.Tensor, weights: torch.Tensor, guidance: Guidance) -> torch.Tensor:
-    """Blend a box of the next image into each, from uint8 to uint8 as OpenCV does."""
+    """Blend a box of the next image into each image, from uint8 to uint8 like OpenCV."""
     targets = images.float()
     blended = poisson_blend(targets, targets.roll(-1, 0), boxes, guidance=guidance, weight=weights)
     return blended.clamp_(0, 255).to(torch.uint8)
 
 
 def batched(key: str, label: str, call: Callable[..., object], *columns: list[torch.Tensor]) -> Method:
-    """``call`` on batches, one column per argument; it has run on all of them when this returns."""
+    """Make a method that calls ``call`` on batches, one column per argument; runs it once on all of them."""
     first = [column[0] for column in columns]
     device = first[0].device
 
@@ -205,26 +205,26 @@ def batched(key: str, label: str, call: Callable[..., object], *columns: list[to
             call(*row)
         synchronize(device)
 
-    run()  # what is compiled or made once and kept does not count
+    run()  # compilation and other one-time work is not timed
     peak = peak_bytes(lambda: call(*first), device)
     return Method(key, label, sum(len(part) for part in columns[0]), run, len(first[0]), peak_bytes=peak)
 
 
 def in_batches(images: torch.Tensor, batch: int, device: torch.device) -> list[torch.Tensor]:
-    """Full batches that hold every image at least once."""
+    """Make full batches that contain every image at least once."""
     runs = math.ceil(len(images) / batch)
     return list(images[torch.arange(runs * batch) % len(images)].to(device).split(batch))
 
 
 def compare_masks(images: torch.Tensor, workers: Workers, letters: set[str]) -> dict[str, float]:
-    """Intersection over union of our masks with those of the other segmentations, per image; two empty masks are 1."""
+    """Compute the IoU of our masks with those of the other segmentations, per image; 1 for two empty masks."""
     ours = AnatPasteTransform().segmenter(images)[:, 0].numpy()
     others = {"per_image": workers.masks.array.view(np.bool_)}
     if "s2" in letters:
         others["opencv"] = workers.rough_masks.array.view(np.bool_)
     for letter in letters & {"k1", "k2"}:
-        labeller = kornia_parts.LABELLERS[KEYS[letter]]
-        others[KEYS[letter]] = kornia_parts.segment(images[:_KORNIA_IMAGES], labeller)[:, 0].numpy()
+        labeler = kornia_parts.LABELERS[KEYS[letter]]
+        others[KEYS[letter]] = kornia_parts.segment(images[:_KORNIA_IMAGES], labeler)[:, 0].numpy()
     result = {}
     for name, theirs in others.items():
         mine = ours[: len(theirs)]
@@ -235,7 +235,7 @@ def compare_masks(images: torch.Tensor, workers: Workers, letters: set[str]) -> 
 
 
 def ratio(ours: Method, against: Method) -> dict[str, Any]:
-    """Of the medians, and the lowest and highest among the rounds."""
+    """Return the ratio of the medians, and the lowest and highest among the rounds."""
     rounds = [a / b for a, b in zip(ours.rates, against.rates, strict=True)]
     medians = [float(np.median(method.rates)) for method in (ours, against)]
     return {

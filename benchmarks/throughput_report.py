@@ -1,4 +1,4 @@
-"""The figures of `throughput.py` as tables and pictures."""
+"""Format the results of `throughput.py` as tables and plots."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ _DRAWN = ("per_image", "per_image_masks", "kornia", "kornia_exact", "ours", "our
 
 
 def case_lines(result: Result, case: Result) -> list[str]:
-    """One case as Markdown that also reads well on a terminal."""
+    """Format one case as Markdown with aligned tables."""
     return [
         f"## {title(case)}",
         "",
@@ -161,7 +161,7 @@ def save(result: Result, folder: Path) -> None:
 def _draw(result: Result, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    # The case that the others are variations of: the one that shares most with them.
+    # The case that the others vary: the one that has the most in common with them.
     cases = result["cases"]
     axes_of = ("batch", "size", "channels")
     base = max(cases, key=lambda case: sum(case[axis] == other[axis] for other in cases for axis in axes_of))
@@ -185,7 +185,7 @@ def _along(cases: list[Result], base: Result, axis: str) -> list[Result]:
 
 def _lines(panel: Any, cases: list[Result], axis: str) -> None:
     for key in _DRAWN:
-        found = [case for case in cases if key in case["methods"]]  # what takes long is a point in one case
+        found = [case for case in cases if key in case["methods"]]  # slow methods have a point in one case only
         if found:
             rates = [case["methods"][key]["images_per_s"] for case in found]
             x, y = [case[axis] for case in found], [rate["median"] for rate in rates]

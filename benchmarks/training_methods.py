@@ -1,4 +1,4 @@
-"""Where `training_step.py` gets its augmented images from."""
+"""The sources of augmented images for `training_step.py`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,22 +23,22 @@ def _nothing() -> None:
 
 @dataclass
 class Source:
-    """``batches()`` gives the next normal images and, for the second half of the batch, as many more."""
+    """``batches()`` returns the next normal images and, for the second half of the batch, as many more."""
 
     key: str
     label: str
     batches: Batches
-    settle: Callable[[], None] = _nothing  # wait until nothing is left running in the background
+    drain: Callable[[], None] = _nothing  # wait until nothing is running in the background
     close: Callable[[], None] = _nothing
-    ahead: int = 0  # batches that are made in idle time, ready for the next steps
-    batch_s: float = 0.0  # that it takes to make one of them
-    lead: int = 0  # untimed steps before a timed one, to use these up
+    ahead: int = 0  # batches that are prepared in idle time for the next steps
+    batch_s: float = 0.0  # time to make one of them
+    lead: int = 0  # untimed steps before a timed one, to consume these
     step_s: list[float] = field(default_factory=list)
     wait_s: list[float] = field(default_factory=list)  # of it, until the batch was there
 
 
 class _Cycle:
-    """Batches of indices, over and over; the same order for every source."""
+    """Yield batches of indices endlessly, in the same order for every source."""
 
     def __init__(self, count: int, batch: int) -> None:
         self._count, self._batch, self._start = count, batch, 0
@@ -50,7 +50,7 @@ class _Cycle:
 
 
 def own_sources(images: Tensor, batch: int, names: list[str], where: str) -> list[Source]:
-    """The step without augmentation, and with ours in the training process; images on the training device."""
+    """Make the sources without augmentation, and with ours in the training process, on the training device."""
     transform = AnatPasteTransform()
 
     def source(key: str, label: str, second: Callable[[Tensor, Tensor], Tensor]) -> Source:
@@ -78,11 +78,11 @@ def own_sources(images: Tensor, batch: int, names: list[str], where: str) -> lis
 
 
 class PerImageDataset(Dataset):
-    """Each image and its augmentation by the per-image pipeline; counts what has been made, across processes."""
+    """Each image and its augmentation by the per-image pipeline; counts the items made, across processes."""
 
     def __init__(self, images: Tensor, masks: Tensor | None, workers: int) -> None:
         self._images, self._masks = images.share_memory_(), None if masks is None else masks.share_memory_()
-        self._made = torch.zeros(workers, dtype=torch.int64).share_memory_()  # a place of its own for each
+        self._made = torch.zeros(workers, dtype=torch.int64).share_memory_()  # one counter per worker
         self._random: np.random.Generator | None = None
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
@@ -110,7 +110,7 @@ class _Endless(Sampler[list[int]]):
 
 
 def loader_source(images: Tensor, batch: int, workers: int, device: torch.device, masks: Tensor | None) -> Source:
-    """The per-image pipeline in the workers of a DataLoader with its default prefetching."""
+    """Make the source of the per-image pipeline in the workers of a DataLoader with its default prefetching."""
     dataset = PerImageDataset(images, masks, workers)
     loader: Any = DataLoader(
         dataset,
@@ -128,13 +128,13 @@ def loader_source(images: Tensor, batch: int, workers: int, device: torch.device
         taken += 1
         return normal.to(device, non_blocking=True), augmented.to(device, non_blocking=True)
 
-    def settle() -> None:
+    def drain() -> None:
         limit = time.monotonic() + 300
         while dataset.made < (taken + _AHEAD * workers) * batch:
             if time.monotonic() > limit:
                 raise TimeoutError("the loader's workers have made no full queue of batches in 300 s")
             time.sleep(0.005)
-        time.sleep(0.05)  # the last images have been made, but not sent
+        time.sleep(0.05)  # the last images are made, but may not be sent yet
 
     def close() -> None:
         nonlocal iterator
@@ -143,9 +143,9 @@ def loader_source(images: Tensor, batch: int, workers: int, device: torch.device
     many = f"{workers} loader worker" + "s" * (workers > 1)
     key, label = ("loader", "") if masks is None else ("loader_masks", ", masks given")
     batches()  # now the workers are there
-    settle()
+    drain()
     start = time.perf_counter()
     batches()
-    settle()
+    drain()
     took = time.perf_counter() - start
-    return Source(key, f"per-image pipeline{label}, {many}", batches, settle, close, _AHEAD * workers, took)
+    return Source(key, f"per-image pipeline{label}, {many}", batches, drain, close, _AHEAD * workers, took)

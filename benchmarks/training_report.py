@@ -1,4 +1,4 @@
-"""The figures of `training_step.py` as tables."""
+"""Format the results of `training_step.py` as tables."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from targets import target_lines
 
 
 def training_lines(case: dict[str, Any]) -> list[str]:
-    """One size as Markdown."""
+    """Format one size as Markdown."""
     rows = [("second half of the batch", "ms/step", "added ms", "added %", "waited ms", "waited %")]
     for key, method in case["methods"].items():
         columns = ("step_ms", "added_ms", "added_percent", "waited_ms", "waited_percent")

@@ -1,24 +1,24 @@
-"""What does the augmentation cost where it is used: in a training step of the detector?
+"""Measure the cost of the augmentation in a training step of the detector.
 
     python benchmarks/training_step.py --quick              # 64 and 128 px, about 2 minutes on 2 quiet cores
     python benchmarks/training_step.py --out runs/training  # 64, 128 and 256 px, and the loader with masks given
 
 A step is that of `anatpaste_aug.detection`: ResNet-18 (`PretextNet`), 64 normal images and as many augmented ones,
-cross entropy, SGD with momentum; the jitter of the normal images is left out. Each row is a step whose second half
-comes from somewhere else:
+cross entropy, SGD with momentum; without the jitter of the normal images. In each row, the second half of the batch
+comes from another source:
 
-none          the normal images once more: the network's work without any augmentation
+none          the normal images again: the network's work without augmentation
 ours          `AnatPasteTransform().augment` in the training process
 ours_masks    the same with lung masks computed beforehand
 loader        the per-image pipeline (scikit-image, Pillow; `per_image.py`) in the workers of a DataLoader, which makes
               its batches while the network trains, on the same cores
 loader_masks  the same with masks computed beforehand
 
-All run once per round, in turns, on the same network. "Added" is the difference to "none" in the same round: median and
-quartiles. "Waited" is the part of a step until its images were there, by a clock inside the step: for ours it is the
-augmentation alone, and finer than a difference of two steps can be; for the loader it does not hold what the workers
-take from the network. Before a loader's step its queue is full, as it is where the workers are faster than the network;
-where they are slower, untimed steps come first, until what they made ahead in idle time is used up.
+All rows run once per round, in alternation, on the same network. "Added" is the difference to "none" in the same round:
+median and quartiles. "Waited" is the time within a step until its images are available. For ours, it is the
+augmentation alone, and more precise than the difference of two steps; for the loader, it does not include the CPU time
+that the workers take from the network. Before a loader's step, its queue is full, as if the workers were faster than
+the network; if they are slower, untimed steps run first, until the batches prepared in idle time are consumed.
 """
 
 import argparse
@@ -80,7 +80,7 @@ class Step:
         )
 
     def __call__(self, source: Source) -> tuple[float, float]:
-        """Seconds of the step, and of it, until the images were there."""
+        """Return the seconds of the step, and those until its images were available."""
         start = time.perf_counter()
         normal, second = source.batches()
         synchronize(self._device)
@@ -107,7 +107,7 @@ def measure(
     rounds: int = 3,
     seconds: float = SECONDS["quick"],
 ) -> dict[str, Any]:
-    """All figures of one size."""
+    """Measure one size."""
     say(f"training step, {size} px")
     device = torch.device(args.device)
     images, data = load(args.files, 3 * batch, size)
@@ -140,7 +140,7 @@ def _interleave(step: Step, sources: list[Source], rounds: int, seconds: float) 
     usual, _ = step(sources[0])  # the network is the same for all of them
     for source in sources:
         source.batches()
-        source.settle()
+        source.drain()
         source.lead = source.ahead if source.batch_s > usual else 0
     start, round_ = time.perf_counter(), 0
     while round_ < rounds or time.perf_counter() - start < seconds:
@@ -152,7 +152,7 @@ def _interleave(step: Step, sources: list[Source], rounds: int, seconds: float) 
             taken, waited = step(source)
             source.step_s.append(taken)
             source.wait_s.append(waited)
-            source.settle()
+            source.drain()
         round_ += 1
 
 

@@ -1,6 +1,6 @@
-"""A pool of processes for the methods that handle one image at a time.
+"""A pool of processes for the methods on one image at a time.
 
-The workers hold the images, decoded, before a clock starts; they are sent index ranges and write into shared memory.
+The workers have the decoded images before timing starts; they get ranges of indices and write to shared memory.
 """
 
 import math
@@ -20,7 +20,7 @@ from anatpaste_aug import AnatPasteTransform
 
 
 class SharedArray(NamedTuple):
-    """A uint8 array that parent and workers see."""
+    """A uint8 array that parent and workers share."""
 
     memory: Any
     shape: tuple[int, ...]
@@ -63,7 +63,7 @@ class _Worker:
         self.results[index] = self.transform(self.images[index])
 
     def per_image_nsa(self, index: int) -> None:
-        """With a random other image as the donor."""
+        """Augment with a random other image as the donor."""
         count = len(self.pixels)
         donor = (index + self.rng.integers(1, count)) % count
         image, target = per_image_nsa.augment(self.pixels[index, 0], self.pixels[donor, 0], self.rng)
@@ -77,7 +77,7 @@ class _Worker:
         self._clone(index, "mixed")
 
     def _clone(self, index: int, guidance: str) -> None:
-        """A box of the next image."""
+        """Blend in a box of the next image."""
         images = self.colored
         following = images[(index + 1) % len(images)]
         self.results[index] = per_image_nsa.clone(images[index], following, self.boxes[index], guidance)[..., 0]
@@ -93,7 +93,7 @@ class _Worker:
 
     @cached_property
     def colored(self) -> list[Pixels]:
-        """Three channels of gray: OpenCV clones nothing else."""
+        """Repeat gray to three channels, because OpenCV only clones three."""
         return [np.dstack([image[0]] * 3) for image in self.pixels]
 
 
@@ -107,7 +107,7 @@ def _start(all_here: threading.Barrier, *arrays: SharedArray) -> None:
 
 
 def _warm_up(methods: list[str]) -> None:
-    _all_here.wait(timeout=600)  # a worker that waits takes no second task: every process gets one
+    _all_here.wait(timeout=600)  # a waiting worker takes no second task, so every process gets one
     for method in methods:
         _run(method, range(2))
 
@@ -119,9 +119,9 @@ def _run(method: str, indices: range) -> None:
 
 
 class Workers:
-    """A warm pool of processes that hold ``images``, uint8 N×C×H×W with N ≥ 2, and run the methods of `_Worker`.
+    """A pool of processes with ``images``, uint8 N×C×H×W with N ≥ 2, that run the methods of `_Worker`.
 
-    ``methods`` are run twice in each process before a clock starts.
+    ``methods`` are run twice in each process to warm up.
     """
 
     def __init__(self, images: Pixels, processes: int, methods: list[str]) -> None:
@@ -138,7 +138,7 @@ class Workers:
         list(self._pool.map(_warm_up, [methods] * processes))
 
     def run(self, method: str, *, single: bool = False) -> None:
-        """Every image once; ``single`` leaves the work to one of the processes."""
+        """Process every image once; ``single`` uses only one of the processes."""
         ranges = [range(self.count)] if single else list(_shrinking(self.count, self.processes))
         list(self._pool.map(_run, [method] * len(ranges), ranges))
 
@@ -147,7 +147,7 @@ class Workers:
 
 
 def _shrinking(count: int, processes: int) -> list[range]:
-    """Ranges that get smaller towards the end, so that few messages are sent and no process waits long for another."""
+    """Split into ranges that get smaller toward the end, for few messages and a balanced load."""
     ranges, start = [], 0
     while start < count:
         stop = start + max((count - start) // (2 * processes), 1)

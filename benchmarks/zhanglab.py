@@ -1,4 +1,4 @@
-"""Table I on the Zhanglab paediatric radiographs (normal against pneumonia), by the paper's protocol.
+"""Table I on the Zhanglab pediatric radiographs (normal against pneumonia), by the paper's protocol.
 
 python benchmarks/zhanglab.py --root DIR --cache CACHE --preset paper --seeds 0 1 2 3 4
 """

@@ -46,8 +46,8 @@ def test_kornia_pipeline_finds_similar_lungs(benchmarks):
     parts = benchmarks("kornia_parts")
     images = phantom_batch(4, size=128, seed=0).images
     ours = LungSegmenter()(images)
-    for labeller in parts.LABELLERS.values():
-        theirs = parts.segment(images, labeller)
+    for labeler in parts.LABELERS.values():
+        theirs = parts.segment(images, labeler)
         assert theirs.dtype == torch.bool
         assert (ours & theirs).sum() / (ours | theirs).sum() > 0.7
     colour, mask = parts.augment(images.expand(-1, 3, -1, -1), parts.connected_components_union_find)

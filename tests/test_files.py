@@ -120,7 +120,7 @@ def test_a_full_disk_is_named_and_the_earlier_file_is_whole(written):
 
     def limited():
         limit_files(len(new) // 2)
-        message = f"{path} could not be written: File too large; the earlier one there is whole"
+        message = f"{path} could not be written: File too large; the existing file is unchanged"
         with pytest.raises(OSError, match=message):
             write()
 

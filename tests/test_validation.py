@@ -204,18 +204,18 @@ def test_fields_of_another_kind(field, value, found):
 
 
 def test_parameters_of_another_batch():
-    with raises(ValueError, "params hold 3 rows for 2 images", "params.rows(index)"):
+    with raises(ValueError, "params have 3 rows for 2 images", "params.rows(index)"):
         check_params(plain_params(3), IMAGES, ANATPASTE)
 
 
 def test_parameters_of_another_number_of_patches():
-    with raises(ValueError, "params hold 1 patches an image, but the transform pastes 3"):
+    with raises(ValueError, "params have 1 patches per image, but the transform pastes 3"):
         check_params(plain_params(2), IMAGES, PasteConfig(patches=(1, 3)))
 
 
 @pytest.mark.parametrize("name", ["source_top", "source_left", "center_y", "center_x", "scaled_height", "scaled_width"])
 def test_parameters_of_larger_images(name):
-    with raises(ValueError, "params were drawn for larger images than 64×48", "at their own size"):
+    with raises(ValueError, "params were sampled for images larger than 64×48", "images of the original size"):
         check_params(plain_params(2, **{name: [1, 65]}), IMAGES, PasteConfig(resize=(1, 1, 1, 1)))
 
 
@@ -238,20 +238,22 @@ def test_parameters_of_larger_images(name):
 def test_parameters_that_no_image_can_take(change):
     good = {"scaled_height": 40, "angle": 0, "opacity": 1, "contrast": 1, "brightness": 1, "hue": 0}
     params = plain_params(2, **{name: [good.get(name, 5), value] for name, value in change.items()})
-    with raises(ValueError, "params [1] hold a size below 1, or a number out of its range; sample new ones"):
+    with raises(ValueError, "params [1] have a size below 1, or a number out of its range; sample new params"):
         check_params(params, IMAGES, ANATPASTE)
 
 
 def test_an_order_that_is_none():
     params = plain_params(2, jitter_order=[[0, 1, 2, 3], [0, 1, 2, 2]])
-    with raises(ValueError, "params [1] hold a size below 1, or a number out of its range"):
+    with raises(ValueError, "params [1] have a size below 1, or a number out of its range"):
         check_params(params, IMAGES, ANATPASTE)
 
 
 @pytest.mark.parametrize("donor", [-1, 3])
 def test_donors_that_are_not_there(donor):
     params = plain_params(2, donor=[0, donor])
-    with raises(ValueError, f"params cut from image {max(donor, 0)}, but there are 3", "replay the whole batch"):
+    with raises(
+        ValueError, f"params cut patches from image {max(donor, 0)}, but there are 3", "replay the whole batch"
+    ):
         check_params(params, IMAGES, ANATPASTE, IMAGES[:1].expand(3, -1, -1, -1))
     check_params(params, IMAGES, ANATPASTE)  # each image is its own
 
@@ -322,7 +324,7 @@ def test_a_choice_of_images_that_is_no_boolean_for_each(apply):
 
 @pytest.mark.parametrize("uniforms", [None, torch.zeros(2, 25), torch.zeros(3, 1, 25), torch.zeros(2, 1, 25).int()])
 def test_random_numbers_that_are_none(uniforms):
-    message = "uniforms must be floating point of shape (2, 1, 25), as draw_uniforms(config, 2) makes them"
+    message = "uniforms must be floating point of shape (2, 1, 25), as from draw_uniforms(config, 2)"
     with raises(ValueError, message, "got"):
         check_uniforms(uniforms, IMAGES, (2, 1, 25))
 
@@ -356,7 +358,7 @@ def test_a_value_range_of_no_length(value):
 
 @pytest.mark.parametrize(("mean", "std"), [([0.5], None), (None, [0.5])])
 def test_mean_without_std(mean, std):
-    with raises(ValueError, "mean and std go together", f"got mean={mean!r} and std={std!r}"):
+    with raises(ValueError, "pass both mean and std or neither", f"got mean={mean!r} and std={std!r}"):
         check_intensities(None, mean, std)
 
 
@@ -393,5 +395,5 @@ def test_a_range_that_uint8_cannot_hold_is_an_error(value_range):
 def test_a_range_that_half_precision_cannot_hold_is_an_error():
     """What is pasted would be infinite."""
     images = torch.zeros(1, 1, 32, 32, dtype=torch.float16)
-    with pytest.raises(ValueError, match=r"value_range=\(-1e\+30, 1e\+30\) is more than torch\.float16 holds"):
+    with pytest.raises(ValueError, match=r"value_range=\(-1e\+30, 1e\+30\) exceeds the range of torch\.float16"):
         AnatPasteTransform(value_range=(-1e30, 1e30)).augment(images)

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..segmentation import LungSegmenter
-from ..transforms import PasteTransform, recipes
-from .common import Writes, as_transform, check_writes, described, mask_of, unite
-from .numpy import to_array, to_batch, to_batch_mask
+from anatpaste_aug.adapters.common import Writes, as_transform, check_writes, format_repr, mask_of, unite
+from anatpaste_aug.adapters.numpy import to_array, to_batch, to_batch_mask
+from anatpaste_aug.segmentation import LungSegmenter
+from anatpaste_aug.transforms import PasteTransform, recipes
 
 try:
     from albumentations.core.transforms_interface import BasicTransform, DualTransform
@@ -23,28 +23,28 @@ except ImportError as error:
 
 
 class AlbumentationsPaste(DualTransform):
-    """Paste a synthetic anomaly into the image, and add what changed to the mask.
+    """Paste a synthetic anomaly into the image, and add the changed pixels to the mask.
 
     Convention:
-        * image: H×W or H×W×C with 1 or 3 channels, uint8 or float32 in [0, 1]; further images, named in
+        * image: H×W or H×W×C with 1 or 3 channels, uint8 or float32 in [0, 1]; further images, listed in
           ``additional_targets``, share the random numbers and the region
-        * mask: H×W or H×W×1. Where a pixel was changed, a 0 becomes 1, in the mask's dtype; everything else stays, so
-          that after a chain of transforms a mask of zeros holds what all of them changed. To keep an annotation apart
-          from anomalies, name another target for them
+        * mask: H×W or H×W×1. Changed pixels that are 0 become 1, in the mask's dtype; all else is kept, so that after a
+          chain of transforms a mask of zeros holds the changes of all of them. To keep your annotations separate from
+          the anomalies, set another target for these
         * every other target (further masks, boxes, keypoints, labels) passes through as the identical object
         * patches of other images need ``donors=``, because albumentations augments images one at a time
-        * randomness: ``A.Compose(..., seed=...)`` or ``set_random_seed``. A call draws one number, which
-          ``ReplayCompose`` records; the transform decides by it whether the image is changed. albumentations gives all
-          ``DataLoader`` workers one random state: call ``set_random_seed(torch.initial_seed() % 2**32)`` on the
+        * randomness: ``A.Compose(..., seed=...)`` or ``set_random_seed``. A call draws one seed, which
+          ``ReplayCompose`` records; it also determines whether the image is augmented. All ``DataLoader`` workers have
+          the same random state in albumentations: call ``set_random_seed(torch.initial_seed() % 2**32)`` on the
           pipeline in ``worker_init_fn``
 
     Args:
-        transform: The transform, with all of its settings, the probability included; None is ``AnatPasteTransform()``.
-            ``A.from_dict`` passes what ``A.to_dict`` has stored of one.
+        transform: The transform with all settings, including the probability; None is ``AnatPasteTransform()``.
+            ``A.from_dict`` passes the dictionary that ``A.to_dict`` has stored.
         anomaly_target: The mask target to write, ``"mask"`` or a name from ``additional_targets``.
         region_target: A mask target to read the region from, boolean or integer; None calls the segmenter.
         writes: The mask to write: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`).
-        p: 1, as albumentations stores it; the probability is the transform's.
+        p: Must be 1, since albumentations stores it; set the probability of the transform instead.
 
     Example:
         >>> import albumentations as A
@@ -66,7 +66,9 @@ class AlbumentationsPaste(DualTransform):
         p: float = 1.0,
     ) -> None:
         if p != 1:
-            raise ValueError(f"p must be 1, got {p!r}; give the transform the probability: AnatPasteTransform(p={p!r})")
+            raise ValueError(
+                f"p must be 1, got {p!r}; set the probability of the transform: AnatPasteTransform(p={p!r})"
+            )
         super().__init__(p=p)
         self.transform = _restored(transform) if isinstance(transform, Mapping) else as_transform(transform)
         self.anomaly_target = anomaly_target
@@ -75,24 +77,24 @@ class AlbumentationsPaste(DualTransform):
 
     @property
     def targets(self) -> dict[str, Any]:
-        # What is not listed passes through.
+        # Other targets pass through.
         return {"image": self.apply, "mask": self.apply_to_mask}
 
     def get_params(self) -> dict[str, Any]:
-        # Only a seed: a replay on the same image repeats it, on another one finds the region of that one.
+        # Only a seed: a replay on another image segments that image.
         return {"seed": self.py_random.getrandbits(63)}
 
     def apply_with_params(self, params: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         # All targets at once, so that the image is segmented once.
         if kwargs.get("image") is None:
             raise ValueError(
-                f"{type(self).__name__} needs image=, got {list(kwargs)}; give images of a batch one at a time"
+                f"{type(self).__name__} needs image=, got {list(kwargs)}; pass the images of a batch one at a time"
             )
         images = {key: kwargs[key] for key in kwargs if self._is_image(key) and kwargs[key] is not None}
         batches = {key: to_batch(image) for key, image in images.items()}
         for key, image in images.items():
             if image.ndim == 4 or image.shape[:2] != images["image"].shape[:2]:
-                raise ValueError(f"images must be (H, W) or (H, W, C) of one size, got {image.shape} as {key}")
+                raise ValueError(f"images must be (H, W) or (H, W, C) of the same size, got {image.shape} for {key}")
         mask = self._given_mask(kwargs)
         region = self._region(kwargs)
         result = self.transform.augment(
@@ -103,7 +105,7 @@ class AlbumentationsPaste(DualTransform):
             other = self.transform.augment(batch, result.region_mask, params=result.params)
             out[key] = to_array(other.image, images[key])
         if mask is not None:
-            out[self.anomaly_target] = _united(mask, mask_of(result, self.writes))
+            out[self.anomaly_target] = _unite(mask, mask_of(result, self.writes))
         return out
 
     def _is_image(self, key: str) -> bool:
@@ -137,22 +139,23 @@ class AlbumentationsPaste(DualTransform):
         state: dict[str, Any] = super().to_dict_private()
         if isinstance(state["transform"], PasteTransform):
             raise NotImplementedError(
-                f"{type(self).__name__} can't be serialized with a segmenter, donors or a subclass of your own; build "
-                "the pipeline in code, and for a segmenter of your own pass its masks by region_target="
+                f"{type(self).__name__} can't be serialized with your own segmenter, donors or subclass; create "
+                "the pipeline in code, or pass the masks of your segmenter by region_target="
             )
         return state
 
     def get_dict_with_id(self) -> dict[str, Any]:
-        # A replay stays in memory, where any transform may go along.
+        # A replay stays in memory, so that it may hold any transform.
         state: dict[str, Any] = BasicTransform.to_dict_private(self) | {"id": id(self)}
         return state
 
     def __repr__(self) -> str:
         names = ("anomaly_target", "region_target", "writes")
-        return described(self, self.transform, **{name: getattr(self, name) for name in names})
+        return format_repr(self, self.transform, **{name: getattr(self, name) for name in names})
 
 
-def _united(mask: npt.NDArray[Any], later: Tensor) -> npt.NDArray[Any]:
+def _unite(mask: npt.NDArray[Any], later: Tensor) -> npt.NDArray[Any]:
+    """Add a mask to that of earlier augmentations."""
     later = later.reshape(mask.shape)
     if later.dtype == torch.bool:
         return np.where(later.numpy(), np.maximum(mask, mask.dtype.type(1)), mask)
@@ -160,7 +163,7 @@ def _united(mask: npt.NDArray[Any], later: Tensor) -> npt.NDArray[Any]:
 
 
 def _stored(transform: PasteTransform) -> PasteTransform | dict[str, Any]:
-    """The recipe's name and the settings that are not its own; the transform itself where a file can't hold it."""
+    """Return the recipe's name and the settings that differ from it, or the transform if a file can't store it."""
     settings = dict(transform.settings)
     usual = repr(settings.pop("segmenter")) in (repr(None), repr(LungSegmenter()))
     if not usual or settings.pop("donors") is not None or type(transform).__module__ != recipes.__name__:
@@ -173,5 +176,5 @@ def _restored(stored: Mapping[str, Any]) -> PasteTransform:
     ((name, settings),) = stored.items()
     kind = getattr(recipes, str(name), None)
     if not (isinstance(kind, type) and issubclass(kind, PasteTransform)):
-        raise ValueError(f"unknown recipe {name!r}; a stored transform is what A.to_dict wrote, or pass a transform")
+        raise ValueError(f"unknown recipe {name!r}; pass a transform, or a dictionary from A.to_dict")
     return kind(**settings)

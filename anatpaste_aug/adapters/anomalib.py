@@ -11,34 +11,34 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ..transforms import AnomalyMask, PasteTransform
-from .common import Writes, as_transform, check_writes, chosen_mask, described, mask_of, unite
+from anatpaste_aug.adapters.common import Writes, as_transform, check_writes, chosen_mask, format_repr, mask_of, unite
+from anatpaste_aug.transforms import AnomalyMask, PasteTransform
 
 HARDLY_VISIBLE = 0.05
-"""The default threshold of the ground truth, on a target in [0, 1].
+"""The default threshold of the ground truth, for a target in [0, 1].
 
-Almost half of the pixels that AnatPaste's blurred shapes touch are replaced to less than this share, and many of them
-don't change at all. A network that is to find them learns noise. FPI and PII draw their α from above it.
+Almost half of the pixels under AnatPaste's blurred shapes have a target below it, and many of them do not change at
+all. A network that is trained to find them learns noise. The α of FPI and PII is always above it.
 """
 
 
 class AnomalibPaste(nn.Module):
-    """Takes the place of anomalib's ``PerlinAnomalyGenerator``: DRAEM's ``augmenter`` and DSR's ``perlin_generator``.
+    """Replaces anomalib's ``PerlinAnomalyGenerator``: DRAEM's ``augmenter`` and DSR's ``perlin_generator``.
 
-    DRAEM trains on images of which half stay normal: give the transform ``p=0.5``.
+    DRAEM trains on images of which half stay normal: create the transform with ``p=0.5``.
 
     Convention:
-        * in: C×H×W or B×C×H×W in [0, 1], as anomalib's batches are without normalization
+        * in: C×H×W or B×C×H×W in [0, 1], like anomalib's batches without normalization
         * out: the augmented images and their ground truth 1×H×W or B×1×H×W of the images' dtype, on the images' device
 
     Args:
-        transform: The transform, with all of its settings; None is ``AnatPasteTransform()``.
+        transform: The transform with all settings; None is ``AnatPasteTransform()``.
         writes: The ground truth: a threshold of the target, "anomaly" or "target"
-            (`anatpaste_aug.adapters.common.Writes`). DRAEM and DSR convert it to class indices, so that "target", which
-            is not only 0 and 1, is for models of other kinds.
+            (`anatpaste_aug.adapters.common.Writes`). DRAEM and DSR convert it to class indices, so "target", with
+            values between 0 and 1, is for other models.
 
     Raises:
-        TypeError, ValueError: An impossible setting, or images that don't fit.
+        TypeError, ValueError: An invalid setting, or images of a wrong type, dtype or shape.
 
     Example:
         >>> from anatpaste_aug import AnatPasteTransform
@@ -47,8 +47,8 @@ class AnomalibPaste(nn.Module):
         >>> images.shape, mask.shape, mask.dtype
         (torch.Size([4, 3, 64, 64]), torch.Size([4, 1, 64, 64]), torch.float32)
 
-        DRAEM downloads a data set of textures for the generator that is replaced here, unless ``dtd_dir`` is a folder
-        that exists; nothing is read from it:
+        DRAEM downloads a dataset of textures for the generator that is replaced here, unless ``dtd_dir`` is an existing
+        folder; nothing is read from it:
 
         >>> from anomalib.models import Draem  # doctest: +SKIP
         >>> model = Draem(dtd_dir="data")  # doctest: +SKIP
@@ -61,7 +61,7 @@ class AnomalibPaste(nn.Module):
         self.writes = check_writes(writes)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The augmented images and their ground truth."""
+        """Return the augmented images and their ground truth."""
         if not isinstance(images, Tensor) or not images.is_floating_point():
             got = images.dtype if isinstance(images, Tensor) else type(images).__name__
             raise TypeError(f"images must be a float tensor in [0, 1], got {got}; convert with images / 255")
@@ -73,19 +73,19 @@ class AnomalibPaste(nn.Module):
         return (result.image, mask) if images.ndim == 4 else (result.image[0], mask[0])
 
     def __repr__(self) -> str:
-        return described(self, self.transform, writes=self.writes)
+        return format_repr(self, self.transform, writes=self.writes)
 
 
 class AnomalibPasteAugmentation(v2.Transform):
     """A transform of this package for the ``train_augmentations`` of an anomalib data module.
 
     anomalib augments an image together with its ``gt_mask``, a ``tv_tensors.Mask``. `PasteTransform` passes that mask
-    through as somebody's annotation; here what changed is added to it. ``gt_label`` is out of reach of any augmentation
-    in anomalib, and stays what the file's folder says. Patches of other images need ``donors=``, because anomalib
+    through unchanged; this class adds the changed pixels to it. Augmentations in anomalib cannot change ``gt_label``,
+    which stays as determined by the file's folder. Patches of other images need ``donors=``, because anomalib
     augments images one at a time.
 
     Args:
-        transform: The transform, with all of its settings; None is ``AnatPasteTransform()``.
+        transform: The transform with all settings; None is ``AnatPasteTransform()``.
         writes: What is added to ``gt_mask``: a threshold of the target, "anomaly" or "target"
             (`anatpaste_aug.adapters.common.Writes`).
 
@@ -106,7 +106,7 @@ class AnomalibPasteAugmentation(v2.Transform):
         self.writes = check_writes(writes)
 
     def forward(self, *inputs: Any) -> Any:
-        """The augmented sample, in the structure that was given."""
+        """Return the augmented sample, in the same structure."""
         leaves, structure = tree_flatten(inputs if len(inputs) > 1 else inputs[0])
         kinds = (torch.bool, torch.float32)  # the anomaly mask and the target
         marked = [[_empty(leaf, kind) for kind in kinds] if _is_gt_mask(leaf) else leaf for leaf in leaves]
@@ -120,7 +120,7 @@ class AnomalibPasteAugmentation(v2.Transform):
         return tree_unflatten(out, structure)
 
     def __repr__(self) -> str:
-        return described(self, self.paste, writes=self.writes)
+        return format_repr(self, self.paste, writes=self.writes)
 
 
 def _is_gt_mask(leaf: Any) -> bool:
@@ -129,4 +129,4 @@ def _is_gt_mask(leaf: Any) -> bool:
 
 def _empty(mask: Tensor, dtype: torch.dtype) -> AnomalyMask:
     zeros = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
-    return AnomalyMask(zeros, device=mask.device)  # without device= it would go to the default device
+    return AnomalyMask(zeros, device=mask.device)  # without device=, it would move to the default device

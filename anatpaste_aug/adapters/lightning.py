@@ -1,12 +1,12 @@
-"""The transforms in Lightning: a whole batch at once, on the device it was moved to."""
+"""The transforms in Lightning: on whole batches, on the device that they were moved to."""
 
 from typing import Any
 
 from torch import Tensor
 
-from ..transforms import PasteTransform
-from ..validation import check_anomaly_mask, check_images
-from .common import Writes, check_writes, mask_of, unite
+from anatpaste_aug.adapters.common import Writes, check_writes, mask_of, unite
+from anatpaste_aug.transforms import PasteTransform
+from anatpaste_aug.validation import check_anomaly_mask, check_images
 
 try:
     from lightning.pytorch.core.hooks import DataHooks
@@ -19,27 +19,27 @@ except ImportError as error:
 class LightningPasteMixin(DataHooks):
     """Augments the training batches of a ``LightningModule`` or a ``LightningDataModule`` after their transfer.
 
-    Name it among the bases, in any order, and set ``self.paste``; give it to one of the two, not to both. It
-    implements ``on_after_batch_transfer``: a callback can't, as Lightning does not take a batch from one.
+    Add it to the base classes of one of the two (not both), in any order, and set ``self.paste``. It implements
+    ``on_after_batch_transfer``; a callback is not possible, because it cannot replace the batch.
 
     Convention:
-        * only while the trainer trains; batches of validation, test and prediction pass through as they are
-        * the mask, B×1×H×W, joins the batch: a tensor of images becomes ``(images, mask)``, ``(images, y)`` becomes
-          ``(images, y, mask)`` (a list stays a list), and a dictionary gets a new key. Labels are handed on as they
-          are: ``mask.flatten(1).any(1)`` tells which images were changed
-        * an anomaly mask that a dictionary holds already, boolean, integer or floating point, is kept and united with
-          the new one
-        * a dictionary's region masks, if there are any, are used instead of the segmenter; they are boolean or integer
-        * the batch itself is not modified; randomness is that of the device, set by ``seed_everything``, which gives
-          the processes of several devices one seed, so that they draw the same numbers for their images:
-          ``torch.manual_seed(seed + self.global_rank)`` in ``on_fit_start`` makes them differ
+        * only training batches are augmented; those of validation, test and prediction pass through unchanged
+        * the mask, B×1×H×W, is added to the batch: a tensor of images becomes ``(images, mask)``, ``(images, y)``
+          becomes ``(images, y, mask)`` (a list stays a list), and a dictionary gets a new key. Labels are unchanged:
+          ``mask.flatten(1).any(1)`` tells which images were augmented
+        * an existing anomaly mask in a dictionary, boolean, integer or floating point, is united with the new one
+        * region masks in a dictionary, boolean or integer, are used instead of the segmenter
+        * the batch itself is not modified
+        * randomness: the device's generator, seeded by ``seed_everything``. It gives the processes of several devices
+          the same seed, so that they draw the same numbers; call ``torch.manual_seed(seed + self.global_rank)`` in
+          ``on_fit_start`` to make them differ
 
     Attributes:
-        paste: The transform, with all of its settings.
+        paste: The transform with all settings.
         writes: The mask to write: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`).
-        image_key: Where the images are in a dictionary.
-        anomaly_mask_key: Where the anomaly mask goes in a dictionary.
-        region_mask_key: Where the region masks are in a dictionary.
+        image_key: Key of the images in a dictionary.
+        anomaly_mask_key: Key of the anomaly mask to write to a dictionary.
+        region_mask_key: Key of the region masks in a dictionary.
 
     Example:
         >>> import torch
@@ -58,7 +58,7 @@ class LightningPasteMixin(DataHooks):
         torch.Size([2, 1, 64, 64])
     """
 
-    trainer: Any  # Lightning's, which both classes have
+    trainer: Any  # set by Lightning in both classes
     paste: PasteTransform
     writes: Writes = "anomaly"
     image_key: str = "image"
@@ -66,21 +66,21 @@ class LightningPasteMixin(DataHooks):
     region_mask_key: str = "region_mask"
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Lightning's hook."""
+        """Augment a training batch; called by Lightning."""
         batch = super().on_after_batch_transfer(batch, dataloader_idx)
         return self.augment_batch(batch) if self.trainer.training else batch
 
     def augment_batch(self, batch: Any) -> Any:
-        """The augmented batch with its anomaly mask.
+        """Return the augmented batch with its anomaly mask.
 
         Raises:
-            TypeError, ValueError, KeyError: The batch has no images where they are looked for, or they are wrong.
+            TypeError, ValueError, KeyError: The batch has no images at the expected place, or invalid ones.
         """
         transform = getattr(self, "paste", None)
         if not isinstance(transform, PasteTransform):
             raise TypeError(
                 f"{type(self).__name__}.paste must be a transform of this package, got {type(transform).__name__}; "
-                "write self.paste = AnatPasteTransform() in __init__"
+                "set self.paste = AnatPasteTransform() in __init__"
             )
         check_writes(self.writes)
         if isinstance(batch, dict):

@@ -1,4 +1,4 @@
-"""The transforms as MONAI transforms, on an array and on a dictionary."""
+"""The transforms as MONAI transforms, for arrays and for dictionaries."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..paste import PasteParams, PasteResult
-from ..transforms import PasteTransform
-from ..validation import check_anomaly_mask
-from .common import Writes, as_transform, check_writes, described, mask_of, unite
+from anatpaste_aug.adapters.common import Writes, as_transform, check_writes, format_repr, mask_of, unite
+from anatpaste_aug.paste import PasteParams, PasteResult
+from anatpaste_aug.transforms import PasteTransform
+from anatpaste_aug.validation import check_anomaly_mask
 
 try:
     from monai.config import KeysCollection, NdarrayOrTensor
@@ -28,14 +28,14 @@ class MonaiPaste(Randomizable, Transform):
     """Paste a synthetic anomaly into one image; `MonaiPasted` also gives the anomaly mask.
 
     Convention:
-        * in: C×H×W with 1 or 3 channels, uint8 or floating point in [0, 1]; not modified. Images that ``LoadImage`` has
-          read are in [0, 255]: give the transform ``value_range=(0, 255)``
+        * in: C×H×W with 1 or 3 channels, uint8 or floating point in [0, 1]; not modified. Images from
+          ``LoadImage`` are in [0, 255]: create the transform with ``value_range=(0, 255)``
         * out: the same type (``MetaTensor`` with its metadata, tensor or array), shape and dtype
         * patches of other images need ``donors=``, because MONAI augments images one at a time
         * randomness: ``set_random_state``, ``set_determinism`` and MONAI's ``DataLoader``, as every MONAI transform
 
     Args:
-        transform: The transform, with all of its settings, the probability included; None is ``AnatPasteTransform()``.
+        transform: The transform with all settings, including the probability; None is ``AnatPasteTransform()``.
 
     Example:
         >>> from anatpaste_aug import AnatPasteTransform
@@ -56,7 +56,7 @@ class MonaiPaste(Randomizable, Transform):
     def __call__(
         self, img: NdarrayOrTensor, region_mask: NdarrayOrTensor | None = None, randomize: bool = True
     ) -> NdarrayOrTensor:
-        """Augment one C×H×W image; ``region_mask`` 1×H×W takes the place of the segmenter.
+        """Augment one C×H×W image; a ``region_mask`` 1×H×W replaces the segmentation.
 
         ``randomize=False`` repeats the random numbers of the last call.
         """
@@ -68,42 +68,42 @@ class MonaiPaste(Randomizable, Transform):
     def augment(
         self, img: NdarrayOrTensor, region_mask: NdarrayOrTensor | None = None, params: PasteParams | None = None
     ) -> PasteResult:
-        """`PasteTransform.augment` on a batch of this one image, with the number drawn by `randomize`."""
+        """Call `PasteTransform.augment` on a batch of one image, with the seed drawn by `randomize`."""
         _check_image(img)
         if self._seed is None:
-            raise RuntimeError("please call the randomize() function first")
+            raise RuntimeError("call randomize() first")
         images = _to_tensor(img).unsqueeze(0)
         region = None if region_mask is None else _to_tensor(region_mask, images.device).unsqueeze(0)
         generator = torch.Generator(images.device).manual_seed(self._seed)
         return self.transform.augment(images, region, params=params, generator=generator)
 
     def __repr__(self) -> str:
-        return described(self, self.transform)
+        return format_repr(self, self.transform)
 
 
 class MonaiPasted(Randomizable, MapTransform):
-    """Dictionary-based version of `MonaiPaste`, which also writes the anomaly mask under a key of its own.
+    """Dictionary-based version of `MonaiPaste`, which also writes the anomaly mask under its own key.
 
     Convention:
-        * the images of all ``keys`` share the random numbers and the region of the first, and must be of one size
+        * the images of all ``keys`` share the random numbers and the region of the first, and must have the same size
         * the mask is 1×H×W, boolean (a target: float32), of the first image's type and with its metadata, so that
-          spatial transforms which follow can take ``keys=["image", "anomaly_mask"]``; it is empty where the image was
-          left alone
-        * a mask that stands under ``anomaly_mask_key`` already, 1×H×W, keeps its type, dtype and content; what is
-          changed is added to it. So a chain leaves the union of what its transforms changed, and zeros put there
-          before give every sample a mask where ``OneOf`` or ``SomeOf`` may choose other transforms
-        * ``LoadImage`` transposes PNG and JPEG: read them upright with ``LoadImaged(keys, reverse_indexing=False)``,
+          subsequent spatial transforms can use ``keys=["image", "anomaly_mask"]``; it is empty if the image was not
+          augmented
+        * an existing mask 1×H×W under ``anomaly_mask_key`` keeps its type, dtype and content; the changes are added to
+          it. So a chain gives the union of the changes of its transforms. With ``OneOf`` or ``SomeOf``, start with a
+          mask of zeros, so that every sample has one
+        * ``LoadImage`` transposes PNG and JPEG: load them upright with ``LoadImaged(keys, reverse_indexing=False)``,
           or add ``Transposed(keys, indices=(0, 2, 1))`` after ``EnsureChannelFirstd``. `LungSegmenter` finds the same
-          lungs in an image that lies on its side, but `LungFieldSegmenter` finds wrong ones, without an error
+          lungs in a transposed image, but `LungFieldSegmenter` silently gives a wrong mask
 
     Args:
         keys: Keys of the images.
-        transform: The transform, with all of its settings, the probability included; None is ``AnatPasteTransform()``.
-        anomaly_mask_key: Where the anomaly mask goes.
-        region_mask_key: Key of a region mask, boolean or integer 1×H×W; None calls the segmenter. Regions never change:
-            computed before this transform in a ``CacheDataset``, they are computed once.
+        transform: The transform with all settings, including the probability; None is ``AnatPasteTransform()``.
+        anomaly_mask_key: Key of the anomaly mask to write.
+        region_mask_key: Key of a region mask, boolean or integer 1×H×W; None calls the segmenter. If an
+            earlier transform of a ``CacheDataset`` computes the regions, they are computed only once.
         writes: The mask to write: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`).
-        allow_missing_keys: Don't raise an exception if a key is missing.
+        allow_missing_keys: Skip missing keys instead of raising an error.
 
     Example:
         >>> from anatpaste_aug import AnatPasteTransform
@@ -164,12 +164,12 @@ class MonaiPasted(Randomizable, MapTransform):
         return sample
 
     def _check(self, sample: dict[Hashable, Any], keys: list[Hashable]) -> Any:
-        """The region mask of a sample in which everything is as it should be."""
+        """Check a sample, and return its region mask."""
         for key in keys:
             _check_image(sample[key])
             if sample[key].shape[1:] != sample[keys[0]].shape[1:]:
                 sizes = {key: tuple(sample[key].shape) for key in keys}
-                raise ValueError(f"the images of one sample must be of one size, got {sizes}")
+                raise ValueError(f"the images of one sample must have the same size, got {sizes}")
         if self.anomaly_mask_key in sample:
             name = f"the sample's {self.anomaly_mask_key!r}"
             check_anomaly_mask(name, sample[self.anomaly_mask_key], (1, *sample[keys[0]].shape[1:]))
@@ -181,7 +181,7 @@ class MonaiPasted(Randomizable, MapTransform):
 
     def __repr__(self) -> str:
         names = ("anomaly_mask_key", "region_mask_key", "writes", "allow_missing_keys")
-        return described(self, self.keys, self.paste.transform, **{name: getattr(self, name) for name in names})
+        return format_repr(self, self.keys, self.paste.transform, **{name: getattr(self, name) for name in names})
 
 
 def _check_image(img: Any) -> None:
@@ -190,12 +190,12 @@ def _check_image(img: Any) -> None:
     if img.ndim != 3 or img.shape[0] not in (1, 3):
         raise ValueError(
             f"the image must be channel-first, (1, H, W) or (3, H, W), got {tuple(img.shape)}; "
-            "use EnsureChannelFirst before, and for volumes one slice at a time"
+            "apply EnsureChannelFirst first, and pass volumes one slice at a time"
         )
 
 
 def _to_tensor(array: NdarrayOrTensor, device: torch.device | None = None) -> Tensor:
-    """A plain tensor, on the CPU if an array is given and no device, whatever the default device is."""
+    """Convert to a plain tensor; without a device, arrays go to the CPU, not to the default device."""
     if device is None:
         device = array.device if isinstance(array, Tensor) else torch.device("cpu")
     tensor: Tensor = convert_to_tensor(array, device=device, track_meta=False)

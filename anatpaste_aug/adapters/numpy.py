@@ -1,4 +1,4 @@
-"""The transforms on NumPy arrays, for dataset code in the manner of DRAEM and NSA."""
+"""The transforms for NumPy arrays, for dataset code like that of DRAEM and NSA."""
 
 from typing import Any
 
@@ -8,27 +8,27 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from ..transforms import PasteTransform
-from .common import Writes, as_transform, check_writes, described, mask_of, unite
+from anatpaste_aug.adapters.common import Writes, as_transform, check_writes, format_repr, mask_of, unite
+from anatpaste_aug.transforms import PasteTransform
 
 Image = npt.NDArray[Any]
 
 
 class NumpyPaste:
-    """A transform of this package from arrays to arrays.
+    """Applies a transform of this package to arrays.
 
     Convention:
         * in: H×W, H×W×C or N×H×W×C with 1 or 3 channels, uint8 or floating point in [0, 1]; never modified
         * out: the augmented image in the same shape and dtype, and a mask: H×W for H×W, else with one channel, so that
-          it broadcasts against the image. The anomaly mask is boolean, ``mask.astype(np.float32)`` is DRAEM's
+          it broadcasts against the image. The anomaly mask is boolean; DRAEM uses ``mask.astype(np.float32)``
         * patches of other images need a batch, or ``donors=``
-        * in a chain, hand the mask on: ``image, mask = second(image, anomaly_mask=mask)`` returns the union
-        * randomness: a stream of ``rng``. In the workers of a ``DataLoader`` it is mixed with the worker's seed,
-          so that workers and epochs differ, and ``torch.manual_seed`` repeats them
+        * in a chain, pass the mask along: ``image, mask = second(image, anomaly_mask=mask)`` returns the union
+        * randomness: from ``rng``. In the workers of a ``DataLoader`` it is combined with the worker's seed, so that
+          workers and epochs differ, and ``torch.manual_seed`` makes them reproducible
 
     Args:
-        transform: The transform, with all of its settings; None is ``AnatPasteTransform()``.
-        rng: A seed or a ``numpy.random.Generator``; None takes PyTorch's global generator, as the transform does.
+        transform: The transform with all settings; None is ``AnatPasteTransform()``.
+        rng: A seed or a ``numpy.random.Generator``; None uses PyTorch's global generator, like the transform.
         writes: The mask to return: "anomaly", "target" or a threshold (`anatpaste_aug.adapters.common.Writes`).
 
     Example:
@@ -50,7 +50,7 @@ class NumpyPaste:
         self.transform = as_transform(transform)
         self.rng = None if rng is None else np.random.default_rng(rng)
         self.writes = check_writes(writes)
-        self._worker: int | None = None  # the seed of the worker that the stream belongs to
+        self._worker: int | None = None  # the seed of the worker that self.rng belongs to
 
     def __call__(
         self, image: Image, region_mask: Image | None = None, anomaly_mask: Image | None = None
@@ -60,13 +60,13 @@ class NumpyPaste:
         Args:
             image: H×W, H×W×C or N×H×W×C.
             region_mask: Boolean or integer, of the image's shape with one channel or none; None calls the segmenter.
-            anomaly_mask: What earlier augmentations changed, likewise; with writes="target", floating point.
+            anomaly_mask: The mask of earlier augmentations, likewise; floating point with writes="target".
 
         Returns:
-            The augmented image and its mask, boolean or float32, united with the given one.
+            The augmented image and its mask, boolean or float32, united with ``anomaly_mask``.
 
         Raises:
-            TypeError, ValueError: Wrong type, shape, dtype or range; the message names the remedy.
+            TypeError, ValueError: Wrong type, shape, dtype or range; the message says what to pass.
         """
         batch = to_batch(image)
         region = None if region_mask is None else to_batch_mask(region_mask, image)
@@ -88,17 +88,17 @@ class NumpyPaste:
             return None
         worker = get_worker_info()
         if worker is not None and worker.seed != self._worker:
-            # Every worker starts with a copy of this object, and would draw the same numbers in every epoch.
+            # Every worker starts with a copy of this object; without this, all of them would draw the same numbers.
             self._worker = worker.seed
             self.rng = np.random.default_rng([int(self.rng.integers(2**63)), worker.seed])
         return torch.Generator().manual_seed(int(self.rng.integers(2**63)))
 
     def __repr__(self) -> str:
-        return described(self, self.transform, writes=self.writes)
+        return format_repr(self, self.transform, writes=self.writes)
 
 
 def to_batch(image: object) -> Tensor:
-    """B×C×H×W of an array H×W, H×W×C or N×H×W×C; an error names any other layout and the remedy."""
+    """Convert an array H×W, H×W×C or N×H×W×C to B×C×H×W; raise an error for any other layout."""
     if not isinstance(image, np.ndarray):
         remedy = "; PasteTransform.augment takes tensors" if isinstance(image, Tensor) else "; use numpy.asarray"
         raise TypeError(f"the image must be a numpy.ndarray, got {type(image).__name__}{remedy}")
@@ -117,13 +117,13 @@ def to_batch(image: object) -> Tensor:
         )
     image = image[..., None] if image.ndim == 2 else image
     image = image[None] if image.ndim == 3 else image
-    # PyTorch takes no negative strides, read-only memory or foreign byte order; what it gets is not written to.
+    # PyTorch supports no negative strides, read-only memory or foreign byte order. The tensor is not written to.
     native = image.dtype.newbyteorder("=")
     return torch.from_numpy(np.require(np.moveaxis(image, -1, 1), native, requirements=["C", "W"]))
 
 
 def to_batch_mask(mask: object, image: Image, name: str = "region_mask") -> Tensor:
-    """Boolean B×1×H×W of a mask with the shape of the array ``image``, with one channel or none."""
+    """Convert a mask with the shape of the array ``image``, with one channel or none, to boolean B×1×H×W."""
     if not isinstance(mask, np.ndarray):
         raise TypeError(f"{name} must be a numpy.ndarray, got {type(mask).__name__}")
     size = image.shape if image.ndim == 2 else image.shape[:-1]
@@ -135,6 +135,6 @@ def to_batch_mask(mask: object, image: Image, name: str = "region_mask") -> Tens
 
 
 def to_array(images: Tensor, like: Image) -> Image:
-    """The array that `to_batch` turned into a batch, from such a batch."""
+    """Invert `to_batch`: convert a batch to an array of the shape and dtype of ``like``."""
     array: Image = np.ascontiguousarray(np.moveaxis(images.numpy(), 1, -1), like.dtype).reshape(like.shape)
     return array

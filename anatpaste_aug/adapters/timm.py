@@ -1,36 +1,36 @@
-"""The transforms in timm's training loops: in the place of ``RandomErasing``, and in the place of ``Mixup``.
+"""The transforms in timm's training loops, as replacements of ``RandomErasing`` and of ``Mixup``.
 
-Nothing of timm is imported: its loader and its loops call whatever stands there.
+timm is not imported: its loader and loops call any object in these places.
 """
 
 import torch
 from torch import Tensor
 
-from ..transforms import PasteTransform
-from ..validation import check_images
-from .common import as_transform, described
+from anatpaste_aug.adapters.common import as_transform, format_repr
+from anatpaste_aug.transforms import PasteTransform
+from anatpaste_aug.validation import check_images
 
 
 class TimmPasteErasing:
-    """A transform of this package where timm has ``RandomErasing``: normalized images in, the same out.
+    """Replaces timm's ``RandomErasing`` by a transform of this package, from normalized images to normalized images.
 
-    ``timm.data.PrefetchLoader`` calls what stands in its attribute ``random_erasing`` on its side stream, after
-    normalizing; nothing here waits for the device. Targets stay as they are: for targets that tell what was augmented
-    take `TimmPasteMixup`. The loader works one batch ahead, so nothing can be read here about the batch at hand.
+    ``timm.data.PrefetchLoader`` calls its attribute ``random_erasing`` on its side stream, after normalizing; nothing
+    here waits for the device. Targets are unchanged: for targets that tell what was augmented, use `TimmPasteMixup`.
+    The loader works one batch ahead, so the attributes of this object cannot describe the current batch.
 
-    The prefetcher is needed. With ``use_prefetcher=False`` (timm's ``--no-prefetcher``) nothing calls
-    ``random_erasing``, and nothing is augmented, without an error: append the augmentation to the transform of the data
-    set instead, ``dataset.transform.transforms.append(TimmPasteErasing(...))``, after ``create_loader``; patches of
-    other images then need ``donors=``. On a machine without CUDA the prefetcher needs
+    The prefetcher is required. With ``use_prefetcher=False`` (timm's ``--no-prefetcher``), timm does not call
+    ``random_erasing``, so that images are silently not augmented. In that case, append it to the transform of the
+    dataset after ``create_loader``: ``dataset.transform.transforms.append(TimmPasteErasing(...))``; patches of other
+    images then need ``donors=``. On a machine without CUDA, the prefetcher needs
     ``create_loader(..., device=torch.device("cpu"))``.
 
     Args:
         transform: The transform, with the ``mean`` and ``std`` that the loader normalizes with.
-        num_splits: As in timm: above 1, the first of that many equal parts of a batch stays clean.
+        num_splits: As in timm: if above 1, the first of that many equal parts of a batch is not augmented.
 
     Raises:
         TypeError: ``transform`` is something else, or has no ``mean`` and ``std``.
-        ValueError: On the CPU: the images were normalized with other numbers.
+        ValueError: The images were normalized with other numbers (checked on the CPU only).
 
     Example:
         >>> from anatpaste_aug import AnatPasteTransform
@@ -44,7 +44,7 @@ class TimmPasteErasing:
         self.num_splits = num_splits
 
     def __call__(self, input: Tensor) -> Tensor:
-        """The augmented B×C×H×W or C×H×W images; the given ones are not modified."""
+        """Augment B×C×H×W or C×H×W images, which are not modified."""
         if isinstance(input, Tensor) and input.ndim == 3:
             return self.transform.augment(input.unsqueeze(0)).image[0]
         if self.num_splits <= 1:
@@ -53,30 +53,30 @@ class TimmPasteErasing:
         return self.transform.augment(input, apply=torch.arange(len(input), device=input.device) >= clean).image
 
     def __repr__(self) -> str:
-        return described(self, self.transform, num_splits=self.num_splits)
+        return format_repr(self, self.transform, num_splits=self.num_splits)
 
 
 class TimmPasteMixup:
-    """A transform of this package where a timm loop has ``mixup_fn``: (x, target) in, (x, target) out.
+    """Replaces the ``mixup_fn`` of a timm loop by a transform of this package: (x, target) in, (x, target) out.
 
-    The target that comes out is binary, 1 for anomalous: an image that was augmented, or one whose given target is not
-    0. Only images of target 0, the normal class, are augmented; with ``source="batch"`` their patches may come from
-    any other image of the batch.
+    The returned target is binary: 1 (anomalous) for an image that was augmented or whose target was not 0. Only images
+    of target 0, the normal class, are augmented; with ``source="batch"``, their patches may come from any other image
+    of the batch.
 
     Args:
         transform: The transform, with the ``mean`` and ``std`` that the loader normalizes with.
-        pairs: Give twice the batch: first the images as they are, then their augmentations. The training of Sato et
-            al. (arXiv 2205.04282) is ``TimmPasteMixup(AnatPasteTransform(mean=..., std=...), pairs=True)``.
-        one_hot: Give float32 targets of shape B×2, as ``Mixup`` does for ``SoftTargetCrossEntropy``, instead of int64
+        pairs: Return twice the batch: first the original images, then their augmentations. The training of Sato et al.
+            (arXiv 2205.04282) is ``TimmPasteMixup(AnatPasteTransform(mean=..., std=...), pairs=True)``.
+        one_hot: Return float32 targets of shape B×2, as ``Mixup`` does for ``SoftTargetCrossEntropy``, instead of int64
             class indices of shape B for ``CrossEntropyLoss``.
 
     Attributes:
-        mixup_enabled: False leaves the images alone, as timm's loops ask for in their last epochs.
+        mixup_enabled: False disables the augmentation; timm's loops set it for their last epochs.
 
     Raises:
         TypeError: ``transform`` is something else, or has no ``mean`` and ``std``.
-        ValueError: There isn't one class index per image, or (on the CPU) the images were normalized with other
-            numbers.
+        ValueError: There is not one class index per image, or the images were normalized with other numbers (checked on
+            the CPU only).
 
     Example:
         >>> from anatpaste_aug import AnatPasteTransform
@@ -110,7 +110,7 @@ class TimmPasteMixup:
         return x, torch.stack([~anomalous, anomalous], 1).float() if self.one_hot else anomalous.long()
 
     def __repr__(self) -> str:
-        return described(self, self.transform, pairs=self.pairs, one_hot=self.one_hot)
+        return format_repr(self, self.transform, pairs=self.pairs, one_hot=self.one_hot)
 
 
 def _for_normalized(transform: PasteTransform) -> PasteTransform:
@@ -118,7 +118,7 @@ def _for_normalized(transform: PasteTransform) -> PasteTransform:
     if transform.mean is None:
         name = type(transform).__name__
         raise TypeError(
-            f"the transform needs the mean= and std= that the loader normalizes with: {name}(mean=..., std=...) with "
+            f"the transform needs the mean= and std= that the loader normalizes with: {name}(mean=..., std=...), "
             "such as timm.data.IMAGENET_DEFAULT_MEAN and _STD; for images in [0, 1] pass mean=(0.0,), std=(1.0,)"
         )
     return transform

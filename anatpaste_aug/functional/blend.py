@@ -1,24 +1,24 @@
-"""Blend what was moved to its place into the images: by weights, or through a solution of Poisson's equation."""
+"""Blend moved patches into the images: by a weighted mean, or by solving Poisson's equation."""
 
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..paste.params import PasteParams, rotated_size
-from .move import column
-from .poisson import poisson_blend
+from anatpaste_aug.functional.move import column
+from anatpaste_aug.functional.poisson import poisson_blend
+from anatpaste_aug.paste.params import PasteParams, rotated_size
 
 Guidance = Literal["source", "stronger", "mixed"]
 
 GUIDANCE: dict[str, Guidance] = {"poisson": "source", "poisson_stronger": "stronger", "poisson_mixed": "mixed"}
-"""The guidance of each way to blend that solves Poisson's equation."""
+"""The guidance of each Poisson blending mode of `PasteConfig`."""
 
 _RING = 3  # pixels at the edge of OpenCV's box where the image keeps its gradients: three erosions by 3×3
 
 
 def alpha_blend(images: Tensor, pasted: Tensor, mask: Tensor) -> Tensor:
-    """x (1 − m) + y m, and x bit for bit where m is 0.
+    """Blend as x (1 − m) + y m; equal to x bit for bit where m is 0.
 
     Args:
         images: B×C×H×W, uint8 or floating point.
@@ -32,15 +32,15 @@ def alpha_blend(images: Tensor, pasted: Tensor, mask: Tensor) -> Tensor:
     out = torch.lerp(given, pasted, weight) if given is images else given.lerp_(pasted, weight)  # its own copy
     del given, pasted
     out = out.round_().to(torch.uint8) if images.dtype == torch.uint8 else out.to(images.dtype)
-    # x + 0 · y is not x in every bit: −0 becomes 0, and an infinite y gives NaN.
+    # x + 0 · y can differ from x: −0 becomes 0, and an infinite y gives NaN.
     return torch.where(mask > 0, out, images)
 
 
 def solved_box(params: PasteParams, blend: str, *, rotated: bool = True) -> Tensor:
-    """int64 B×4: top, left, height and width of the box that Poisson's equation is solved in, with its frame.
+    """Return the box in which Poisson's equation is solved: int64 B×4, top, left, height and width, with its frame.
 
-    A pixel larger on each side than the patch, so that all of the patch is unknown; OpenCV's clone leaves out the
-    patch's outermost pixels instead, and has a patch of odd width one pixel further to the right.
+    It is a pixel larger than the patch on each side, so that the whole patch is solved for. OpenCV's clone excludes the
+    patch's outermost pixels instead, and places a patch of odd width one pixel further to the right.
     """
     high, wide = params.scaled_height, params.scaled_width
     if rotated:
@@ -53,7 +53,7 @@ def solved_box(params: PasteParams, blend: str, *, rotated: bool = True) -> Tens
 
 
 def box_interior(box: Tensor, height: int, width: int, frame: int = 1) -> Tensor:
-    """Boolean B×1×H×W: the pixels of the boxes within the images, without their frames."""
+    """Mark the pixels of the boxes within the images, without their frames: boolean B×1×H×W."""
     top, left = box[:, 0].clamp_min(0), box[:, 1].clamp_min(0)
     bottom, right = (box[:, 0] + box[:, 2]).clamp_max(height), (box[:, 1] + box[:, 3]).clamp_max(width)
     rows = torch.arange(height, device=box.device).unsqueeze(1)
@@ -63,11 +63,11 @@ def box_interior(box: Tensor, height: int, width: int, frame: int = 1) -> Tensor
 
 
 def solve(images: Tensor, pasted: Tensor, box: Tensor, blend: str, opacity: Tensor) -> Tensor:
-    """The images with the gradients of what is pasted in their boxes; the result may leave the range.
+    """Solve for images with the gradients of the pasted patches in their boxes; values may leave the range.
 
     Args:
         images: float32 or float64 B×C×H×W.
-        pasted: B×C×H×W of the same dtype, at its place.
+        pasted: B×C×H×W of the same dtype, moved to its place.
         box: int64 B×4 of `solved_box`.
         blend: A key of `GUIDANCE`.
         opacity: B, the weight α of the pasted gradients for ``"poisson_stronger"``.

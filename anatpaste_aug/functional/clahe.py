@@ -1,10 +1,10 @@
-"""Contrast-limited adaptive histogram equalisation, as scikit-image defines it, for whole batches."""
+"""Contrast-limited adaptive histogram equalization of batches, as scikit-image defines it."""
 
 import torch
 from torch import Tensor
 
-from ..precision import to_float64
-from .intensity import GRAY_LEVELS, stretch_levels
+from anatpaste_aug.functional.intensity import GRAY_LEVELS, stretch_levels
+from anatpaste_aug.precision import to_float64
 
 BINS = 256
 BIN_SIZE = 1 + GRAY_LEVELS // BINS
@@ -13,12 +13,12 @@ CLIP_LIMIT = 0.01
 
 
 def clahe(gray: Tensor) -> Tensor:
-    """Equalise each image over tiles of an eighth of its sides.
+    """Equalize each image over tiles of an eighth of its height and width.
 
     The definition is ``skimage.exposure.equalize_adapthist`` (0.26, 256 bins, default tiles and clip limit) up to its
-    last step, the stretch of the result to [0, 1]. Tile curves and weights are combined in exact integers, where
-    scikit-image adds rounded floats: at tile sides that are no power of two, or above 64, a level can differ by 1 of
-    16383.
+    last step, the stretch of the result to [0, 1]. Tile curves and weights are combined in exact integers, whereas
+    scikit-image adds rounded floats: with tile sides that are not a power of two, or above 64, a level can
+    differ by 1 of 16383.
 
     Args:
         gray: B×H×W, uint8 or floating point, finite, H and W at least 32.
@@ -37,17 +37,17 @@ def clahe(gray: Tensor) -> Tensor:
     bins = stretch_levels(gray, BIN_SIZE)
     hist = _tile_histograms(bins, tile)
     hist = redistribute(hist, max(int(CLIP_LIMIT * area), 1))
-    # In the float64 of the definition, which can fall just below the whole number that the exact product is.
+    # In float64, as in the definition: its rounding can fall just below the integer that the exact product is.
     curves = to_float64(hist.cumsum(-1, dtype=torch.int32)).mul_((GRAY_LEVELS - 1) / area).clamp_max_(GRAY_LEVELS - 1)
     return _interpolate(bins, curves.int().to(bins.device), tile)
 
 
 def _tile_histograms(bins: Tensor, tile: tuple[int, int]) -> Tensor:
-    """B×rows×columns×256 counts of the tiles of the image, reflected at its far ends to whole tiles."""
+    """Count the bins of each tile: B×rows×columns×256. The image is reflected at its far edges to whole tiles."""
     batch = bins.shape[0]
     for axis, side in enumerate(tile, start=1):
         missing = -bins.shape[axis] % side
-        if missing:  # less than a tile, and within a tile the order does not count
+        if missing:  # less than a tile; the order within a tile does not matter
             reflected = bins.narrow(axis, bins.shape[axis] - 1 - missing, missing)
             bins = torch.cat([bins, reflected], axis)
     _, height, width = bins.shape
@@ -61,25 +61,25 @@ def _tile_histograms(bins: Tensor, tile: tuple[int, int]) -> Tensor:
 
 
 def rounds_for(limit: int) -> int:
-    """Rounds of redistribution: a fixed number, because a loop on an accelerator must not ask the host if it is done.
+    """Return a number of rounds that always suffices for redistribution, so that a loop need not test for its end.
 
-    The most that a search found among the histograms of a tile at CLIP_LIMIT are 11 at limits up to 12 (images of 256
-    px), 12 at 163 (1024 px), 38 at 655, 257 at 2052 and 288 at 2621 (4096 px): some 60 full bins above those that have
-    room. Between 2051 and 2052 the excess outlasts one whole pass through the starts.
+    A search over the histograms of a tile at CLIP_LIMIT found at most 11 rounds at limits up to 12 (images of 256 px),
+    12 at 163 (1024 px), 38 at 655, 257 at 2052 and 288 at 2621 (4096 px). The worst histograms have about 60 full bins
+    above those with room. Between 2051 and 2052, the excess no longer fits into one pass over the starting bins.
     """
     return max(16, limit // 6)
 
 
 def redistribute(hist: Tensor, limit: int, rounds: int | None = None) -> Tensor:
-    """Clip histograms and hand the excess out again, by the loop of scikit-image's ``clip_histogram``.
+    """Clip histograms and redistribute the excess, by the loop of scikit-image's ``clip_histogram``.
 
-    The loop is sequential in one histogram and independent between histograms, so all of them step together. Real
-    radiographs of 256 px settle in 5 rounds.
+    The loop is sequential in one histogram and independent between histograms, so they are processed in
+    parallel. Real radiographs of 256 px converge in 5 rounds.
 
     Args:
         hist: …×256 int32 counts.
         limit: Highest count that stays in a bin.
-        rounds: Number of rounds; None takes as many as a tile can need.
+        rounds: Number of rounds; None runs `rounds_for` the limit.
 
     Returns:
         …×256 int32.
@@ -96,15 +96,15 @@ def redistribute(hist: Tensor, limit: int, rounds: int | None = None) -> Tensor:
     excess = total - hist.sum(1, keepdim=True, dtype=torch.int32)
     start = torch.zeros_like(excess, dtype=torch.int16)
     for _ in range(rounds):
-        hist, excess, start = _hand_out(hist, excess, start, limit)
+        hist, excess, start = _distribute(hist, excess, start, limit)
     return hist.view(shape).int()
 
 
-def _hand_out(hist: Tensor, excess: Tensor, start: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:
-    """One round: one count to every ``step``-th bin from ``start`` on that is below the limit.
+def _distribute(hist: Tensor, excess: Tensor, start: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Run one round: add one count to every ``step``-th bin from ``start`` on that is below the limit.
 
-    The definition tries one start after the other, over and over. A start that meets no bin with room changes nothing,
-    the step included, so the next one that does can be named at once: every round places a count.
+    The definition tries all starting bins in turn, repeatedly. A start that meets no bin with room changes nothing, not
+    even the step, so this skips to the next start that does: every round places at least one count.
     """
     bins = torch.arange(BINS, device=hist.device, dtype=torch.int16)
     room = hist < limit
@@ -119,10 +119,10 @@ def _hand_out(hist: Tensor, excess: Tensor, start: Tensor, limit: int) -> tuple[
 
 
 def _interpolate(bins: Tensor, curves: Tensor, tile: tuple[int, int]) -> Tensor:
-    """Look each pixel's bin up in the curves of the four nearest tiles and mix them bilinearly, truncated.
+    """Look up each pixel's bin in the curves of the four nearest tiles, interpolate bilinearly and truncate.
 
-    The mix is written as a polynomial c00 + x·c01 + y·(c10 + x·c11), whose coefficients are made once per cell and
-    bin: three fused passes over the image are left, in integers that stay exact.
+    The interpolation is written as a polynomial c00 + x·c01 + y·(c10 + x·c11), whose coefficients are computed once
+    per cell and bin. Three fused passes over the image remain, in exact integers.
     """
     batch, height, width = bins.shape
     (tile_h, tile_w), area = tile, tile[0] * tile[1]
@@ -154,7 +154,7 @@ def _interpolate(bins: Tensor, curves: Tensor, tile: tuple[int, int]) -> Tensor:
     slope = look_up(c10).addcmul_(look_up(c11), x)
     mixed = look_up(c00).addcmul_(look_up(c01), x).addcmul_(slope, y)
     if dtype == torch.float32:
-        # A rounded quotient of these sizes never reaches the next whole number. The divisor is a tensor because CUDA
-        # divides by a Python number through its reciprocal, which can.
+        # Rounding a quotient of this size never reaches the next integer. The divisor is a tensor because CUDA divides
+        # by a Python number by multiplying with its reciprocal, which can.
         return mixed.div_(torch.full((1,), float(area), device=mixed.device)).int()
     return (mixed // area).int()

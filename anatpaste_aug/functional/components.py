@@ -1,4 +1,20 @@
-"""8-connected components of boolean batches: labels, clearing the border, dropping small ones."""
+"""8-connected components of boolean batches: label them, clear the border, remove small ones.
+
+Algorithm 1 dilates the points that an erosion has left by squares. The components of the dilated mask need no
+labeling of its pixels: two squares of 2·radius + 1 pixels touch where their centers are at most 2·radius + 1 rows and
+columns apart, so linking the points (see `blocks`) is enough. With a radius of 1, a point is ``o``:
+
+    # # # . . .        # # # . . .
+    # o # # # #        # o # . . .
+    # # # # o #        # # # . . .
+    . . . # # #        . . . # # #
+                       . . . # o #
+                       . . . # # #
+    3 columns apart:   3 rows and columns apart:
+    side by side       corner to corner
+
+Both pairs are one component each. At a distance of 4 there is a gap.
+"""
 
 import math
 from typing import Literal, overload
@@ -6,9 +22,9 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from . import _numba
-from .blocks import in_blocks, label_blocks, link_blocks
-from .checks import check_masks
+from anatpaste_aug.functional import _numba
+from anatpaste_aug.functional.blocks import in_blocks, label_blocks, link_blocks
+from anatpaste_aug.functional.checks import check_masks
 
 
 @overload
@@ -26,8 +42,8 @@ def label_components(
 
     Args:
         mask: Boolean B×H×W.
-        rounds: Number of rounds of `label_blocks`. None runs as many as there must be on the CPU, and a fixed number on
-            an accelerator.
+        rounds: Number of rounds of `label_blocks`. None runs until convergence on the CPU, and a fixed number on an
+            accelerator.
         return_converged: Also return a boolean B: whether the labels of each image have converged.
 
     Returns:
@@ -46,20 +62,20 @@ def label_components(
 
 
 def first_pixels(mask: Tensor, blocks: Tensor) -> Tensor:
-    """int32 B×blocks: at each component's label its first pixel in reading order, H·W where there is none."""
+    """Find the first pixel of each component in reading order: int32 B×blocks at its label, H·W where there is none."""
     index = torch.arange(mask.shape[1] * mask.shape[2], dtype=torch.int32, device=mask.device)
-    after = in_blocks(torch.where(mask, index.view(mask.shape[1:]) - len(index), 0), 2)  # below zero where masked
+    after = in_blocks(torch.where(mask, index.view(mask.shape[1:]) - len(index), 0), 2)  # negative inside the mask
     nearest = after.amin((2, 4)).flatten(1) + len(index)
     return torch.full_like(blocks, len(index)).scatter_reduce_(1, blocks.long(), nearest, "amin")
 
 
 def sum_per_label(labels: Tensor, values: Tensor) -> Tensor:
-    """int32 B×n sums of B×n values, at the labels in 0…n − 1."""
+    """Sum B×n values by their labels in 0…n − 1: int32 B×n."""
     return torch.zeros_like(labels).scatter_add_(1, labels.long(), values)
 
 
 def on_pixels(values: Tensor, mask: Tensor, side: int) -> Tensor:
-    """B×H×W: the value of the block that each pixel of the mask lies in, of B×blocks values."""
+    """Give each pixel the value of the block that it lies in: B×H×W of B×blocks values."""
     batch, height, width = mask.shape
     rows, columns = -(-height // side), -(-width // side)
     spread = values.view(batch, rows, 1, columns, 1).expand(-1, -1, side, -1, side)
@@ -71,19 +87,19 @@ def clear_border(mask: Tensor, *, return_converged: Literal[False] = False) -> T
 @overload
 def clear_border(mask: Tensor, *, return_converged: Literal[True]) -> tuple[Tensor, Tensor]: ...
 def clear_border(mask: Tensor, *, return_converged: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-    """Drop every component that touches the image's border (``skimage.segmentation.clear_border``).
+    """Remove every component that touches the image's border (``skimage.segmentation.clear_border``).
 
     Args:
         mask: Boolean B×H×W.
         return_converged: Also return a boolean B: whether the labels of each image's components have converged. They
-            always do on the CPU. On an accelerator, which runs a fixed number of rounds, the mask of an image whose
-            labels have not is empty.
+            always do on the CPU. An accelerator runs a fixed number of rounds; an image whose labels have not
+            converged by then gets an empty mask.
 
     Returns:
         The boolean B×H×W mask.
     """
     check_masks(mask)
-    if _numba.takes(mask):
+    if _numba.supports(mask):
         kept, converged = _numba.keep_components(mask, True, 1.0), all_true(mask)
     else:
         kept, converged = clear_border_of_squares(mask, 0)
@@ -91,11 +107,14 @@ def clear_border(mask: Tensor, *, return_converged: bool = False) -> Tensor | tu
 
 
 def clear_border_of_squares(points: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """The points that are left when the mask that they are the erosion of goes through `clear_border`.
+    """Apply `clear_border` to a mask that is given by the points of its erosion.
 
     Args:
         points: Boolean B×H×W; the mask is their dilation by a square of 2·radius + 1 pixels.
         radius: 0 to 3.
+
+    Returns:
+        The points of the components that stay, boolean B×H×W, and whether each image has converged, boolean B.
     """
     side, inner = 2 * radius + 2, slice(radius + 1, -radius - 1)
     labels, converged = label_blocks(link_blocks(points, side - 1))
@@ -115,18 +134,18 @@ def remove_small_components(
 def remove_small_components(
     mask: Tensor, min_size: float, *, return_converged: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Drop every component of fewer than ``min_size`` pixels.
+    """Remove every component of fewer than ``min_size`` pixels.
 
     Args:
         mask: Boolean B×H×W.
         min_size: The smallest area that stays, in pixels.
-        return_converged: As of [`clear_border`][anatpaste_aug.functional.clear_border].
+        return_converged: See [`clear_border`][anatpaste_aug.functional.clear_border].
 
     Returns:
         The boolean B×H×W mask.
     """
     check_masks(mask)
-    if _numba.takes(mask):
+    if _numba.supports(mask):
         kept, converged = _numba.keep_components(mask, False, float(min_size)), all_true(mask)
     else:
         labels, converged = label_blocks(link_blocks(mask, 1))
@@ -137,9 +156,10 @@ def remove_small_components(
 
 
 def remove_small_squares(points: Tensor, mask: Tensor, min_size: float) -> tuple[Tensor, Tensor]:
-    """What `remove_small_components` makes of a mask that is the dilation of ``points`` by a square of 5 pixels."""
+    """Apply `remove_small_components` to a mask that is the dilation of ``points`` by a square of 5 pixels."""
     labels, converged = label_blocks(link_blocks(points, 5))
-    # All points around a pair of rows and columns that holds a pixel of the mask are at most 5 apart: one component.
+    # The area is counted in 2×2 blocks of the mask. All points whose squares reach into one such block are at most 5
+    # rows and columns apart, so the block belongs to one component.
     quads = in_blocks(points, 2).any(4).any(2)
     of_quads = torch.where(quads, on_pixels(labels, quads, 3), labels.shape[1])
     of_quads = _smallest_around(of_quads).flatten(1).clamp_max_(labels.shape[1] - 1).long()
@@ -149,18 +169,19 @@ def remove_small_squares(points: Tensor, mask: Tensor, min_size: float) -> tuple
 
 
 def _smallest_area(min_size: float) -> int:
-    """The whole number of pixels from which on an area is not below ``min_size``; one that no area reaches for NaN."""
+    """Round ``min_size`` up to a whole number of pixels; NaN gives a number that no area reaches."""
     if not min_size < 2**31 - 1:
         return 2**31 - 1
     return math.ceil(max(min_size, 0.0))
 
 
 def pixels_per_block(mask: Tensor) -> Tensor:
-    """int32 B×blocks: the pixels of the mask in blocks of two rows and columns."""
+    """Count the pixels of the mask in 2×2 blocks: int32 B×blocks."""
     return in_blocks(mask, 2).view(torch.uint8).sum((2, 4), dtype=torch.int32).flatten(1)
 
 
 def _smallest_around(labels: Tensor) -> Tensor:
+    """Take the minimum over 3×3 blocks."""
     for axis in (1, 2):
         size, out = labels.shape[axis] - 1, labels.clone()
         out.narrow(axis, 0, size).clamp_max_(labels.narrow(axis, 1, size))
@@ -170,5 +191,5 @@ def _smallest_around(labels: Tensor) -> Tensor:
 
 
 def all_true(mask: Tensor) -> Tensor:
-    """Boolean B on the device of a batch."""
+    """Make a boolean B of True on the device of a batch."""
     return torch.ones(mask.shape[0], dtype=torch.bool, device=mask.device)

@@ -1,20 +1,20 @@
-"""Binary morphology with a disc of any radius, on boolean batches."""
+"""Binary morphology with a disk of any radius, on boolean batches."""
 
 import math
 
 from torch import Tensor
 
-from .checks import check_masks
+from anatpaste_aug.functional.checks import check_masks
 
 
 def dilate_disk(mask: Tensor, radius: float) -> Tensor:
-    """Binary dilation with the disc x² + y² ≤ radius²; outside the image counts as False.
+    """Dilate with the disk x² + y² ≤ radius²; pixels outside the image are False.
 
-    For whole radii the disc is ``skimage.morphology.disk(radius)``.
+    For integer radii the disk is ``skimage.morphology.disk(radius)``.
 
     Args:
         mask: Boolean …×H×W.
-        radius: In pixels, at least 0; below 1 the disc is one pixel and the mask stays as it is.
+        radius: In pixels, at least 0; below 1 the disk is one pixel and the mask is unchanged.
 
     Returns:
         A new boolean tensor of the same shape.
@@ -30,9 +30,10 @@ def dilate_disk(mask: Tensor, radius: float) -> Tensor:
     if not radius >= 0:
         raise ValueError(f"radius must be at least 0, got {radius}")
     height, width = mask.shape[-2:]
-    radius = min(radius, math.hypot(height, width))  # the disc that reaches from corner to corner
+    radius = min(radius, math.hypot(height, width))  # larger disks cover the whole image from any pixel
     out, run, reach = mask.clone(), mask, 0
-    # A disc is a stack of horizontal runs: the run grows from the disc's ends to its middle, and shifts up and down.
+    # A disk is a stack of horizontal runs: from the outermost rows to the middle one, dilate by a growing run and shift
+    # the result up and down.
     for shift in range(min(math.floor(radius), height - 1), -1, -1):
         while reach < min(math.isqrt(math.floor(radius**2 - shift**2)), width - 1):
             wider = run.clone()
@@ -45,13 +46,13 @@ def dilate_disk(mask: Tensor, radius: float) -> Tensor:
 
 
 def erode_disk(mask: Tensor, radius: float) -> Tensor:
-    """Binary erosion with the disc of `dilate_disk`; outside the image is ignored (``skimage.morphology.erosion``)."""
+    """Erode with the disk of `dilate_disk`; pixels outside are ignored (``skimage.morphology.erosion``)."""
     check_masks(mask, batch=False)
     return ~dilate_disk(~mask, radius)
 
 
 def close_disk(mask: Tensor, radius: float) -> Tensor:
-    """Dilation, then erosion, with a disc: fills gaps narrower than it (``skimage.morphology.closing``).
+    """Close gaps narrower than a disk, by dilation and erosion (``skimage.morphology.closing``).
 
     Args:
         mask: Boolean …×H×W.
@@ -71,7 +72,7 @@ def close_disk(mask: Tensor, radius: float) -> Tensor:
 
 
 def open_disk(mask: Tensor, radius: float) -> Tensor:
-    """Erosion, then dilation, with a disc: drops what is narrower than it (``skimage.morphology.opening``).
+    """Remove parts narrower than a disk, by erosion and dilation (``skimage.morphology.opening``).
 
     Args:
         mask: Boolean …×H×W.

@@ -1,23 +1,23 @@
-"""The foreground of images, and what NSA's pixel loss learns (Schlüter et al., arXiv 2109.15222)."""
+"""The foreground of images, and the target of NSA's pixel loss (Schlüter et al., arXiv 2109.15222)."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..paste.params import PasteParams
-from . import _numba
-from .intensity import Intensities, at_least_float32
-from .move import inside_patch, move, patch_pixels
+from anatpaste_aug.functional import _numba
+from anatpaste_aug.functional.intensity import Intensities, at_least_float32
+from anatpaste_aug.functional.move import inside_patch, move, patch_pixels
+from anatpaste_aug.paste.params import PasteParams
 
 _DISK = 5  # radius of the disk that the intensity change is smoothed over
 _OFFSETS = [
     (y, x) for y in range(-_DISK, _DISK + 1) for x in range(-_DISK, _DISK + 1) if y * y + x * x <= _DISK * _DISK
 ]
-_AT_ONCE = 8  # images whose medians are found together on an accelerator: each takes 81 times its memory
+_AT_ONCE = 8  # images whose medians an accelerator computes at once: each needs 81 times its own memory
 
 
 def foreground_mask(images: Tensor, threshold: float, intensities: Intensities | None = None) -> Tensor:
-    """Pixels brighter than a threshold, smoothed by a median over 7×7 pixels as ``cv2.medianBlur`` takes it.
+    """Find the pixels brighter than a threshold, smoothed by a 7×7 median like that of ``cv2.medianBlur``.
 
     Args:
         images: B×C×H×W, uint8 or floating point.
@@ -37,35 +37,36 @@ def foreground_mask(images: Tensor, threshold: float, intensities: Intensities |
 def patches_foreground(
     params: PasteParams, foreground: Tensor, sources: Tensor, *, resized: bool = True, rotated: bool = True
 ) -> Tensor:
-    """Where an anomaly is looked for: in each patch's place, the foreground of the image and that of the patch.
+    """Return where the intensity target may be nonzero: on the foreground of the image or of the patch, at its place.
 
     Args:
         params: B×K.
         foreground: Boolean B×1×H×W of the images.
         sources: Boolean N×1×H×W, the foreground of the images that patches are cut from.
-        resized, rotated: False promises that no patch is, and saves the work.
+        resized: False if no patch is resized, which saves the work.
+        rotated: False if no patch is rotated, likewise.
 
     Returns:
         Boolean B×1×H×W. Where patches overlap, the last one decides, as in the authors' code.
     """
-    found = torch.zeros_like(foreground)
+    mask = torch.zeros_like(foreground)
     if foreground.device.type == "cpu" and not torch.compiler.is_compiling() and not rotated:
         for k in range(params.patches):
-            _write_windows(found, params.patch(k), foreground, sources, resized)
-        return found
+            _write_windows(mask, params.patch(k), foreground, sources, resized)
+        return mask
     height, width = foreground.shape[-2:]
     for k in range(params.patches):
         one = params.patch(k)
         row, column = patch_pixels(one, height, width, rotated=rotated)
         there = (inside_patch(one, row, column) & one.apply.view(-1, 1, 1)).unsqueeze(1)
-        donor = one.donor.clamp(0, max(len(sources) - 1, 0))  # whatever is replayed on an accelerator
+        donor = one.donor.clamp(0, max(len(sources) - 1, 0))  # an accelerator does not check replayed params
         moved = move(sources.index_select(0, donor).float(), one, row, column, resized=resized) >= 0.5
-        found = torch.where(there, moved | foreground, found)
-    return found
+        mask = torch.where(there, moved | foreground, mask)
+    return mask
 
 
-def _write_windows(found: Tensor, params: PasteParams, foreground: Tensor, sources: Tensor, resized: bool) -> None:
-    """One patch per image, over no pixel besides its own: on the CPU, where the sizes can be looked at."""
+def _write_windows(mask: Tensor, params: PasteParams, foreground: Tensor, sources: Tensor, resized: bool) -> None:
+    """Write one patch per image, reading only its own pixels: on the CPU, where code may depend on the sizes."""
     height, width = foreground.shape[-2:]
     boxes = torch.stack(
         [params.top, params.left, params.top + params.scaled_height, params.left + params.scaled_width], 1
@@ -74,12 +75,12 @@ def _write_windows(found: Tensor, params: PasteParams, foreground: Tensor, sourc
         top, left, bottom, right = boxes[i]
         rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
         if rows.start >= rows.stop or columns.start >= columns.stop:
-            continue  # wholly beyond an edge
+            continue  # entirely outside the image
         one = params.rows(slice(i, i + 1))
         one = one._replace(top=one.top - rows.start, left=one.left - columns.start)
         row, column = patch_pixels(one, rows.stop - rows.start, columns.stop - columns.start, rotated=False)
         moved = move(sources.index_select(0, one.donor).float(), one, row, column, resized=resized) >= 0.5
-        found[i, :, rows, columns] = moved[0] | foreground[i, :, rows, columns]
+        mask[i, :, rows, columns] = moved[0] | foreground[i, :, rows, columns]
 
 
 def intensity_target(
@@ -91,7 +92,7 @@ def intensity_target(
     midpoint: float = 4.0,
     intensities: Intensities | None = None,
 ) -> Tensor:
-    """A logistic function of the change in intensity, over the smoothed region of changes above one gray level.
+    """Apply a logistic function to the change in intensity, over the smoothed region of changes above one gray level.
 
     Args:
         before: B×C×H×W images.
@@ -111,7 +112,7 @@ def intensity_target(
 
 
 def _change(before: Tensor, after: Tensor, intensities: Intensities | None) -> Tensor:
-    """float32 B×1×H×W: the mean of the channels' absolute changes, in gray levels of 255."""
+    """Average the absolute changes of the channels, in gray levels of 255: float32 B×1×H×W."""
     first, second = (_unit(images, intensities) for images in (before, after))
     return ((second - first).abs().mean(1, keepdim=True) * 255).float()
 
@@ -127,7 +128,7 @@ def _unit(images: Tensor, intensities: Intensities | None) -> Tensor:
 
 
 def _majority(mask: Tensor, size: int) -> Tensor:
-    """The median of a boolean B×1×H×W mask over size × size pixels, with its edge repeated."""
+    """Take the median of a boolean B×1×H×W mask over size × size pixels; edge pixels are repeated."""
     reach = size // 2
     counted = pad(mask.float(), (reach,) * 4, mode="replicate").to(torch.uint8)
     height, width = mask.shape[-2:]
@@ -137,15 +138,15 @@ def _majority(mask: Tensor, size: int) -> Tensor:
 
 
 def _median_over_disk(values: Tensor, wanted: Tensor) -> Tensor:
-    """The median of B×1×H×W over the disk of `skimage.morphology.disk`, with the edge repeated.
+    """Take the median of B×1×H×W over the disk of ``skimage.morphology.disk``; edge pixels are repeated.
 
-    Where the boolean B×1×H×W ``wanted`` is False, the result is of no interest: the CPU leaves it out.
+    The result is only used where the boolean B×1×H×W ``wanted`` is True. The CPU skips the other pixels.
     """
     height, width = values.shape[-2:]
     padded = pad(values, (_DISK,) * 4, mode="replicate")[:, 0]
     stride = width + 2 * _DISK
     steps = [y * stride + x for y, x in _OFFSETS]
-    if _numba.takes(padded):
+    if _numba.supports(padded):
         medians: Tensor = _numba.local_median(padded, steps, wanted[:, 0], _DISK)
         return medians.unsqueeze(1)
     if values.device.type == "cpu" and not torch.compiler.is_compiling():

@@ -1,4 +1,4 @@
-"""torchvision's colour jitter with one factor per image."""
+"""torchvision's color jitter with one factor per image."""
 
 import torch
 from torch import Tensor
@@ -12,12 +12,12 @@ def adjust_brightness(images: Tensor, factor: Factor) -> Tensor:
 
 
 def adjust_contrast(images: Tensor, factor: Factor, mean: Tensor) -> Tensor:
-    """Scale about ``mean``, the image's mean grey value (``adjust_contrast``)."""
+    """Scale about ``mean``, the image's mean gray value (``adjust_contrast``)."""
     return _scaled_about(mean, images, factor)
 
 
 def adjust_saturation(images: Tensor, factor: Factor) -> Tensor:
-    """Scale about each pixel's grey value (``adjust_saturation``)."""
+    """Scale about each pixel's gray value (``adjust_saturation``)."""
     return _scaled_about(luminance(images), images, factor)
 
 
@@ -26,12 +26,12 @@ def _scaled_about(base: Tensor, images: Tensor, factor: Factor) -> Tensor:
 
 
 def adjust_hue(images: Tensor, shift: Factor) -> Tensor:
-    """Turn the hue by ``shift`` turns (``adjust_hue``)."""
+    """Rotate the hue by ``shift`` turns (``adjust_hue``)."""
     return _from_hue(*_to_hue(images, shift))
 
 
 def _to_hue(images: Tensor, shift: Factor) -> tuple[Tensor, Tensor, Tensor]:
-    """Value, chroma and turned hue in sixths of a turn; each B×H×W."""
+    """Compute value, chroma and rotated hue in sixths of a turn; each B×H×W."""
     red, green, blue = images.unbind(1)
     chroma = images.amax(1) - images.amin(1)
     divisor = chroma.masked_fill(chroma == 0, 1)
@@ -42,7 +42,7 @@ def _to_hue(images: Tensor, shift: Factor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _from_hue(value: Tensor, chroma: Tensor, sixths: Tensor) -> Tensor:
-    """A channel is the value, less the chroma where the hue is far from its own."""
+    """Convert value, chroma and hue back to B×3×H×W: the inverse of `_to_hue`."""
     batch, height, width = value.shape
     images = value.new_empty(batch, 3, height, width)
     for channel, offset in enumerate((5, 3, 1)):
@@ -55,7 +55,7 @@ def _from_hue(value: Tensor, chroma: Tensor, sixths: Tensor) -> Tensor:
 
 
 def luminance(images: Tensor) -> Tensor:
-    """B×1×H×W grey values with torchvision's weights (which differ from Pillow's in the fourth digit)."""
+    """Return B×1×H×W gray values with torchvision's weights, which differ from Pillow's in the fourth digit."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.split(1, 1)
@@ -73,7 +73,7 @@ def color_jitter(
     *,
     region: Tensor | None = None,
 ) -> Tensor:
-    """Jitter each image with its own factors, in its own order.
+    """Jitter the colors of each image with its own factors, in its own order.
 
     Args:
         images: Floating point B×C×H×W in [0, 1], C = 1 or 3. Saturation and hue act on three channels only.
@@ -82,7 +82,7 @@ def color_jitter(
         saturation: B factors.
         hue: B shifts in turns, in [-0.5, 0.5].
         order: int64 B×4, a permutation of brightness (0), contrast (1), saturation (2), hue (3) per image.
-        region: Boolean B×1×H×W; the mean grey value for the contrast is taken over it. None takes all.
+        region: Boolean B×1×H×W over which the mean gray value for the contrast is taken; None is the whole image.
 
     Returns:
         B×C×H×W of the same dtype.
@@ -108,18 +108,18 @@ def color_jitter(
         return adjust_brightness(images, column(torch.where(first, 1.0, brightness)))
 
     def adjust(images: Tensor, step: Tensor) -> Tensor:
-        """One step of each image that is not its hue; 3 leaves the image as it is, bit for bit."""
+        """Run one step of each image except the hue; step 3 leaves the image unchanged, bit for bit."""
         factor = torch.where(step == 0, brightness, torch.where(step == 1, contrast, saturation))
         gray, step = luminance(images), step.view(-1, 1, 1, 1)
         base = torch.where(step == 2, gray, torch.where(step == 1, mean(gray), 0.0))
         return _scaled_about(base, images, torch.where(step == 3, 1.0, column(factor)))
 
-    # Turning the hue costs most, so it is done once, at the same place for all: each image takes the steps that come
-    # before its hue on one side of it, and the others on the other.
+    # Rotating the hue is the most expensive step, so it runs once for the whole batch. Each image runs the steps that
+    # precede its hue in the first loop, and those that follow in the second.
     hue_at = order.argsort(1)[:, 3]
     for turn in (0, 1, 2):
         images = adjust(images, torch.where(hue_at > turn, order[:, turn], 3))
-    # As in `adjust_hue`, but the colours of before are let go of while those of after are made.
+    # As in `adjust_hue`, but the old images are freed before the new ones are allocated.
     images, chroma, sixths = _to_hue(images, column(hue))
     images = _from_hue(images, chroma, sixths)
     del chroma, sixths

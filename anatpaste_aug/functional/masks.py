@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def unite_masks(earlier: Tensor, later: Tensor) -> Tensor:
-    """What either mask marks, in the dtype of the earlier one.
+    """Unite two masks, in the dtype of the earlier one.
 
     Args:
         earlier: Boolean, integer, or floating point in [0, 1].

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .checks import check_masks
+from anatpaste_aug.functional.checks import check_masks
 
 
 def dilate(mask: Tensor) -> Tensor:
-    """Binary dilation with a 3×3 square; outside the image counts as False (``skimage.morphology.dilation``).
+    """Dilate with a 3×3 square; pixels outside the image are False (``skimage.morphology.dilation``).
 
     Args:
         mask: Boolean …×H×W.
@@ -26,7 +26,7 @@ def dilate(mask: Tensor) -> Tensor:
 
 
 def erode(mask: Tensor) -> Tensor:
-    """Binary erosion with a 3×3 square; outside the image is ignored (``skimage.morphology.erosion``).
+    """Erode with a 3×3 square; pixels outside the image are ignored (``skimage.morphology.erosion``).
 
     Args:
         mask: Boolean …×H×W.
@@ -38,14 +38,14 @@ def erode(mask: Tensor) -> Tensor:
 
 
 def opening(mask: Tensor) -> Tensor:
-    """Erosion, then dilation, with a 3×3 square (``skimage.morphology.opening``)."""
+    """Open the mask, by erosion and dilation with a 3×3 square (``skimage.morphology.opening``)."""
     return dilate(erode(mask))
 
 
 def _spread(mask: Tensor, axis: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    # Bytes that are joined with shifted views: a pooling layer would need floats, and a hundred times as long on a CPU.
-    # As integers, and without a view back where inductor compiles: for slices and views of booleans it generates C++
-    # (torch 2.14) that no compiler takes.
+    # Bytes are combined with shifted views of themselves: a pooling layer would need floats and take a hundred times as
+    # long on a CPU. They are integers, and converted by a comparison when compiling, because inductor (torch 2.14)
+    # generates invalid C++ for slices and views of booleans.
     check_masks(mask, batch=False)
     last = max(mask.shape[axis] - 1, 0)
     first = min(mask.shape[axis], 1)

@@ -1,16 +1,16 @@
-"""Which pixel of a patch comes to which pixel of the image: resized, rotated and placed."""
+"""Map pixels of the image to pixels of the patch: placed, rotated and resized."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from ..paste.params import PasteParams, rotated_size
-from ..precision import to_float64
+from anatpaste_aug.paste.params import PasteParams, rotated_size
+from anatpaste_aug.precision import to_float64
 
 
 def patch_pixels(params: PasteParams, height: int, width: int, *, rotated: bool = True) -> tuple[Tensor, Tensor]:
-    """The row and column of the resized patch that come to each pixel of the image, also beyond the patch.
+    """Return the row and column of the resized patch for each pixel of the image, also outside the patch.
 
     A rotated patch is resampled by its nearest pixels, in the whole-number arithmetic of Pillow's ``rotate``.
 
@@ -18,10 +18,10 @@ def patch_pixels(params: PasteParams, height: int, width: int, *, rotated: bool 
         params: One patch per image, B rows.
         height: Height H of the images.
         width: Width W of the images.
-        rotated: False skips the rotation, where all angles are 0.
+        rotated: False skips the rotation, if all angles are 0.
 
     Returns:
-        int64 B×H×W twice; B×H×1 and B×1×W without rotation.
+        Two int64 tensors B×H×W; B×H×1 and B×1×W without rotation.
     """
     device = params.top.device
     y = torch.arange(height, device=device).unsqueeze(1) - column(params.top)
@@ -32,7 +32,7 @@ def patch_pixels(params: PasteParams, height: int, width: int, *, rotated: bool 
 
 
 def inside_patch(params: PasteParams, row: Tensor, column_: Tensor) -> Tensor:
-    """Boolean B×H×W: where the pixels of `patch_pixels` lie on the patch."""
+    """Test which of the pixels of `patch_pixels` lie on the patch: boolean B×H×W."""
     within_rows = (row >= 0) & (row < column(params.scaled_height))
     return within_rows & (column_ >= 0) & (column_ < column(params.scaled_width))
 
@@ -46,15 +46,16 @@ def move(
     beyond_source: bool = False,
     resized: bool = True,
 ) -> Tensor:
-    """The source's pixels at their places in the image.
+    """Move the source's pixels to their places in the image.
 
     Args:
         sources: B×C×Hs×Ws, uint8 or floating point.
         params: One patch per image, B rows.
-        row, column_: What `patch_pixels` returned for images of H×W.
-        beyond_source: Beyond the patch go on with the source, and at its edges repeat those; False repeats the patch's
-            edges.
-        resized: Resample bilinearly, as ``cv2.resize`` does; False where no patch is resized.
+        row: The rows that `patch_pixels` returned for images of H×W.
+        column_: The columns that it returned.
+        beyond_source: Beyond the patch, use the source pixels around it, and repeat the edges of the source beyond
+            those; False repeats the edges of the patch.
+        resized: Resample bilinearly, as ``cv2.resize`` does; False if no patch is resized.
 
     Returns:
         B×C×H×W.
@@ -66,7 +67,7 @@ def move(
         top_limit, left_limit = torch.zeros_like(top), torch.zeros_like(left)
         bottom_limit, right_limit = top_limit + height - 1, left_limit + width - 1
     else:
-        # Within the source, whatever is replayed: an index out of bounds would end the process on CUDA.
+        # Replayed params may be wrong: on CUDA, an index out of bounds would abort the process.
         top_limit, bottom_limit = top.clamp(0, height - 1), bottom.clamp(0, height - 1)
         left_limit, right_limit = left.clamp(0, width - 1), right.clamp(0, width - 1)
 
@@ -87,11 +88,11 @@ def move(
     return _interpolated(corners, y_rest.unsqueeze(1), x_rest.unsqueeze(1))
 
 
-_ONE = 2**11  # OpenCV's weights of uint8 images are whole numbers of 11 bits
+_ONE = 2**11  # OpenCV's weights for uint8 images are 11-bit integers
 
 
 def _scaled(position: Tensor, size: Tensor, scaled: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixel centers of the resized patch in the pixels of the patch before: whole part, and the rest in 1/2048."""
+    """Map pixel centers of the resized patch to the original patch: integer part, and fraction in 1/2048."""
     numerator = (2 * position + 1) * column(size) - column(scaled)
     divisor = 2 * column(scaled).clamp_min(1)
     whole = torch.div(numerator, divisor, rounding_mode="floor")
@@ -100,7 +101,7 @@ def _scaled(position: Tensor, size: Tensor, scaled: Tensor) -> tuple[Tensor, Ten
 
 
 def _interpolated(corners: list[Tensor], down: Tensor, right: Tensor) -> Tensor:
-    """Bilinear between four corners, with the weights that ``cv2.resize`` takes; uint8 is its result bit for bit."""
+    """Interpolate between four corners with the weights of ``cv2.resize``; bit for bit its result for uint8."""
     if corners[0].dtype != torch.uint8:
         down, right = (weight.to(corners[0].dtype) / _ONE for weight in (down, right))
         upper, lower = torch.lerp(corners[0], corners[1], right), torch.lerp(corners[2], corners[3], right)
@@ -113,17 +114,17 @@ def _interpolated(corners: list[Tensor], down: Tensor, right: Tensor) -> Tensor:
 
 
 def inverse_rotation(params: PasteParams) -> Tensor:
-    """int64 6×B: how to get from a pixel (y, x) of the bounding box to the patch, in 1/65536 of a pixel.
+    """Return the affine map from a pixel (y, x) of the bounding box to the patch: int64 6×B in 1/65536 of a pixel.
 
-    The row at (0, 0) and its steps along y and x, then the column. Pillow's arithmetic; whole numbers are the same on
-    every device.
+    The row at (0, 0) and its increments along y and x, then the same for the column. This is Pillow's arithmetic;
+    integers are the same on every device.
     """
     radians = to_float64(params.angle).deg2rad()
     cosine, sine = radians.cos(), radians.sin()
     height, width = to_float64(params.scaled_height), to_float64(params.scaled_width)
     sizes = rotated_size(params.scaled_height, params.scaled_width, params.angle)
     high, wide = (to_float64(side) for side in sizes)
-    first_y, first_x = (1 - high) / 2, (1 - wide) / 2  # the center of the first pixel, seen from the middle
+    first_y, first_x = (1 - high) / 2, (1 - wide) / 2  # the center of the first pixel relative to the middle
     row = height / 2 + cosine * first_y + sine * first_x
     column_ = width / 2 - sine * first_y + cosine * first_x
     steps = (torch.stack([row, cosine, sine, column_, -sine, cosine]) * 65536 + 0.5).floor().long()
@@ -131,11 +132,11 @@ def inverse_rotation(params: PasteParams) -> Tensor:
 
 
 def turn(rotation: Sequence[Tensor], y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The pixels of the patch that come to the pixels (y, x) of its bounding box."""
+    """Map pixels (y, x) of the bounding box to pixels of the patch, by `inverse_rotation`."""
     row, row_y, row_x, column_, column_y, column_x = rotation
     return (y * row_y + row + x * row_x) >> 16, (y * column_y + column_ + x * column_x) >> 16
 
 
 def column(values: Tensor) -> Tensor:
-    """B values as B×1×1."""
+    """Reshape B values to B×1×1."""
     return values.view(-1, 1, 1)

@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor
 
-from ..paste.params import PasteParams
-from . import _numba
-from .blend import alpha_blend, box_interior, solve, solved_box
-from .checks import check_masks
-from .intensity import Intensities, as_laid_out, at_least_float32
-from .jitter import color_jitter
-from .masks import unite_masks
-from .move import inside_patch, move, patch_pixels
-from .shape import half_gaussian, shape_weights
-from .windows import Choices, Window, extremes, paste_on_windows
+from anatpaste_aug.functional import _numba
+from anatpaste_aug.functional.blend import alpha_blend, box_interior, solve, solved_box
+from anatpaste_aug.functional.checks import check_masks
+from anatpaste_aug.functional.intensity import Intensities, as_laid_out, at_least_float32
+from anatpaste_aug.functional.jitter import color_jitter
+from anatpaste_aug.functional.masks import unite_masks
+from anatpaste_aug.functional.move import inside_patch, move, patch_pixels
+from anatpaste_aug.functional.shape import half_gaussian, shape_weights
+from anatpaste_aug.functional.windows import Choices, Window, extremes, paste_on_windows
+from anatpaste_aug.paste.params import PasteParams
 
 
 def paste(
@@ -29,24 +29,26 @@ def paste(
     rotated: bool = True,
     resized: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """X_anomaly = X · (1 − X_mask) + X_paste · X_mask, for each patch in its turn.
+    """Compute X_anomaly = X · (1 − X_mask) + X_paste · X_mask, for one patch after the other.
 
     Args:
         images: B×1×H×W or B×3×H×W, uint8 or floating point; never modified.
         params: B×K on the images' device.
-        region_mask: Boolean B×1×H×W; None multiplies nothing in.
+        region_mask: Boolean B×1×H×W that the masks are multiplied with; None leaves them as they are.
         intensities: How to read the values; None is (0, 255) for uint8 and (0, 1) for floating point.
-        sources: N×C×H×W like the images, which patches are cut from by ``params.donor``; None cuts each image's
-            patches from itself.
-        hard: The whole patch with hard edges, instead of the drawn shape.
-        beyond: What lies beyond the patch: "black", "source" or "edge"; see `PasteConfig`.
+        sources: N×C×H×W like the images, to cut patches from by ``params.donor``; None cuts each image's patches from
+            the image itself.
+        hard: Paste the whole patch with hard edges, instead of the drawn shape.
+        beyond: How to fill pixels beyond the patch: "black", "source" or "edge"; see `PasteConfig`.
         blend: "alpha", or a key of `anatpaste_aug.functional.blend.GUIDANCE`. A solution of Poisson's equation over the
             patch is blended in through the same mask.
-        jittered, rotated, resized: False promises that no patch is, and saves the work.
+        jittered: False if no patch is jittered, which saves the work.
+        rotated: False if no patch is rotated, likewise.
+        resized: False if no patch is resized, likewise.
 
     Returns:
         The augmented images, of the same shape, dtype and memory format, and the soft mask as float32 B×1×H×W,
-        1 − Π(1 − X_mask) of several patches. Where it is 0, the images are the given ones bit for bit.
+        1 − Π(1 − X_mask) of several patches. Where it is 0, the images are unchanged bit for bit.
 
     Raises:
         TypeError: ``region_mask`` is not boolean.
@@ -91,7 +93,7 @@ def _paste_patch(
     intensities: Intensities,
     choices: Choices,
 ) -> tuple[Tensor, Tensor]:
-    if _fused(choices) and _numba.takes(images, sources, params.sigma, region_mask):
+    if _fused(choices) and _numba.supports(images, sources, params.sigma, region_mask):
         pasted: tuple[Tensor, Tensor] = _numba.paste(
             images, sources, list(params), region_mask, choices.hard, choices.beyond, *intensities
         )
@@ -99,7 +101,7 @@ def _paste_patch(
     if images.device.type == "cpu" and not torch.compiler.is_compiling():
         _numba.check(list(params), sources)
         return paste_on_windows(paste_on_frames, images, sources, params, region_mask, intensities, choices)
-    # Nothing here looks at the parameters. An index out of bounds would end the process on CUDA.
+    # The parameters are not checked here; on CUDA, an index out of bounds would abort the process.
     donor = params.donor.clamp(0, max(len(sources) - 1, 0))
     window = Window(
         images,
@@ -113,26 +115,26 @@ def _paste_patch(
 
 
 def _fused(choices: Choices) -> bool:
-    """Whether one kernel can do it: it draws no rotated shape, resizes nothing and solves nothing."""
+    """Return whether the fused kernel supports this: no rotated drawn shapes, no resizing, no Poisson blending."""
     return choices.blend == "alpha" and not choices.resized and (choices.hard or not choices.rotated)
 
 
 def paste_on_frames(window: Window, intensities: Intensities, choices: Choices) -> tuple[Tensor, Tensor]:
-    """One patch per image on whole frames, whatever the sizes of the patches: images or windows of them."""
+    """Paste one patch per image, computing every pixel of the images or windows for any size of patch."""
     images, params = window.images, window.params
     height, width = images.shape[-2:]
     row, column = patch_pixels(params, height, width, rotated=choices.rotated)
     mask = _mask(window, row, column, choices.hard)
     if choices.blend == "alpha":
-        # What is only handed on has no name here, so that it is freed as soon as it has been used.
+        # Temporaries have no name, so that they are freed as soon as they have been used.
         return alpha_blend(images, _moved(window, row, column, intensities, choices), mask), mask
     box = solved_box(params, choices.blend, rotated=choices.rotated)
-    # Nothing changes on the box's frame and outside of it.
+    # Pixels on the box's frame and outside of it do not change.
     mask = mask * box_interior(box, height, width)
     column = column - params.scaled_width.view(-1, 1, 1) % 2 if choices.blend == "poisson_mixed" else column
     pasted = _moved(window, row, column, intensities, choices)
     if images.dtype == torch.uint8:
-        # Which of two gradients is the stronger one can hang on a rounding: whole numbers are compared exactly.
+        # A rounding error could decide which of two gradients is stronger; integers are compared exactly.
         pasted = pasted.round()
     solved = solve(at_least_float32(images), pasted, box, choices.blend, params.opacity)
     unit, weight = intensities.to_unit(solved), mask
@@ -143,7 +145,7 @@ def paste_on_frames(window: Window, intensities: Intensities, choices: Choices) 
         weight = mask / params.opacity.view(-1, 1, 1, 1)  # α is in the gradients
     solved = intensities.from_unit(unit)
     if choices.blend == "poisson_mixed" and images.dtype == torch.uint8:
-        # OpenCV truncates. What rounding errors have left just below a whole number is that number.
+        # OpenCV truncates. The tolerance keeps integers that rounding errors have left just below.
         solved = (solved + 1e-3).floor()
     return alpha_blend(images, solved, weight), mask
 
@@ -157,15 +159,15 @@ def soft_mask(
     hard: bool = False,
     rotated: bool = True,
 ) -> Tensor:
-    """X_mask of the AnatPaste paper without any image, as `paste` with ``blend="alpha"`` returns it.
+    """Compute X_mask of the AnatPaste paper without an image, as `paste` returns it for ``blend="alpha"``.
 
     Args:
         params: B×K.
         height: Height H of the images.
         width: Width W of the images.
-        region_mask: Boolean B×1×H×W; None multiplies nothing in.
-        hard: The whole patch with hard edges, instead of the drawn shape.
-        rotated: False promises that no patch is rotated, and saves the work.
+        region_mask: Boolean B×1×H×W that the masks are multiplied with; None leaves them as they are.
+        hard: Use the whole patch with hard edges, instead of the drawn shape.
+        rotated: False if no patch is rotated, which saves the work.
 
     Returns:
         float32 B×1×H×W in [0, 1]; 0 for images that are not to be augmented.
@@ -183,7 +185,7 @@ def soft_mask(
 def _soft_mask(
     params: PasteParams, height: int, width: int, region_mask: Tensor | None, hard: bool, rotated: bool
 ) -> Tensor:
-    if (hard or not rotated) and _numba.takes(params.sigma, region_mask):
+    if (hard or not rotated) and _numba.supports(params.sigma, region_mask):
         mask: Tensor = _numba.soft_mask(list(params), height, width, region_mask, hard)
         return mask
     row, column = patch_pixels(params, height, width, rotated=rotated)
@@ -200,7 +202,7 @@ def _mask(window: Window, row: Tensor, column: Tensor, hard: bool) -> Tensor:
 
 
 def _moved(window: Window, row: Tensor, column: Tensor, intensities: Intensities, choices: Choices) -> Tensor:
-    """What is pasted, at its place: float32 or float64 on the scale of the images."""
+    """Move the patches to their places: float32 or float64 on the scale of the images."""
     sources, params, beyond_source = window.sources, window.params, choices.beyond == "source"
     if not choices.jittered and choices.beyond != "black":
         moved = move(sources, params, row, column, beyond_source=beyond_source, resized=choices.resized)

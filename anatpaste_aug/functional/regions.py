@@ -1,4 +1,15 @@
-"""Holes and sizes of 8-connected components, on boolean batches."""
+"""Fill holes and select components by size, on boolean batches.
+
+A hole is a 4-connected component of the background. `fill_holes` finds it with the 8-connected labels that the rest of
+the package uses, on an image with one more line between any two lines. That line is the AND of its neighbors:
+
+    background        with lines between
+    1 0                   1 0
+    0 1                   0 0      <- 1 & 0, 0 & 1
+                          0 1
+
+The two background pixels touch diagonally, so they are 8-connected on the left but no longer on the right.
+"""
 
 import math
 from typing import Literal, overload
@@ -6,9 +17,9 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from .blocks import label_blocks, link_blocks
-from .checks import check_masks
-from .components import (
+from anatpaste_aug.functional.blocks import label_blocks, link_blocks
+from anatpaste_aug.functional.checks import check_masks
+from anatpaste_aug.functional.components import (
     clear_border,
     first_pixels,
     on_pixels,
@@ -23,14 +34,14 @@ def fill_holes(mask: Tensor, *, return_converged: Literal[False] = False) -> Ten
 @overload
 def fill_holes(mask: Tensor, *, return_converged: Literal[True]) -> tuple[Tensor, Tensor]: ...
 def fill_holes(mask: Tensor, *, return_converged: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-    """Fill what the mask encloses (``scipy.ndimage.binary_fill_holes``).
+    """Fill the holes of the mask (``scipy.ndimage.binary_fill_holes``).
 
     A hole is a 4-connected component of the background that does not touch the border: a closed 8-connected curve
     encloses one.
 
     Args:
         mask: Boolean B×H×W.
-        return_converged: As of [`clear_border`][anatpaste_aug.functional.clear_border].
+        return_converged: See [`clear_border`][anatpaste_aug.functional.clear_border].
 
     Returns:
         The boolean B×H×W mask.
@@ -42,7 +53,7 @@ def fill_holes(mask: Tensor, *, return_converged: bool = False) -> Tensor | tupl
         True
     """
     check_masks(mask)
-    # Between any two lines goes a third, their "and": in that taller image 8-connected means 4-connected in this one.
+    # 8-connected in the taller image means 4-connected in this one; see the picture at the top.
     batch, height, width = mask.shape
     tall = torch.zeros(batch, max(2 * height - 1, 0), width, dtype=torch.bool, device=mask.device)
     tall[:, ::2] = ~mask
@@ -57,12 +68,12 @@ def keep_largest(mask: Tensor, count: int = 1, *, return_converged: Literal[Fals
 @overload
 def keep_largest(mask: Tensor, count: int = 1, *, return_converged: Literal[True]) -> tuple[Tensor, Tensor]: ...
 def keep_largest(mask: Tensor, count: int = 1, *, return_converged: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-    """Keep the ``count`` largest components; of equally large ones, those that come first in reading order.
+    """Keep the ``count`` largest components; ties go to the one that comes first in reading order.
 
     Args:
         mask: Boolean B×H×W.
         count: How many components stay in each image, at least 1.
-        return_converged: As of [`clear_border`][anatpaste_aug.functional.clear_border].
+        return_converged: See [`clear_border`][anatpaste_aug.functional.clear_border].
 
     Returns:
         The boolean B×H×W mask.
@@ -78,7 +89,7 @@ def keep_largest(mask: Tensor, count: int = 1, *, return_converged: bool = False
     labels, converged = label_blocks(link_blocks(mask, 1))
     pixels, blocks = mask.shape[1] * mask.shape[2], labels.shape[1]
     area = sum_per_label(labels, pixels_per_block(mask)).long()
-    # Its first pixel, in reading order, makes a component of the same area as another distinct.
+    # Ties in area are broken by the first pixel in reading order, so that all ranks differ.
     rank = area * (pixels + 1) + (pixels - first_pixels(mask, labels))
     last = rank.topk(min(count, blocks), dim=1).values[:, -1:]
     keep = (rank >= last).gather(1, labels.long()) & converged.unsqueeze(1)
@@ -95,12 +106,12 @@ def remove_large_components(
 def remove_large_components(
     mask: Tensor, max_size: float, *, return_converged: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Drop every component of more than ``max_size`` pixels.
+    """Remove every component of more than ``max_size`` pixels.
 
     Args:
         mask: Boolean B×H×W.
         max_size: The largest area that stays, in pixels.
-        return_converged: As of [`clear_border`][anatpaste_aug.functional.clear_border].
+        return_converged: See [`clear_border`][anatpaste_aug.functional.clear_border].
 
     Returns:
         The boolean B×H×W mask.

@@ -1,16 +1,16 @@
-"""Algorithm 1 of the paper: the lungs of a frontal chest radiograph by classical image processing."""
+"""Algorithm 1 of the paper: segment the lungs of a frontal chest radiograph by classical image processing."""
 
 from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
-from . import _numba
-from .clahe import clahe
-from .components import all_true, clear_border_of_squares, remove_small_squares
-from .intensity import to_gray
-from .morphology import dilate, erode
-from .otsu import otsu_threshold
+from anatpaste_aug.functional import _numba
+from anatpaste_aug.functional.clahe import clahe
+from anatpaste_aug.functional.components import all_true, clear_border_of_squares, remove_small_squares
+from anatpaste_aug.functional.intensity import to_gray
+from anatpaste_aug.functional.morphology import dilate, erode
+from anatpaste_aug.functional.otsu import otsu_threshold
 
 _GROUP = 8  # images whose intermediate results stay in a processor's caches
 
@@ -26,17 +26,17 @@ def segment_lungs(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Segment the lungs (Algorithm 1 of Sato et al., arXiv 2205.04282).
 
-    Grey values → CLAHE → Otsu, the dark side is lung → opening 3×3 → components that touch the border are cleared →
-    dilation 3×3 → components smaller than ``min_size · H·W / 256²`` pixels are dropped. Components are 8-connected.
-    A positive affine map of the grey values changes nothing (for floats, nothing beyond rounding).
+    Gray values → CLAHE → Otsu's threshold, dark pixels are lung → opening 3×3 → components that touch the border are
+    removed → dilation 3×3 → components smaller than ``min_size · H·W / 256²`` pixels are removed. Components are
+    8-connected. Increasing affine maps of the gray values do not change the result (for floats, up to rounding).
 
     Args:
         images: B×1×H×W or B×3×H×W, uint8 or floating point, finite, H and W at least 32, at most
             2²⁴ pixels an image. Any intensity range.
         min_size: The smallest component that stays, in pixels at 256×256.
         return_converged: Also return a boolean B: whether the labels of each image's components have converged. They
-            always do on the CPU. On an accelerator, which runs a fixed number of rounds, the mask of an image whose
-            labels have not is empty.
+            always do on the CPU. An accelerator runs a fixed number of rounds; an image whose labels have not
+            converged by then gets an empty mask.
 
     Returns:
         The boolean B×1×H×W mask.
@@ -50,7 +50,7 @@ def segment_lungs(
     height, width = images.shape[-2:]
     smallest = min_size * height * width / 256**2
     gray = to_gray(images.detach())
-    if _numba.takes(gray):
+    if _numba.supports(gray):
         lungs, converged = _numba.segment(gray, smallest), all_true(gray)
     elif gray.device.type == "cpu" and not torch.compiler.is_compiling() and len(gray) > _GROUP:
         lungs, converged = map(torch.cat, zip(*(_segment(part, smallest) for part in gray.split(_GROUP)), strict=True))
@@ -62,8 +62,8 @@ def segment_lungs(
 def _segment(gray: Tensor, smallest: float) -> tuple[Tensor, Tensor]:
     levels = clahe(gray)
     dark = levels <= otsu_threshold(levels)
-    # The opening is the dilation of its erosion: the points of the erosion tell all about its components, and about
-    # those of the second dilation.
+    # The opening is a dilation of the eroded points, and so is the second dilation. The points determine the components
+    # of both (see `components`).
     points, converged = clear_border_of_squares(erode(dark), 1)
     lungs, converged_again = remove_small_squares(points, dilate(dilate(points)), smallest)
     return lungs.unsqueeze(1), converged & converged_again

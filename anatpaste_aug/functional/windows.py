@@ -1,4 +1,4 @@
-"""Pasting on the CPU without the kernels: a few images at a time, and few pixels besides those that patches change."""
+"""Paste on the CPU without the kernels: a few images at a time, on windows around the pixels that change."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,15 +6,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..paste.params import PasteParams, rotated_size
-from .intensity import Intensities, at_least_float32
-from .shape import blur_radius, half_gaussian, reach
+from anatpaste_aug.functional.intensity import Intensities, at_least_float32
+from anatpaste_aug.functional.shape import blur_radius, half_gaussian, reach
+from anatpaste_aug.paste.params import PasteParams, rotated_size
 
-_GROUP = 8  # images that are pasted into together: more amortize the calls, fewer stay in the caches
+_GROUP = 8  # images per call: more amortize the overhead of a call, fewer stay in the caches
 
 
 class Choices(NamedTuple):
-    """What holds for all patches of a call; see `paste`. ``own``: every image is cut from itself."""
+    """The settings that all patches of a call share; see `paste`. ``own``: patches are cut from the image itself."""
 
     own: bool = True
     hard: bool = False
@@ -26,16 +26,16 @@ class Choices(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What one patch per image is pasted into: whole images, or windows of them.
+    """The inputs of pasting one patch per image: whole images, or windows of them.
 
     Attributes:
-        images: B×C×H×W, which is pasted into.
-        sources: B×C×Hs×Ws, which is cut from.
+        images: B×C×H×W, to paste into.
+        sources: B×C×Hs×Ws, to cut patches from.
         params: B rows, in the coordinates of these images and sources.
         region_mask: Boolean B×1×H×W, or None.
         half: B×L, the Gaussians of `half_gaussian`, L at least H and W; None where no shape is blurred.
         extremes: The lowest and highest value of each whole image in [0, 1], or None where no blend needs them.
-        core: Rows and columns that hold the drawn shape before its blur; None is all.
+        core: Rows and columns that contain the drawn shape before its blur; None is all.
     """
 
     images: Tensor
@@ -56,7 +56,7 @@ def paste_on_windows(
     intensities: Intensities,
     choices: Choices,
 ) -> tuple[Tensor, Tensor]:
-    """Call ``work`` on small windows of a few images at a time, and put its results into copies of the images.
+    """Call ``work`` on small windows of a few images at a time, and write the results into copies of the images.
 
     The images of a group have windows of about the same size, so that the largest one fits all of them.
     """
@@ -65,7 +65,7 @@ def paste_on_windows(
     mask = images.new_zeros((len(images), 1, height, width), dtype=torch.float32)
     reached = torch.stack(_reached(params, height, width, choices), 1)
     sides = (reached[:, 1::2] - reached[:, ::2]).clamp_min(0)
-    area = sides.prod(1) * params.apply  # 0 for what lies wholly beyond an edge
+    area = sides.prod(1) * params.apply  # 0 where the patch is entirely outside the image
     order = area.argsort(descending=True)[: int((area > 0).sum())]
     for rows in order.split(_GROUP) if len(order) else ():
         window, corners = _window(rows, reached, images, sources, params, region_mask, intensities, choices)
@@ -86,13 +86,13 @@ def _window(
     intensities: Intensities,
     choices: Choices,
 ) -> tuple[Window, list[list[int]]]:
-    """The windows of the images of these rows, and the upper left corner of each."""
+    """Make the windows of the images of these rows; also return the upper left corner of each."""
     height, width = images.shape[-2:]
     params = PasteParams(*(field.index_select(0, rows) for field in params))
     top, bottom, left, right = reached.index_select(0, rows).unbind(1)
     corner_y, size_y = _common(top, bottom, height)
     corner_x, size_x = _common(left, right, width)
-    # The cut, and where more of the source can be asked for, all of it.
+    # Cut the patch; if pixels beyond it may be needed as well, take the whole source.
     source_y, source_h = params.source_top, params.height
     source_x, source_w = params.source_left, params.width
     if choices.beyond == "source" and (choices.resized or choices.rotated):
@@ -128,7 +128,7 @@ def _window(
 
 
 def _common(first: Tensor, last: Tensor, limit: int) -> tuple[Tensor, int]:
-    """Spans of one length that hold these ones and end before the limit: where each begins, and the length."""
+    """Extend spans to the length of the longest, within the limit; return their starts and that length."""
     size = int((last - first).max())
     return first.clamp_max(limit - size), size
 
@@ -141,13 +141,13 @@ def _crops(images: Tensor, rows: list[int], corners: list[list[int]], height: in
 
 
 def _reached(params: PasteParams, height: int, width: int, choices: Choices) -> list[Tensor]:
-    """Top, bottom, left and right of all pixels that a patch can change, and of the frame of a solved box."""
+    """Bound the pixels that a patch can change, and the frame of a solved box: top, bottom, left and right."""
     high, wide = params.scaled_height, params.scaled_width
     if choices.rotated:
         high, wide = rotated_size(high, wide, params.angle)
     top, left = params.top, params.left
     if choices.blend != "alpha":
-        # Beside the frame, a drawn shape with its outermost pixels, which a blur repeats beyond the window.
+        # The frame, and 2 more pixels for a drawn shape: a blur repeats the outermost pixels of the window.
         edge = 1 if choices.hard else 3
         top, left, bottom, right = top - edge, left - edge, top + high + edge, left + wide + edge
     elif choices.hard:
@@ -166,7 +166,7 @@ def _reached(params: PasteParams, height: int, width: int, choices: Choices) -> 
 
 
 def _core(params: PasteParams, height: int, width: int) -> tuple[slice, slice]:
-    """The rows and columns of the windows that hold the shapes: their centers, and how far they reach from there."""
+    """Bound the shapes in the windows, from their centers and how far they extend: rows and columns."""
     sides = []
     for center, far, side in zip(
         (params.top + params.scaled_height // 2, params.left + params.scaled_width // 2),
@@ -180,12 +180,12 @@ def _core(params: PasteParams, height: int, width: int) -> tuple[slice, slice]:
 
 
 def _span(start: Tensor, size: Tensor, first: Tensor, last: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """The part of the source that holds the cut, and what surrounds it as far as the window does; start and length."""
+    """Extend the cut to the part of the source that the window covers; return start and length."""
     begin, end = (start + first.clamp_max(0)).clamp_min(0), (start + torch.maximum(last, size)).clamp_max(limit)
     return begin, end - begin
 
 
 def extremes(images: Tensor, intensities: Intensities) -> tuple[Tensor, Tensor]:
-    """The lowest and highest value of each image in [0, 1], B×1×1×1 each."""
+    """Return the lowest and highest value of each image in [0, 1], B×1×1×1 each."""
     unit = intensities.to_unit(at_least_float32(images))
     return unit.amin((1, 2, 3), keepdim=True), unit.amax((1, 2, 3), keepdim=True)

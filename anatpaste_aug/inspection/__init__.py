@@ -1,4 +1,4 @@
-"""Look at what the augmentation does to your own images, and whether it works on them.
+"""See what the augmentation does to your own images, and check that it works on them.
 
 >>> from anatpaste_aug.inspection import check, preview
 >>> figure = preview("chest.dcm")  # a matplotlib Figure, which a notebook shows  # doctest: +SKIP

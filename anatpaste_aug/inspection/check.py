@@ -1,4 +1,4 @@
-"""Check images before training on them: does the segmenter find lungs, is the augmentation seen, what looks wrong?"""
+"""Check images before training: whether lungs are found, augmentations are visible, and what looks wrong."""
 
 import os
 from collections.abc import Sequence
@@ -37,19 +37,19 @@ def check(
     """Segment and augment a batch, and report what looks wrong.
 
     Args:
-        images: B×1×H×W or B×3×H×W, as ``transform.augment`` takes them; on any device (the figures are copied to the
-            host, so this waits for an accelerator).
-        transform: The augmentation with your settings; None is `AnatPasteTransform` with the paper's.
+        images: B×1×H×W or B×3×H×W for ``transform.augment``, on any device. The results are copied to the host, so this
+            waits for an accelerator.
+        transform: The augmentation; None is `AnatPasteTransform` with the paper's settings.
         augmentations: How many augmentations of each image to try.
-        seed: Of their random numbers.
+        seed: Seed of their random numbers.
         names: B names for the report; None numbers the images.
 
     Returns:
-        One row per image, with suspicions and remedies; it prints as a summary.
+        A report with one row per image, with suspicions and remedies; print it for a summary.
 
     Raises:
-        TypeError, ValueError: Images or settings that the transform refuses, no augmentation, a transform without
-            segmentation, or another number of names.
+        TypeError, ValueError: Images or settings that the transform rejects, no augmentations, a transform without
+            segmentation, or a different number of names.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_batch
@@ -64,9 +64,9 @@ def check(
     names = [str(i) for i in range(len(images))] if names is None else names
     generator = torch.Generator(images.device).manual_seed(seed)
     rows: list[ImageCheck] = []
-    for start in range(0, len(images), portion := _portion(*images.shape[2:])):
-        part, some = images[start : start + portion], names[start : start + portion]
-        rows += _rows(part, some, start, transform, augmentations, generator)
+    for start in range(0, len(images), size := _batch_size(*images.shape[2:])):
+        batch, batch_names = images[start : start + size], names[start : start + size]
+        rows += _rows(batch, batch_names, start, transform, augmentations, generator)
     return CheckReport(tuple(rows), augmentations)
 
 
@@ -81,24 +81,27 @@ def check_folder(
     seed: int = 0,
     progress: bool = True,
 ) -> CheckReport:
-    """Check all images in a folder and the folders below it, 32 (at 256×256) in memory at a time.
+    """Check all images in a folder and its subfolders, with 32 images (at 256×256) in memory at a time.
 
     Args:
-        folder: Where they lie.
-        size: Side of the square that each image is resized to, see `read_gray`.
-        limit: Check only so many, spread evenly over the sorted names; None checks all.
-        white: Of 16-bit files that don't tell it, see `read_gray`; None decides by these files, see `find_white`.
-        transform, augmentations, seed: As `check` takes them.
+        folder: The folder.
+        size: Side of the square that each image is resized to; see `read_gray`.
+        limit: The largest number of images to check, spread evenly over the sorted names; None checks all.
+        white: The value of white in 16-bit files that do not specify it, see `read_gray`; None infers it from the
+            files, see `find_white`.
+        transform: The augmentation; see `check`.
+        augmentations: How many augmentations of each image to try.
+        seed: Seed of their random numbers.
         progress: Show a progress bar on standard error.
 
     Returns:
-        As `check`; images that cannot be read are in ``unreadable``, other files in ``not_images``, and what white is
-        in files that don't tell it is in ``white``.
+        The same as `check`. Images that cannot be read are in ``unreadable``, other files in ``not_images``, and the
+        inferred value of white is in ``white``.
 
     Raises:
-        DatasetError: No such folder, or no image in it.
-        ValueError: Impossible settings.
-        ImportError: Without Pillow; without pydicom for DICOM.
+        DatasetError: The folder does not exist, or has no images.
+        ValueError: A setting is invalid.
+        ImportError: pydicom is not installed, for DICOM files.
     """
     for name, value in (("size", size), ("limit", limit)):
         least = 32 if name == "size" else 1
@@ -110,8 +113,8 @@ def check_folder(
         raise DatasetError(f"no image in {folder} ({len(others)} other files); expected {', '.join(SUFFIXES)}")
     if limit is not None and limit < len(paths):
         paths = [paths[i * len(paths) // limit] for i in range(limit)]
-    found_white = find_white([Path(folder) / name for name in paths], white=white, progress=progress)
-    white = None if found_white is None else found_white.value
+    inferred = find_white([Path(folder) / name for name in paths], white=white, progress=progress)
+    white = None if inferred is None else inferred.value
     generator = torch.Generator().manual_seed(seed)
     rows: list[ImageCheck] = []
     unreadable: list[tuple[str, str]] = []
@@ -123,18 +126,18 @@ def check_folder(
             return str(error)
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool, progress_bar(len(paths), progress) as advance:
-        for chunk in batches(paths, _portion(size, size)):
-            answers = list(zip(chunk, pool.map(read, chunk), strict=True))
-            unreadable += [(name, answer) for name, answer in answers if isinstance(answer, str)]
-            found = [(name, answer) for name, answer in answers if isinstance(answer, Tensor)]
-            if found:
-                images = torch.stack([image for _, image in found]).unsqueeze(1)
-                rows += _rows(images, [name for name, _ in found], len(rows), transform, augmentations, generator)
+        for chunk in batches(paths, _batch_size(size, size)):
+            results = list(zip(chunk, pool.map(read, chunk), strict=True))
+            unreadable += [(name, result) for name, result in results if isinstance(result, str)]
+            readable = [(name, result) for name, result in results if isinstance(result, Tensor)]
+            if readable:
+                images = torch.stack([image for _, image in readable]).unsqueeze(1)
+                rows += _rows(images, [name for name, _ in readable], len(rows), transform, augmentations, generator)
             advance(len(chunk))
-    return CheckReport(tuple(rows), augmentations, tuple(unreadable), tuple(others), found_white)
+    return CheckReport(tuple(rows), augmentations, tuple(unreadable), tuple(others), inferred)
 
 
-def _portion(height: int, width: int) -> int:
+def _batch_size(height: int, width: int) -> int:
     return max(1, _PIXELS // (height * width))
 
 
@@ -161,9 +164,9 @@ def _rows(
     tried, hidden = torch.zeros_like(gray[:, 0, 0]), torch.zeros_like(gray[:, 0, 0])
     for _ in range(augmentations):
         result = transform.augment(images, lungs, generator=generator)
-        lungs = result.region_mask  # found once
+        lungs = result.region_mask  # segmented only once
         change = (to_gray(unit_images(result.image, transform)) - gray).abs()
-        # Half a level of slack: eight-bit levels divided by 255 don't subtract exactly.
+        # A tolerance of half a level: differences of 8-bit levels divided by 255 are not exact.
         visible = (change > (VISIBLE_LEVELS - 0.5) / 255).float().mean((1, 2))
         changed = result.label == 1
         tried += changed
@@ -199,9 +202,9 @@ def _rows(
 
 
 def _components(mask: Tensor) -> list[int]:
-    """The number of 8-connected components of each of boolean B×H×W masks."""
+    """Count the 8-connected components of each of boolean B×H×W masks."""
     labels = label_components(mask.cpu())
-    # Each component is named after one of its pixels.
+    # The label of a component is the index of one of its pixels.
     first = labels == torch.arange(labels.shape[1], device=labels.device)
     counts: list[int] = first.sum(1).tolist()
     return counts

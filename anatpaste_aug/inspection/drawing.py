@@ -1,4 +1,4 @@
-"""What the pictures share: figures that need no display, panels, masks as a tint. Only here is matplotlib imported."""
+"""Shared helpers for pictures: figures without a display, panels, tinted masks. Only this module imports matplotlib."""
 
 import io
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,10 @@ TEXT: dict[str, Any] = {"color": "#26323c", "parse_math": False}  # file names m
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """A figure of this size in inches, apart from pyplot's global state; a notebook shows it by itself.
+    """Make a figure of this size in inches, without pyplot's global state; a notebook shows it.
 
     Raises:
-        ImportError: Without matplotlib.
+        ImportError: matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -41,7 +41,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def show(axes: "Axes", image: Tensor, **options: Any) -> Any:
-    """A C×H×W or H×W image in [0, 1], unless ``vmin`` and ``vmax`` say otherwise, without ticks or frame."""
+    """Draw a C×H×W or H×W image, in [0, 1] unless ``vmin`` and ``vmax`` are given, without ticks or frame."""
     pixels = pixels_of(image)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
@@ -49,13 +49,14 @@ def show(axes: "Axes", image: Tensor, **options: Any) -> Any:
     return axes.imshow(pixels, **settings)
 
 
-def tint(axes: "Axes", mask: Tensor, colour: tuple[float, float, float]) -> None:
-    """A boolean H×W mask as a see-through colour."""
-    shown = pixels_of(mask).astype(np.float64)
-    axes.imshow(np.dstack([*(np.full_like(shown, part) for part in colour), shown * 0.45]), interpolation="nearest")
+def tint(axes: "Axes", mask: Tensor, color: tuple[float, float, float]) -> None:
+    """Draw a boolean H×W mask as a transparent color."""
+    values = pixels_of(mask).astype(np.float64)
+    axes.imshow(np.dstack([*(np.full_like(values, part) for part in color), values * 0.45]), interpolation="nearest")
 
 
 def pixels_of(image: Tensor) -> npt.NDArray[Any]:
+    """Convert a tensor C×H×W or H×W to an array H×W×3 or H×W."""
     array: npt.NDArray[Any] = image.detach().cpu().numpy()
     if array.ndim == 3:
         array = array[0] if len(array) == 1 else array.transpose(1, 2, 0)

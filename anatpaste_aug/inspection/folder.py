@@ -1,4 +1,4 @@
-"""Names in portions, and a progress bar."""
+"""Names in batches, and a progress bar."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,13 +7,13 @@ __all__ = ["batches", "progress_bar"]
 
 
 def batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Portions of ``size`` names, the last one perhaps shorter."""
+    """Split names into batches of ``size``; the last one may be shorter."""
     return (names[start : start + size] for start in range(0, len(names), size))
 
 
 @contextmanager
 def progress_bar(total: int, wanted: bool) -> Iterator[Callable[[int], object]]:
-    """A function that says how many more images are done, on standard error."""
+    """Yield a function that advances a progress bar on standard error by a number of images."""
     if not wanted:
         yield lambda count: None
         return

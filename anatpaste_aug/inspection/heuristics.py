@@ -1,18 +1,18 @@
-"""What an image looks like: inverted, on its side, frontal, framed?
+"""Estimate what an image looks like: inverted, on its side, frontal, or framed.
 
-Rates, at 256×256, on frontal radiographs that are not in the mean radiograph below: 500 of children (Zhang Lab, 200
-normal and 300 pneumonia, patients apart from the 1,733 images in the mean) and 246 of adults (NIH ChestX-ray14, AP and
-PA, with and without findings; another 246 images are in the mean; parted by image). The thresholds were set with all
-of these images in view, so expect somewhat worse on others.
+Detection rates, at 256×256, on frontal radiographs that are not in the mean radiograph below: 500 of children (Zhang
+Lab, 200 normal and 300 pneumonia; other patients than those of the 1,733 images in the mean) and 246 of adults (NIH
+ChestX-ray14, AP and PA, with and without findings; split by image from another 246 in the mean). The thresholds were
+set on these same images, so expect somewhat worse rates on others.
 
-| suspicion | found | of the originals, children and adults |
+| suspicion | detected | false alarms on the originals, children and adults |
 |---|---|---|
 | inverted | inverted copies: 500 of 500, 245 of 246 | 0 and 0 |
-| on its side | transposed, every third pneumonia and sixth normal child: 389 of 389; 300 adults: 292 | 0 and 0 |
-| bright border | with a straight white frame of 8 px: 500 of 500, 246 of 246 | 0 and 6, which look framed |
-| flat bands | in a straight black frame of 26 px: 500 of 500, 246 of 246 | 0 and 5, which have such bands |
-| not frontal | not known: no other views were at hand | 0 and 1 |
-| lungs on one side only | not known, for the same reason | 47 (1 normal) and 23 |
+| on its side | transposed: 389 of 389 children (every 3rd pneumonia, 6th normal), 292 of 300 adults | 0 and 0 |
+| bright border | with a white frame of 8 px: 500 of 500, 246 of 246 | 0 and 6, which look framed |
+| flat bands | with a black frame of 26 px: 500 of 500, 246 of 246 | 0 and 5, which have such bands |
+| not frontal | unknown: no other views were available | 0 and 1 |
+| lungs on one side only | unknown, for the same reason | 47 (1 normal) and 23 |
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 __all__ = ["Appearance", "appearance", "content_box", "frontal_likeness"]
 
-# The mean of frontal radiographs on 8×8 fields, in fifths of their standard deviation; the left half, mirrored.
+# The left half of the mean frontal radiograph on 8×8 fields, in fifths of their standard deviation; it is mirrored.
 _FRONTAL = (
     (-8, -5, -2, 3),
     (-5, 0, 1, 3),
@@ -34,17 +34,17 @@ _FRONTAL = (
     (-8, 1, 6, 8),
     (-8, 4, 8, 9),
 )
-_FLAT = 2 / 255  # standard deviation of a row or column that shows nothing; JPEG noise stays below it
-_BRIGHT = 0.8  # of the way from the darkest to the brightest percentile
+_FLAT = 2 / 255  # standard deviation below which a row or column is flat; above that of JPEG noise
+_BRIGHT = 0.8  # fraction of the way from the 1st to the 99th percentile
 
 
 class Appearance(NamedTuple):
-    """What an image batch looks like; float32 B each, on the images' device.
+    """What the images of a batch look like; float32 B each, on the images' device.
 
     Attributes:
         frontal: Correlation with the mean frontal radiograph, from −1 (its negative) to 1; see `frontal_likeness`.
-        sideways: How much better the mean radiograph on its side fits than the upright one or its negative, −2 to 1.
-        band: Share of the image's area that is taken by flat bands along its edges.
+        sideways: How much better the mean radiograph correlates on its side than upright or inverted, −2 to 1.
+        band: Fraction of the image's area covered by flat bands along its edges.
         bright_sides: How many of the top, left and right edges are bright along three quarters of their length.
     """
 
@@ -55,7 +55,7 @@ class Appearance(NamedTuple):
 
 
 def appearance(gray: Tensor) -> Appearance:
-    """Look at B×H×W grey images in [0, 1].
+    """Describe B×H×W gray images in [0, 1].
 
     Example:
         >>> look = appearance(torch.rand(2, 64, 64))
@@ -68,7 +68,7 @@ def appearance(gray: Tensor) -> Appearance:
     edges = (small[:, :2], small[:, :, :2], small[:, :, -2:])
     sides = [torch.quantile(edge.flatten(1), 0.25, dim=1) > bright for edge in edges]
     top, bottom, left, right = content_box(gray)
-    # A bright bottom is an overexposed abdomen, no band.
+    # A bright bottom is an overexposed abdomen, not a band.
     bottom = torch.where(small[:, -1].mean(1) > bright, gray.shape[1], bottom)
     band = 1 - (bottom - top) * (right - left) / (gray.shape[1] * gray.shape[2])
     upright, on_side = _likeness(gray)
@@ -76,8 +76,11 @@ def appearance(gray: Tensor) -> Appearance:
 
 
 def content_box(gray: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Top, bottom, left and right (past the end) of what is left of B×H×W images without flat rows and columns at the
-    edges; int64 B each. The box of an image that is flat all over is the whole image.
+    """Bound B×H×W images without the flat rows and columns at their edges.
+
+    Returns:
+        Top, bottom, left and right, int64 B each; bottom and right are exclusive. The box of an entirely flat image is
+        the whole image.
 
     Example:
         >>> framed = torch.zeros(1, 40, 40)
@@ -93,33 +96,34 @@ def content_box(gray: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def frontal_likeness(gray: Tensor) -> Tensor:
-    """Correlation of B×H×W grey images with the mean frontal chest radiograph on 8×8 fields; float32 B.
+    """Correlate B×H×W gray images with the mean frontal chest radiograph on 8×8 fields; float32 B.
 
-    Flat bands along the edges are not counted. An inverted image has the same value with the other sign; one without
-    any contrast has 0.
+    Flat bands along the edges are ignored. Inverting an image changes the sign; an image without contrast has 0.
     """
     return _likeness(gray)[0]
 
 
 def _likeness(gray: Tensor) -> tuple[Tensor, Tensor]:
-    """Correlation with the mean radiograph, upright and on its side (the better of left and right); float32 B each."""
+    """Correlate with the mean radiograph, upright and on its side (the better of left and right); float32 B each."""
     template = torch.tensor(_FRONTAL, dtype=torch.float32, device=gray.device)
-    template = _standardised(torch.cat([template, template.flip(1)], 1).unsqueeze(0))
+    template = _standardized(torch.cat([template, template.flip(1)], 1).unsqueeze(0))
     boxes = torch.stack(content_box(gray), 1).tolist()
     fields = [
         adaptive_avg_pool2d(image[top:bottom, left:right].unsqueeze(0), 8)
         for image, (top, bottom, left, right) in zip(gray, boxes, strict=True)
     ]
-    standardised, lying = _standardised(torch.cat(fields)), template.transpose(1, 2)
-    upright, left_side, right_side = ((standardised * each).mean((1, 2)) for each in (template, lying, lying.flip(2)))
+    standardized, on_side = _standardized(torch.cat(fields)), template.transpose(1, 2)
+    upright, left_side, right_side = (
+        (standardized * each).mean((1, 2)) for each in (template, on_side, on_side.flip(2))
+    )
     return upright, torch.maximum(left_side, right_side)
 
 
-def _standardised(fields: Tensor) -> Tensor:
-    centred = fields - fields.mean((1, 2), keepdim=True)
-    return centred / centred.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
+def _standardized(fields: Tensor) -> Tensor:
+    centered = fields - fields.mean((1, 2), keepdim=True)
+    return centered / centered.std((1, 2), correction=0, keepdim=True).clamp_min(1e-6)
 
 
 def _leading(flags: Tensor) -> Tensor:
-    """How many of the first flags of each row are set."""
+    """Count the leading True flags of each row."""
     return flags.long().cumprod(1).sum(1)

@@ -1,4 +1,4 @@
-"""A picture of what the augmentation does to an image, step by step, for several seeds."""
+"""Draw what the augmentation does to an image, step by step, for several seeds."""
 
 import os
 from collections.abc import Sequence
@@ -36,27 +36,27 @@ def preview(
     white: int | None = None,
     names: Sequence[str] | None = None,
 ) -> "Figure":
-    """Draw input, lung mask, soft shape (X_blur), anomaly mask (X_mask), result and difference; one line per seed.
+    """Draw input, lung mask, soft shape (X_blur), anomaly mask (X_mask), result and difference; one row per seed.
 
     A seed gives the result of ``transform.augment(image, generator=torch.Generator(device).manual_seed(seed))``.
 
     Args:
-        images: An image file or several (JPEG, PNG, DICOM, ... as `read_gray` takes them), or a B×1×H×W or B×3×H×W
-            tensor as ``transform.augment`` takes it.
-        seeds: Of the augmentations to show.
-        transform: The augmentation with your settings; None is `AnatPasteTransform` with the paper's.
-        size: Side of the square that image files are resized to; tensors stay as they are.
-        white: Of 16-bit files that don't tell it, see `read_gray`.
-        names: What to call the images; None takes the file names, or numbers.
+        images: An image file or several (JPEG, PNG, DICOM or another format of `read_gray`), or a B×1×H×W or B×3×H×W
+            tensor for ``transform.augment``.
+        seeds: Seeds of the augmentations to show.
+        transform: The augmentation; None is `AnatPasteTransform` with the paper's settings.
+        size: Side of the square that image files are resized to; tensors are not resized.
+        white: The value of white in 16-bit files that do not specify it; see `read_gray`.
+        names: Names of the images; None uses the file names, or numbers.
 
     Returns:
         A matplotlib figure, which a notebook shows; ``figure.savefig("grid.png")`` writes it.
 
     Raises:
         DatasetError: A file cannot be read.
-        TypeError, ValueError: Images or settings that the transform refuses; no image, no seed, a seed below 0, or
-            another number of names.
-        ImportError: Without matplotlib; for files without Pillow, or pydicom for DICOM.
+        TypeError, ValueError: Images or settings that the transform rejects; no image, no seed, a negative seed, or a
+            different number of names.
+        ImportError: matplotlib is not installed, or pydicom for DICOM files.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_batch
@@ -65,13 +65,13 @@ def preview(
     transform = AnatPasteTransform() if transform is None else transform
     seeds = list(seeds)
     if not seeds or min(seeds) < 0:
-        raise ValueError(f"seeds must be one integer or more, from 0 up, got {seeds}")
+        raise ValueError(f"seeds must be one or more integers of at least 0, got {seeds}")
     if size < 32:
         raise ValueError(f"size={size}: expected at least 32")
-    batch, found = _read(images, size, white)
-    names = found if names is None else list(names)
+    batch, default_names = _read(images, size, white)
+    names = default_names if names is None else list(names)
     if len(names) != len(batch) or not names:
-        raise ValueError(f"one image or more and as many names are needed, got {len(batch)} and {len(names)}")
+        raise ValueError(f"pass at least one image and as many names, got {len(batch)} and {len(names)}")
     lines = len(names) * len(seeds)
     figure = new_figure(11.2, 0.6 + 1.86 * lines)
     grid = figure.subplots(lines, len(_TITLES), squeeze=False)
@@ -83,7 +83,7 @@ def preview(
         for j, seed in enumerate(seeds):
             generator = torch.Generator(image.device).manual_seed(seed)
             result = transform.augment(image.unsqueeze(0), lungs, generator=generator)
-            lungs = result.region_mask  # found once
+            lungs = result.region_mask  # segmented only once
             line = grid[i * len(seeds) + j]
             drawn.append(_line(line, image.unsqueeze(0), result, transform, with_input=j == 0))
             line[2].set_ylabel(f"seed {seed}", fontsize=9, **TEXT)
@@ -93,7 +93,7 @@ def preview(
 
 
 def _line(line: Any, image: Tensor, result: PasteResult, transform: PasteTransform, with_input: bool) -> Any:
-    """One line of panels; returns the picture of the difference, whose scale all lines share."""
+    """Draw one row of panels; return the picture of the difference, so that all rows can share its scale."""
     before, after = (unit_images(each, transform)[0].clamp(0, 1) for each in (image, result.image))
     params = result.params
     if with_input:
@@ -103,26 +103,26 @@ def _line(line: Any, image: Tensor, result: PasteResult, transform: PasteTransfo
             line[1].set_xlabel("not used", **_MUTED)
         else:
             tint(line[1], result.region_mask[0, 0], LUNG)
-            share = result.region_mask.float().mean().item()
-            line[1].set_xlabel("none found" if params.fallback[0, 0] else f"{share:.1%} of image", **_MUTED)
+            fraction = result.region_mask.float().mean().item()
+            line[1].set_xlabel("none found" if params.fallback[0, 0] else f"{fraction:.1%} of image", **_MUTED)
     else:
         line[0].set_axis_off()
         line[1].set_axis_off()
     height, width = image.shape[-2:]
     show(line[2], soft_mask(params, height, width, hard=transform.config.shape == "patch")[0, 0])
-    line[2].set_xlabel(_drawn(params, transform), **_MUTED)
+    line[2].set_xlabel(_description(params, transform), **_MUTED)
     show(line[3], result.soft_mask[0, 0])
     line[3].set_xlabel(f"{result.anomaly_mask.float().mean().item():.1%} of image", **_MUTED)
     show(line[4], after)
     change = (_gray(after) - _gray(before)) * 255
     inside = change.abs()[result.anomaly_mask[0, 0]]
     mean = inside.mean().item() if inside.numel() else 0.0
-    line[5].set_xlabel(f"mean |change| {mean:.1f}" if result.label else "left alone", **_MUTED)
+    line[5].set_xlabel(f"mean |change| {mean:.1f}" if result.label else "unchanged", **_MUTED)
     return show(line[5], change, cmap="RdBu_r")
 
 
-def _drawn(params: PasteParams, transform: PasteTransform) -> str:
-    """What was pasted, in words: the shape of a patch, or the number of patches."""
+def _description(params: PasteParams, transform: PasteTransform) -> str:
+    """Describe what was pasted: the shape of a patch, or the number of patches."""
     if params.patches > 1:
         return f"{int(params.apply.sum())} patches"
     if transform.config.shape == "patch":
@@ -137,7 +137,7 @@ def _share_scale(figure: "Figure", grid: Any, drawn: list[Any]) -> None:
         picture.set_clim(-limit, limit)
     bar = figure.colorbar(drawn[-1], ax=grid[:, -1].tolist(), shrink=min(0.9, 2.5 / len(grid)), aspect=30, pad=0.03)
     bar.outline.set_visible(False)
-    bar.set_label("grey levels of 255", fontsize=8)
+    bar.set_label("gray levels of 255", fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
 

@@ -1,4 +1,4 @@
-"""What a check found: one row per image, the suspicions with their remedies, and a summary that prints well."""
+"""The result of a check: one row per image, suspicions with remedies, and a printable summary."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from anatpaste_aug.files import shown
 __all__ = ["CheckReport", "ImageCheck", "Suspicion"]
 
 VISIBLE_LEVELS = 8
-"""A pixel has visibly changed from this many grey levels (of 255) on."""
+"""A pixel has visibly changed if it differs by at least this many gray levels (of 255)."""
 VISIBLE_SHARE = 0.001
-"""An augmentation is hardly visible if fewer than this share of the image's pixels has visibly changed."""
+"""An augmentation is hardly visible if less than this fraction of the image's pixels has visibly changed."""
 
 _INVERTED, _UNLIKE, _SIDEWAYS = -0.15, 0.15, 0.1  # see heuristics.py for the rates
 _BAND, _BRIGHT_SIDES = 0.15, 2
@@ -29,7 +29,7 @@ class Suspicion:
 
     Attributes:
         kind: One of the keys of `REMEDIES`.
-        reason: What was seen, with the figure.
+        reason: What was detected, with the measured value.
         remedy: What to do about it.
     """
 
@@ -39,37 +39,37 @@ class Suspicion:
 
 
 REMEDIES = {
-    "inverted": "invert it (255 − image); read_gray does so for DICOM that says MONOCHROME1",
-    "on its side": "load it upright (MONAI's LoadImage transposes PNG and JPEG: reverse_indexing=False), or turn it",
-    "bright border": "crop it to the exposed field: a bright frame keeps the dark background from being told from lung",
-    "no lungs": "look at it; give a region_mask of your own, or skip_without_region=True",
-    "not frontal": "leave it out if it is a lateral view or no chest",
-    "one-sided": "leave it out if it is a lateral view; else give a region_mask of your own",
-    "large lungs": "look at the lung mask: crop the background, or give a region_mask of your own",
-    "small lungs": "look at the lung mask; give one of your own if it misses the lungs",
-    "border": "crop the flat bands, so that sizes and places are those of the radiograph",
+    "inverted": "invert it (255 − image); read_gray does so for DICOM files with MONOCHROME1",
+    "on its side": "load it upright (MONAI's LoadImage transposes PNG and JPEG: reverse_indexing=False), or rotate it",
+    "bright border": "crop it to the exposed field: with a bright frame, dark background is mistaken for lung",
+    "no lungs": "look at it; pass your own region_mask, or skip_without_region=True",
+    "not frontal": "leave it out if it is a lateral view or not a chest",
+    "one-sided": "leave it out if it is a lateral view; else pass your own region_mask",
+    "large lungs": "look at the lung mask; crop the background, or pass your own region_mask",
+    "small lungs": "look at the lung mask; pass your own region_mask if it misses the lungs",
+    "border": "crop the flat bands, so that sizes and places refer to the radiograph",
     "hardly visible": "raise opacity or area, lower sigma, or leave it out",
 }
-"""Kind of suspicion → remedy; the gravest first."""
+"""Kind of suspicion → remedy; the most serious first."""
 
 
 @dataclass(frozen=True)
 class ImageCheck:
-    """What was measured in one image.
+    """The measurements of one image.
 
     Attributes:
-        index: Its place in the batch, or in the sorted list of the folder's images.
-        name: File name relative to the folder, or its place in the batch.
-        lung_fraction: Share of the image that the lung mask covers.
-        components: 8-connected components of the lung mask.
-        smaller_side: Share of the lung mask in that half of the image (left or right) that has less of it, 0 to 0.5.
-        fallback: No lung was found, so that the augmentation pastes anywhere.
-        hidden: Share of the augmentations tried that are hardly visible: fewer than 0.1 % of the pixels changed by 8
-            grey levels of 255.
-        frontal: Likeness to a frontal chest radiograph, −1 (inverted) to 1.
-        band: Share of the area taken by flat bands along the edges.
+        index: Its index in the batch, or in the sorted list of the folder's images.
+        name: File name relative to the folder, or the index in the batch.
+        lung_fraction: Fraction of the image that the lung mask covers.
+        components: Number of 8-connected components of the lung mask.
+        smaller_side: Fraction of the lung mask in the half of the image (left or right) with less of it, 0 to 0.5.
+        fallback: Whether no lung was found, so that the augmentation pastes anywhere.
+        hidden: Fraction of the tried augmentations that are hardly visible: less than 0.1 % of the pixels changed by at
+            least 8 gray levels of 255.
+        frontal: Similarity to a frontal chest radiograph, −1 (inverted) to 1.
+        band: Fraction of the area covered by flat bands along the edges.
         bright_sides: How many of the top, left and right edges are bright.
-        sideways: How much better a radiograph on its side fits than an upright one, −2 to 1.
+        sideways: How much better the image matches a radiograph on its side than an upright one, −2 to 1.
     """
 
     index: int
@@ -86,14 +86,14 @@ class ImageCheck:
 
     @property
     def suspicions(self) -> tuple[Suspicion, ...]:
-        """What is probably wrong, the gravest first; where an image is inverted or on its side, only that."""
+        """What is probably wrong, the most serious first; only that if the image is inverted or on its side."""
         if self.sideways > _SIDEWAYS:
             reason = f"likely on its side: likeness to a frontal radiograph higher by {self.sideways:.2f} when turned"
             return (Suspicion("on its side", reason, REMEDIES["on its side"]),)
         if self.frontal < _INVERTED:
             reason = f"likely inverted (MONOCHROME1): likeness to a frontal radiograph {self.frontal:.2f}"
             return (Suspicion("inverted", reason, REMEDIES["inverted"]),)
-        seen = {
+        reasons = {
             "bright border": self.bright_sides >= _BRIGHT_SIDES
             and f"bright border: {self.bright_sides} of top, left, right",
             "no lungs": self.fallback and "no lungs found (fallback)",
@@ -109,21 +109,22 @@ class ImageCheck:
             "border": self.band > _BAND and f"flat bands (collimation, padding) on {self.band:.0%} of the area",
             "hardly visible": self.hidden >= _HIDDEN and f"{self.hidden:.0%} of augmentations hardly visible",
         }
-        return tuple(Suspicion(kind, reason, REMEDIES[kind]) for kind, reason in seen.items() if reason)
+        return tuple(Suspicion(kind, reason, REMEDIES[kind]) for kind, reason in reasons.items() if reason)
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The rows of a check and, for a folder, what was not checked.
+    """The rows of a check and, for a folder, the files that were not checked.
 
-    ``len(report)`` and iterating are over the rows; ``print(report)`` shows the summary.
+    ``len(report)`` and iteration refer to the rows; ``print(report)`` shows the summary.
 
     Attributes:
         images: One row per image.
         augmentations: How many augmentations of each image were tried.
         unreadable: (file, reason) of images that could not be read.
-        not_images: Files that are no images.
-        white: What white is in 16-bit files that don't tell it, and which depths they need; None without such files.
+        not_images: Files that are not images.
+        white: The value of white in 16-bit files that do not specify it, and the depths they need; None without such
+            files.
 
     Example:
         >>> row = ImageCheck(0, "a.png", 0.2, 2, 0.4, False, 0.0, -0.8, 0.0, 0)
@@ -148,24 +149,24 @@ class CheckReport:
 
     @property
     def empty_share(self) -> float:
-        """Share of the images in which no lung was found, 0 to 1."""
+        """Fraction of the images in which no lung was found, 0 to 1."""
         return sum(row.fallback for row in self.images) / max(len(self.images), 1)
 
     @property
     def hidden_share(self) -> float:
-        """Share of the augmentations that are hardly visible, 0 to 1."""
+        """Fraction of the augmentations that are hardly visible, 0 to 1."""
         return sum(row.hidden for row in self.images) / max(len(self.images), 1)
 
     @property
     def suspicious(self) -> tuple[ImageCheck, ...]:
-        """The images with at least one suspicion, the gravest first."""
+        """The images with at least one suspicion, the most serious first."""
         kinds = list(REMEDIES)
-        found = [row for row in self.images if row.suspicions]
-        found.sort(key=lambda row: (kinds.index(row.suspicions[0].kind), -len(row.suspicions), row.index))
-        return tuple(found)
+        rows = [row for row in self.images if row.suspicions]
+        rows.sort(key=lambda row: (kinds.index(row.suspicions[0].kind), -len(row.suspicions), row.index))
+        return tuple(rows)
 
     def most_suspicious(self, count: int = 16) -> tuple[ImageCheck, ...]:
-        """The first ``count`` of `suspicious`; where there are fewer, those with the most unusual lung fraction too."""
+        """Return the first ``count`` of `suspicious`, filled up by those with the most unusual lung fraction."""
         chosen = self.suspicious[:count]
         usual = float(np.median([row.lung_fraction for row in self.images])) if self.images else 0.0
         others = sorted(
@@ -174,7 +175,7 @@ class CheckReport:
         return chosen + tuple(others[: max(count - len(chosen), 0)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain lists, numbers and texts, for ``json.dumps``."""
+        """Convert to plain lists, numbers and strings, for ``json.dumps``."""
         rows = [asdict(row) | {"suspicions": [asdict(each) for each in row.suspicions]} for row in self.images]
         return {
             "checked": len(self),

@@ -20,7 +20,7 @@ _SUSPICIOUS, _QUIET = "#b3321c", "#5c6770"
 
 
 def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor) -> "Figure":
-    """Draw images with their lung masks tinted, and under each its name and what is suspicious about it.
+    """Draw images with their lung masks tinted, each with its name and what is suspicious about it.
 
     Args:
         rows: N rows of a report, such as ``report.most_suspicious(16)``.
@@ -31,8 +31,8 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
         A matplotlib figure, which a notebook shows.
 
     Raises:
-        ValueError: No rows, or another number of images or masks.
-        ImportError: Without matplotlib.
+        ValueError: There are no rows, or the numbers of images and masks differ from that of rows.
+        ImportError: matplotlib is not installed.
 
     Example:
         >>> rows = report.most_suspicious(16)  # doctest: +SKIP
@@ -50,11 +50,11 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
         show(axes, image)
         tint(axes, mask[0], LUNG)
         reasons = [each.reason for each in row.suspicions] or [f"nothing suspicious; lungs {row.lung_fraction:.1%}"]
-        # Four lines of reasons at most, so that the images stay in line.
+        # At most four lines of reasons, so that the images stay aligned.
         words = [line for reason in reasons for line in textwrap.wrap(reason, 40)][:4]
         axes.set_title(_shorten(row.name), fontsize=7.5, pad=3, **TEXT)
-        colour = _SUSPICIOUS if row.suspicions else _QUIET
-        axes.set_xlabel("\n".join(words), fontsize=7.5, labelpad=3, color=colour, parse_math=False)
+        color = _SUSPICIOUS if row.suspicions else _QUIET
+        axes.set_xlabel("\n".join(words), fontsize=7.5, labelpad=3, color=color, parse_math=False)
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
     return figure

@@ -1,4 +1,4 @@
-"""Lung masks that are computed once and kept in a file, one bit per pixel.
+"""Compute lung masks once, and store them in a file, one bit per pixel.
 
 >>> from anatpaste_aug.mask_cache import MaskCache
 >>> cache = MaskCache("lungs.sqlite")  # doctest: +SKIP
@@ -6,8 +6,8 @@
 >>> result = transform.augment(images[indices], cache[indices])  # doctest: +SKIP
 """
 
-from .cached_segmenter import CachedSegmenter
-from .mask_cache import MaskCache
-from .store import MaskCacheError
+from anatpaste_aug.mask_cache.cached_segmenter import CachedSegmenter
+from anatpaste_aug.mask_cache.mask_cache import MaskCache
+from anatpaste_aug.mask_cache.store import MaskCacheError
 
 __all__ = ["CachedSegmenter", "MaskCache", "MaskCacheError"]

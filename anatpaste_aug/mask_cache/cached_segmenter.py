@@ -3,21 +3,21 @@
 import torch
 from torch import Tensor
 
-from .mask_cache import MaskCache
+from anatpaste_aug.mask_cache.mask_cache import MaskCache
 
 
 class CachedSegmenter:
-    """A segmenter for ``AnatPasteTransform(segmenter=...)`` that finds masks by the content of their images.
+    """A segmenter for ``AnatPasteTransform(segmenter=...)`` that looks up masks by the content of their images.
 
-    Use it where the index of an image is not at hand. New images are segmented and their masks stored. An image that a
-    random transform has changed is a new image every time: put the augmentation before such transforms.
+    Use it if you do not know the index of an image in its dataset. New images are segmented and their masks stored. An
+    image that a random transform has changed is a new image every time: augment before such transforms.
 
     Convention:
         * in: B×1×H×W or B×3×H×W on the CPU; hashing needs the bytes on the host
-        * out: boolean B×1×H×W, bit for bit what the cache's segmenter gives
+        * out: boolean B×1×H×W, bit for bit the masks of the cache's segmenter
 
     Args:
-        cache: The masks, and the segmenter behind them.
+        cache: The masks, and the segmenter that computes them.
         device: Where new images are segmented. None is the CPU.
 
     Example:
@@ -26,7 +26,7 @@ class CachedSegmenter:
         >>> cache = MaskCache(os.path.join(tempfile.mkdtemp(), "lungs.sqlite"))
         >>> transform = AnatPasteTransform(segmenter=CachedSegmenter(cache))
         >>> images = torch.rand(4, 1, 64, 64)
-        >>> first, second = transform.augment(images), transform.augment(images)  # the second finds its masks
+        >>> first, second = transform.augment(images), transform.augment(images)  # the second call finds the masks
         >>> torch.equal(first.region_mask, second.region_mask)
         True
     """
@@ -36,10 +36,10 @@ class CachedSegmenter:
         self.device = device
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Boolean B×1×H×W masks of B×C×H×W images.
+        """Return the boolean B×1×H×W masks of B×C×H×W images.
 
         Raises:
-            TypeError, ValueError: These are not images, or not on the CPU.
+            TypeError, ValueError: The argument is not a batch of images, or not on the CPU.
         """
         return self.cache.for_images(images, device=self.device)
 

@@ -1,12 +1,12 @@
-"""Hashes that identify a segmenter and an image."""
+"""Hashes that identify segmenters and images."""
 
 import hashlib
 
 import torch
 from torch import Tensor
 
-from ..segmentation import LungSegmenter, Segmenter
-from ..validation import check_images
+from anatpaste_aug.segmentation import LungSegmenter, Segmenter
+from anatpaste_aug.validation import check_images
 
 _BYTES = 16  # of a hash
 
@@ -15,11 +15,11 @@ ALGORITHM = 1
 
 
 def fingerprint_of(segmenter: Segmenter) -> str:
-    """Name a segmenter with all that its masks depend on.
+    """Describe a segmenter by everything that its masks depend on.
 
-    A `LungSegmenter` is named by its settings and the version of the algorithm. Any other class must have a
-    ``__repr__`` of its own that lists all settings, as that of a dataclass does. The ``repr`` of a function holds an
-    address, and that of a network lacks its weights: these need a fingerprint from the user.
+    A `LungSegmenter` is described by its settings and the version of the algorithm. Any other class must define a
+    ``__repr__`` that lists all settings, as a dataclass does. The ``repr`` of a function contains an address, and that
+    of a network does not include its weights: these need a fingerprint from the user.
 
     Args:
         segmenter: Callable from image batches to boolean mask batches.
@@ -32,19 +32,19 @@ def fingerprint_of(segmenter: Segmenter) -> str:
         'LungSegmenter(min_size=300.0), algorithm 1'
     """
     kind = type(segmenter)
-    if isinstance(segmenter, LungSegmenter) and kind is LungSegmenter:  # a subclass may do anything
+    if isinstance(segmenter, LungSegmenter) and kind is LungSegmenter:  # a subclass may give other masks
         return f"LungSegmenter(min_size={float(segmenter.min_size)}), algorithm {ALGORITHM}"
-    shown = repr(segmenter)
-    own = getattr(kind, "__repr__", None) is not object.__repr__
-    # " at 0x" is an address; "..." is how large tensors and arrays leave values out.
-    if isinstance(segmenter, torch.nn.Module) or not own or " at 0x" in shown or "..." in shown:
+    described = repr(segmenter)
+    has_repr = getattr(kind, "__repr__", None) is not object.__repr__
+    # " at 0x" is an address; "..." stands for omitted values of large tensors and arrays.
+    if isinstance(segmenter, torch.nn.Module) or not has_repr or " at 0x" in described or "..." in described:
         name = getattr(segmenter, "__name__", kind.__name__)
         raise ValueError(
-            f"the repr of segmenter {name} does not show all that its masks depend on, so that a changed segmenter "
+            f"the repr of segmenter {name} does not show all that its masks depend on, so a changed segmenter "
             f'would get the masks of the old one; pass for instance fingerprint="{name}, threshold 0.5, weights of '
             '2024-05-01", and change it whenever the masks change'
         )
-    return f"{kind.__module__}.{kind.__qualname__}: {shown}"
+    return f"{kind.__module__}.{kind.__qualname__}: {described}"
 
 
 def key_of(fingerprint: str) -> bytes:
@@ -59,10 +59,11 @@ def image_keys(images: Tensor) -> list[bytes]:
         images: B×C×H×W on the CPU.
 
     Returns:
-        B hashes. Other bytes, another dtype or another shape make another image: 0.5 in float16 is not 0.5 in float32.
+        B hashes. Images that differ in bytes, dtype or shape have different hashes: 0.5 in float16 is not 0.5 in
+        float32.
 
     Raises:
-        TypeError, ValueError: These are not images, or not on the CPU.
+        TypeError, ValueError: The argument is not a batch of images, or not on the CPU.
 
     Example:
         >>> [len(key) for key in image_keys(torch.zeros(3, 1, 64, 64))]

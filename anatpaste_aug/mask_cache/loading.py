@@ -1,4 +1,4 @@
-"""Batches of images from any dataset, with the index of each."""
+"""Read batches of images, with their indices, from any dataset."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
 
-from ..validation import check_images
+from anatpaste_aug.validation import check_images
 
 
 class Dataset(Protocol):
@@ -33,7 +33,7 @@ def load_batches(
         workers: Number of threads that read the images of a batch. With 0, the calling thread does.
 
     Yields:
-        The indices of a batch and its B×C×H×W images, on whatever device the dataset has them.
+        The indices of a batch and its B×C×H×W images, on the dataset's device.
 
     Raises:
         TypeError: The dataset gives something that is not an image.
@@ -47,19 +47,19 @@ def load_batches(
 
 
 def _image(sample: Any, index: int) -> Tensor:
-    found = sample
+    image = sample
     if isinstance(sample, Mapping):
-        found = sample.get("image")
+        image = sample.get("image")
     elif isinstance(sample, tuple | list) and sample:
-        found = sample[0]
-    if isinstance(found, PIL.Image.Image) and found.mode in ("L", "RGB"):
-        found = tvf.pil_to_tensor(found)
-    if not isinstance(found, Tensor) or found.ndim != 3:
+        image = sample[0]
+    if isinstance(image, PIL.Image.Image) and image.mode in ("L", "RGB"):
+        image = tvf.pil_to_tensor(image)
+    if not isinstance(image, Tensor) or image.ndim != 3:
         raise TypeError(
-            f"sample {index} of the dataset must be a C×H×W tensor or a PIL image (L, RGB), or have one in first place "
-            f'or under "image", got {_kind(found)}'
+            f"sample {index} of the dataset must be a C×H×W tensor or a PIL image (L, RGB), or have one as first item "
+            f'or under "image", got {_kind(image)}'
         )
-    return found.as_subclass(Tensor)
+    return image.as_subclass(Tensor)
 
 
 def _stack(indices: Sequence[int], images: Sequence[Tensor]) -> Tensor:
@@ -73,7 +73,7 @@ def _stack(indices: Sequence[int], images: Sequence[Tensor]) -> Tensor:
     return check_images(torch.stack(list(images)))
 
 
-def _kind(found: object) -> str:
-    if isinstance(found, Tensor):
-        return f"a tensor of shape {tuple(found.shape)}"
-    return f"{type(found).__name__} {found.mode}" if isinstance(found, PIL.Image.Image) else type(found).__name__
+def _kind(item: object) -> str:
+    if isinstance(item, Tensor):
+        return f"a tensor of shape {tuple(item.shape)}"
+    return f"{type(item).__name__} {item.mode}" if isinstance(item, PIL.Image.Image) else type(item).__name__

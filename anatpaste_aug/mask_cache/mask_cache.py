@@ -1,4 +1,4 @@
-"""Lung masks that are computed once and kept in a file."""
+"""Compute lung masks once, and store them in a file."""
 
 import os
 import warnings
@@ -11,36 +11,36 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..segmentation import LungSegmenter, Segmenter
-from ..validation import check_region_mask
-from .identity import fingerprint_of, image_keys, key_of
-from .loading import Dataset, load_batches
-from .store import Mask, MaskCacheError, MaskStore
+from anatpaste_aug.mask_cache.identity import fingerprint_of, image_keys, key_of
+from anatpaste_aug.mask_cache.loading import Dataset, load_batches
+from anatpaste_aug.mask_cache.store import Mask, MaskCacheError, MaskStore
+from anatpaste_aug.segmentation import LungSegmenter, Segmenter
+from anatpaste_aug.validation import check_region_mask
 
-_COMPARED = 16  # images that `fill` compares with those that the masks were made of
+_COMPARED = 16  # images that `fill` compares with those that were segmented
 
 Indices = int | Sequence[int] | npt.NDArray[np.integer] | Tensor
-"""An index of the dataset, or many, from 0 up."""
+"""One index of the dataset, or several, from 0 on."""
 
 
 class MaskCache:
-    """Lung masks of a dataset, computed once: finding the lungs is most of the work of an augmentation.
+    """Lung masks of a dataset, computed once: segmentation is most of the work of an augmentation.
 
-    A mask is found by the content of its image (bytes, dtype and shape), or by its index in the dataset that filled the
-    cache. Masks take one bit per pixel: 100,000 of 256×256 take about 1 GB. The file is an SQLite database.
+    A mask is looked up by the content of its image (bytes, dtype and shape), or by its index in the dataset that filled
+    the cache. Masks need one bit per pixel: 100,000 masks of 256×256 need about 1 GB. The file is an SQLite database.
 
     Convention:
-        * Masks are those that the segmenter gives, bit for bit. A changed segmenter or image has no mask yet.
+        * Masks equal the segmenter's bit for bit. After a change of the segmenter or of an image, its mask is missing.
         * Threads, workers of a DataLoader and several processes may read and fill one file at once. On a network file
           system, this needs one with working locks.
-        * A killed process loses the batch that it was working on, nothing else. The next `fill` continues from there.
-        * Every mask that is read is checked: a file that is damaged, by a power failure perhaps, gives no wrong mask.
+        * A killed process only loses the batch that it was working on. The next `fill` continues from there.
+        * Every mask is verified when it is read: a file damaged by a power failure, say, gives no wrong masks.
 
     Args:
         path: The file. It is created if it does not exist.
         segmenter: Callable from B×C×H×W images to boolean B×1×H×W masks. None is `LungSegmenter()`.
-        fingerprint: What the masks depend on, in words. It is needed for functions and networks, whose settings or
-            weights cannot be read from their ``repr``. None takes the class and settings of the segmenter.
+        fingerprint: A text that changes whenever the masks do. It is required for functions and networks, because their
+            ``repr`` does not show their settings or weights. None uses the class and settings of the segmenter.
 
     Raises:
         MaskCacheError: The file cannot be opened or created, is damaged, or is not a mask cache.
@@ -69,15 +69,15 @@ class MaskCache:
         return self._store.path
 
     def __len__(self) -> int:
-        """The number of indices whose masks are there."""
+        """Return the number of indices that have masks."""
         return len(self._store.positions(self._key))
 
     def __getitem__(self, indices: Indices) -> Tensor:
-        """Boolean masks by the index of their image: 1×H×W of one index, B×1×H×W of many, on the CPU.
+        """Look up boolean masks by index: 1×H×W for one index, B×1×H×W for several, on the CPU.
 
         Raises:
             TypeError: The indices are not integers.
-            ValueError: The masks are of different sizes, so that they are no batch.
+            ValueError: The masks have different sizes, so that they cannot form a batch.
             MaskCacheError: A mask is missing or damaged.
         """
         given = np.asarray(indices.cpu() if isinstance(indices, Tensor) else indices)
@@ -131,23 +131,23 @@ class MaskCache:
         device: torch.device | str | None = None,
         progress: bool = True,
     ) -> None:
-        """Compute the masks that are missing. Images whose masks are there are not read again, except for a few.
+        """Compute the missing masks, reading only the images that need them.
 
-        Up to 16 of those are compared with the images that the masks were made of: a dataset in another order or with
-        random transforms is an error.
+        Up to 16 of the other images are compared with those that were segmented: a dataset in another order, or with
+        random transforms, is an error.
 
         Args:
-            dataset: Tensor N×C×H×W, or anything with a length and integer indices that gives C×H×W tensors, uint8 or
-                floating point, or PIL images (L, RGB), alone, first in a tuple or list, or under "image" in a mapping.
-            batch_size: Number of images that are segmented at once.
-            workers: Number of threads that read images, for datasets that several threads may index at once. With 0,
-                the calling thread does.
-            device: Where to segment. None is where the images are.
+            dataset: Tensor N×C×H×W, or any object with a length and integer indices. Its items are C×H×W tensors, uint8
+                or floating point, or PIL images (L, RGB), or tuples or lists that begin with one, or mappings with one
+                under "image".
+            batch_size: Number of images to segment at once.
+            workers: Number of threads that read images, for thread-safe datasets. With 0, the calling thread does.
+            device: Where to segment. None is the images' device.
             progress: Show a progress bar.
 
         Raises:
             MaskCacheError: The file cannot be written, or was filled with other images.
-            TypeError, ValueError: A setting is impossible, or an image has an unusable type, shape or dtype.
+            TypeError, ValueError: A setting is invalid, or an image has an unsupported type, shape or dtype.
         """
         for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
             if value < least:
@@ -168,11 +168,11 @@ class MaskCache:
     def _find_or_compute(
         self, images: Tensor, keys: Sequence[bytes], device: torch.device | str | None
     ) -> tuple[list[Mask], list[int]]:
-        """The H×W masks of these images, and which of them are new."""
-        found = self._store.find(self._key, keys)
-        new = [i for i, mask in enumerate(found) if mask is None]
+        """Return the H×W masks of these images, and which of them are new."""
+        stored = self._store.find(self._key, keys)
+        new = [i for i, mask in enumerate(stored) if mask is None]
         computed = iter(segment(self.segmenter, images[new], device).cpu()[:, 0].numpy() if new else [])
-        return [next(computed) if mask is None else mask for mask in found], new
+        return [next(computed) if mask is None else mask for mask in stored], new
 
     def _put(self, keys: Sequence[bytes], masks: Sequence[Mask], new: Sequence[int]) -> None:
         if new:
@@ -184,7 +184,7 @@ class MaskCache:
 
 @torch.no_grad()
 def segment(segmenter: Segmenter, images: Tensor, device: torch.device | str | None = None) -> Tensor:
-    """Boolean B×1×H×W masks. Where an accelerator's fixed number of rounds did not suffice, they are the CPU's."""
+    """Return boolean B×1×H×W masks. Images that did not converge on an accelerator are segmented on the CPU."""
     moved = images if device is None else images.to(device)
     if not isinstance(segmenter, LungSegmenter):
         return check_region_mask(segmenter(moved), moved, "the segmenter's result")
@@ -195,10 +195,10 @@ def segment(segmenter: Segmenter, images: Tensor, device: torch.device | str | N
 
 
 def _stack(masks: Sequence[Mask]) -> Tensor:
-    """Boolean B×1×H×W of B masks."""
+    """Stack B masks to boolean B×1×H×W."""
     if len(sizes := {mask.shape for mask in masks}) > 1:
-        listed = ", ".join(f"{height}×{width}" for height, width in sorted(sizes))
-        raise ValueError(f"the masks are of different sizes ({listed}); read them one at a time")
+        text = ", ".join(f"{height}×{width}" for height, width in sorted(sizes))
+        raise ValueError(f"the masks are of different sizes ({text}); read them one at a time")
     return torch.from_numpy(np.stack(masks)).unsqueeze(1) if masks else torch.zeros(0, 1, 0, 0, dtype=torch.bool)
 
 

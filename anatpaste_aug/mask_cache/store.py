@@ -1,9 +1,9 @@
 """The file of a mask cache: an SQLite database.
 
-SQLite's transactions keep the file whole when a process is killed or the disk is full, and its locks let several
-processes read and write at once. Neither threads nor forked processes may share a connection: each thread of each
-process keeps one for reading, and every write opens another. Nothing waits for the disk, as masks can be computed
-again: a power failure may damage the file.
+SQLite's transactions keep the file consistent if a process is killed or the disk is full, and its locks allow several
+processes to read and write at the same time. Connections must not be shared by threads or forked processes: each thread
+of each process keeps one for reading, and every write opens another. Writes are not synced to the disk, because masks
+can be computed again: a power failure may damage the file.
 
 Two tables: `masks` maps a segmenter and an image, both as hashes, to a mask. `dataset` maps an index of the dataset
 that filled the cache to the hash of its image. Masks are packed to one bit per pixel in reading order, as
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 Mask = npt.NDArray[np.bool_]
 
-_APPLICATION = int.from_bytes(b"LNG1", "big")  # in the file's header: what it is, and the version of its tables
-_PAGE = 65536  # holds seven packed masks of 256×256; the usual 4 KB would spread each over three pages
-_PATIENCE = 60.0  # seconds to wait for the lock of another process
+_APPLICATION = int.from_bytes(b"LNG1", "big")  # file type and version of the tables, in the file's header
+_PAGE = 65536  # seven packed masks of 256×256; with the default of 4 KB, each would need three pages
+_TIMEOUT = 60.0  # seconds to wait for the lock of another process
 _TABLES = (
     "CREATE TABLE masks (segmenter BLOB, image BLOB, height INTEGER, width INTEGER, bits BLOB, checksum INTEGER, "
     "PRIMARY KEY (segmenter, image))",
@@ -38,11 +38,11 @@ _TABLES = (
 
 
 class MaskCacheError(RuntimeError):
-    """The cache cannot give or store masks. The message says why, and what to do."""
+    """The cache cannot read or write masks. The message says why, and what to do."""
 
 
 class MaskStore:
-    """Masks in a file, found by the hash of their image.
+    """Masks in a file, by the hash of their image.
 
     Args:
         path: The file. It is created if it does not exist.
@@ -68,7 +68,7 @@ class MaskStore:
         return MaskStore, (self.path,)
 
     def find(self, segmenter: bytes, images: Sequence[bytes]) -> list[Mask | None]:
-        """The masks of these images, each H×W; None where there is none or it is damaged."""
+        """Return the masks of these images, each H×W; None where it is missing or damaged."""
         query = "SELECT height, width, bits, checksum FROM masks WHERE segmenter = ? AND image = ?"
         with self._reading() as database:
             rows = [database.execute(query, (segmenter, image)).fetchone() for image in images]
@@ -84,7 +84,7 @@ class MaskStore:
             database.executemany("INSERT OR REPLACE INTO masks VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def positions(self, segmenter: bytes) -> list[int]:
-        """The indices of the dataset whose masks are there and undamaged, ascending. Every mask is read."""
+        """Return the indices of the dataset that have undamaged masks, ascending. Reads every mask."""
         query = (
             "SELECT position, image, height, width, bits, checksum FROM dataset JOIN masks USING (image) "
             "WHERE segmenter = ? ORDER BY position"
@@ -94,19 +94,19 @@ class MaskStore:
             return [position for position, *mask, checksum in rows if _checksum(*mask) == checksum]
 
     def images_at(self, positions: Sequence[int]) -> list[bytes | None]:
-        """The hashes of the images at these indices of the dataset; None where none is known."""
+        """Return the hashes of the images at these indices of the dataset; None where it is unknown."""
         with self._reading() as database:
             return _images_at(database, positions)
 
     def compare(self, positions: Sequence[int], images: Sequence[bytes | None]) -> None:
-        """Raise MaskCacheError if another image than this is noted at an index."""
+        """Raise MaskCacheError if an index is recorded with another image."""
         self._compare(positions, images, self.images_at(positions))
 
     def place(self, positions: Sequence[int], images: Sequence[bytes]) -> None:
-        """Note which images are at these indices of the dataset.
+        """Record which images are at these indices of the dataset.
 
         Raises:
-            MaskCacheError: Another image is noted there. Nothing is changed then.
+            MaskCacheError: An index is recorded with another image. Nothing is changed then.
         """
         with self._writing() as database:
             rows = list(zip(positions, images, strict=True))
@@ -116,10 +116,14 @@ class MaskStore:
     def check_writable(self) -> None:
         """Raise MaskCacheError if the file cannot be written."""
         with self._writing() as database:
-            database.execute("DELETE FROM dataset WHERE position < 0")  # there are none: this only asks to write
+            database.execute(
+                "DELETE FROM dataset WHERE position < 0"
+            )  # deletes nothing: a test whether the file can be written
 
-    def _compare(self, positions: Sequence[int], images: Sequence[bytes | None], noted: Sequence[bytes | None]) -> None:
-        for position, image, other in zip(positions, images, noted, strict=True):
+    def _compare(
+        self, positions: Sequence[int], images: Sequence[bytes | None], recorded: Sequence[bytes | None]
+    ) -> None:
+        for position, image, other in zip(positions, images, recorded, strict=True):
             if image != other:
                 raise MaskCacheError(
                     f"image {position} is not the one that {self.path} was filled with (its bytes or dtype differ); "
@@ -159,7 +163,7 @@ class MaskStore:
         import sqlite3  # here, because some builds of Python lack it
 
         address = f"{self.path.as_uri()}?mode={mode}"
-        return sqlite3.connect(address, _PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
+        return sqlite3.connect(address, _TIMEOUT, isolation_level=None, check_same_thread=False, uri=True)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -168,9 +172,9 @@ class MaskStore:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            code = error.sqlite_errorcode & 0xFF  # the higher bits tell apart what has the same remedy
+            code = error.sqlite_errorcode & 0xFF  # the higher bits distinguish causes with the same remedy
             if code == sqlite3.SQLITE_BUSY:
-                problem = f"another process has been writing for {_PATIENCE:g} s; end it or try again"
+                problem = f"another process has been writing for {_TIMEOUT:g} s; end it or try again"
             elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
                 problem = f"this is not a mask cache, or it is damaged ({error}); delete it or use another file"
             else:
@@ -179,7 +183,7 @@ class MaskStore:
 
 
 class _Reader:
-    """The connection that one thread of one process keeps. It is closed with its thread, by whichever thread."""
+    """The connection of one thread of one process. It is closed when its thread ends, possibly by another thread."""
 
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection

@@ -1,13 +1,13 @@
 """The engine's settings: distributions, parameters, the sampler, the recipes and the result.
 
-It depends on torch alone. The pixels are the business of `anatpaste_aug.functional`.
+It depends on torch alone. `anatpaste_aug.functional` computes the pixels.
 """
 
-from .config import PasteConfig
-from .params import PasteParams
-from .recipes import ANATPASTE, CUTPASTE, FPI, NSA, PII
-from .result import PasteResult
-from .sampling import draw_uniforms, sample_params
+from anatpaste_aug.paste.config import PasteConfig
+from anatpaste_aug.paste.params import PasteParams
+from anatpaste_aug.paste.recipes import ANATPASTE, CUTPASTE, FPI, NSA, PII
+from anatpaste_aug.paste.result import PasteResult
+from anatpaste_aug.paste.sampling import draw_uniforms, sample_params
 
 __all__ = [
     "ANATPASTE",

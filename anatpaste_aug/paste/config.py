@@ -1,5 +1,5 @@
-# ruff: noqa: RUF009  # a field made by setting() is no shared default
-"""Every choice and every distribution of the engine, each written down once."""
+# ruff: noqa: RUF009  # a field made by setting() is not a shared default
+"""Every choice and every distribution of the engine, each defined in one place."""
 
 import math
 from collections.abc import Callable
@@ -17,13 +17,13 @@ Blend = Literal["alpha", "poisson", "poisson_stronger", "poisson_mixed"]
 Target = Literal["soft", "intensity"]
 
 LARGEST = 1e6
-"""Of lengths and ratios: beyond every image, and far from where float32 and whole numbers end."""
+"""Upper limit of lengths and ratios: larger than every image, and far below the limits of float32 and int64."""
 
 Check = Callable[[str, object], None]
 
 
 def setting(default: Any, check: Check, help: str) -> Any:
-    """A field of `PasteConfig`: its default, what is allowed, and the text that documents it everywhere."""
+    """Make a field of `PasteConfig`, with its default, its check, and the text that documents it everywhere."""
     return field(default=default, metadata={"check": check, "help": help})
 
 
@@ -50,7 +50,7 @@ def interval(lowest: float, highest: float, *, above: bool = False) -> Check:
 
 
 def numbers(names: str, *limits: tuple[float, float], optional: bool = False) -> Check:
-    """Allow a tuple of numbers, each within its own limits; ``names`` is how the error calls them."""
+    """Allow a tuple of numbers, each within its own limits; ``names`` names them in the error."""
 
     def check(name: str, value: object) -> None:
         if optional and value is None:
@@ -64,7 +64,7 @@ def numbers(names: str, *limits: tuple[float, float], optional: bool = False) ->
 
 
 def choice(kind: Any) -> Check:
-    """Allow the words of a Literal."""
+    """Allow the values of a Literal."""
 
     def check(name: str, value: object) -> None:
         if not isinstance(value, str) or value not in get_args(kind):
@@ -80,7 +80,7 @@ def switch(name: str, value: object) -> None:
 
 
 def counts(name: str, value: object) -> None:
-    """Allow (low, high) of whole numbers with 1 <= low <= high."""
+    """Allow (low, high) of integers with 1 <= low <= high <= 100."""
     low, high = value if isinstance(value, (tuple, list)) and len(value) == 2 else (None, None)
     if not (type(low) is int and type(high) is int and 1 <= low <= high <= 100):
         raise ValueError(f"{name} must be (low, high), whole numbers with 1 <= low <= high <= 100, got {value!r}")
@@ -100,9 +100,9 @@ def _as_float(value: object) -> float:
 class PasteConfig:
     """The choices and distributions of one recipe; the defaults are AnatPaste's (Sato et al., arXiv 2205.04282).
 
-    Lengths in pixels are meant at 256×256 and scale with s = sqrt(H·W) / 256. Ranges are uniform unless said otherwise.
-    `PasteConfig.help` documents each setting. A subclass may add settings of its own: each reaches the signature,
-    the documentation and the ``repr`` of the transforms that are made of it.
+    Lengths in pixels are at 256×256 and scale with s = sqrt(H·W) / 256. Ranges are uniform unless stated otherwise.
+    `PasteConfig.help` documents each setting. A subclass may add settings: each appears in the signature, the
+    documentation and the ``repr`` of the transforms that use it.
 
     Raises:
         ValueError: A value is impossible; the message names it and what is allowed.
@@ -121,16 +121,16 @@ class PasteConfig:
         'The image that a patch is cut from: "same"; "batch", another image of the batch; or "donors", one of donors=.',
     )
     patches: tuple[int, int] = setting(
-        (1, 1), counts, "Least and largest number of patches; each beyond the least is pasted with probability 1/2."
+        (1, 1), counts, "Minimum and maximum number of patches; each beyond the minimum is pasted with probability 1/2."
     )
     size: Size = setting(
         "area",
         choice(Size),
         'How patches are sized: "area" (with aspect_ratio); "scar" (scar_width, scar_length, rotation); "area_or_scar" '
-        'with even odds; "half_width", one number for both directions; "gamma", a gamma distribution for each.',
+        'with equal odds; "half_width", one number for both directions; "gamma", a gamma distribution for each.',
     )
     area: tuple[float, float] = setting(
-        (0.02, 0.15), interval(0, 1, above=True), "Range of the patch's area, as a share of the image."
+        (0.02, 0.15), interval(0, 1, above=True), "Range of the patch's area, as a fraction of the image."
     )
     aspect_ratio: tuple[float, float] = setting(
         (0.3, 1 / 0.3),
@@ -150,18 +150,18 @@ class PasteConfig:
     rotation: tuple[float, float] = setting(
         (-45.0, 45.0),
         interval(-180, 180),
-        "Range of a scar's angle in degrees, counter-clockwise. The length is upright at 0.",
+        "Range of a scar's angle in degrees, counter-clockwise. At 0, the scar is vertical.",
     )
     half_width: tuple[float, float] = setting(
         (0.05, 0.2),
         interval(0, 0.5, above=True),
-        "Half of a patch's side, as a share of the image's: the range for size=\"half_width\" (of the height, for both "
-        'sides), the limits for size="gamma". After resizing, the limits hold for whole sides.',
+        "Half of a patch's side, as a fraction of the image's: the range for size=\"half_width\" (of the height, for "
+        'both sides), the limits for size="gamma". After resizing, the limits hold for whole sides.',
     )
     gamma: tuple[float, float] = setting(
         (0.05, 0.03),
         numbers("offset, scale", (0, 1), (0, 1)),
-        'size="gamma": a half-width is offset + Gamma(2, scale), as a share of the image\'s side.',
+        'size="gamma": a half-width is offset + Gamma(2, scale), as a fraction of the image\'s side.',
     )
     resize: tuple[float, float, float, float] | None = setting(
         None,
@@ -169,7 +169,7 @@ class PasteConfig:
         "Resize patches by a factor that is normal with (mean, sd), clipped to (low, high); None keeps their size.",
     )
     cut: Cut = setting(
-        "anywhere", choice(Cut), 'Where patches are cut: "anywhere", or at the "same" place as they are pasted.'
+        "anywhere", choice(Cut), 'Where patches are cut: "anywhere", or at the "same" place where they are pasted.'
     )
     jitter: float = setting(
         0.1,
@@ -180,47 +180,49 @@ class PasteConfig:
     place: Place = setting(
         "region",
         choice(Place),
-        'Where patches are pasted: centered on a pixel of the "region", or "anywhere"; wholly "inside" the image; '
+        'Where patches are pasted: centered on a pixel of the "region", or "anywhere"; entirely "inside" the image; '
         'centered in the "middle" 80 % of each side; or where enough of the "foreground" is covered (min_overlap).',
     )
     place_tries: int = setting(
-        8, count, 'Places that are tried for place="foreground"; the patch is left out if none of them fits.'
+        8, count, 'Number of places to try for place="foreground"; the patch is skipped if none of them fits.'
     )
     shape: Shape = setting(
         "ellipse_or_rectangle",
         choice(Shape),
-        'What is pasted of a patch: a drawn "ellipse", "rectangle" or one of both with even odds, less the margin and '
-        'blurred; or the whole "patch" with hard edges.',
+        'What is pasted of a patch: a drawn "ellipse", "rectangle" or one of both with equal odds, reduced by the '
+        'margin and blurred; or the whole "patch" with hard edges.',
     )
     margin: float = setting(
         10.0, number(0, LARGEST), "Distance of a drawn shape from the patch's edges, in pixels at 256×256 (rounded)."
     )
     opacity: tuple[float, float] = setting(
-        (0.59, 1.0), interval(0, 1, above=True), "Range of the shape's value, the weight α of what is pasted."
+        (0.59, 1.0), interval(0, 1, above=True), "Range of the shape's value, the weight α of the patch."
     )
-    blur: bool = setting(True, switch, "False leaves drawn shapes hard (sigma = 0), all else unchanged.")
+    blur: bool = setting(
+        True, switch, "False leaves the edges of drawn shapes hard (sigma = 0), with all else unchanged."
+    )
     sigma: tuple[float, float] = setting(
         (0.0, 15.0), interval(0, LARGEST), "Range of the Gaussian blur's sigma, in pixels at 256×256."
     )
-    anatomy: bool = setting(True, switch, "Multiply the shape with the region, unless the region is empty.")
+    anatomy: bool = setting(True, switch, "Multiply the shape by the region, unless the region is empty.")
     beyond: Beyond = setting(
         "black",
         choice(Beyond),
-        'What lies beyond the patch where a blurred shape reaches over it: "black", as the authors have it; "source", '
-        'what surrounds the patch where it was cut; or "edge", the patch\'s edge repeated. Poisson blending '
-        'takes "edge" for "black".',
+        'How to fill pixels beyond the patch where a blurred shape extends over its edge: "black", as in the authors\' '
+        'code; "source", the pixels around the patch where it was cut; or "edge", the patch\'s edge repeated. Poisson '
+        'blending uses "edge" instead of "black".',
     )
     blend: Blend = setting(
         "alpha",
         choice(Blend),
-        'How patches are blended in: "alpha", x (1 − m) + y m; or through a solution of Poisson\'s equation over the '
-        'patch, with the gradients of the patch ("poisson"), the "poisson_stronger" of (1 − α)∇x and α∇y, or OpenCV\'s '
+        'How patches are blended: "alpha", x (1 − m) + y m; or by solving Poisson\'s equation over the patch, with the '
+        'gradients of the patch ("poisson"), the stronger of (1 − α)∇x and α∇y ("poisson_stronger"), or OpenCV\'s '
         'MIXED_CLONE ("poisson_mixed").',
     )
     target: Target = setting(
         "soft",
         choice(Target),
-        'What a pixel loss learns: the "soft" mask, or a logistic function of the change in "intensity".',
+        'The target of a pixel loss: the "soft" mask, or a logistic function of the change in "intensity".',
     )
     logistic: tuple[float, float] = setting(
         (0.5, 4.0),
@@ -233,14 +235,14 @@ class PasteConfig:
     min_overlap: float = setting(
         0.7,
         number(0, 1),
-        'place="foreground": more than this share of a patch is foreground, and more than this share of its foreground '
-        "falls on foreground.",
+        'place="foreground": more than this fraction of a patch must be foreground, and more than this fraction of its '
+        "foreground must fall on foreground.",
     )
     min_pixels: float = setting(
-        0.0, number(0, LARGEST), "Leave patches out that change fewer pixels than this, at any image size."
+        0.0, number(0, LARGEST), "Skip patches that change fewer pixels than this, at any image size."
     )
     skip_without_region: bool = setting(
-        False, switch, "Leave an image alone whose region is empty, instead of pasting anywhere in it."
+        False, switch, "Leave an image unchanged if its region is empty, instead of pasting anywhere in it."
     )
 
     def __post_init__(self) -> None:
@@ -249,7 +251,8 @@ class PasteConfig:
                 entry.metadata["check"](entry.name, getattr(self, entry.name))
         if self.cut == "same" and (self.resize is not None or self.rotates):
             raise ValueError(
-                'cut="same" takes patches as they are; pass resize=None and a size without scars, or cut="anywhere"'
+                'cut="same" does not resize or rotate patches; pass resize=None and a size without scars, or '
+                'cut="anywhere"'
             )
         if self.resize is not None and self.resize[2] > self.resize[3]:
             raise ValueError(f"resize must be (mean, sd, low, high) with low <= high, got {self.resize!r}")
@@ -261,15 +264,15 @@ class PasteConfig:
 
     @property
     def needs_region(self) -> bool:
-        """Whether a region mask is looked at."""
+        """Whether a region mask is used."""
         return self.place == "region" or self.anatomy or self.skip_without_region
 
     @property
     def needs_foreground(self) -> bool:
-        """Whether the images' foreground is looked at."""
+        """Whether the images' foreground is used."""
         return self.place == "foreground" or self.target == "intensity"
 
     @classmethod
     def help(cls, name: str) -> str:
-        """The text that documents a setting."""
+        """Return the text that documents a setting."""
         return str(cls.__dataclass_fields__[name].metadata.get("help", ""))

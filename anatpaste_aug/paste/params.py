@@ -5,30 +5,30 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..precision import to_float64
+from anatpaste_aug.precision import to_float64
 
 
 class PasteParams(NamedTuple):
-    """What one call does to each image: B×K on the images' device, K patches an image, lengths in pixels.
+    """The parameters of one call: B×K on the images' device for K patches per image, lengths in pixels.
 
     ``augment(images, params=params)`` repeats the call bit for bit.
 
     Attributes:
         apply: bool. False leaves the patch out.
-        donor: int64. Row of the image that the patch is cut from; the image's own row for ``source="same"``.
-        source_top, source_left: int64. Where it is cut.
+        donor: int64. Index of the image that the patch is cut from; the image's own index for ``source="same"``.
+        source_top, source_left: int64. Where the patch is cut.
         height, width: int64. Size of what is cut.
-        scaled_height, scaled_width: int64. Size after resizing; equal to height and width without.
+        scaled_height, scaled_width: int64. Size after resizing; equal to height and width if the patch is not resized.
         angle: float32. Rotation in degrees, counter-clockwise.
-        top, left: int64. Where the bounding box of the resized and rotated patch begins; negative beyond the image.
-        ellipse: bool. The drawn shape: an ellipse, or a rectangle.
+        top, left: int64. Corner of the bounding box of the resized and rotated patch; negative outside the image.
+        ellipse: bool. The drawn shape: True for an ellipse, False for a rectangle.
         margin: int64. Distance of the drawn shape from the patch's edges.
         opacity, sigma: float32. Value and blur of the shape.
         brightness, contrast, saturation: float32. Factors of the color jitter.
         hue: float32. Shift of the hue, in turns.
         jitter_order: int64 B×K×4. The order of brightness (0), contrast (1), saturation (2) and hue (3).
-        anywhere: bool. The region is not multiplied in.
-        fallback: bool. ``anywhere`` because the image's region is empty.
+        anywhere: bool. Whether the mask is used without the region.
+        fallback: bool. Whether ``anywhere`` is set because the image's region is empty.
     """
 
     apply: Tensor
@@ -60,16 +60,16 @@ class PasteParams(NamedTuple):
         return self.apply.shape[1]
 
     def rows(self, index: slice | Tensor) -> "PasteParams":
-        """The parameters of some of the images. Their donors keep their row numbers."""
+        """Select the parameters of some of the images. Their donors keep their indices."""
         return PasteParams(*(field[index] for field in self))
 
     def patch(self, k: int) -> "PasteParams":
-        """The parameters of the k-th patch of each image: B rows, without the dimension of the patches."""
+        """Select the k-th patch of each image: B rows, without the dimension of the patches."""
         return PasteParams(*(field[:, k] for field in self))
 
 
 def dtype_of(name: str) -> torch.dtype:
-    """The dtype of a field of `PasteParams`."""
+    """Return the dtype of a field of `PasteParams`."""
     if name in ("apply", "ellipse", "anywhere", "fallback"):
         return torch.bool
     real = ("angle", "opacity", "sigma", "brightness", "contrast", "saturation", "hue")
@@ -77,7 +77,7 @@ def dtype_of(name: str) -> torch.dtype:
 
 
 def rotated_size(height: Tensor, width: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Height and width of the bounding box of a rotated rectangle, as ``PIL.Image.rotate(angle, expand=True)`` has it.
+    """Return the size of the bounding box of a rotated rectangle, as in ``PIL.Image.rotate(angle, expand=True)``.
 
     Args:
         height: int64, in pixels.
@@ -85,8 +85,9 @@ def rotated_size(height: Tensor, width: Tensor, angle: Tensor) -> tuple[Tensor, 
         angle: Floating point of the same shape, in degrees.
 
     Returns:
-        int64 twice. A side stays even or odd, so that the center keeps its place among the pixels; after an exact
-        quarter turn, too, where Pillow transposes the patch instead, and its sides can be a pixel smaller.
+        Height and width, int64. An even side stays even and an odd one odd, so that the center stays aligned with the
+        pixels. This also holds for multiples of 90°, for which Pillow transposes the patch, so that its result can be a
+        pixel smaller.
 
     Example:
         >>> import torch

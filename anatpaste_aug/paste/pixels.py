@@ -1,9 +1,9 @@
-"""A random pixel of each mask."""
+"""Choose a random pixel of each mask."""
 
 import torch
 from torch import Tensor
 
-_CHUNK = 1024  # pixels that are counted together; at most 8 · 255
+_CHUNK = 1024  # pixels per partial sum; at most 8 · 255, as sums of bytes must not overflow
 
 
 def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -14,16 +14,16 @@ def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mask: Boolean B×H×W.
 
     Returns:
-        Its row and its column, int64 B×K, and whether there is one, boolean B×1. Both are 0 where there is none.
+        Its row and column, int64 B×K, and whether the mask has any pixel, boolean B×1. Both are 0 if it has none.
 
     Example:
         >>> random_pixel(torch.tensor([[0.5]]), torch.ones(1, 4, 4, dtype=torch.bool))
         (tensor([[2]]), tensor([[0]]), tensor([[True]]))
     """
-    from ..functional import _numba  # here, because it imports the params of this package
+    from anatpaste_aug.functional import _numba  # here, because it imports this package
 
-    found: tuple[Tensor, Tensor, Tensor] = (_numba.random_pixel if _numba.takes(u, mask) else _random_pixel)(u, mask)
-    return found
+    pixel: tuple[Tensor, Tensor, Tensor] = (_numba.random_pixel if _numba.supports(u, mask) else _random_pixel)(u, mask)
+    return pixel
 
 
 def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -31,8 +31,8 @@ def _random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if flat.shape[1] % _CHUNK:
         flat = torch.nn.functional.pad(flat, (0, -flat.shape[1] % _CHUNK))
     if torch.compiler.is_compiling() or flat.storage_offset() % 8:
-        flat = flat.clone()  # a view of words has to begin at one; a graph can't ask where the mask begins
-    # Eight pixels are counted by one addition: no byte of a sum over a chunk overflows.
+        flat = flat.clone()  # an int64 view must be aligned; a graph can't test the offset
+    # Eight pixels are counted by one addition of int64: no byte of a sum over a chunk overflows.
     words = flat.view(torch.int64).unflatten(1, (-1, _CHUNK // 8)).sum(2)
     upto = words.view(torch.uint8).unflatten(1, (-1, 8)).sum(2, dtype=torch.int64).cumsum(1)
     count = upto[:, -1:]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .config import PasteConfig
+from anatpaste_aug.paste.config import PasteConfig
 
 
 def place(
@@ -15,7 +15,7 @@ def place(
     width: int,
     region: tuple[Tensor, Tensor, Tensor] | None,
 ) -> tuple[Tensor, Tensor]:
-    """B×K×T tops and lefts of the bounding boxes.
+    """Choose the tops and lefts of the bounding boxes, B×K×T for T tries.
 
     ``region`` is a random pixel of each region, as `random_pixel` returns it.
     """
@@ -24,7 +24,7 @@ def place(
     if config.place == "inside":
         return _inside(down, height - high), _inside(right, width - wide)
     if config.place == "foreground":
-        # As the authors draw the center: one pixel stays free at the top and on the left.
+        # As the authors draw the center: the first row and column stay free.
         return 1 + index(down, height - high - 1), 1 + index(right, width - wide - 1)
     if config.place == "middle":
         center_y = int(0.1 * height) + index(down, int(0.9 * height) - int(0.1 * height))
@@ -32,8 +32,8 @@ def place(
     else:
         center_y, center_x = index(down, height), index(right, width)
     if region is not None:
-        row, column, found = (each(field) for field in region)
-        center_y, center_x = torch.where(found, row, center_y), torch.where(found, column, center_x)
+        row, column, exists = (each(field) for field in region)
+        center_y, center_x = torch.where(exists, row, center_y), torch.where(exists, column, center_x)
     return center_y - (high >> 1), center_x - (wide >> 1)
 
 
@@ -45,7 +45,7 @@ def place_on_foreground(
     top: Tensor,
     left: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The first place where enough of the patch's foreground falls on foreground, and whether there is one.
+    """Choose the first place where enough of the patch's foreground falls on foreground; also return if one exists.
 
     The patch's foreground is read at the nearest pixels.
     """
@@ -73,22 +73,22 @@ def place_on_foreground(
 
 
 def _largest(config: PasteConfig, height: int, width: int) -> tuple[int, int]:
-    """The largest sides that a patch can have after resizing, known without looking at one."""
+    """Return the largest possible height and width of a resized patch, without reading the sizes from the device."""
     if config.size in ("half_width", "gamma"):
-        share = config.half_width[1] * (1 if config.resize else 2)
-        return min(round(share * height) + 1, height), min(round(share * width) + 1, width)
+        bound = config.half_width[1] * (1 if config.resize else 2)
+        return min(round(bound * height) + 1, height), min(round(bound * width) + 1, width)
     return height, width
 
 
 def _read(masks: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """B×h×w of B×H×W masks, at B×h rows and B×w columns; beyond the edges the nearest pixel."""
+    """Read B×H×W masks at B×h rows and B×w columns; edge pixels are repeated."""
     height, width = masks.shape[1:]
     where = row.clamp(0, height - 1).unsqueeze(2) * width + column.clamp(0, width - 1).unsqueeze(1)
     return masks.flatten(1).gather(1, where.flatten(1)).view(where.shape)
 
 
 def each(values: Tensor) -> Tensor:
-    """B×K as B×K×1, beside the places that are tried."""
+    """Reshape B×K to B×K×1, to broadcast over the tries."""
     return values.unsqueeze(2)
 
 
@@ -101,10 +101,10 @@ def cut_around_a_center(
     width: int,
     donor_foreground: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Cut around a center that keeps the least half-width from the edges; a patch ends where the image does.
+    """Cut around a center at least the smallest half-width from the edges; patches are clipped to the image.
 
-    The first place where enough of the patch is foreground is taken. Returns top, left, height, width, and whether
-    there is such a place.
+    Chooses the first place where enough of the patch is foreground. Returns top, left, height, width, and whether such
+    a place exists.
     """
     edges = []
     for drawn, side, patch in ((u[:, :, 0], height, patch_h), (u[:, :, 1], width, patch_w)):
@@ -125,7 +125,7 @@ def cut_around_a_center(
 
 
 def _count(masks: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """How many pixels are True in boxes (B×K×T) of boolean B×H×W masks."""
+    """Count the True pixels of boolean B×H×W masks in boxes, B×K×T, by an integral image."""
     sums = torch.nn.functional.pad(masks.int().cumsum(1).cumsum(2), (1, 0, 1, 0)).flatten(1)
     stride = masks.shape[2] + 1
 
@@ -136,17 +136,18 @@ def _count(masks: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tens
 
 
 def uniform(u: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """Scale uniform numbers in [0, 1) to the bounds."""
     return bounds[0] + u * (bounds[1] - bounds[0])
 
 
 def index(u: Tensor, count: Tensor | int) -> Tensor:
-    """A uniform integer in 0…count − 1; 0 where the count is 0 or less."""
-    drawn = (u * count).long()  # the count itself where a float64 just below 1 became 1 in float32
+    """Convert uniform numbers to integers in 0…count − 1; 0 where the count is 0 or less."""
+    drawn = (u * count).long()  # can equal the count where a float64 just below 1 was rounded to 1 in float32
     if isinstance(count, int):
         return drawn.clamp(max=max(count - 1, 0))
     return torch.minimum(drawn, count - 1).clamp_min(0)
 
 
 def _inside(u: Tensor, slack: Tensor) -> Tensor:
-    """A uniform start in 0…slack; where there is none, the one in the middle, which is negative."""
+    """Convert uniform numbers to starts in 0…slack; a negative slack centers the patch, at a negative start."""
     return torch.where(slack >= 0, index(u, slack + 1), slack // 2)

@@ -1,20 +1,20 @@
-"""The published methods as choices of the engine, each with its source and where it departs from it."""
+"""The published methods as settings of the engine, with their sources and the differences from them."""
 
 from dataclasses import replace
 
-from .config import PasteConfig
+from anatpaste_aug.paste.config import PasteConfig
 
 ANATPASTE = PasteConfig()
 """Sato et al., arXiv 2205.04282: a jittered patch of the same image, through a blurred shape inside the lungs.
 
-As in the authors' code, an image without lungs is pasted into anywhere. Outside the patch the pasted image is black.
+As in the authors' code, if no lungs are found, the patch is pasted anywhere. Beyond its edges, the patch is black.
 """
 
 CUTPASTE = PasteConfig(place="inside", shape="patch", opacity=(1.0, 1.0), blur=False, anatomy=False)
 """Li et al., arXiv 2104.04015: a large rectangle, or a scar, pasted with hard edges anywhere in the same image.
 
-The paper draws the aspect ratio from (0.3, 1) ∪ (1, 3.3). Here it is log-uniform, so that both are
-equally likely.
+The paper draws the aspect ratio from (0.3, 1) ∪ (1, 3.3). Here it is log-uniform, so that both ranges
+are equally likely.
 """
 
 FPI = PasteConfig(
@@ -30,7 +30,8 @@ FPI = PasteConfig(
 )
 """Foreign Patch Interpolation (Tan et al. 2020, arXiv 2011.04197): x' = (1 − α)x + αy in a box of another image.
 
-The target is α in the box. The authors' code sets it to 0 where the two images are equal; the paper and this don't.
+The target is α in the box. The authors' code sets it to 0 where the two images are equal; the paper does not, nor does
+this package.
 Their code swaps patches between the two images of a pair; here each image draws its own box and partner.
 """
 
@@ -39,7 +40,7 @@ PII = replace(FPI, beyond="source", blend="poisson_stronger")
 
 Per pair of neighbors the stronger of (1 − α)∇x and α∇y is the guidance, with x on the frame around the box, and the
 result is clipped to the range of x. The target is α in the box; the authors' code sets it to 0 where the change is
-below 0.001 of the image's standard deviation, which hardly any pixel of a box is.
+below 0.001 of the image's standard deviation, which is rare inside a box.
 """
 
 NSA = PasteConfig(
@@ -61,7 +62,7 @@ NSA = PasteConfig(
 """Natural Synthetic Anomalies (Schlüter et al. 2022, arXiv 2109.15222), as published for chest radiographs.
 
 Where paper and code differ, this follows the code: the limits of the half-widths hold for whole sides after resizing,
-the clone is OpenCV's MIXED_CLONE over the patch's rectangle, and more than 0.7 of the patch must be foreground, too.
-The authors try up to 199 places where the patch fits; here `place_tries` of them are drawn beforehand, so that nothing
-waits for the device. Their images are crops of 224×224 from 256×256, rotated by up to 3°: that is left to the caller.
+the clone is OpenCV's MIXED_CLONE over the patch's rectangle, and more than 0.7 of the patch must be foreground.
+The authors try up to 199 places where the patch fits; here `place_tries` of them are drawn in advance, so that nothing
+waits for the device. Their images are crops of 224×224 from 256×256, rotated by up to 3°; that is up to the caller.
 """

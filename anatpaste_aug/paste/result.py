@@ -4,20 +4,20 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .params import PasteParams
+from anatpaste_aug.paste.params import PasteParams
 
 
 class PasteResult(NamedTuple):
-    """The augmented images, their masks and labels, and how they came about.
+    """The augmented images, their masks and labels, and the parameters used.
 
     Attributes:
         image: B×C×H×W of the input's dtype and memory format. Where ``soft_mask`` is 0 it is the input bit for bit.
         soft_mask: float32 B×1×H×W in [0, 1], how much of each pixel was replaced; 1 − Π(1 − m) of several patches, 0
-            where an image was left alone.
-        target: float32 B×1×H×W in [0, 1], what a pixel loss learns: the soft mask, or the intensity change (see
+            if the image was not augmented.
+        target: float32 B×1×H×W in [0, 1], the target of a pixel loss: the soft mask, or the intensity change (see
             ``target`` of `PasteConfig`).
         region_mask: Boolean B×1×H×W, the region that was pasted into; None where no region is used.
-        params: The parameters used; ``params.fallback`` tells where the region was empty.
+        params: The parameters used; ``params.fallback`` is True where the region was empty.
     """
 
     image: Tensor
@@ -28,7 +28,7 @@ class PasteResult(NamedTuple):
 
     @property
     def anomaly_mask(self) -> Tensor:
-        """Boolean B×1×H×W: every pixel that can have changed. Many of them differ by less than the eye can see."""
+        """Boolean B×1×H×W: every pixel that may have changed. Many of the changes are too small to be visible."""
         return self.soft_mask > 0
 
     def mask(self, threshold: float) -> Tensor:
@@ -37,5 +37,5 @@ class PasteResult(NamedTuple):
 
     @property
     def label(self) -> Tensor:
-        """int64 B: 1, or 0 where an image was left alone."""
+        """int64 B: 1 if a pixel of the image may have changed, else 0."""
         return (self.soft_mask > 0).flatten(1).any(1).long()

@@ -1,4 +1,4 @@
-"""Draw the parameters of a batch: all random numbers first, then what they mean for these images."""
+"""Sample the parameters of a batch: draw all random numbers first, then convert them to parameters."""
 
 import math
 from typing import NamedTuple
@@ -6,18 +6,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..precision import to_float64
-from .config import PasteConfig
-from .params import PasteParams, rotated_size
-from .pixels import random_pixel
-from .places import cut_around_a_center, index, place, place_on_foreground, uniform
+from anatpaste_aug.paste.config import PasteConfig
+from anatpaste_aug.paste.params import PasteParams, rotated_size
+from anatpaste_aug.paste.pixels import random_pixel
+from anatpaste_aug.paste.places import cut_around_a_center, index, place, place_on_foreground, uniform
+from anatpaste_aug.precision import to_float64
 
 FIXED_DRAWS = 21
-"""Uniform numbers per image and patch before those of the places: their uses are the fields of `_Draws`."""
+"""Uniform numbers per image and patch before those of the places: the fields of `_Draws` say what they are for."""
 
 
 class _Draws(NamedTuple):
-    """The random numbers by their use: B×K each, and the last four with a dimension of their own after these."""
+    """The random numbers by their use: B×K each, and more dimensions for the last four."""
 
     apply: Tensor
     donor: Tensor
@@ -39,12 +39,12 @@ class _Draws(NamedTuple):
 
 
 def tries(config: PasteConfig) -> int:
-    """How many places are drawn per patch."""
+    """Return how many places are drawn per patch."""
     return config.place_tries if config.place == "foreground" else 1
 
 
 def draws_shape(config: PasteConfig, batch: int) -> tuple[int, int, int]:
-    """The shape B×K×D of the uniform numbers that a recipe takes."""
+    """Return the shape B×K×D of the uniform numbers that a recipe uses."""
     return batch, config.patches[1], FIXED_DRAWS + 4 * tries(config)
 
 
@@ -55,23 +55,23 @@ def draw_uniforms(
     device: torch.device | str = "cpu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The random numbers of a batch, drawn before anything is known about its images.
+    """Draw the random numbers of a batch, before anything is known about its images.
 
     Args:
-        config: The recipe; its number of patches and of places to try decide how many numbers there are.
+        config: The recipe; its numbers of patches and of places to try determine how many numbers are needed.
         batch: Number of images B.
-        device: Where they live; the generator must live there too.
+        device: The device of the numbers and of the generator.
         generator: Source of the random numbers; None uses the device's global one.
 
     Returns:
-        float32 B×K×D in [0, 1). `sample_params` makes parameters of them once the regions are known.
+        float32 B×K×D in [0, 1), for `sample_params` once the regions are known.
 
     Example:
         >>> draw_uniforms(PasteConfig(), 4).shape
         torch.Size([4, 1, 25])
     """
     shape = draws_shape(config, batch)
-    # torch.compile takes no generator, not even None, where the batch size is symbolic.
+    # torch.compile rejects the argument generator, even None, if the batch size is symbolic.
     if generator is None:
         return torch.rand(shape, dtype=torch.float32, device=device)
     return torch.rand(shape, dtype=torch.float32, device=device, generator=generator)
@@ -89,25 +89,25 @@ def sample_params(
     generator: torch.Generator | None = None,
     uniforms: Tensor | None = None,
 ) -> PasteParams:
-    """Draw the parameters of a batch.
+    """Sample the parameters of a batch.
 
     Args:
         config: The distributions.
         shape: Shape B×C×H×W of the images.
-        region_mask: Boolean B×1×H×W; None places anywhere in the image what would be placed in the region.
-        foreground: Boolean B×1×H×W of the images, for ``place="foreground"``; None counts every pixel.
+        region_mask: Boolean B×1×H×W; None places patches anywhere in the image.
+        foreground: Boolean B×1×H×W of the images, for ``place="foreground"``; None treats every pixel as foreground.
         donor_foreground: Boolean N×1×H×W of the images that patches are cut from; likewise.
         donors: Number N of the images that patches are cut from, for ``source="donors"``.
-        device: Where the parameters live; the generator must live there too.
+        device: The device of the parameters and of the generator.
         generator: Source of the random numbers; None uses the device's global one.
-        uniforms: Random numbers that `draw_uniforms` made earlier on this device, instead of fresh ones.
+        uniforms: Random numbers from `draw_uniforms` on this device; None draws them.
 
     Returns:
-        B×K each. Nothing waits for the device.
+        The parameters, B×K each. Nothing waits for the device.
 
     Raises:
-        ValueError: A mask or ``uniforms`` is of another dtype or shape; ``source="batch"`` with one image;
-            ``source="donors"`` without their number.
+        ValueError: A mask or ``uniforms`` has the wrong dtype or shape; ``source="batch"`` with one image;
+            ``source="donors"`` without ``donors``.
 
     Example:
         >>> params = sample_params(PasteConfig(), (4, 1, 256, 256))
@@ -159,7 +159,7 @@ def sample_params(
     else:
         top, left = top[..., 0], left[..., 0]
     if config.cut == "same":
-        # What lies beyond the image can't be cut there.
+        # A patch can't be cut beyond the image.
         bottom, right = (top + patch_h).clamp_max(height), (left + patch_w).clamp_max(width)
         top, left = top.clamp_min(0), left.clamp_min(0)
         patch_h = scaled_h = (bottom - top).clamp_min(1)
@@ -205,6 +205,7 @@ def sample_params(
 
 
 def _named(u: Tensor) -> _Draws:
+    """Split B×K×D random numbers by their use."""
     apply, donor, scar, angle, scale, region, ellipse, opacity, sigma, brightness, contrast, saturation, hue = u[
         ..., :13
     ].unbind(2)
@@ -231,6 +232,7 @@ def _named(u: Tensor) -> _Draws:
 
 
 def _donor(config: PasteConfig, u: Tensor, batch: int, donors: int | None) -> Tensor:
+    """Choose the image that each image's patches are cut from: int64 B."""
     own = torch.arange(batch, device=u.device)
     if config.source == "same":
         return own
@@ -247,7 +249,7 @@ def _donor(config: PasteConfig, u: Tensor, batch: int, donors: int | None) -> Te
 
 
 def _size(config: PasteConfig, u: _Draws, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Height and width of the patches before they are resized, and their angle."""
+    """Return height and width of the patches before they are resized, and their angle."""
     scale = math.sqrt(height * width) / 256
     first, second, third, fourth = u.size.unbind(2)
     if config.size == "half_width":
@@ -258,7 +260,7 @@ def _size(config: PasteConfig, u: _Draws, height: int, width: int) -> tuple[Tens
         sides = []
         for side, one, two in ((height, first, second), (width, third, fourth)):
             offset, spread = config.gamma
-            # A gamma of shape 2 is two exponentials.
+            # A gamma distribution of shape 2 is the sum of two exponentials.
             half = (offset - spread * (_above_0(one).log() + _above_0(two).log())) * side
             sides.append(2 * half.clamp(max(round(low * side), 1), max(round(high * side), 1)).long())
         return sides[0], sides[1], torch.zeros_like(u.angle)
@@ -274,29 +276,29 @@ def _size(config: PasteConfig, u: _Draws, height: int, width: int) -> tuple[Tens
 
 
 def _above_0(u: Tensor) -> Tensor:
-    """Uniform numbers without 0, which is half the least number above it: 0 times infinity is no number."""
+    """Replace 0 in uniform numbers by a smaller number than any other, because log(0) is infinite."""
     return u.clamp_min(2**-25)
 
 
-def _whole(u: Tensor, share: tuple[float, float], side: int) -> Tensor:
-    """Whole numbers from the rounded lower end up to below the rounded upper one, as ``randint`` draws them."""
-    low = max(round(share[0] * side), 1)
-    return low + index(u, max(round(share[1] * side) - low, 1))
+def _whole(u: Tensor, bounds: tuple[float, float], side: int) -> Tensor:
+    """Draw integers from the rounded lower bound up to the rounded upper bound, exclusive, as ``randint`` does."""
+    low = max(round(bounds[0] * side), 1)
+    return low + index(u, max(round(bounds[1] * side) - low, 1))
 
 
 def _resized(
     config: PasteConfig, u: Tensor, patch_h: Tensor, patch_w: Tensor, height: int, width: int
 ) -> tuple[Tensor, Tensor]:
-    """Size after resizing, with the proportions kept but for the limits."""
+    """Return the size after resizing. The aspect ratio is kept, except for rounding and the limits."""
     if config.resize is None:
         return patch_h, patch_w
     mean, sd, low, high = config.resize
     factor = (mean + sd * torch.special.ndtri(_above_0(u))).clamp(low, high)
     low_h, high_h, low_w, high_w = 1, height, 1, width
     if config.size in ("half_width", "gamma"):
-        low_h, high_h = (max(round(share * height), 1) for share in config.half_width)
-        low_w, high_w = (max(round(share * width), 1) for share in config.half_width)
-    # In float64: a whole number that float32 just misses would be cut off to the one below.
+        low_h, high_h = (max(round(bound * height), 1) for bound in config.half_width)
+        low_w, high_w = (max(round(bound * width), 1) for bound in config.half_width)
+    # In float64: float32 could fall just below an integer, and be truncated to the one below.
     factor, exact_h, exact_w = to_float64(factor), to_float64(patch_h), to_float64(patch_w)
     new_h = (factor * exact_h).clamp(low_h, high_h)
     new_w = (new_h / exact_h * exact_w).floor().clamp(low_w, high_w)

@@ -1,12 +1,12 @@
-"""Segmenters: from an image batch to a boolean mask batch. Any callable of that form can take their place."""
+"""Segmenters: from an image batch to a boolean mask batch. Any such callable can replace them."""
 
-from .base import Segmenter, SegmenterModule, segment_with
-from .combine import Difference, Intersection, PerSide, Union
-from .ct import CTLungSegmenter
-from .fixed import FixedMask
-from .learned import NetworkSegmenter
-from .lungs import LungFieldSegmenter, LungSegmenter
-from .threshold import ThresholdSegmenter
+from anatpaste_aug.segmentation.base import Segmenter, SegmenterModule, segment_with
+from anatpaste_aug.segmentation.combine import Difference, Intersection, PerSide, Union
+from anatpaste_aug.segmentation.ct import CTLungSegmenter
+from anatpaste_aug.segmentation.fixed import FixedMask
+from anatpaste_aug.segmentation.learned import NetworkSegmenter
+from anatpaste_aug.segmentation.lungs import LungFieldSegmenter, LungSegmenter
+from anatpaste_aug.segmentation.threshold import ThresholdSegmenter
 
 __all__ = [
     "CTLungSegmenter",

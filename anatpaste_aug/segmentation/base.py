@@ -1,4 +1,4 @@
-"""What a segmenter is, and how one is asked."""
+"""The interface of segmenters, and how they are called."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,21 +6,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..functional.components import all_true
-from ..validation import check_finite, check_images, check_region_mask
+from anatpaste_aug.functional.components import all_true
+from anatpaste_aug.validation import check_finite, check_images, check_region_mask
 
 Segmenter = Callable[[Tensor], Tensor]
 """B×C×H×W images → boolean B×1×H×W masks on the same device."""
 
 Step = Callable[..., Any]
-"""A function of a boolean B×H×W mask that takes ``return_converged=True``, as `anatpaste_aug.functional.fill_holes`."""
+"""A function of a boolean B×H×W mask with ``return_converged=True``, like `anatpaste_aug.functional.fill_holes`."""
 
 
 class SegmenterModule(nn.Module):
-    """Base of the built-in segmenters, and of yours where a mask may fail to converge on an accelerator.
+    """Base class of segmenters whose masks may fail to converge on an accelerator, such as the built-in ones.
 
-    A subclass implements `find`; `forward` and `segment` check the images first and record no gradient. A plain
-    callable is a segmenter as well: it needs no base class.
+    A subclass implements `find`; `forward` and `segment` check the images first and do not record gradients. Other
+    segmenters need no base class: any callable will do.
 
     Convention:
         * in: B×1×H×W or B×3×H×W, uint8 or floating point, finite, H and W at least 32
@@ -36,15 +36,17 @@ class SegmenterModule(nn.Module):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        """Boolean B×1×H×W masks of B×C×H×W images."""
+        """Segment B×C×H×W images: boolean B×1×H×W."""
         return self.segment(images)[0]
 
     @torch.no_grad()
     def segment(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The masks, and a boolean B: whether the labels of each image's components have converged.
+        """Segment images, and report convergence.
 
-        They always do on the CPU. An accelerator runs a fixed number of rounds; an image for which they did not suffice
-        has an empty mask.
+        Returns:
+            The masks, and a boolean B: whether the labels of each image's components have converged. They always do on
+            the CPU. An accelerator runs a fixed number of rounds; an image whose labels have not converged by then gets
+            an empty mask.
 
         Raises:
             TypeError, ValueError: Images of a wrong type, shape, dtype or device, or (on the CPU) that are not finite.
@@ -53,23 +55,23 @@ class SegmenterModule(nn.Module):
         return self.find(images)
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What `segment` returns, for images that have been checked."""
+        """Segment images that have been checked; returns the same as `segment`."""
         raise NotImplementedError(f"{type(self).__name__} must implement find(images) -> (mask, converged)")
 
 
 @torch.no_grad()
 def segment_with(segmenter: Segmenter, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The masks that any segmenter finds, and a boolean B: whether they converged (a plain callable's always have).
+    """Call any segmenter, and check its masks.
 
     Args:
         segmenter: A `SegmenterModule`, or any callable from images to boolean masks.
         images: B×C×H×W.
 
     Returns:
-        The boolean B×1×H×W masks and the boolean B.
+        The boolean B×1×H×W masks, and a boolean B: whether they have converged (always True for a plain callable).
 
     Raises:
-        TypeError, ValueError: The result is no mask of these images.
+        TypeError, ValueError: The result is not a mask of these images.
 
     Example:
         >>> mask, converged = segment_with(lambda images: images[:, :1] > 0.5, torch.ones(2, 3, 64, 64))
@@ -84,7 +86,7 @@ def segment_with(segmenter: Segmenter, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def in_steps(mask: Tensor, *steps: Step) -> tuple[Tensor, Tensor]:
-    """What a segmenter returns: a boolean B×H×W mask after some steps, empty where one of them did not converge."""
+    """Apply steps to a boolean B×H×W mask; return a segmenter's result, empty where a step did not converge."""
     converged = all_true(mask)
     for step in steps:
         mask, converged_here = step(mask, return_converged=True)

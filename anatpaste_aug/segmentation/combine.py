@@ -1,4 +1,4 @@
-"""Segmenters made of segmenters."""
+"""Combine several segmenters into one."""
 
 from functools import reduce
 from typing import Literal
@@ -6,13 +6,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..functional import keep_largest
-from ..validation import check_choice, check_count, check_segmenter
-from .base import Segmenter, SegmenterModule, segment_with
+from anatpaste_aug.functional import keep_largest
+from anatpaste_aug.segmentation.base import Segmenter, SegmenterModule, segment_with
+from anatpaste_aug.validation import check_choice, check_count, check_segmenter
 
 
-class _Called(nn.Module):
-    """A plain callable among modules."""
+class _Wrapped(nn.Module):
+    """Wraps a plain callable as a module."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         super().__init__()
@@ -26,20 +26,20 @@ class _Called(nn.Module):
 
 
 class _Combination(SegmenterModule):
-    """Several segmenters, which all see the same images. One mask that did not converge empties the result."""
+    """Base class: all segmenters get the same images. If one of the masks did not converge, the result is empty."""
 
     def __init__(self, *segmenters: Segmenter) -> None:
         super().__init__()
         if len(segmenters) < 2:
-            raise ValueError(f"{type(self).__name__} takes two segmenters or more, got {len(segmenters)}")
+            raise ValueError(f"{type(self).__name__} needs at least two segmenters, got {len(segmenters)}")
         for segmenter in segmenters:
             check_segmenter(segmenter)
-        self.segmenters = nn.ModuleList(s if isinstance(s, nn.Module) else _Called(s) for s in segmenters)
+        self.segmenters = nn.ModuleList(s if isinstance(s, nn.Module) else _Wrapped(s) for s in segmenters)
 
     def find(self, images: Tensor) -> tuple[Tensor, Tensor]:
         masks, converged = zip(*(segment_with(segmenter, images) for segmenter in self.segmenters), strict=True)
-        all_of_them = reduce(torch.logical_and, converged)
-        return reduce(self.combine, masks) & all_of_them.view(-1, 1, 1, 1), all_of_them
+        all_converged = reduce(torch.logical_and, converged)
+        return reduce(self.combine, masks) & all_converged.view(-1, 1, 1, 1), all_converged
 
     @staticmethod
     def combine(first: Tensor, second: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Difference(_Combination):
         segmenters: Two or more, modules or plain callables.
 
     Example:
-        What a human adds to Algorithm 1: the lung behind the ribs and the heart.
+        The part of the lung field that Algorithm 1 misses: behind the ribs and the heart.
 
         >>> from anatpaste_aug.segmentation import LungFieldSegmenter, LungSegmenter
         >>> from anatpaste_aug.datasets import phantom_batch
@@ -107,7 +107,7 @@ class Difference(_Combination):
 class PerSide(SegmenterModule):
     """The largest components on each side of the image's middle column, or on one side of it.
 
-    Left and right are those of the image: a frontal radiograph shows the patient's right lung on its left.
+    Left and right refer to the image: a frontal radiograph shows the patient's right lung on its left.
 
     Args:
         segmenter: A module or a plain callable.
@@ -116,7 +116,7 @@ class PerSide(SegmenterModule):
             is cut there.
 
     Raises:
-        TypeError, ValueError: The segmenter or a setting is impossible.
+        TypeError, ValueError: The segmenter or a setting is invalid.
 
     Example:
         >>> from anatpaste_aug import LungSegmenter
@@ -131,7 +131,7 @@ class PerSide(SegmenterModule):
     ) -> None:
         super().__init__()
         check_segmenter(segmenter)
-        self.segmenter = segmenter if isinstance(segmenter, nn.Module) else _Called(segmenter)
+        self.segmenter = segmenter if isinstance(segmenter, nn.Module) else _Wrapped(segmenter)
         self.side = check_choice("side", side, ("left", "right", "both"))
         self.keep = None if keep is None else check_count("keep", keep)
 

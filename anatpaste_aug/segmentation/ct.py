@@ -5,36 +5,44 @@ from functools import partial
 
 from torch import Tensor
 
-from ..functional import clear_border, close_disk, fill_holes, keep_largest, opening, remove_small_components, to_gray
-from ..functional.intensity import at_least_float32
-from ..validation import check_count, check_intensities, check_number
-from .base import SegmenterModule, Step, in_steps
+from anatpaste_aug.functional import (
+    clear_border,
+    close_disk,
+    fill_holes,
+    keep_largest,
+    opening,
+    remove_small_components,
+    to_gray,
+)
+from anatpaste_aug.functional.intensity import at_least_float32
+from anatpaste_aug.segmentation.base import SegmenterModule, Step, in_steps
+from anatpaste_aug.validation import check_count, check_intensities, check_number
 
 
 class CTLungSegmenter(SegmenterModule):
     """Lungs in axial CT slices: the air inside the body.
 
-    Hounsfield units → air is below the threshold → the body is the largest component of the rest, opened 3×3 (which
-    parts it from the table) and filled, and everything outside it is dropped → what touches the image's border is
-    dropped → components as small as trachea, airways and most of the bowel gas are dropped → vessels closed by a disc,
-    holes filled. Nothing is learned and nothing is random.
+    Hounsfield units → air is below the threshold → the body is the largest component of the rest, after an opening 3×3
+    that separates it from the table, with its holes filled → air outside the body is removed → components that touch
+    the image's border are removed → small components (trachea, airways, most bowel gas) are removed → vessels are
+    filled by a closing with a disk, and holes are filled. Nothing is learned and nothing is random.
 
     Convention:
         * in: B×1×H×W floating point in Hounsfield units; other units by ``slope`` and ``intercept`` or `from_window`
         * out: boolean B×1×H×W on the same device; never differentiable
         * lengths and areas are in pixels at 256×256 and scale with the image
-        * a lung that the field of view cuts off at the image's border is dropped
+        * a lung that is cut off at the image's border is removed
 
     Args:
         threshold: In Hounsfield units. Lung is about −850, soft tissue about 0; consolidations are left out.
-        slope: HU = slope · value + intercept, as DICOM's RescaleSlope.
-        intercept: The same, as DICOM's RescaleIntercept.
+        slope: HU = slope · value + intercept; DICOM's RescaleSlope.
+        intercept: See ``slope``; DICOM's RescaleIntercept.
         min_size: The smallest component of air that stays.
         keep: Keep this many of the largest components; None keeps all.
-        closing: Radius of the disc that closes vessels.
+        closing: Radius of the disk that closes vessels.
 
     Raises:
-        ValueError: A setting is impossible; the message names it and what is allowed.
+        ValueError: A setting is invalid; the message names it and what is allowed.
 
     Example:
         >>> import torch
@@ -73,16 +81,16 @@ class CTLungSegmenter(SegmenterModule):
     def from_window(
         cls, level: float, width: float, value_range: tuple[float, float] = (0.0, 1.0), **settings: float
     ) -> "CTLungSegmenter":
-        """A segmenter of images that a display window has mapped to ``value_range``.
+        """Make a segmenter for images that a display window has mapped to ``value_range``.
 
         Args:
             level: The middle of the window in Hounsfield units, as DICOM's WindowCenter; −600 is usual for lungs.
             width: Its width, as DICOM's WindowWidth; 1500 is usual for lungs.
-            value_range: The values that stand for the window's ends: (0, 1), or (0, 255) for uint8 images.
-            settings: What `CTLungSegmenter` takes, but ``slope`` and ``intercept``.
+            value_range: The values at the window's ends: (0, 1), or (0, 255) for uint8 images.
+            **settings: Arguments of `CTLungSegmenter` except ``slope`` and ``intercept``.
 
         Raises:
-            ValueError: The threshold lies outside the window, so that no image can tell air from tissue.
+            ValueError: The threshold lies outside the window, so that air and tissue have the same value.
 
         Example:
             >>> CTLungSegmenter.from_window(-600, 1500, (0, 255)).slope

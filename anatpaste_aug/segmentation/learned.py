@@ -6,42 +6,42 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..functional import Intensities, to_gray
-from ..functional.components import all_true
-from ..functional.intensity import at_least_float32
-from ..validation import check_choice, check_count, check_intensities, check_number, check_same_device
-from .base import SegmenterModule
+from anatpaste_aug.functional import Intensities, to_gray
+from anatpaste_aug.functional.components import all_true
+from anatpaste_aug.functional.intensity import at_least_float32
+from anatpaste_aug.segmentation.base import SegmenterModule
+from anatpaste_aug.validation import check_choice, check_count, check_intensities, check_number, check_same_device
 
 
 class NetworkSegmenter(SegmenterModule):
-    """A trained network that gives B×K×H×W logits or probabilities: of torchvision, MONAI, torchxrayvision, or yours.
+    """Segments by a trained network with B×K×H×W outputs, from torchvision, MONAI, torchxrayvision or elsewhere.
 
-    Images → [0, 1] → resized → channels repeated or made grey → (x − mean) / std → network → probabilities → those of
-    the chosen classes → resized back → threshold. The network is set to eval mode and kept there, and frozen: its
-    parameters ask for no gradient, so that DistributedDataParallel leaves them alone. A network that is trained
-    elsewhere is passed as a copy (``copy.deepcopy``).
+    Images → [0, 1] → resized → channels repeated or converted to gray → (x − mean) / std → network → probabilities of
+    the chosen classes → resized back → threshold. The network is put into eval mode, kept there, and frozen
+    (``requires_grad_(False)``), so that DistributedDataParallel ignores its parameters. If you train the network
+    elsewhere, pass a copy (``copy.deepcopy``).
 
     Convention:
         * in: B×1×H×W or B×3×H×W, uint8 in [0, 255] or floating point in [0, 1] unless ``value_range`` says otherwise
         * out: boolean B×1×H×W on the same device; never differentiable
-        * network and images live on one device (``transform.to(device)`` moves the network)
+        * network and images are on one device (``transform.to(device)`` moves the network)
 
     Args:
         network: Takes a B×channels×h×w float batch; returns a B×K×h'×w' tensor, or a mapping that holds it.
         classes: Index or indices of the organ's channels in the output. None is for K = 1.
-        activation: What turns the output into probabilities: ``"sigmoid"`` (each channel on its own), ``"softmax"``
-            (over the channels), or None where they are probabilities already.
-        threshold: From which probability on a pixel is organ. Several classes count with their sum after softmax, else
-            with their largest value.
-        channels: Channels that the network takes, 1 or 3.
-        size: (h, w), or one number for both, that the network takes; None leaves the size as it is.
+        activation: Converts the output to probabilities: ``"sigmoid"`` (per channel), ``"softmax"`` (over the
+            channels), or None if they are probabilities already.
+        threshold: The smallest probability that counts as organ. The probabilities of several classes are added after
+            softmax; otherwise their maximum is used.
+        channels: Number of channels that the network expects, 1 or 3.
+        size: (h, w) that the network expects, or one number for both; None keeps the size.
         value_range: (black, white) of the images; None is (0, 255) for uint8 and (0, 1) for floating point.
         mean: Per-channel mean that the network was trained with, on the scale [0, 1].
-        std: Per-channel standard deviation of the same.
-        output: The key of the output where the network returns a mapping, as torchvision's do.
+        std: Per-channel standard deviation, likewise.
+        output: The key of the output if the network returns a mapping, as torchvision's do.
 
     Raises:
-        TypeError, ValueError: A setting is impossible, or the network's output does not fit it.
+        TypeError, ValueError: A setting is invalid, or the network's output does not match the settings.
 
     Example:
         torchvision (trained weights are `weights=...`), with classes 1 and 2 as the organ:
@@ -93,7 +93,7 @@ class NetworkSegmenter(SegmenterModule):
         self.output = output
 
     def train(self, mode: bool = True) -> "NetworkSegmenter":
-        """The network stays in eval mode, whatever the modules around it do."""
+        """Set the mode of this module; the network stays in eval mode."""
         super().train(mode)
         self.network.eval()
         return self
@@ -135,7 +135,7 @@ class NetworkSegmenter(SegmenterModule):
             raise ValueError(f"the network must return maps of shape ({batch}, K, h, w), got {tuple(output.shape)}")
         count = output.shape[1]
         if self.classes is None and count != 1:
-            raise ValueError(f"the network has {count} output channels; say which are the organ with classes=")
+            raise ValueError(f"the network has {count} output channels; choose those of the organ with classes=")
         if self.classes is not None and max(self.classes) >= count:
             raise ValueError(f"classes={self.classes} are not all among the network's {count} output channels")
         if self.activation == "softmax" and count == 1:

@@ -1,17 +1,17 @@
-"""Lungs of chest radiographs: what the paper segments, and the whole lung field."""
+"""Lungs of chest radiographs: by the paper's algorithm, and the whole lung field."""
 
 from torch import Tensor
 
-from ..functional import segment_lung_field, segment_lungs
-from ..validation import check_number
-from .base import SegmenterModule
+from anatpaste_aug.functional import segment_lung_field, segment_lungs
+from anatpaste_aug.segmentation.base import SegmenterModule
+from anatpaste_aug.validation import check_number
 
 
 class LungSegmenter(SegmenterModule):
     """Lungs of frontal chest radiographs, by the paper's Algorithm 1 (Sato et al., arXiv 2205.04282).
 
-    Grey values → CLAHE → Otsu's threshold, the dark side is lung → opening 3×3 → border-touching components cleared →
-    dilation 3×3 → small components dropped. Nothing is learned and nothing is random.
+    Gray values → CLAHE → Otsu's threshold, dark pixels are lung → opening 3×3 → components that touch the border are
+    removed → dilation 3×3 → small components are removed. Nothing is learned and nothing is random.
 
     Convention:
         * in: B×1×H×W or B×3×H×W, uint8 or floating point in any intensity range, H and W at least 32
@@ -42,20 +42,20 @@ class LungSegmenter(SegmenterModule):
 class LungFieldSegmenter(SegmenterModule):
     """The whole lung fields of frontal chest radiographs: with the ribs, and with the lung behind the heart.
 
-    Algorithm 1 of the paper leaves out what is bright: ribs, vessels, the lung behind the heart, consolidations. Here
-    its mask is completed by geometry (`segment_lung_field`). Nothing is learned and nothing is random.
+    Algorithm 1 of the paper misses bright parts: ribs, vessels, the lung behind the heart, consolidations. Here its
+    mask is completed by geometry (`segment_lung_field`). Nothing is learned and nothing is random.
 
-    Against human outlines of 150 paediatric radiographs at 256×256 (Kermany et al., outlines by V7 Labs), mean over the
-    images. In order of their file names, the 75 at places 0, 2, 4, … chose the constants; one of these, the radius of
-    the opening, was raised from 4 to 5 after the others had been measured once:
+    Against human outlines of 150 pediatric radiographs at 256×256 (Kermany et al., outlines by V7 Labs), mean over the
+    images. The constants were chosen on every other image in the order of file names (75 images). One of them, the
+    radius of the opening, was raised from 4 to 5 after one measurement on the other 75:
 
     | precision / recall / Dice | the 75 others | all 150 |
     |---|---|---|
     | `LungSegmenter` | 0.922 / 0.518 / 0.648 | 0.921 / 0.526 / 0.657 |
     | `LungFieldSegmenter` | 0.929 / 0.844 / 0.875 | 0.933 / 0.855 / 0.885 |
 
-    A lung that is wholly opaque is drawn as the mirror image of the other one. An image that is rotated by far, or cut
-    off at the side, is beyond it.
+    A completely opaque lung is drawn as the mirror image of the other one. Images that are strongly rotated, or cut off
+    at the side, are not supported.
 
     Convention:
         * in: B×1×H×W or B×3×H×W, uint8 or floating point in any intensity range, H and W at least 32

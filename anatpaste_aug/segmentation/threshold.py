@@ -1,4 +1,4 @@
-"""Organs that are darker or brighter than what surrounds them, in any modality."""
+"""Organs that are darker or brighter than their surroundings, in any modality."""
 
 import math
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..functional import (
+from anatpaste_aug.functional import (
     clear_border,
     close_disk,
     fill_holes,
@@ -17,40 +17,40 @@ from ..functional import (
     remove_small_components,
     to_gray,
 )
-from ..functional.intensity import stretch_levels
-from ..validation import check_choice, check_count, check_number
-from .base import SegmenterModule, Step, in_steps
+from anatpaste_aug.functional.intensity import stretch_levels
+from anatpaste_aug.segmentation.base import SegmenterModule, Step, in_steps
+from anatpaste_aug.validation import check_choice, check_count, check_number
 
 
 class ThresholdSegmenter(SegmenterModule):
-    """The dark or the bright side of a threshold, cleaned by morphology and by size.
+    """Segments the dark or the bright pixels by a threshold, cleaned by morphology and by component size.
 
-    Grey values → threshold → opening → closing → holes filled → border-touching components cleared → components that
-    are too small or too large dropped → the largest ones kept. Only the first step is on by default.
+    Gray values → threshold → opening → closing → fill holes → remove components that touch the border → remove
+    components that are too small or too large → keep the largest ones. By default, only the threshold is applied.
 
     Convention:
         * in: B×1×H×W or B×3×H×W, uint8 or floating point in any intensity range, H and W at least 32
         * out: boolean B×1×H×W on the same device; never differentiable
-        * a fixed threshold is in the units of the images: with ``AnatPasteTransform(mean=, std=)`` those of [0, 1]
+        * a fixed threshold is in the units of the images; with ``AnatPasteTransform(mean=, std=)`` these are [0, 1]
         * lengths and areas are in pixels at 256×256 and scale with the image
 
     Args:
-        threshold: A grey value; dark means at most it, bright means above it. ``"otsu"`` finds one in each image, as
-            ``skimage.filters.threshold_otsu`` does on 256 bins between its smallest and largest value.
-        polarity: The organ is ``"dark"`` or ``"bright"``.
-        opening: Radius of the disc that drops what is thin.
-        closing: Radius of the disc that fills what is narrow.
-        fill: Fill what the organ encloses.
-        clear_border: Drop components that touch the image's border.
+        threshold: A gray value: dark pixels are at most this, bright ones above. ``"otsu"`` finds one per image, as
+            ``skimage.filters.threshold_otsu`` does with 256 bins between its smallest and largest value.
+        polarity: Whether the organ is ``"dark"`` or ``"bright"``.
+        opening: Radius of the disk of the opening, which removes thin parts.
+        closing: Radius of the disk of the closing, which fills narrow gaps.
+        fill: Fill the holes of the organ.
+        clear_border: Remove components that touch the image's border.
         min_size: The smallest component that stays.
         max_size: The largest component that stays; None is no limit.
         keep: Keep this many of the largest components; None keeps all.
 
     Raises:
-        ValueError: A setting is impossible; the message names it and what is allowed.
+        ValueError: A setting is invalid; the message names it and what is allowed.
 
     Example:
-        The brain in an axial T2 slice, in outline a bright disc on black, with dark fluid inside it:
+        A sketch of the brain in an axial T2 slice, a bright disk on black with dark fluid inside:
 
         >>> import torch
         >>> y, x = torch.meshgrid(torch.linspace(-1, 1, 128), torch.linspace(-1, 1, 128), indexing="ij")

@@ -1,10 +1,22 @@
-"""The recipes as torchvision v2 transforms, and one-class pairs made with them."""
+"""The recipes as torchvision v2 transforms, and training pairs for one-class classification."""
 
-from .base import PasteTransform
-from .pairs import OneClassBatch, OneClassPairs, OneClassSample, collate_one_class, one_class_batch
-from .recipes import AnatPasteTransform, CutPasteTransform, FPITransform, NSATransform, PIITransform
-from .tv_tensors import AnomalyMask, RegionMask
-from .warming import warm_up
+from anatpaste_aug.transforms.base import PasteTransform
+from anatpaste_aug.transforms.pairs import (
+    OneClassBatch,
+    OneClassPairs,
+    OneClassSample,
+    collate_one_class,
+    one_class_batch,
+)
+from anatpaste_aug.transforms.recipes import (
+    AnatPasteTransform,
+    CutPasteTransform,
+    FPITransform,
+    NSATransform,
+    PIITransform,
+)
+from anatpaste_aug.transforms.tv_tensors import AnomalyMask, RegionMask
+from anatpaste_aug.transforms.warming import warm_up
 
 __all__ = [
     "AnatPasteTransform",

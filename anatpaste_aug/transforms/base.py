@@ -1,4 +1,4 @@
-"""The base of all recipes: a torchvision v2 transform over one config, and the same on plain batches."""
+"""The base class of all recipes: a torchvision v2 transform with a config, which also augments plain batches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -10,12 +10,15 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from ..functional import Intensities, foreground_mask, intensity_target, paste, patches_foreground
-from ..functional.intensity import at_least_float32
-from ..paste import ANATPASTE, PasteConfig, PasteParams, PasteResult, draw_uniforms, sample_params
-from ..paste.sampling import draws_shape
-from ..segmentation import LungSegmenter, Segmenter, segment_with
-from ..validation import (
+from anatpaste_aug.functional import Intensities, foreground_mask, intensity_target, paste, patches_foreground
+from anatpaste_aug.functional.intensity import at_least_float32
+from anatpaste_aug.paste import ANATPASTE, PasteConfig, PasteParams, PasteResult, draw_uniforms, sample_params
+from anatpaste_aug.paste.sampling import draws_shape
+from anatpaste_aug.segmentation import LungSegmenter, Segmenter, segment_with
+from anatpaste_aug.transforms.sample import add_changes, as_batch, is_image_tensor, like_input, read_sample
+from anatpaste_aug.transforms.signature import HELP, document
+from anatpaste_aug.transforms.tv_tensors import AnomalyMask, RegionMask
+from anatpaste_aug.validation import (
     check_apply,
     check_donors,
     check_generator,
@@ -27,37 +30,33 @@ from ..validation import (
     check_uniforms,
     intensities_for,
 )
-from .sample import as_batch, is_image_tensor, like_input, read_sample, united_with
-from .signature import HELP, document
-from .tv_tensors import AnomalyMask, RegionMask
 
 Donors = Tensor | Callable[[int], Tensor]
-"""Images N×C×H×W to cut patches from, or a callable that returns as many as it is asked for."""
+"""Images N×C×H×W to cut patches from, or a callable that returns a given number of images."""
 
 
 class PasteTransform(v2.Transform):
-    """Paste patches of images into images, as a config says.
+    """Paste patches of images into images, according to a config.
 
-    A subclass sets ``recipe``; its signature and documentation come from the config's fields.
+    A subclass sets ``recipe``; its signature and documentation are generated from the config's fields.
 
     Convention:
-        * images: PIL (L, RGB), ``tv_tensors.Image`` or a plain tensor …×1×H×W or …×3×H×W, H and W from 32 up; uint8 in
-          [0, 255], floating point in [0, 1] unless said otherwise. Type, dtype, device, memory format and range come
-          back.
-        * every image of a batch gets its own parameters; several images of one sample share them and the region of the
-          first, and must be of one size
-        * a `RegionMask` in the sample is read as the segmentation; what changed is added to an `AnomalyMask`, so that
-          after a chain of transforms it holds what all of them changed (floating point: the target of a pixel loss);
-          everything else passes through as the identical object. Of plain tensors the first with three or more
-          dimensions is the image, and none is where a PIL image, ``tv_tensors.Image`` or ``tv_tensors.Video`` stands
-          in the sample
-        * randomness: ``torch.manual_seed``, or the generator given to `augment`. Processes that share a training (DDP)
-          draw the same numbers if they are given one seed: give each its own, such as ``seed + rank``
-        * a call leaves nothing behind in the transform: threads may share it
+        * images: PIL (L, RGB), ``tv_tensors.Image`` or a plain tensor …×1×H×W or …×3×H×W, H and W at least 32; uint8
+          in [0, 255], floating point in [0, 1] unless set otherwise. Type, dtype, device, memory format and range are
+          preserved
+        * each image of a batch gets its own parameters; several images of one sample share the parameters and the
+          region of the first, and must have the same size
+        * a `RegionMask` in the sample replaces the segmentation. Changed pixels are added to an `AnomalyMask` (floating
+          point: the target of a pixel loss), so that after a chain of transforms it holds the changes of all of them.
+          Everything else passes through as the identical object. The first plain tensor with at least three dimensions
+          is an image, unless the sample has a PIL image, ``tv_tensors.Image`` or ``tv_tensors.Video``
+        * randomness: ``torch.manual_seed``, or the generator passed to `augment`. Processes of distributed training
+          (DDP) draw the same numbers if they have the same seed: give each its own, such as ``seed + rank``
+        * calls do not modify the transform: threads may share it
 
     Raises:
-        ValueError: A setting is impossible; the message names it and what is allowed.
-        TypeError: A setting is unknown, or of a wrong type.
+        ValueError: A setting is invalid; the message names it and what is allowed.
+        TypeError: A setting is unknown, or has the wrong type.
 
     Example:
         >>> from anatpaste_aug.paste import FPI
@@ -118,16 +117,16 @@ class PasteTransform(v2.Transform):
 
         Args:
             images: B×1×H×W or B×3×H×W, uint8 or floating point; not modified.
-            region_mask: Boolean (or integer) B×1×H×W or B×H×W; None calls the segmenter. It is not looked at where the
-                recipe has no region.
-            params: The parameters of an earlier call on images of this size, to repeat it bit for bit, with the
-                region mask and the donors that it was given, if any.
-            apply: Boolean B: False leaves an image alone, whatever ``p`` says. ``labels == 0`` augments the normal
+            region_mask: Boolean (or integer) B×1×H×W or B×H×W; None calls the segmenter. It is ignored if the
+                recipe uses no region.
+            params: The parameters of an earlier call on images of this size, to repeat it bit for bit. Pass the same
+                region mask and donors as well, if there were any.
+            apply: Boolean B; False leaves an image unchanged, regardless of ``p``. ``labels == 0`` augments the normal
                 images of a mixed batch.
-            uniforms: Random numbers of `draw_uniforms` instead of fresh ones, for a host that draws before it shows
-                its images; the same numbers and images give the same result.
+            uniforms: Random numbers from `draw_uniforms`, for frameworks that draw them before the images are known;
+                None draws them. The same numbers and images give the same result.
             generator: Source of the random numbers, on the images' device.
-            donors: Images to cut patches from, instead of those that the transform was made with.
+            donors: Images to cut patches from, instead of those that were passed to the constructor.
 
         Returns:
             The augmented images, their masks and labels, and the parameters used.
@@ -157,7 +156,7 @@ class PasteTransform(v2.Transform):
     def draw_uniforms(
         self, batch: int, *, device: torch.device | str = "cpu", generator: torch.Generator | None = None
     ) -> Tensor:
-        """Random numbers for `augment`, drawn before anything is known about the images; B×K×D."""
+        """Draw the random numbers for `augment` before anything is known about the images: B×K×D."""
         return draw_uniforms(self.config, batch, device=device, generator=generator)
 
     def _sample(
@@ -182,7 +181,7 @@ class PasteTransform(v2.Transform):
             uniforms=uniforms,
             generator=generator,
         )
-        # An image whose segmentation did not converge has an empty region: not to be taken for one without lungs.
+        # An image whose segmentation did not converge has an empty region. Don't treat it as one without lungs.
         return params if converged is None else params._replace(apply=params.apply & converged.unsqueeze(1))
 
     def _paste(
@@ -217,7 +216,7 @@ class PasteTransform(v2.Transform):
         return PasteResult(image, soft, target, region, params)
 
     def _sources(self, images: Tensor, donors: Donors | None) -> Tensor | None:
-        """The images that patches are cut from; None where each image is its own source."""
+        """Return the images that patches are cut from; None if each image is its own source."""
         if self.config.source == "same":
             return None
         if self.config.source == "batch":
@@ -233,19 +232,20 @@ class PasteTransform(v2.Transform):
     def _region(
         self, images: Tensor, region_mask: Tensor | None, intensities: Intensities
     ) -> tuple[Tensor | None, Tensor | None]:
+        """Return the region of the images, and whether their segmentation has converged (None if not segmented)."""
         if not self.config.needs_region:
             return None, None
         if region_mask is not None:
             return check_region_mask(region_mask, images), None
         assert self.segmenter is not None
         with torch.no_grad():
-            seen = images if intensities.mean is None else intensities.to_unit(at_least_float32(images))
-            return segment_with(self.segmenter, seen)
+            inputs = images if intensities.mean is None else intensities.to_unit(at_least_float32(images))
+            return segment_with(self.segmenter, inputs)
 
     def _foregrounds(
         self, images: Tensor, sources: Tensor | None, intensities: Intensities
     ) -> tuple[Tensor, Tensor] | None:
-        """The foreground of the images, and of those that patches are cut from."""
+        """Return the foreground of the images, and of those that patches are cut from."""
         if not self.config.needs_foreground:
             return None
         own = foreground_mask(images.detach(), self.config.foreground, intensities)
@@ -256,8 +256,8 @@ class PasteTransform(v2.Transform):
     def _intensities(self, images: Tensor) -> Intensities:
         return intensities_for(images, self.value_range, self.mean, self.std)
 
-    # torchvision's side. The first image is augmented in make_params, because masks can depend on its pixels; further
-    # images follow, leaf by leaf, in transform.
+    # The interface of torchvision. make_params augments the first image, because masks can depend on its pixels;
+    # transform augments further images, leaf by leaf.
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         images, mask = read_sample(flat_inputs)
@@ -277,7 +277,7 @@ class PasteTransform(v2.Transform):
         if isinstance(inpt, RegionMask):
             return inpt
         if isinstance(inpt, AnomalyMask):
-            return united_with(inpt, result.target if inpt.is_floating_point() else result.anomaly_mask)
+            return add_changes(inpt, result.target if inpt.is_floating_point() else result.anomaly_mask)
         if inpt is params["first"]:
             return like_input(result.image, inpt)
         images, sources = as_batch(inpt), params["sources"]
@@ -290,26 +290,26 @@ class PasteTransform(v2.Transform):
         )
         return like_input(pasted.image, inpt)
 
-    # torchvision 0.20 calls them so.
+    # The names of these methods in torchvision 0.20.
     _get_params = make_params
     _transform = transform
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Every setting by its name: ``type(transform)(**transform.settings)`` is the same transform."""
+        """All settings by name: ``type(transform)(**transform.settings)`` is an equal transform."""
         own = {name: getattr(self, name) for name in HELP}
         return {entry.name: getattr(self.config, entry.name) for entry in fields(self.config)} | own
 
     def extra_repr(self) -> str:
-        """The probability, and every setting that is not the recipe's."""
-        shown: dict[str, Any] = {"p": self.config.p}
-        shown |= {
+        """Describe the probability and every setting that differs from the recipe."""
+        settings: dict[str, Any] = {"p": self.config.p}
+        settings |= {
             name: value
             for name, value in self.settings.items()
             if (value is not None if name in HELP else value != getattr(self.recipe, name))
         }
         if isinstance(self.segmenter, torch.nn.Module):
-            shown.pop("segmenter", None)  # shown as a child
+            settings.pop("segmenter", None)  # torch prints it as a child
         if isinstance(self.donors, Tensor):
-            shown["donors"] = tuple(self.donors.shape)
-        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
+            settings["donors"] = tuple(self.donors.shape)
+        return ", ".join(f"{name}={value!r}" for name, value in settings.items())

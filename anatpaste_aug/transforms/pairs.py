@@ -1,4 +1,4 @@
-"""Normal images beside their augmentations, with labels and pixel masks: what one-class training classifies."""
+"""Normal images with their augmentations, labels and pixel masks, for one-class training."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, overload
@@ -10,7 +10,7 @@ from torch.utils.data import default_collate
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
-from .tv_tensors import AnomalyMask, RegionMask
+from anatpaste_aug.transforms.tv_tensors import AnomalyMask, RegionMask
 
 
 class OneClassSample(NamedTuple):
@@ -19,9 +19,9 @@ class OneClassSample(NamedTuple):
     Attributes:
         images: The normal image, then one image per augmentation.
         masks: n boolean 1×H×W anomaly masks; that of the normal image is empty.
-        targets: n float32 1×H×W in [0, 1], what a pixel loss learns: see ``target`` of `PasteConfig`.
-        labels: int64 n: 0 for the normal image, k for what the k-th augmentation changed, and 0 where it left the image
-            alone (p < 1): such an image is a normal one.
+        targets: n float32 1×H×W in [0, 1], the target of a pixel loss: see ``target`` of `PasteConfig`.
+        labels: int64 n: 0 for the normal image, k for the k-th augmentation; 0 if it left the image unchanged (p < 1),
+            since such an image is normal.
     """
 
     images: tuple[Any, ...]
@@ -33,16 +33,16 @@ class OneClassSample(NamedTuple):
 class OneClassBatch(NamedTuple):
     """B normal images followed by their augmentations, from `one_class_batch` or `collate_one_class`.
 
-    The images of one kind stand together: all normal ones, all of the first augmentation, and so on. With one
+    Images are grouped by kind: all normal ones, then all of the first augmentation, and so on. With one
     augmentation the cross entropy over ``labels`` is equation 2 of Sato et al. (arXiv 2205.04282); with the two of
     CutPaste, "normal" and "scar", it is the 3-way classification of Li et al. (arXiv 2104.04015).
 
     Attributes:
         images: nB×C×H×W.
         masks: Boolean nB×1×H×W anomaly masks; empty for normal images.
-        targets: float32 nB×1×H×W in [0, 1], what a pixel loss learns: see ``target`` of `PasteConfig`.
-        labels: int64 nB: 0 for a normal image, k for what the k-th augmentation changed, and 0 where it left an image
-            alone (p < 1, or ``skip_without_region``): such an image is a normal one.
+        targets: float32 nB×1×H×W in [0, 1], the target of a pixel loss: see ``target`` of `PasteConfig`.
+        labels: int64 nB: 0 for a normal image, k for the k-th augmentation; 0 if it left the image unchanged (p < 1, or
+            ``skip_without_region``), since such an image is normal.
     """
 
     images: Tensor
@@ -52,7 +52,7 @@ class OneClassBatch(NamedTuple):
 
 
 class Augmented(Protocol):
-    """What `Augmentation.augment` returns; where it has no ``target``, the anomaly mask takes its place."""
+    """The result of `Augmentation.augment`; without a ``target``, the anomaly mask is used."""
 
     @property
     def image(self) -> Tensor: ...
@@ -61,7 +61,7 @@ class Augmented(Protocol):
 
 
 class Augmentation(Protocol):
-    """A batched augmentation: `AnatPasteTransform`, `CutPasteTransform`, or anything with such a method."""
+    """A batched augmentation: `AnatPasteTransform`, `CutPasteTransform`, or any object with this method."""
 
     def augment(
         self, images: Tensor, *, region_mask: Tensor | None = None, generator: torch.Generator | None = None
@@ -71,13 +71,13 @@ class Augmentation(Protocol):
 class OneClassPairs(nn.Module):
     """Turn one normal image into itself and its augmentations, with masks and labels.
 
-    It stands where CutPaste-style code puts a transform that returns ``(normal, augmented)``: ``.images`` is that
-    tuple. torchvision v2 transforms that follow treat all images and masks of the sample alike. `collate_one_class`
-    makes batches of the samples. Where whole batches are at hand, `one_class_batch` is faster.
+    It replaces the transform of CutPaste-style code that returns ``(normal, augmented)``: ``.images`` is that tuple.
+    Subsequent torchvision v2 transforms apply to all images and masks of the sample alike. `collate_one_class` collates
+    samples to batches. If you have whole batches, `one_class_batch` is faster.
 
     Convention:
         * image: PIL (L, RGB), ``tv_tensors.Image`` or a plain C×H×W tensor. A plain tensor comes back as a
-          ``tv_tensors.Image``, because v2 transforms touch no more than one plain tensor of a sample.
+          ``tv_tensors.Image``, because v2 transforms apply to only one plain tensor of a sample.
         * randomness: ``torch.manual_seed``
 
     Args:
@@ -86,7 +86,7 @@ class OneClassPairs(nn.Module):
 
     Raises:
         ValueError: No augmentation was given.
-        TypeError: One of them is no module.
+        TypeError: One of them is not a module.
 
     Example:
         >>> from anatpaste_aug import AnatPasteTransform
@@ -103,26 +103,26 @@ class OneClassPairs(nn.Module):
         self.augmentations = nn.ModuleList(augmentations)
 
     def forward(self, image: Any, region_mask: Tensor | None = None) -> OneClassSample:
-        """The sample of one image.
+        """Make the sample of one image.
 
         Args:
             image: The normal image; not modified.
             region_mask: Its region, H×W or 1×H×W, boolean or integer, for augmentations that read a `RegionMask`; None
-                lets them find it.
+                lets them segment the image.
 
         Raises:
-            TypeError, ValueError: ``image`` is no single image.
+            TypeError, ValueError: ``image`` is not a single image.
         """
         if not isinstance(image, PIL.Image.Image | Tensor) or isinstance(image, tv_tensors.Mask):
             raise TypeError(
-                f"image must be a PIL image or a C×H×W tensor, got {type(image).__name__}; labels go past "
-                "OneClassPairs, as with ImageFolder(root, transform=OneClassPairs(...)) and collate_one_class"
+                f"image must be a PIL image or a C×H×W tensor, got {type(image).__name__}; pass labels outside "
+                "of OneClassPairs, as with ImageFolder(root, transform=OneClassPairs(...)) and collate_one_class"
             )
         if isinstance(image, Tensor) and image.ndim != 3:
             raise ValueError(
                 f"image must be one C×H×W image, got shape {tuple(image.shape)}; for batches use one_class_batch"
             )
-        # The constructors of tv_tensors move a tensor to the default device unless they are told another one.
+        # Without device=, the constructors of tv_tensors would move a tensor to the default device.
         if isinstance(image, Tensor) and not isinstance(image, tv_tensors.Image):
             image = tv_tensors.Image(image, device=image.device)
         height, width = tvf.get_size(image)
@@ -147,17 +147,17 @@ def collate_one_class(samples: Sequence[Any]) -> Any:
     """Collate samples of `OneClassPairs`: the ``collate_fn`` of a ``DataLoader``.
 
     Args:
-        samples: Of equally many images each, which by now are tensors of one shape and dtype. A data set that returns
-            more, such as ``(sample, label)`` of an ``ImageFolder`` with ``transform=OneClassPairs(...)``, gives tuples
-            that begin with one.
+        samples: Samples with the same number of images, which must be tensors of one shape and dtype by then. Or tuples
+            that begin with a sample, such as ``(sample, label)`` from an ``ImageFolder`` with
+            ``transform=OneClassPairs(...)``.
 
     Returns:
-        The batch, all normal images first, as `one_class_batch` has it. Of tuples, ``(batch, labels, ...)``: what comes
-        after the sample is collated by ``default_collate``, one entry for each of the B normal images.
+        The batch, all normal images first, as from `one_class_batch`. For tuples, ``(batch, labels, ...)``: the items
+        after the sample are collated by ``default_collate``, with one entry for each of the B normal images.
 
     Raises:
         TypeError: A sample is something else, or its images are still PIL images.
-        ValueError: There is no sample.
+        ValueError: There are no samples.
 
     Example:
         >>> from anatpaste_aug import AnatPasteTransform
@@ -168,7 +168,7 @@ def collate_one_class(samples: Sequence[Any]) -> Any:
     """
     if not samples:
         raise ValueError("there are no samples to collate")
-    if all(_begins_with_a_sample(item) for item in samples):
+    if all(_starts_with_sample(item) for item in samples):
         batch = collate_one_class([item[0] for item in samples])
         return (batch, *default_collate([tuple(item[1:]) for item in samples]))
     for sample in samples:
@@ -193,13 +193,13 @@ def one_class_batch(
     region_mask: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> OneClassBatch:
-    """The batch of one-class training, made of a batch of normal images on the device where they are.
+    """Make a batch for one-class training from a batch of normal images, on their device.
 
     Args:
         images: B×C×H×W normal images as the augmentations take them; not modified.
-        *augmentations: `AnatPasteTransform`, `CutPasteTransform`, or other objects with such an ``augment``. Two give a
-            batch three times as large (3-way).
-        region_mask: Boolean B×1×H×W, handed to every augmentation; None lets them find the region.
+        *augmentations: `AnatPasteTransform`, `CutPasteTransform`, or other objects with such a method ``augment``. Two
+            give a batch three times as large (3-way).
+        region_mask: Boolean B×1×H×W, passed to every augmentation; None lets them segment the images.
         generator: Source of the random numbers, on the images' device; None uses the global one.
 
     Returns:
@@ -207,7 +207,7 @@ def one_class_batch(
 
     Raises:
         ValueError: No augmentation was given.
-        TypeError, ValueError: What the augmentations say about their input.
+        TypeError, ValueError: The augmentations reject their input.
 
     Example:
         >>> from anatpaste_aug import AnatPasteTransform
@@ -227,7 +227,7 @@ def one_class_batch(
     return OneClassBatch(pictures, torch.cat(masks), torch.cat(targets), _labels(masks).flatten())
 
 
-def _begins_with_a_sample(item: Any) -> bool:
+def _starts_with_sample(item: Any) -> bool:
     pair = isinstance(item, tuple | list) and not isinstance(item, OneClassSample)
     return pair and len(item) > 1 and isinstance(item[0], OneClassSample)
 
@@ -238,9 +238,9 @@ def _kind(item: Any) -> str:
 
 
 def _labels(masks: Sequence[Tensor]) -> Tensor:
-    """int64 n×B of n batches of masks: the number of the batch, or 0 where a mask is empty.
+    """Label n batches of masks: int64 n×B, the index of the batch, or 0 where a mask is empty.
 
-    The mask tells, and not p, because an image can be left alone for other reasons as well.
+    The mask decides and not p, because an image can be left unchanged for other reasons too.
     """
     changed = torch.stack([mask.as_subclass(Tensor).flatten(1).any(1) for mask in masks])
     return changed * torch.arange(len(masks), device=changed.device).unsqueeze(1)

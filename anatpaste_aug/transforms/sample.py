@@ -1,4 +1,4 @@
-"""A torchvision sample, flattened to its leaves: which of them are images and masks, and how they become batches."""
+"""Find the images and masks among the leaves of a torchvision sample, and convert them to batches."""
 
 from typing import Any
 
@@ -7,26 +7,26 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf
 
-from ..functional.masks import unite_masks
-from .tv_tensors import AnomalyMask, RegionMask
+from anatpaste_aug.functional.masks import unite_masks
+from anatpaste_aug.transforms.tv_tensors import AnomalyMask, RegionMask
 
 
 def is_image_tensor(leaf: Any) -> bool:
-    """A plain tensor that can be an image; labels and boxes have fewer than three dimensions."""
+    """Test for a plain tensor that can be an image; labels and boxes have fewer than three dimensions."""
     return isinstance(leaf, Tensor) and not isinstance(leaf, tv_tensors.TVTensor) and leaf.ndim >= 3
 
 
 def read_sample(leaves: list[Any]) -> tuple[list[Tensor], Tensor | None]:
-    """The images of a sample as batches of one size, and its region mask, if it holds one.
+    """Read the images of a sample as batches of one size, and its region mask, if it has one.
 
     Args:
         leaves: The images, `RegionMask` and `AnomalyMask` of one sample.
 
     Returns:
-        B×C×H×W each, and boolean or integer B×H×W or None.
+        The images, B×C×H×W each, and the region mask, boolean or integer B×H×W, or None.
 
     Raises:
-        TypeError, ValueError: No image, images of different sizes, a mask of another size or a second `RegionMask`.
+        TypeError, ValueError: No image, images of different sizes, a mask of another size, or several `RegionMask`.
     """
     images = [as_batch(leaf) for leaf in leaves if not isinstance(leaf, (RegionMask, AnomalyMask))]
     if not images:
@@ -38,8 +38,8 @@ def read_sample(leaves: list[Any]) -> tuple[list[Tensor], Tensor | None]:
     sizes = [(image.shape[0], *image.shape[2:]) for image in images]
     if any(size != sizes[0] for size in sizes):
         raise ValueError(
-            f"the images of one sample must be of one size, got (B, H, W) = {sizes}; "
-            "resize them first, or pass them in samples of their own"
+            f"the images of one sample must have the same size, got (B, H, W) = {sizes}; "
+            "resize them first, or pass them in separate samples"
         )
     masks = {kind: [_as_mask_batch(leaf, sizes[0]) for leaf in leaves if isinstance(leaf, kind)] for kind in _MASKS}
     region = masks[RegionMask]
@@ -52,7 +52,7 @@ _MASKS = (RegionMask, AnomalyMask)
 
 
 def as_batch(image: Any) -> Tensor:
-    """B×C×H×W of a PIL image or of a tensor with any leading dimensions."""
+    """Convert a PIL image, or a tensor with any leading dimensions, to B×C×H×W."""
     if isinstance(image, PIL.Image.Image):
         if image.mode not in ("L", "RGB"):
             remedy = (
@@ -66,22 +66,22 @@ def as_batch(image: Any) -> Tensor:
 
 
 def like_input(images: Tensor, given: Any) -> Any:
-    """The inverse of `as_batch`: the batch as the type and shape that were given."""
+    """Invert `as_batch`: convert the batch to the type and shape of ``given``."""
     if isinstance(given, PIL.Image.Image):
         return tvf.to_pil_image(images[0])
     images = images.reshape(given.shape)
     return tv_tensors.wrap(images, like=given) if isinstance(given, tv_tensors.TVTensor) else images
 
 
-def united_with(given: AnomalyMask, changed: Tensor) -> Any:
-    """The anomaly mask of a sample with what this transform changed, B×1×H×W, added to it."""
+def add_changes(given: AnomalyMask, changed: Tensor) -> Any:
+    """Unite the anomaly mask of a sample with the changes of this transform, B×1×H×W."""
     return tv_tensors.wrap(unite_masks(given.as_subclass(Tensor), changed.reshape(given.shape)), like=given)
 
 
 def _as_mask_batch(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """B×H×W of a mask whose leading dimensions are those of the images."""
+    """Convert a mask with the leading dimensions of the images to B×H×W."""
     if tuple(mask.shape[-2:]) != size[1:] or mask.numel() != size[0] * size[1] * size[2]:
         raise ValueError(
-            f"{type(mask).__name__} has shape {tuple(mask.shape)}, which does not fit images of (B, H, W) = {size}"
+            f"{type(mask).__name__} has shape {tuple(mask.shape)}, which does not match images of (B, H, W) = {size}"
         )
     return mask.as_subclass(Tensor).reshape(size)

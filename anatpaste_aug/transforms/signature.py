@@ -1,4 +1,4 @@
-"""Signature and documentation of a transform, made of the fields of its config."""
+"""Generate the signature and documentation of a transform from the fields of its config."""
 
 import inspect
 import textwrap
@@ -9,21 +9,20 @@ from typing import Any, get_type_hints
 
 from torch import Tensor
 
-from ..segmentation import Segmenter
+from anatpaste_aug.segmentation import Segmenter
 
 HELP: dict[str, str] = {
     "segmenter": "Callable from B×C×H×W images to boolean B×1×H×W masks of the lungs, or of another region "
-    "(`anatpaste_aug.segmentation`); None takes `LungSegmenter` where the recipe needs a region. It sees the images "
-    "as they are, but in [0, 1] where ``mean`` and ``std`` are set. It is called without gradients: freeze a module of "
-    "your own by ``requires_grad_(False)`` for DistributedDataParallel, as `NetworkSegmenter` does by itself.",
-    "donors": "Images to cut patches from: a tensor N×C×H×W, or a callable that returns as many images as it is asked "
-    'for. It implies source="donors".',
+    "(`anatpaste_aug.segmentation`); None uses `LungSegmenter` if the recipe needs a region. It gets the images as "
+    "they are, or in [0, 1] if ``mean`` and ``std`` are set. It is called without gradients. For "
+    "DistributedDataParallel, freeze your own module by ``requires_grad_(False)``; `NetworkSegmenter` does so itself.",
+    "donors": "Images to cut patches from: a tensor N×C×H×W, or a callable from a number to that many images. "
+    'Implies source="donors".',
     "value_range": "(black, white) of the images; None is (0, 255) for uint8 and (0, 1) for floating point.",
-    "mean": "Mean of images that are already normalized, as given to ``Normalize``: a number per channel, or one for "
-    "all.",
-    "std": "Standard deviation of the same.",
+    "mean": "Mean that the images were normalized with, as for ``Normalize``: a number per channel, or one for all.",
+    "std": "Standard deviation that they were normalized with, likewise.",
 }
-"""The settings of every transform that are not of its config."""
+"""The settings of every transform that are not part of its config."""
 
 _TYPES: dict[str, Any] = {
     "segmenter": Segmenter | None,
@@ -37,7 +36,7 @@ _TYPES: dict[str, Any] = {
 def document(cls: Any) -> None:
     """Give a transform the signature of its ``recipe``, and list all settings in its documentation.
 
-    Keywords of the class's own ``__init__`` come first; its docstring says what they are, under "Args:".
+    Keywords of the class's own ``__init__`` come first; its docstring describes them under "Args:".
     """
     cls.__init__ = _with_signature(cls)
     if cls.__doc__:
@@ -45,6 +44,7 @@ def document(cls: Any) -> None:
 
 
 def _with_signature(cls: Any) -> Any:
+    """Make an ``__init__`` that has all settings in its signature."""
     written = cls.__dict__.get("__init__")
     if written is None:
 
@@ -86,7 +86,7 @@ def _with_signature(cls: Any) -> Any:
 
 
 def _with_settings(text: str, recipe: Any) -> str:
-    """The docstring with all settings under "Args:", after those that stand there."""
+    """Add all settings to a docstring under "Args:", after those that are listed there."""
     lines = []
     for name, help_text in HELP.items():
         lines.append(_entry(name, help_text))
@@ -96,14 +96,14 @@ def _with_settings(text: str, recipe: Any) -> str:
     settings = "\n".join(lines)
     text = inspect.cleandoc(text)
     for heading in ("Raises:", "Example:"):
-        head, found, tail = text.partition(f"\n{heading}\n")
-        if found:
+        head, heading_line, tail = text.partition(f"\n{heading}\n")
+        if heading_line:
             break
     else:
-        head, found, tail = text + "\n", "", ""
+        head, heading_line, tail = text + "\n", "", ""
     if "\nArgs:\n" in head:
-        return f"{head.rstrip()}\n{settings}\n{found}{tail}"
-    return f"{head.rstrip()}\n\nArgs:\n{settings}\n{found}{tail}"
+        return f"{head.rstrip()}\n{settings}\n{heading_line}{tail}"
+    return f"{head.rstrip()}\n\nArgs:\n{settings}\n{heading_line}{tail}"
 
 
 def _entry(name: str, help_text: str) -> str:

@@ -1,22 +1,22 @@
-"""Compiling the CPU's kernels before they are needed."""
+"""Compile the CPU kernels before they are needed."""
 
 from collections.abc import Iterable
 
 import torch
 
-from .recipes import AnatPasteTransform
+from anatpaste_aug.transforms.recipes import AnatPasteTransform
 
 
 def warm_up(dtypes: Iterable[torch.dtype] = (torch.uint8, torch.float32)) -> None:
-    """Compile the CPU kernels that the transforms need, and keep them on disk.
+    """Compile the CPU kernels that the transforms need, and cache them on disk.
 
-    Without it, the first call on a machine compiles them, which takes some seconds once. Call it where a container
-    image is built, or before a benchmark; ``NUMBA_CACHE_DIR`` names another folder than the user's cache. Where nothing
-    is left to compile, it loads them into this process. Without Numba there is nothing to compile.
-    No random number generator changes its state.
+    Otherwise, the first augmentation on a machine compiles them, which takes some seconds once. Call this when you
+    build a container image, or before a benchmark. Set ``NUMBA_CACHE_DIR`` to cache in another folder than the user's
+    cache folder. Kernels that are already cached are loaded into this process. Without Numba, this compiles nothing.
+    The state of random number generators does not change.
 
     Args:
-        dtypes: Of the images to come: each has kernels of its own. float16 and bfloat16 use those of float32.
+        dtypes: Dtypes of the images: each has its own kernels. float16 and bfloat16 use those of float32.
 
     Example:
         >>> warm_up([torch.uint8])

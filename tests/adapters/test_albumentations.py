@@ -259,7 +259,7 @@ def test_every_recipe_can_be_stored(recipe):
     ],
 )
 def test_what_a_file_can_not_hold_is_not_stored(transform):
-    with raises(NotImplementedError, "can't be serialized with a segmenter, donors or a subclass of your own"):
+    with raises(NotImplementedError, "can't be serialized with your own segmenter, donors or subclass"):
         A.to_dict(A.Compose([AlbumentationsPaste(transform)]))
 
 

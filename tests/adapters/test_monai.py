@@ -248,7 +248,7 @@ def test_a_wrong_sample(sample, kind, parts):
 
 
 def test_images_of_different_size():
-    with raises(ValueError, "must be of one size", "(1, 32, 64)"):
+    with raises(ValueError, "must have the same size", "(1, 32, 64)"):
         MonaiPasted(["a", "b"])({"a": image(), "b": torch.zeros(1, 32, 64)})
 
 

@@ -258,7 +258,7 @@ def test_images_that_were_normalised_with_other_numbers():
     ("images", "kind", "message"),
     [
         (np.zeros((2, 1, 64, 64)), TypeError, "images must be a torch.Tensor of shape (B, C, H, W), got ndarray"),
-        (batch(), TypeError, "mean and std are set, so the images must be normalised floats, got torch.uint8"),
+        (batch(), TypeError, "mean and std are set, so the images must be normalized floats, got torch.uint8"),
         (torch.zeros(64, 64), ValueError, "images must have shape (B, 1, H, W) or (B, 3, H, W), got (64, 64)"),
         (
             torch.zeros(2, 2, 64, 64),

@@ -316,7 +316,7 @@ def test_an_empty_batch():
         ({"source": torch.zeros(2, 1, 9, 9)}, ValueError, r"got \(2, 1, 9, 8\) and \(2, 1, 9, 9\)"),
         ({"box": torch.zeros(2, 4)}, TypeError, r"got torch\.float32; pass box\.long\(\)"),
         ({"box": torch.zeros(3, 4, dtype=torch.int64)}, ValueError, r"\(2, 4\), got \(3, 4\)"),
-        ({"guidance": "stronger"}, ValueError, "alpha is needed"),
+        ({"guidance": "stronger"}, ValueError, "alpha is required"),
         ({"alpha": torch.zeros(2)}, ValueError, "must be None"),
         ({"guidance": "stronger", "alpha": torch.zeros(3)}, ValueError, r"alpha must have shape \(2,\), got \(3,\)"),
         ({"weight": torch.zeros(2, 9, 8)}, ValueError, r"\(2, 1, 9, 8\), got \(2, 9, 8\)"),

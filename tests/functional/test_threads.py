@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from anatpaste_aug.functional._numba.threads import empty, share
+from anatpaste_aug.functional._numba.threads import empty, run_in_threads
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def torch_threads(count):
 def test_every_image_is_worked_on_once(threads, count):
     done = []
     with torch_threads(threads):
-        share(lambda begin, end: done.extend(range(begin, end)), count)
+        run_in_threads(lambda begin, end: done.extend(range(begin, end)), count)
     assert sorted(done) == list(range(count))
 
 
@@ -39,7 +39,7 @@ def test_as_many_threads_as_torch_has_work_side_by_side(threads, count, at_once)
             local.met = met.wait()  # raises where the others do not come
 
     with torch_threads(threads):
-        share(work, count)
+        run_in_threads(work, count)
     assert threading.get_ident() in names  # the caller's own thread does not stand by
     assert len(names) == at_once
 
@@ -48,11 +48,11 @@ def test_as_many_threads_as_torch_has_work_side_by_side(threads, count, at_once)
 def test_threads_work_in_a_process_that_was_forked_after_they_had():
     def work(results):
         done = []
-        share(lambda begin, end: done.extend(range(begin, end)), 64)
+        run_in_threads(lambda begin, end: done.extend(range(begin, end)), 64)
         results.put(sorted(done))
 
     with torch_threads(3):
-        share(lambda begin, end: None, 64)
+        run_in_threads(lambda begin, end: None, 64)
         context = multiprocessing.get_context("fork")
         results = context.SimpleQueue()
         process = context.Process(target=work, args=(results,))
@@ -65,7 +65,7 @@ def test_threads_work_in_a_process_that_was_forked_after_they_had():
 def test_shares_are_small_enough_for_threads_to_finish_together():
     begun = []
     with torch_threads(2):
-        share(lambda begin, end: begun.append((begin, end)), 64)
+        run_in_threads(lambda begin, end: begun.append((begin, end)), 64)
     assert sorted(begun) == [(start, start + 8) for start in range(0, 64, 8)]
 
 
@@ -77,7 +77,7 @@ def test_an_error_in_any_share_reaches_the_caller(threads, wrong):
             raise ZeroDivisionError
 
     with torch_threads(threads), pytest.raises(ZeroDivisionError):
-        share(work, 8)
+        run_in_threads(work, 8)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32, torch.float64])

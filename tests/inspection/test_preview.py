@@ -100,7 +100,7 @@ def test_ablations_and_images_left_alone(phantoms):
     assert len(line[1]) == 1
     np.testing.assert_array_equal(line[2][0], line[3][0])
     assert len(np.unique(line[2][0])) == 2
-    assert "left alone" in texts(preview(phantoms[:1], seeds=[0], transform=AnatPasteTransform(p=0)))
+    assert "unchanged" in texts(preview(phantoms[:1], seeds=[0], transform=AnatPasteTransform(p=0)))
     flat = preview(torch.full((1, 1, 64, 64), 90, dtype=torch.uint8), seeds=[0])
     assert "none found" in texts(flat)
 
@@ -125,13 +125,13 @@ def test_a_notebook_shows_it(phantoms):
 
 
 def test_impossible_arguments_are_named(tmp_path, phantoms, monkeypatch):
-    with pytest.raises(ValueError, match=r"seeds must be one integer or more, from 0 up, got \[\]"):
+    with pytest.raises(ValueError, match=r"seeds must be one or more integers of at least 0, got \[\]"):
         preview(phantoms, seeds=[])
     with pytest.raises(ValueError, match=r"got \[1, -1\]"):
         preview(phantoms, seeds=[1, -1])
     with pytest.raises(ValueError, match="size=16"):
         preview(phantoms, size=16)
-    with pytest.raises(ValueError, match="one image or more and as many names are needed, got 2 and 1"):
+    with pytest.raises(ValueError, match="pass at least one image and as many names, got 2 and 1"):
         preview(phantoms, names=["a"])
     with pytest.raises(ValueError, match="got 0 and 0"):
         preview([])

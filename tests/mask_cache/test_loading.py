@@ -46,7 +46,7 @@ def test_tensors_and_datasets_of_torch_are_taken(images, workers):
 @pytest.mark.parametrize(
     ("change", "error", "named"),
     [
-        (lambda images: list(images[:, 0]), TypeError, "C×H×W tensor or a PIL image (L, RGB), or have one in first"),
+        (lambda images: list(images[:, 0]), TypeError, "C×H×W tensor or a PIL image (L, RGB), or have one as first"),
         (lambda images: [{"picture": image} for image in images], TypeError, 'under "image", got NoneType'),
         (lambda images: list(images.numpy()), TypeError, "got ndarray"),
         (lambda images: [Image.new("RGBA", (35, 33))] * 40, TypeError, "got Image RGBA"),

@@ -98,7 +98,7 @@ def test_a_file_that_is_cut_off_is_an_error(cache, images):
 
 
 def test_a_writer_that_does_not_end_is_named(cache, images, monkeypatch):
-    monkeypatch.setattr("anatpaste_aug.mask_cache.store._PATIENCE", 0.1)
+    monkeypatch.setattr("anatpaste_aug.mask_cache.store._TIMEOUT", 0.1)
     with closing(sqlite3.connect(cache.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(MaskCacheError, match=r"another process has been writing for 0\.1 s; end it or try again"):

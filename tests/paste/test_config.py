@@ -180,7 +180,7 @@ def test_settings_cannot_be_changed_behind_the_check():
 
 def test_a_cut_at_the_same_place_is_neither_resized_nor_rotated():
     for changes in ({"resize": (1.0, 0.5, 0.7, 1.3)}, {"size": "scar"}):
-        with pytest.raises(ValueError, match='cut="same" takes patches as they are; pass resize=None'):
+        with pytest.raises(ValueError, match='cut="same" does not resize or rotate patches; pass resize=None'):
             PasteConfig(cut="same", **changes)
     assert PasteConfig(cut="same", size="scar", rotation=(0, 0)).cut == "same"
 

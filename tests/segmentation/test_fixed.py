@@ -59,8 +59,12 @@ def test_the_mask_is_a_copy_and_part_of_the_state():
         (torch.zeros(2, 64, 64), ValueError, r"mask must have shape \(H, W\) or \(1, H, W\), got \(2, 64, 64\)"),
         (torch.zeros(64), ValueError, r"got \(64,\)"),
         (torch.zeros(0, 4), ValueError, r"got \(0, 4\)"),
-        (torch.full((4, 4), 255.0), ValueError, r"an atlas must lie in \[0, 1\]; for a mask of other numbers"),
-        (torch.full((4, 4), float("nan")), ValueError, "an atlas must lie"),
+        (
+            torch.full((4, 4), 255.0),
+            ValueError,
+            r"an atlas must have values in \[0, 1\]; to use nonzero values as a mask",
+        ),
+        (torch.full((4, 4), float("nan")), ValueError, "an atlas must have values"),
         (torch.zeros(4, 4, dtype=torch.complex64), TypeError, "got torch.complex64"),
     ],
 )

@@ -140,7 +140,7 @@ def test_a_torchvision_network():
         ({"classes": ()}, ValueError, "classes must name at least one channel"),
         ({"size": (1, 2, 3)}, ValueError, r"size must be one number or \(h, w\), got \(1, 2, 3\)"),
         ({"size": 0}, ValueError, "size must be a whole number of at least 1, got 0"),
-        ({"mean": [0.5]}, ValueError, "mean and std go together"),
+        ({"mean": [0.5]}, ValueError, "pass both mean and std or neither"),
         ({"mean": [0.5] * 3, "std": [0.5] * 3}, ValueError, "mean and std have 3 values for a network of 1 channel"),
         ({"value_range": (1, 1)}, ValueError, "value_range must be"),
     ],
@@ -153,7 +153,7 @@ def test_an_impossible_setting_is_named(settings, error, message):
 @pytest.mark.parametrize(
     ("answer", "settings", "error", "message"),
     [
-        (logits, {}, ValueError, "the network has 14 output channels; say which are the organ with classes="),
+        (logits, {}, ValueError, "the network has 14 output channels; choose those of the organ with classes="),
         (logits, {"classes": (4, 14)}, ValueError, r"classes=\(4, 14\) are not all among the network's 14"),
         (lambda x: x > 0, {}, TypeError, "must return floating-point maps, got torch.bool"),
         (lambda x: (x, x), {}, TypeError, "must return floating-point maps, got tuple"),

@@ -196,7 +196,7 @@ def test_repr_shows_what_is_not_the_recipes():
 
 
 def test_a_variant_that_is_none():
-    message = "variant must be one of 'normal', 'scar', 'union', got 'both'; 3-way classification takes two transforms"
+    message = "variant must be one of 'normal', 'scar', 'union', got 'both'; 3-way classification needs two transforms"
     with pytest.raises(ValueError, match=re.escape(message)):
         CutPasteTransform(variant="both")
 
@@ -229,9 +229,9 @@ def test_wrong_arguments_of_augment(images, arguments, kind, message):
 
 def test_parameters_of_another_call():
     params = augmented(batch()).params
-    with pytest.raises(ValueError, match="params hold 6 rows for 2 images"):
+    with pytest.raises(ValueError, match="params have 6 rows for 2 images"):
         CutPasteTransform().augment(batch(2), params=params)
-    with pytest.raises(ValueError, match="params were drawn for larger images than 32×32"):
+    with pytest.raises(ValueError, match="params were sampled for images larger than 32×32"):
         CutPasteTransform().augment(batch()[..., :32, :32], params=params)
 
 

@@ -267,14 +267,14 @@ def test_a_small_image():
     ],
 )
 def test_two_images_of_different_size(sample):
-    with raises(ValueError, "the images of one sample must be of one size", "got (B, H, W) = ["):
+    with raises(ValueError, "the images of one sample must have the same size", "got (B, H, W) = ["):
         AnatPasteTransform()(sample)
 
 
 @pytest.mark.parametrize("kind", [RegionMask, AnomalyMask])
 @pytest.mark.parametrize("shape", [(32, 64), (2, 64, 64)])
 def test_a_mask_that_does_not_fit(kind, shape):
-    with raises(ValueError, f"{kind.__name__} has shape {shape}, which does not fit", "(1, 64, 64)"):
+    with raises(ValueError, f"{kind.__name__} has shape {shape}, which does not match", "(1, 64, 64)"):
         AnatPasteTransform()(torch.zeros(1, 64, 64), kind(torch.zeros(shape, dtype=torch.bool)))
 
 

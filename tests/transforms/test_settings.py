@@ -146,7 +146,7 @@ def test_values_outside_the_range(call):
 def test_normalised_images_of_a_wrong_kind(call):
     with raises(TypeError, "mean and std are set", "got torch.uint8"):
         call(AnatPasteTransform(mean=[0.5], std=[0.5]), batch())
-    with raises(ValueError, "mean and std have 3 values for images of 1 channel", "as in mean=[0.5], std=[0.25]"):
+    with raises(ValueError, "mean and std have 3 values for images with 1 channel", "as in mean=[0.5], std=[0.25]"):
         call(AnatPasteTransform(mean=[0.5] * 3, std=[0.5] * 3), batch(dtype=torch.float32))
 
 
@@ -158,8 +158,8 @@ def test_normalised_images_of_a_wrong_kind(call):
         ({"apply": [True] * 6}, ValueError, "apply must be a boolean tensor of shape (6,)"),
         ({"apply": torch.ones(6)}, ValueError, "apply must be a boolean tensor of shape (6,)"),
         ({"apply": torch.ones(5, dtype=torch.bool)}, ValueError, "got torch.bool of shape (5,)"),
-        ({"uniforms": 3}, ValueError, "as draw_uniforms(config, 6) makes them, got int"),
-        ({"uniforms": torch.zeros(6, 1, 18)}, ValueError, "shape (6, 1, 25), as draw_uniforms(config, 6)"),
+        ({"uniforms": 3}, ValueError, "as from draw_uniforms(config, 6), got int"),
+        ({"uniforms": torch.zeros(6, 1, 18)}, ValueError, "shape (6, 1, 25), as from draw_uniforms(config, 6)"),
         ({"uniforms": torch.zeros(6, 1, 25, dtype=torch.int64)}, ValueError, "got torch.int64 of shape (6, 1, 25)"),
         ({"region_mask": 3}, TypeError, "region_mask must be a torch.Tensor, got int"),
         (
@@ -175,9 +175,9 @@ def test_wrong_arguments_of_augment(arguments, kind, message):
 
 
 def test_parameters_of_another_call():
-    with raises(ValueError, "params hold 6 rows for 2 images"):
+    with raises(ValueError, "params have 6 rows for 2 images"):
         AnatPasteTransform().augment(batch(2), params=augmented(batch()).params)
-    with raises(ValueError, "params were drawn for larger images than 32×32"):
+    with raises(ValueError, "params were sampled for images larger than 32×32"):
         AnatPasteTransform().augment(batch(6, size=(32, 32)), params=augmented(batch()).params)
 
 

@@ -1,9 +1,9 @@
-"""The CPU's own path through segmentation and pasting: compiled by Numba, image by image in each of torch's threads.
+"""Segmentation and pasting on the CPU, compiled by Numba: one image after the other in each of torch's threads.
 
-The definitions are those of the torch code beside it, which every other device runs. Masks are the same bit for bit on
-uint8 images; soft masks and pasted values are the same up to the rounding of float32. Without Numba, which
-not every platform has, the CPU runs the torch code too. What is called from there are operators, so that
-``torch.compile`` and fake tensors take them as they are.
+The torch code in the parent package defines the results and runs on every other device. Masks of uint8 images match it
+bit for bit; soft masks and pasted values match it up to float32 rounding. Without Numba, which does not support every
+platform, the CPU runs the torch code too. The functions called from there are custom operators, so that
+``torch.compile`` and fake tensors support them.
 """
 
 import warnings
@@ -13,9 +13,9 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from .pasting import check, paste, random_pixel, soft_mask
-from .segmenting import keep_components, segment
-from .smoothing import local_median
+from anatpaste_aug.functional._numba.pasting import check, paste, random_pixel, soft_mask
+from anatpaste_aug.functional._numba.segmenting import keep_components, segment
+from anatpaste_aug.functional._numba.smoothing import local_median
 
 __all__ = [
     "HAS_NUMBA",
@@ -26,24 +26,24 @@ __all__ = [
     "random_pixel",
     "segment",
     "soft_mask",
-    "takes",
+    "supports",
 ]
 
 HAS_NUMBA = find_spec("numba") is not None
 
 
-def takes(*tensors: Tensor | None) -> bool:
-    """Whether this path can take these tensors: on the CPU, no gradient wanted, Numba there."""
+def supports(*tensors: Tensor | None) -> bool:
+    """Return whether the kernels can run on these tensors: with Numba, on the CPU, and without a gradient."""
     here = HAS_NUMBA and all(t.device.type == "cpu" and not t.requires_grad for t in tensors if t is not None)
     return here and (torch.compiler.is_compiling() or _numba_works())
 
 
 @cache
 def _numba_works() -> bool:
-    """An installed Numba may still refuse the NumPy beside it."""
+    """Return whether Numba can be imported; an installed Numba may reject the installed NumPy."""
     try:
-        from . import jit  # noqa: F401
+        from anatpaste_aug.functional._numba import jit  # noqa: F401
     except ImportError as error:
-        warnings.warn(f"Numba cannot be used, so that the CPU is many times slower: {error}", stacklevel=2)
+        warnings.warn(f"Numba cannot be imported, so the CPU is many times slower: {error}", stacklevel=2)
         return False
     return True

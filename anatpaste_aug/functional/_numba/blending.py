@@ -1,9 +1,9 @@
-"""Blending, over the pixels that each mask reaches; see `paste.paste` for the definition."""
+"""Alpha blending over the pixels that each mask covers; see `functional.paste` for the definition."""
 
 import numpy as np
 
-from .jit import compiled
-from .rows import (
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional._numba.rows import (
     ANGLE,
     BEGIN,
     DONOR,
@@ -21,21 +21,21 @@ from .rows import (
     WEST,
     WIDTH,
 )
-from .shape import turned
+from anatpaste_aug.functional._numba.shape import turned
 
-BLACK, SOURCE, EDGE = 0, 1, 2  # what lies beyond a patch
+BLACK, SOURCE, EDGE = 0, 1, 2  # how to fill pixels beyond a patch
 
 
 @compiled
 def cut(sources, rows, tone, patches, begin, end):
-    """What is cut for the images ``begin`` to ``end``, in [0, 1]; beyond a source's edges its nearest pixel.
+    """Cut the patches of the images ``begin`` to ``end``, in [0, 1]; edge pixels of a source are repeated.
 
     Args:
         sources: N×C×H×W, uint8, float32 or float64.
         rows: See `rows`.
-        tone: 2×C, a factor and an offset, of the floating-point type to calculate in: value · factor + offset is in
+        tone: 2×C, a factor and an offset, of the floating-point type of the arithmetic: value · factor + offset is in
             [0, 1].
-        patches: Of that type, one C×N for each of these images; row by row into the first values of each channel.
+        patches: Of that type, one C×N for each of these images, written: each channel row by row from its start.
         begin, end: A range of images.
     """
     last_y, last_x = sources.shape[2] - 1, sources.shape[3] - 1
@@ -67,11 +67,11 @@ def blend(images, masks, rows, reals, turns, beyond, tone, rounded, patches, tar
         images: uint8, float32 or float64.
         masks: float32 B×H×W.
         rows, reals: See `rows`; one patch per image.
-        turns: See `shape.patch_masks`, of masks that are whole patches; None leaves rotation out of the code.
+        turns: See `shape.patch_masks`, for masks that are whole patches; None removes rotation from the code.
         beyond: BLACK, SOURCE or EDGE.
-        tone: As of `cut`.
-        rounded: Whether the values are whole numbers.
-        patches: Of `cut`, jittered.
+        tone: See `cut`.
+        rounded: Whether to round to integers.
+        patches: The result of `cut`, jittered.
         target: Scratch of the patches' type, W.
         out: Like the images, written.
         begin, end: A range of images.
@@ -124,13 +124,13 @@ def blend(images, masks, rows, reals, turns, beyond, tone, rounded, patches, tar
 
 @compiled
 def mix(given, weights, target, scale, offset):
-    """Replace the target, which is in [0, 1], by the given values and the target, by their weights."""
+    """Blend the target, in [0, 1], with the given values by their weights, and write the result to the target."""
     kind = target.dtype.type
     half, one = kind(0.5), kind(1)
     for x in range(len(given)):
         weight, before = kind(weights[x]), kind(given[x])
         pasted = (target[x] - offset) / scale
         change = pasted - before
-        # The form of torch.lerp, which ends exactly on the pasted value.
+        # As in torch.lerp, a weight of 1 gives exactly the pasted value.
         value = before + weight * change if weight < half else pasted - change * (one - weight)
         target[x] = value if weight > 0 else before

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from ..clahe import BIN_SIZE, BINS
-from ..intensity import GRAY_LEVELS, SNAP
-from ..otsu import BINS as OTSU_BINS
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional.clahe import BIN_SIZE, BINS
+from anatpaste_aug.functional.intensity import GRAY_LEVELS, SNAP
+from anatpaste_aug.functional.otsu import BINS as OTSU_BINS
 
 _SHIFT = np.uint64(50)  # exact for every mix of levels and area: both are below 2¹⁸ times 2¹⁴
 
 
 @compiled
 def bins_of_bytes(gray, table, bins):
-    """The CLAHE bins of a uint8 H×W image, by a table of 256."""
+    """Look up the CLAHE bins of a uint8 H×W image in a table of 256."""
     height, width = gray.shape
     for y in range(height):
         line, out = gray[y], bins[y]
@@ -22,7 +22,7 @@ def bins_of_bytes(gray, table, bins):
 
 @compiled
 def bins_of_floats(gray, low, span, bins):
-    """The CLAHE bins of a floating-point H×W image, in its own precision; see `intensity.stretch_levels`.
+    """Compute the CLAHE bins of a floating-point H×W image in its own precision; see `intensity.stretch_levels`.
 
     ``low`` and ``span`` are arrays of one value of the image's dtype.
     """
@@ -34,13 +34,13 @@ def bins_of_floats(gray, low, span, bins):
         line, out = gray[y], bins[y]
         for x in range(width):
             level = np.rint(np.rint((line[x] - darkest) / reach * top * snap) / snap)
-            level = level if level > zero else zero  # NaN as well, of a span that is infinite
+            level = level if level > zero else zero  # also for NaN, from an infinite span
             out[x] = np.int32(level) // np.int32(BIN_SIZE)
 
 
 @compiled
 def tile_curves(bins, tile_h, tile_w, limit, hist, curves):
-    """The curve of each tile into uint32 rows×columns×256; the image is reflected at its far ends to whole tiles.
+    """Compute the curve of each tile, uint32 rows×columns×256; the image is reflected at its far edges to whole tiles.
 
     ``hist`` is int32 scratch of the same shape.
     """
@@ -72,9 +72,9 @@ def tile_curves(bins, tile_h, tile_w, limit, hist, curves):
 
 @compiled
 def redistribute(hist, limit):
-    """Clip one histogram in place and hand the excess out again; see `clahe.redistribute`.
+    """Clip one histogram in place and redistribute the excess; see `functional.clahe.redistribute`.
 
-    There must be room for it, as there is in every tile at CLIP_LIMIT.
+    The histogram must have room for it, as in every tile at CLIP_LIMIT.
     """
     total = clipped = 0
     for i in range(BINS):
@@ -105,20 +105,20 @@ def redistribute(hist, limit):
 
 @compiled
 def equalize(bins, tile_h, tile_w, inverse, curves, mixed, levels):
-    """The levels of an H×W image, 0…16383 in uint16.
+    """Compute the equalized levels of an H×W image, 0…16383 in uint16.
 
     Args:
         bins: uint8 H×W.
         tile_h: Height of a tile.
         tile_w: Width of a tile.
-        inverse: uint64: the quotient by a tile's area is the product with it, without its last 50 bits.
+        inverse: uint64; dividing by a tile's area is multiplying with it and shifting right by 50 bits.
         curves: uint32 rows×(columns·256) of `tile_curves`.
         mixed: uint32 2×(columns·256) scratch.
         levels: uint16 H×W, the result.
     """
     height, width = bins.shape
     rows, columns = curves.shape[0], curves.shape[1] // BINS
-    # The curves on one line between two rows of tiles, and what each further line adds (modulo 2³²).
+    # The curves interpolated to one line between two rows of tiles, and their increments per line (modulo 2³²).
     tables, steps = mixed[0], mixed[1]
     for row in range(rows + 1):
         above, below = curves[max(row - 1, 0)], curves[min(row, rows - 1)]
@@ -138,7 +138,7 @@ def equalize(bins, tile_h, tile_w, inverse, curves, mixed, levels):
 
 @compiled
 def look_up(bins, left, right, offset, tile_w, inverse, levels):
-    """Mix the curves of two columns of tiles along one line of the cell between them."""
+    """Interpolate between the curves of two columns of tiles, along one line of the cell between them."""
     for x in range(len(bins)):
         bin_, weight = bins[x], np.uint64(offset + x)
         value = left[bin_] * (np.uint64(tile_w) - weight) + right[bin_] * weight
@@ -147,12 +147,12 @@ def look_up(bins, left, right, offset, tile_w, inverse, levels):
 
 @compiled
 def otsu(levels, below, darker):
-    """The level up to which a pixel is dark.
+    """Find Otsu's threshold: the level up to which a pixel is dark.
 
     Args:
         levels: uint16 H×W.
-        below: int32 scratch of one more than there are levels.
-        darker: int64 scratch of one more than there are bins.
+        below: int32 scratch, one longer than the number of levels.
+        darker: int64 scratch, one longer than the number of bins.
     """
     height, width = levels.shape
     pixels = height * width

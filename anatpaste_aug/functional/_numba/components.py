@@ -1,23 +1,23 @@
-"""8-connected components of one mask, through the horizontal runs of pixels that they are made of."""
+"""8-connected components of one mask, by union-find over horizontal runs of pixels."""
 
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
 
 
 @compiled
 def keep_components(framed, inside, smallest, runs, first, area):
-    """Erase 8-connected components in place: with ``inside`` those at the border, and those below ``smallest`` pixels.
+    """Erase 8-connected components in place: those below ``smallest`` pixels, and with ``inside`` those at the border.
 
     Args:
-        framed: uint8 mask of 0 and 1 in a frame of zeros one pixel wide: a run ends before the frame, and no line needs
-            a special case.
-        inside: Whether components at the border go.
+        framed: uint8 mask of 0 and 1 in a frame of zeros one pixel wide, so that every run ends before the frame and
+            no line is a special case.
+        inside: Whether to erase components at the border.
         smallest: The smallest area that stays.
-        runs: int32 3×R scratch for as many runs as there can be.
+        runs: int32 3×R scratch, R the largest possible number of runs.
         first: int64 scratch, one for each line of the frame.
         area: int64 R scratch.
     """
     lines, width = framed.shape
-    # First pixel and pixel behind the last of each run, and an earlier run of its component.
+    # For each run: its first pixel, the pixel after its last, and an earlier run of its component.
     start, stop, parent = runs[0], runs[1], runs[2]
     count = first[0] = 0
     for y in range(1, lines - 1):
@@ -37,7 +37,7 @@ def keep_components(framed, inside, smallest, runs, first, area):
         upper, middle = first[y - 1], first[y]
         lower = middle
         while upper < middle and lower < count:
-            if start[upper] <= stop[lower] and start[lower] <= stop[upper]:  # diagonal neighbours touch
+            if start[upper] <= stop[lower] and start[lower] <= stop[upper]:  # diagonal neighbors touch
                 one, other = upper, lower
                 while parent[one] != one:
                     parent[one] = parent[parent[one]]
@@ -59,7 +59,7 @@ def keep_components(framed, inside, smallest, runs, first, area):
             parent[run] = parent[parent[run]]  # the component's first run
             area[parent[run]] += stop[run] - start[run]
             if inside and (y == 1 or y == lines - 2 or start[run] == 1 or stop[run] == width - 1):
-                area[parent[run]] -= lines * width  # below zero for good
+                area[parent[run]] -= lines * width  # negative from here on
     for y in range(1, lines - 1):
         line = framed[y]
         for run in range(first[y], first[y + 1]):

@@ -1,17 +1,19 @@
-"""How the kernels are compiled. Only modules that are loaded when Numba is there import this one.
+"""How the kernels are compiled. Only modules that need Numba import this one.
 
-The first call on a machine waits for the compiler, so kernels are written for it to have little to do:
+The first call on a machine waits for the compiler, so kernels are written to compile quickly:
 
-* A kernel only loops over arrays that it gets. Scratch memory comes from the caller: each `np.empty`, `array.sum()`,
-  `array.min()`, and `min` or `max` of two types, is a function that is compiled as well, at 0.05 to 0.3 seconds.
-* No array is assigned to a slice, except by a loop: the message of the error that it may raise takes 3 seconds.
-* Few kernels: each costs 0.1 seconds before its first line. What a kernel calls is optimized again with it, and what
-  it calls in four places four times.
-* ``None`` for an argument leaves the branches that need it out of the code.
-* Few arguments: rows of parameters come as one array of integers and one of floats, not as a tuple of many arrays.
-* One signature: the caller converts dtypes and makes arrays contiguous, and passes literals as NumPy scalars.
+* A kernel only loops over its arguments. The caller allocates scratch memory: each ``np.empty``, ``array.sum()``,
+  ``array.min()``, and ``min`` or ``max`` of two types, is another function to compile, for 0.05 to 0.3 seconds.
+* Arrays are copied by loops, not by assigning to slices: compiling the error message of a slice assignment takes 3
+  seconds.
+* There are few kernels: each costs 0.1 seconds before its first line. A kernel that is called by another one is
+  optimized again at every place that calls it.
+* ``None`` for an argument removes the branches that need it from the code.
+* There are few arguments: parameters are passed as one array of integers and one of floats, not as many arrays.
+* Each kernel has one signature per dtype: the caller converts dtypes, makes arrays contiguous, and passes literals as
+  NumPy scalars.
 
-What is to be seen with ``numba.core.event.register("numba:compile", listener)``: each function, and its time.
+``numba.core.event.register("numba:compile", listener)`` reports each compiled function and its time.
 """
 
 import hashlib
@@ -34,21 +36,21 @@ _kernels: list[Any] = []
 
 
 def compiled(kernel: Kernel) -> Kernel:
-    """Machine code at the first call, kept on disk for the next process; it runs without the interpreter's lock.
+    """Compile a kernel at its first call, without the GIL, and cache the machine code on disk for the next process.
 
-    It is kept in ``NUMBA_CACHE_DIR``, else in ``anatpaste_aug`` in the user's cache folder. A line in the log
-    ``anatpaste_aug`` (a warning, so that it is seen) says when a process compiles. Other processes wait for it, and
-    load what it has compiled.
+    The cache is ``NUMBA_CACHE_DIR``, or else ``anatpaste_aug`` in the user's cache folder. The logger ``anatpaste_aug``
+    reports when a process compiles, as a warning so that it is visible by default. Other processes wait, and load the
+    compiled code.
 
-    Floating point is neither reordered nor fused, so that the results are those of the same operations in torch.
+    Floating-point operations are neither reordered nor fused, so that results match the same operations in torch.
     """
-    # Numba looks for changes in the kernel's own file only, and would keep what it has inlined from another one.
+    # Numba only checks the kernel's own file for changes, and would keep stale code inlined from other files.
     kernel.__qualname__ = f"{kernel.__name__}_{_sources()}"
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         with _kept_outside_the_package():
             result: Any = numba.njit(cache=True, **settings)(kernel)
-    except RuntimeError:  # no folder may be written to
+    except RuntimeError:  # no writable cache folder
         result = numba.njit(**settings)(kernel)
     result.compile = partial(_compile_alone, result.stats.cache_path, result.compile)
     _kernels.append(result)
@@ -64,32 +66,32 @@ def _compile_alone(folder: str | None, compile_: Callable[[Any], Any], signature
 def _alone(folder: str | None) -> AbstractContextManager[Any]:
     try:
         return nullcontext() if folder is None else _lock(folder).acquire()
-    except (OSError, NotImplementedError):  # a folder that can only be read, or one of a system without locks
+    except (OSError, NotImplementedError):  # a read-only folder, or a file system without locks
         return nullcontext()
 
 
 @cache
 def _lock(folder: str) -> FileLock:
-    """A lock that one thread may hold several times, since kernels compile the kernels that they call."""
+    """Return a reentrant lock for the cache folder, since kernels compile the kernels that they call."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     return FileLock(Path(folder) / ".lock")
 
 
 if hasattr(os, "register_at_fork"):
-    # filelock refuses a lock that a fork has inherited, such as the one in a worker of a data loader.
+    # filelock refuses to use a lock that was inherited by a fork, as in a worker of a data loader.
     os.register_at_fork(after_in_child=_lock.cache_clear)
 
 
 class _Announcement(event.Listener):
-    """Says once in a process that kernels are compiled."""
+    """Logs once per process that kernels are being compiled."""
 
-    said = False
+    announced = False
 
     def on_start(self, event: Any) -> None:
         kernel = event.data["dispatcher"]
-        if self.said or not any(kernel is ours for ours in _kernels):
+        if self.announced or not any(kernel is ours for ours in _kernels):
             return
-        self.said = True
+        self.announced = True
         folder = kernel.stats.cache_path
         if folder is None:
             kept = "at every start, because there is no folder to keep them in; set NUMBA_CACHE_DIR to one"
@@ -106,7 +108,10 @@ event.register("numba:compile", _Announcement())
 
 @contextmanager
 def _kept_outside_the_package() -> Iterator[None]:
-    """An uninstallation leaves files beside the source behind, and what is left is imported as an empty package."""
+    """Keep cached code out of the package's folder.
+
+    An uninstallation would leave such files behind, and Python would import the remaining folder as an empty package.
+    """
     config: Any = numba.config
     before = config.CACHE_DIR
     folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -120,7 +125,7 @@ def _kept_outside_the_package() -> Iterator[None]:
 
 @cache
 def _sources() -> str:
-    """A digest of everything that kernels are made of."""
+    """Hash the source of everything that kernels may inline."""
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())

@@ -4,20 +4,34 @@ import math
 
 import numpy as np
 
-from .jit import compiled
-from .rows import BRIGHTNESS, CONTRAST, DOWN, EAST, FIRST, HEIGHT, HUE, LAST, ORDER, SATURATION, UP, WEST, WIDTH
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional._numba.rows import (
+    BRIGHTNESS,
+    CONTRAST,
+    DOWN,
+    EAST,
+    FIRST,
+    HEIGHT,
+    HUE,
+    LAST,
+    ORDER,
+    SATURATION,
+    UP,
+    WEST,
+    WIDTH,
+)
 
 
 @compiled
 def jitter(patches, rows, reals, color, begin, end):
     """Jitter the patches of the images ``begin`` to ``end``, which are in [0, 1].
 
-    The contrast is about the mean of the patch alone, where more is cut.
+    The contrast is scaled about the mean of the patch alone, even if more was cut.
 
     Args:
-        patches: Floating point, one C×N for each of these images; its first values are what is cut, row by row.
+        patches: Floating point, one C×N for each of these images; see `blending.cut`.
         rows, reals: See `rows`.
-        color: None leaves the hue and the saturation, and leaves them out of the code; True is for C = 3.
+        color: True jitters hue and saturation too (C = 3); None removes these from the code.
         begin, end: A range of images.
     """
     kind = patches.dtype.type
@@ -48,7 +62,7 @@ def jitter(patches, rows, reals, color, begin, end):
 
 @compiled
 def luminance(patch, i):
-    """The gray value of one pixel, with torchvision's weights."""
+    """Return the gray value of one pixel, with torchvision's weights."""
     kind = patch.dtype.type
     if len(patch) == 1:
         return patch[0, i]
@@ -57,8 +71,8 @@ def luminance(patch, i):
 
 @compiled
 def mean_luminance(patch, start, height, width, pitch):
-    """Of a part of a patch that begins at one of its values; ``pitch`` is the width of the patch."""
-    # Four sums at once, so that an addition need not wait for the one before.
+    """Average a height × width part of a patch from index ``start`` on; ``pitch`` is the width of what was cut."""
+    # Four independent sums, so that additions can overlap.
     first = second = third = fourth = 0.0
     for y in range(height):
         line = start + y * pitch
@@ -84,13 +98,13 @@ def saturate(patch, count, factor):
 
 @compiled
 def turn_hue(patch, count, shift):
-    """Turn the hue of each pixel by ``shift`` turns, through HSV as kornia converts it."""
+    """Rotate the hue of each pixel by ``shift`` turns, through HSV as kornia converts it."""
     kind = patch.dtype.type
     for i in range(count):
         red, green, blue = patch[0, i], patch[1, i], patch[2, i]
         value = max(red, max(green, blue))
         chroma = value - min(red, min(green, blue))
-        saturation = chroma / (value + kind(1e-8))  # 0 of black
+        saturation = chroma / (value + kind(1e-8))  # 0 for black
         if chroma == 0:
             hue = kind(0)
         elif red >= green and red >= blue:

@@ -1,4 +1,4 @@
-"""Algorithm 1 on one image after the other, in buffers that stay in a core's caches."""
+"""Algorithm 1 on one image after the other, with buffers that stay in a core's caches."""
 
 from functools import lru_cache
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..clahe import BIN_SIZE, BINS, CLIP_LIMIT
-from ..intensity import GRAY_LEVELS
-from ..otsu import BINS as OTSU_BINS
-from .clahe import bins_of_bytes, bins_of_floats, equalize, otsu, tile_curves
-from .components import keep_components
-from .jit import compiled
-from .morphology import spread
+from anatpaste_aug.functional._numba.clahe import bins_of_bytes, bins_of_floats, equalize, otsu, tile_curves
+from anatpaste_aug.functional._numba.components import keep_components
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional._numba.morphology import spread
+from anatpaste_aug.functional.clahe import BIN_SIZE, BINS, CLIP_LIMIT
+from anatpaste_aug.functional.intensity import GRAY_LEVELS
+from anatpaste_aug.functional.otsu import BINS as OTSU_BINS
 
 Array = npt.NDArray[Any]
 
 
 def segment(gray: Array, smallest: float, out: npt.NDArray[np.bool_]) -> None:
-    """Lungs of B×H×W grey images, uint8 or floating point, into ``out``."""
+    """Segment the lungs of B×H×W gray images, uint8 or floating point, and write them to ``out``."""
     _, height, width = gray.shape
     bins, lungs = np.empty((height, width), np.uint8), out.view(np.uint8)
     levels, counts = np.empty((height, width), np.uint16), np.empty(GRAY_LEVELS + 1, np.int32)
@@ -34,7 +34,7 @@ def find_lungs(
     bins, out, smallest, tile_h, tile_w, limit, inverse, hist, curves, rows, mixed, levels, counts, darker, framed,
     runs, first, area,
 ):  # fmt: skip
-    """Algorithm 1 on the CLAHE bins of one image; one kernel, so that threads seldom wait for the interpreter.
+    """Run Algorithm 1 on the CLAHE bins of one image, as one kernel, so that threads seldom wait for the GIL.
 
     Args:
         bins: uint8 H×W.
@@ -50,12 +50,12 @@ def find_lungs(
     tile_curves(bins, tile_h, tile_w, limit, hist, curves)
     equalize(bins, tile_h, tile_w, inverse, rows, mixed, levels)
     threshold, mask = otsu(levels, counts, darker), framed[0]
-    # Bright pixels, dilated, are what the erosion of the dark ones leaves out, and outside there are none.
+    # The erosion of the dark pixels is the complement of the dilation of the bright ones.
     for y in range(height):
         line, bright = levels[y], mask[y + 1]
         for x in range(width):
             bright[x + 1] = line[x] > threshold
-    # Opening, clearing of the border, dilation, and small components; each kernel is called, and so optimized, once.
+    # Erosion, dilation, border clearing, dilation, small components: in a loop, so that each kernel is inlined once.
     for step in range(5):
         if step == 2 or step == 4:
             keep_components(mask, step == 2, 1.0 if step == 2 else smallest, runs, first, area)
@@ -68,32 +68,32 @@ def find_lungs(
 
 
 def extremes(gray: Array) -> tuple[Array, Array]:
-    """The lowest and the highest value of each of B×H×W images."""
+    """Return the lowest and the highest value of each of B×H×W images."""
     flat = gray.reshape(len(gray), gray.shape[1] * gray.shape[2])
     return flat.min(1), flat.max(1)
 
 
 def find_bins(gray: Array, low: Any, high: Any, bins: Array) -> None:
-    """The CLAHE bins of an H×W image, uint8; see `intensity.stretch_levels`."""
+    """Compute the CLAHE bins of an H×W image, uint8; see `intensity.stretch_levels`."""
     if gray.dtype == np.uint8:
         bins_of_bytes(gray, _bins_between(int(low), int(high)), bins)
     elif np.isfinite(low) and np.isfinite(high):
         with np.errstate(over="ignore"):
             span = high - low if high > low else gray.dtype.type(1)
         bins_of_floats(gray, low.reshape(1), span.reshape(1), bins)
-    else:  # NaN, or infinite: every quotient by the span would be 0 or NaN
+    else:  # NaN or infinity: every quotient by the span would be 0 or NaN
         bins[:] = 0
 
 
 @lru_cache(1024)
 def _bins_between(low: int, high: int) -> Array:
-    """The bin of each byte in an image whose bytes lie between ``low`` and ``high``."""
+    """Return the bin of each byte value, for an image whose bytes lie between ``low`` and ``high``."""
     levels = np.rint((np.arange(256.0) - low) / max(high - low, 1) * (GRAY_LEVELS - 1))
     return (levels.clip(0, GRAY_LEVELS - 1) // BIN_SIZE).astype(np.uint8)
 
 
 def tiles(height: int, width: int) -> Any:
-    """Height and width of the tiles, the clip limit, the inverse of the area, and the arrays of `clahe` for curves."""
+    """Return the tiles' height and width, the clip limit, the inverse of their area, and arrays for the curves."""
     tile_h, tile_w = max(height // 8, 1), max(width // 8, 1)
     area = tile_h * tile_w
     limit, inverse = max(int(CLIP_LIMIT * area), 1), np.uint64(-(-(1 << 50) // area))
@@ -104,6 +104,6 @@ def tiles(height: int, width: int) -> Any:
 
 
 def component_scratch(height: int, width: int) -> tuple[Array, Array, Array]:
-    """Scratch of `components.keep_components`."""
+    """Allocate the scratch of `components.keep_components`."""
     most = height * ((width + 1) // 2)
     return np.empty((3, most), np.int32), np.empty(height + 2, np.int64), np.empty(most, np.int64)

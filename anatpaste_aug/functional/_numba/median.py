@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
 
 
 @compiled

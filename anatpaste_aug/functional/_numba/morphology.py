@@ -1,16 +1,16 @@
 """3×3 dilation of one mask."""
 
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
 
 
 @compiled
 def spread(mask, scratch, flip):
-    """Dilate in place.
+    """Dilate a mask in place.
 
     Args:
         mask: uint8 of 0 and 1 in an empty frame one pixel wide.
         scratch: uint8 of the same shape.
-        flip: uint8; 1 exchanges 0 and 1 afterwards, but in the frame.
+        flip: uint8; 1 inverts the result, except in the frame.
     """
     lines, width = mask.shape
     for y in range(1, lines - 1):

@@ -1,8 +1,8 @@
-"""Pasting on the CPU, as operators of torch."""
+"""Pasting on the CPU, as custom operators of torch."""
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Sequence  # noqa: UP035 - custom_op of torch 2.5 does not know that of collections.abc
+from typing import Any, Sequence  # noqa: UP035 - custom_op of torch 2.5 does not support that of collections.abc
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,7 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from ...paste.params import PasteParams, dtype_of, rotated_size
-from ..intensity import Intensities, at_least_float32
-from ..move import inverse_rotation
-from .rows import (
+from anatpaste_aug.functional._numba.rows import (
     APPLY,
     BEGIN,
     DOWN,
@@ -32,19 +29,22 @@ from .rows import (
     UP,
     WEST,
 )
-from .threads import empty, share
+from anatpaste_aug.functional._numba.threads import empty, run_in_threads
+from anatpaste_aug.functional.intensity import Intensities, at_least_float32
+from anatpaste_aug.functional.move import inverse_rotation
+from anatpaste_aug.paste.params import PasteParams, dtype_of, rotated_size
 
 Work = Callable[[int, int], object]
 Tables = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 _AT_ONCE = 4  # images whose masks and pixels stay in a core's caches
-_FAR = 2**24  # pixels an image can have
-_BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which is not imported without Numba
+_FAR = 2**24  # the largest number of pixels of an image
+_BEYOND = {"black": 0, "source": 1, "edge": 2}  # as in `blending`, which cannot be imported without Numba
 
 
 @custom_op("anatpaste_aug::random_pixel", mutates_args=(), device_types="cpu")
 def random_pixel(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """See `paste.pixels.random_pixel`."""
-    from .pixels import random_pixels
+    from anatpaste_aug.functional._numba.pixels import random_pixels
 
     row, column = (torch.empty(u.shape, dtype=torch.int64, device="cpu") for _ in range(2))
     found, counts = mask.new_empty((len(mask), 1)), np.empty(mask.shape[1], np.int64)
@@ -61,12 +61,12 @@ def _(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
 def soft_mask(params: Sequence[Tensor], height: int, width: int, region_mask: Tensor | None, hard: bool) -> Tensor:
-    """float32 B×1×H×W of one patch per image; see `paste.soft_mask`."""
+    """Compute the soft masks of one patch per image, float32 B×1×H×W; see `functional.soft_mask`."""
     arrays, turns = _arrays(params), _turns(params) if hard else None
     if not hard:
         _check_centers(arrays, height, width)
     mask, make = _masking(_tables(arrays, height, width), turns, height, width, region_mask, hard)
-    _share(len(mask), make)
+    _run(len(mask), make)
     return mask
 
 
@@ -88,7 +88,7 @@ def paste(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
 ) -> tuple[Tensor, Tensor]:
-    """The blended images and their soft mask; one thread does both for an image, while it is in its caches."""
+    """Blend one patch per image; return the images and their soft mask. A thread does both while data is in cache."""
     batch, channels, height, width = images.shape
     arrays, turns = _arrays(params), _turns(params) if hard else None
     if sources.shape[1] != channels or sources.dtype != images.dtype:
@@ -103,7 +103,7 @@ def paste(
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
     out, mix = _blending(tables, turns, images, sources, mask, beyond, intensities)
 
-    _share(len(out), make, mix)
+    _run(len(out), make, mix)
     return _like(images, out, mask), mask
 
 
@@ -113,8 +113,8 @@ def _(images: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(images, memory_format=torch.contiguous_format), mask
 
 
-def _share(count: int, *makers: Callable[[], Work]) -> None:
-    """Do several works on a few images at a time, with scratch memory for each thread."""
+def _run(count: int, *makers: Callable[[], Work]) -> None:
+    """Run several kernels on a few images at a time, with scratch memory for each thread."""
 
     def some(begin: int, end: int) -> None:
         works = [make() for make in makers]
@@ -122,14 +122,14 @@ def _share(count: int, *makers: Callable[[], Work]) -> None:
             for work in works:
                 work(first, min(first + _AT_ONCE, end))
 
-    share(some, count)
+    run_in_threads(some, count)
 
 
 def _masking(
     tables: Tables, turns: Any, height: int, width: int, region_mask: Tensor | None, hard: bool
 ) -> tuple[Tensor, Callable[[], Work]]:
-    """An empty soft mask, and what fills it."""
-    from .shape import patch_masks, soft_masks
+    """Allocate the soft mask; also return a function that makes the function that fills it."""
+    from anatpaste_aug.functional._numba.shape import patch_masks, soft_masks
 
     rows, reals = tables
     shape = (len(rows), 1, height, width)
@@ -164,9 +164,9 @@ def _blending(
     beyond: str,
     intensities: Intensities,
 ) -> tuple[Tensor, Callable[[], Work]]:
-    """Empty images of the type to calculate in, or uint8, and what fills them."""
-    from .blending import blend, cut
-    from .jitter import jitter
+    """Allocate the images, uint8 or of the arithmetic's type; also return a maker of the function that fills them."""
+    from anatpaste_aug.functional._numba.blending import blend, cut
+    from anatpaste_aug.functional._numba.jitter import jitter
 
     half = images.dtype in (torch.float16, torch.bfloat16)
     same = sources is images
@@ -195,8 +195,8 @@ def _blending(
 
 @lru_cache
 def _tone(intensities: Intensities, channels: int, dtype: torch.dtype) -> Any:
-    """2×C: value · factor + offset is in [0, 1]."""
-    # In float64, and the factor by itself: the two can be far from one another where the range is far from 0.
+    """Return factors and offsets, 2×C: value · factor + offset is in [0, 1]."""
+    # In float64, and the factor computed separately: offsets can be much larger if the range is far from 0.
     zeros = torch.zeros(channels, 1, 1, dtype=torch.float64, device="cpu")
     mean = None if intensities.mean is None else (0.0,) * len(intensities.mean)
     factor = intensities._replace(black=0.0, white=intensities.white - intensities.black, mean=mean)
@@ -204,7 +204,7 @@ def _tone(intensities: Intensities, channels: int, dtype: torch.dtype) -> Any:
 
 
 def _tables(p: Any, height: int, width: int) -> Tables:
-    """The tables that `rows` describes, of `PasteParams` of arrays, for images of this size."""
+    """Convert `PasteParams` of arrays to the tables described in `rows`, for images of this size."""
     rows, reals = np.empty((len(p.sigma), ORDER + 4), np.int64), np.empty((len(p.sigma), len(REALS)), np.float32)
     for column, name in enumerate(INTEGERS):
         rows[:, column] = getattr(p, name)
@@ -216,9 +216,9 @@ def _tables(p: Any, height: int, width: int) -> Tables:
 
 
 def _find_boxes(rows: npt.NDArray[np.int64], turns: Any, source: bool, height: int, width: int) -> None:
-    """Into the rows: what the masks reach of images of this size, and what is cut for it.
+    """Write to the rows which part of the images the masks cover, and which part of the source is cut for it.
 
-    ``turns`` is that of `shape.patch_masks`, for masks that are whole patches; None is for drawn shapes.
+    ``turns`` is that of `shape.patch_masks`, for masks that are whole patches; None stands for drawn shapes.
     """
     for axis, side in enumerate((height, width)):
         start, size = rows[:, TOP + axis], rows[:, HEIGHT + axis]
@@ -237,12 +237,12 @@ def _find_boxes(rows: npt.NDArray[np.int64], turns: Any, source: bool, height: i
 
 
 def _like(images: Tensor, out: Tensor, mask: Tensor) -> Tensor:
-    """Half precision was blended in float32; the way there and back could change the bits of a NaN."""
+    """Convert to the images' dtype. Pixels outside the mask are copied: a round trip could change the bits of a NaN."""
     return out if out.dtype == images.dtype else torch.where(mask > 0, out.to(images.dtype), images)
 
 
 def _turns(params: Sequence[Tensor]) -> Any:
-    """int64 B×8: height and width of each bounding box, and how to get from it to the patch."""
+    """Return height and width of each bounding box, and the map from it to the patch: int64 B×8."""
     rows = PasteParams(*params)
     high, wide = rows.scaled_height, rows.scaled_width
     if not bool(rows.angle.any()):
@@ -251,7 +251,7 @@ def _turns(params: Sequence[Tensor]) -> Any:
 
 
 def _arrays(params: Sequence[Tensor]) -> Any:
-    """The rows as arrays, for kernels that look at no limits: what would lead them out of the images is an error."""
+    """Convert parameters to arrays and check them: the kernels do no bounds checks."""
     for name, field in zip(PasteParams._fields, params, strict=True):
         shape = (len(params[0]), 4) if name == "jitter_order" else (len(params[0]),)
         if field.shape != shape or field.dtype != dtype_of(name):
@@ -267,12 +267,12 @@ def _arrays(params: Sequence[Tensor]) -> Any:
 
 
 def check(params: Sequence[Tensor], sources: Tensor) -> None:
-    """Parameters that paste from these sources, or a ValueError: for the torch code on the CPU."""
+    """Check parameters for the torch code on the CPU; raise ValueError if they do not fit these sources."""
     _check_cuts(_arrays(params), sources)
 
 
 def _check_centers(p: Any, height: int, width: int) -> None:
-    """Drawn shapes are looked up by their distance from the center, and so by that of the center from the edges."""
+    """Check that centers of drawn shapes lie within the images: the kernels index by the distance from the center."""
     y, x = p.top + p.scaled_height // 2, p.left + p.scaled_width // 2
     fits = (y >= 0) & (y < height) & (p.scaled_height <= height) & (x >= 0) & (x < width) & (p.scaled_width <= width)
     if not fits.all():

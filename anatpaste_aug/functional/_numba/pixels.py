@@ -1,8 +1,8 @@
-"""A random pixel of each mask, found without the running sum over all pixels."""
+"""Find a random pixel of each mask, without a cumulative sum over all pixels."""
 
 import numpy as np
 
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
 
 
 @compiled

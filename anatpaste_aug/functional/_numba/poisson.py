@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .jit import compiled
+from anatpaste_aug.functional._numba.jit import compiled
 
 
 @compiled
@@ -44,7 +44,7 @@ def blend_differences(images, source, edges, guidance, alpha, weight, begin, end
 
 @compiled
 def diverge(target, source, guidance, share, weights):
-    """The divergence of the guidance less the target's differences, inside the frame, in float64."""
+    """Compute the divergence of the guidance minus the target's differences, inside the frame, in float64."""
     height, width = target.shape[0] - 2, target.shape[1] - 2
     kind = target.dtype.type
     divergence = np.zeros((height + 1, width + 1))  # its first row and column are the frame's
@@ -72,7 +72,7 @@ def diverge(target, source, guidance, share, weights):
 
 @compiled
 def sines(count):
-    """The type-I sine transform of so many values: orthonormal and symmetric, so that it is its own inverse."""
+    """Return the type-I sine transform of ``count`` values: orthonormal and symmetric, so it is its own inverse."""
     turn = np.empty(2 * (count + 1))
     for k in range(len(turn)):
         turn[k] = math.sqrt(2 / (count + 1)) * math.sin(math.pi * k / (count + 1))
@@ -85,10 +85,9 @@ def sines(count):
 
 @compiled
 def solve(divergence, waves):
-    """The solution of Δv = divergence with v = 0 around it.
+    """Solve Δv = divergence with v = 0 around it.
 
-    A sine transform of the rows, then a tridiagonal system per sine: half as many operations as a second
-    transform takes.
+    A sine transform of the rows, then a tridiagonal system per frequency: half the operations of a second transform.
     """
     height, width = divergence.shape
     values = multiply(divergence, waves)
@@ -110,7 +109,7 @@ def solve(divergence, waves):
 
 @compiled
 def multiply(left, right):
-    """A product of matrices, four rows of the right one at a time."""
+    """Multiply two matrices, four rows of the right one at a time."""
     rows, inner = left.shape
     columns = right.shape[1]
     product = np.zeros((rows, columns))

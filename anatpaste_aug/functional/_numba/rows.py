@@ -1,6 +1,6 @@
-"""Parameters as kernels take them: a table of whole numbers and one of others, with a row per patch.
+"""The parameters of patches as the kernels take them: a table of integers and one of floats, with a row per patch.
 
-A tuple of many arrays would be compiled array by array, in every kernel that it is passed to.
+A tuple of many arrays would take longer to compile, in every kernel that it is passed to.
 """
 
 INTEGERS = (
@@ -9,9 +9,9 @@ INTEGERS = (
 )
 APPLY, DONOR, SOURCE_TOP, SOURCE_LEFT, HEIGHT, WIDTH, SCALED_HEIGHT, SCALED_WIDTH = range(8)
 TOP, LEFT, ELLIPSE, MARGIN, ANYWHERE = range(8, 13)
-RADIUS = 13  # where the blur is cut off; see `shape.blur_radius`
-# The lines and columns of the image that the mask reaches (none for what isn't pasted), and what is cut for them, seen
-# from the patch's corner: the patch, or more. `pasting` fills these in.
+RADIUS = 13  # where the blur is truncated; see `shape.blur_radius`
+# FIRST to END: the rows and columns of the image that the mask covers, empty if the patch isn't pasted. UP to EAST: the
+# part of the source that is cut, relative to the patch's corner: the patch, or more. `pasting` sets these columns.
 FIRST, LAST, BEGIN, END, UP, DOWN, WEST, EAST = range(14, 22)
 ORDER = 22  # four columns: the order of the color jitter
 

@@ -1,21 +1,21 @@
-"""Segmentation on the CPU, as operators of torch."""
+"""Segmentation on the CPU, as custom operators of torch."""
 
 import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from .threads import empty, share
+from anatpaste_aug.functional._numba.threads import empty, run_in_threads
 
 
 @custom_op("anatpaste_aug::segment", mutates_args=(), device_types="cpu")
 def segment(gray: Tensor, smallest: float) -> Tensor:
-    """Boolean B×1×H×W lungs of B×H×W grey images; components below ``smallest`` pixels are dropped."""
-    from .lungs import segment as segment_some
+    """Segment the lungs of B×H×W gray images: boolean B×1×H×W; components below ``smallest`` pixels are removed."""
+    from anatpaste_aug.functional._numba.lungs import segment as segment_some
 
     images = gray.contiguous().numpy()
     lungs = empty(len(images), 1, *images.shape[1:], dtype=torch.bool)
     out = lungs.numpy()[:, 0]
-    share(lambda begin, end: segment_some(images[begin:end], smallest, out[begin:end]), len(images))
+    run_in_threads(lambda begin, end: segment_some(images[begin:end], smallest, out[begin:end]), len(images))
     return lungs
 
 
@@ -26,9 +26,9 @@ def _(gray: Tensor, smallest: float) -> Tensor:
 
 @custom_op("anatpaste_aug::keep_components", mutates_args=(), device_types="cpu")
 def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
-    """B×H×W without small components, and with ``inside`` without those at the border."""
-    from .components import keep_components as keep_some
-    from .lungs import component_scratch
+    """Remove small components of B×H×W masks, and with ``inside`` those at the border."""
+    from anatpaste_aug.functional._numba.components import keep_components as keep_some
+    from anatpaste_aug.functional._numba.lungs import component_scratch
 
     framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1))
     masks = framed.numpy()
@@ -38,7 +38,7 @@ def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
         for image in masks[begin:end]:
             keep_some(image, inside, smallest, *scratch)
 
-    share(keep, len(masks))
+    run_in_threads(keep, len(masks))
     return framed[:, 1:-1, 1:-1].contiguous().view(torch.bool)
 
 

@@ -1,14 +1,14 @@
-"""The blurred shapes of a batch, over the pixels that each one reaches; see `functional.shape` for the definition.
+"""The blurred shapes of a batch, over the pixels that each one covers; see `functional.shape` for the definition.
 
-A line of a shape is one run of pixels, and a blurred run is a difference of two values of the kernel's running sum. So
-only the vertical half of the blur costs more than a subtraction a pixel, and lines at one distance from the shape's
-centre are alike.
+A line of a shape is one run of pixels, and a blurred run is the difference of two values of the Gaussian's cumulative
+sum. So the horizontal blur costs one subtraction per pixel, and only the vertical blur costs more. Lines at the same
+distance from the shape's center are equal.
 """
 
 import numpy as np
 
-from .jit import compiled
-from .rows import (
+from anatpaste_aug.functional._numba.jit import compiled
+from anatpaste_aug.functional._numba.rows import (
     ANGLE,
     ANYWHERE,
     APPLY,
@@ -28,7 +28,7 @@ from .rows import (
 def blurred_run(total, first, last, size, begin, out):
     """Add the blur of the pixels ``first`` to ``last`` of ``size`` to ``out``, from position ``begin`` on.
 
-    Pixels at an edge go on beyond it.
+    Edge pixels are repeated beyond the image.
     """
     middle = len(total) // 2 + begin
     below = total[middle - first : middle - first + len(out)]
@@ -41,11 +41,11 @@ def blurred_run(total, first, last, size, begin, out):
 def add_lines(lines, first, last, begin, end, weights, row):
     """Add the pixels ``begin`` to ``end`` of the lines ``first`` to ``last``, times their weights, to the row.
 
-    Four lines at once, so that the row is read and written less often.
+    Four lines at a time, so that the row is read and written less often.
     """
     four = last - (last - first) % 4
     for d in range(first, four, 4):
-        # Slices of single lines, which are known to be contiguous.
+        # Slices of single lines, so that Numba knows that they are contiguous.
         a, b = lines[d, begin:end], lines[d + 1, begin:end]
         c, e = lines[d + 2, begin:end], lines[d + 3, begin:end]
         p, q, r, s = weights[d], weights[d + 1], weights[d + 2], weights[d + 3]
@@ -68,12 +68,12 @@ def clear(pixels):
 
 @compiled
 def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, end):
-    """X_mask of the images ``begin`` to ``end``, of drawn shapes, less their margins and blurred.
+    """Draw X_mask of the images ``begin`` to ``end``: drawn shapes, reduced by their margins and blurred.
 
     Args:
         rows, reals: See `rows`; one patch per image.
         regions: uint8 B×H×W, or empty.
-        total: float64 scratch, twice the longer side: the running sum of the blur's weights.
+        total: float64 scratch, twice the longer side: the cumulative sum of the blur's weights.
         reach: int64 scratch, one for each line of half a shape.
         weights: float32 scratch of the same length.
         lines: float32 scratch of as many rows, W + H wide.
@@ -87,7 +87,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
         if row[APPLY] == 0:
             clear(out[i])
             continue
-        # The Gaussian's weights up to each distance from −L to L − 1.
+        # The cumulative sum of the Gaussian at each distance from −L to L − 1.
         radius, sigma = row[RADIUS], max(reals[i, SIGMA], np.float32(1e-6))
         for j in range(len(total)):
             total[j] = 0.0
@@ -103,7 +103,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
         reach_y = max(row[SCALED_HEIGHT] // 2 - row[MARGIN], 0)
         reach_x = max(row[SCALED_WIDTH] // 2 - row[MARGIN], 0)
         ellipse = row[ELLIPSE] != 0
-        # How far each line reaches from the center, by its distance from it; see `shape._inside`.
+        # The half-width of each line, by its distance from the center; see `functional.shape._inside`.
         square_y, square_x = max(reach_y, 1) * max(reach_y, 1), max(reach_x, 1) * max(reach_x, 1)
         x = reach_x
         for y in range(reach_y + 1):
@@ -118,8 +118,8 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
             reach[y] = x
         left, right = max(x0 - reach_x - radius, 0), min(x0 + reach_x + radius, width - 1) + 1
         top, bottom = max(y0 - reach_y - radius, 0), min(y0 + reach_y + radius, height - 1) + 1
-        count = reach_y + 1 if ellipse else 1  # all lines of a rectangle are alike
-        # By their distance from the center: what lines are across, and what they give to each row.
+        count = reach_y + 1 if ellipse else 1  # all lines of a rectangle are equal
+        # For each distance from the center: the blurred line, and its weight in each row of the image.
         for d in range(count):
             line, share = lines[d, : right - left], lines[d, width : width + bottom - top]
             for j in range(len(line)):
@@ -127,7 +127,8 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
             for j in range(len(share)):
                 share[j] = 0
             blurred_run(total, max(x0 - reach[d], 0), min(x0 + reach[d], width - 1), width, left, line)
-            # All lines of a rectangle, or the two at this distance: one in the middle, or one beyond an edge.
+            # All lines of a rectangle, or the two lines of an ellipse at this distance (one in the middle; one if the
+            # other is outside the image).
             for side in range(2 if ellipse and d > 0 else 1):
                 above = y0 + d * (2 * side - 1) if ellipse else max(y0 - reach_y, 0)
                 below = above if ellipse else min(y0 + reach_y, height - 1)
@@ -137,7 +138,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
         clear(out[i, :top])
         clear(out[i, bottom:])
         for y in range(top, bottom):
-            clear(out[i, y : y + 1])  # here, so that it is still in the core's cache below
+            clear(out[i, y : y + 1])  # here, so that it is still in cache below
             begin_x, end_x = left, right
             if masked:
                 while begin_x < end_x and not regions[i, y, begin_x]:
@@ -146,7 +147,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
                     end_x -= 1
             if begin_x == end_x:
                 continue
-            # Lines that are farther away than the blur reaches give nothing.
+            # Lines farther away than the blur's radius contribute nothing.
             away = abs(y - y0) if ellipse else 0
             nearest, farthest = max(away - radius, 0), min(away + radius + 1, count)
             for d in range(nearest, farthest):
@@ -154,7 +155,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
             soft = out[i, y, begin_x:end_x]
             add_lines(lines, nearest, farthest, begin_x - left, end_x - left, weights, soft)
             for j in range(len(soft)):
-                soft[j] = min(soft[j], np.float32(1))  # sums of weights may exceed it by a rounding
+                soft[j] = min(soft[j], np.float32(1))  # sums of weights may exceed 1 by a rounding error
             if masked:
                 keep = regions[i, y, begin_x:end_x]
                 for j in range(len(soft)):
@@ -163,7 +164,7 @@ def soft_masks(rows, reals, regions, total, reach, weights, lines, out, begin, e
 
 @compiled
 def patch_masks(rows, reals, turns, regions, out, begin, end):
-    """The same of whole patches, with hard edges.
+    """Draw X_mask of whole patches, with hard edges; see `soft_masks`.
 
     ``turns`` is int64 B×8: height and width of the rotated patch's bounding box, and `move.inverse_rotation`.
     """

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from .threads import empty, share
+from anatpaste_aug.functional._numba.threads import empty, run_in_threads
 
 
 @custom_op("anatpaste_aug::local_median", mutates_args=(), device_types="cpu")
 def local_median(padded: Tensor, steps: Sequence[int], wanted: Tensor, reach: int) -> Tensor:
     """float32 B×H×W medians over the neighborhoods of the ``wanted`` pixels, and 0 elsewhere; see `median.medians`."""
-    from .median import medians
+    from anatpaste_aug.functional._numba.median import medians
 
     out = empty(*wanted.shape, dtype=torch.float32)
     images, places, result = padded.flatten(1).numpy(), wanted.contiguous().view(torch.uint8).numpy(), out.numpy()
@@ -23,7 +23,7 @@ def local_median(padded: Tensor, steps: Sequence[int], wanted: Tensor, reach: in
         scratch = np.empty(len(apart), np.float32)
         medians(images[begin:end], apart, places[begin:end], reach, scratch, result[begin:end])
 
-    share(some, len(out))
+    run_in_threads(some, len(out))
     return out
 
 

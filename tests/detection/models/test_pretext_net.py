@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -13,6 +14,8 @@ from anatpaste_aug.detection.models.pretext_net import (
     prepare_inputs,
     views,
 )
+
+TIMM = tuple(int(part) for part in timm.__version__.split(".")[:3] if part.isdigit())
 
 
 def test_head_of_the_paper():
@@ -139,7 +142,12 @@ def test_extract_features_in_batches_and_leaves_the_mode():
     ("name", "size", "said"),
     [
         ("resnet81", 32, "timm knows no backbone 'resnet81': did you mean resnet18"),
-        ("test_vit", 40, r"test_vit does not take images of 40×40 pixels: Input height \(40\) should be divisible"),
+        pytest.param(
+            "test_vit",
+            40,
+            r"test_vit does not take images of 40×40 pixels: Input height \(40\) should be divisible",
+            marks=pytest.mark.skipif(TIMM < (1, 0, 10), reason="timm 1.0.9 leaves out the pixels that do not fit"),
+        ),
     ],
 )
 def test_a_backbone_is_tried_before_any_work(name, size, said):

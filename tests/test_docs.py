@@ -185,7 +185,7 @@ def test_the_notebook_runs(tmp_path):
 
 @pytest.mark.slow
 def test_the_script_draws_the_pictures_of_the_pages(tmp_path):
-    """Tolerance: the fonts and the margins may differ; 2 rows or columns, 5 % of the pixels."""
+    """Tolerance: the fonts and the margins may differ; 2 rows or columns, 10 % of the pixels."""
     pytest.importorskip("matplotlib", reason='needs matplotlib: pip install "anatpaste_aug[examples]"')
     runpy.run_path(str(DOCS / "draw_pictures.py"))["main"](tmp_path)
     drawn = sorted(path.name for path in tmp_path.iterdir())
@@ -194,4 +194,4 @@ def test_the_script_draws_the_pictures_of_the_pages(tmp_path):
         ours, kept = (np.asarray(Image.open(folder / name).convert("L")) for folder in (tmp_path, DOCS / "pictures"))
         assert np.abs(np.subtract(ours.shape, kept.shape)).max() <= 2
         height, width = np.minimum(ours.shape, kept.shape)
-        assert (np.abs(ours[:height, :width].astype(int) - kept[:height, :width]) > 16).mean() < 0.05
+        assert (np.abs(ours[:height, :width].astype(int) - kept[:height, :width]) > 16).mean() < 0.1

@@ -204,7 +204,7 @@ def refused(capsys, *arguments):
         (["preview", "a.png", "-o", "nowhere/a.png"], "nowhere is not a folder"),
         (["preview", "a.png", "-o", "grid.doc"], "grid.doc has no suffix of a picture; use .png"),
         (["preview", "a.png", "--size", "8"], "--size: 8 is out of range, give a number from 32 to 4096"),
-        (["preview", "a.png", "--seeds", "0"], "seeds must be one integer or more"),
+        (["preview", "a.png", "--seeds", "0"], "--seeds must be one or more integers"),
         (["preview", "a.png", "--seeds", "-1"], "--seeds: -1 is out of range, give a number from 0 up"),
         (["preview", "a.png", "--seeds", "1000"], "1000 lines of pictures, at most 300 can be drawn: give fewer"),
         (["preview", "a.png", "--area", "x", "y"], "argument --area: invalid float value: 'x'"),

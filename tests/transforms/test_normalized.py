@@ -34,6 +34,6 @@ def test_pasting_before_and_after_the_normalisation_is_the_same():
 
 @pytest.mark.parametrize("kind", [AnatPasteTransform, CutPasteTransform])
 def test_three_numbers_for_one_channel_say_what_to_pass(kind):
-    message = "mean and std have 3 values for images with 1 channel", "pass the one number", "mean=[0.5], std=[0.25]"
+    message = "mean and std have 3 values for images with 1 channel", "pass one number", "mean=[0.5], std=[0.25]"
     with raises(ValueError, *message):
         kind(**THREE)(batch(2, 1, torch.float32))

@@ -40,4 +40,4 @@ def test_conversions_of_the_image_leave_it_alone(kind):
 
 @KINDS
 def test_its_documentation_says_what_becomes_of_it(kind):
-    assert {RegionMask: "`AnatPasteTransform` reads it", AnomalyMask: "write it"}[kind] in kind.__doc__
+    assert {RegionMask: "`AnatPasteTransform` uses", AnomalyMask: "written by"}[kind] in kind.__doc__

@@ -190,7 +190,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_earlier_checkpoint(undisturbed,
             limit_files(path.stat().st_size // 2)
 
     def limited():
-        with pytest.raises(OSError, match=r"training\.pt could not be written: .*earlier one .* is whole"):
+        with pytest.raises(OSError, match=r"training\.pt could not be written: .*existing file is unchanged"):
             run(path, progress=fill)
 
     assert finish(start(limited)) == 0

@@ -63,7 +63,7 @@ def pytest_terminal_summary(terminalreporter):
     """Name what was not run, so that a short run is not taken for a whole one."""
     slow = terminalreporter.config.stash.get(_slow_left_out, 0)
     if slow:
-        terminalreporter.write_line(f"{slow} slow tests not run; run them with -m slow")
+        terminalreporter.write_line(f"{slow} slow tests not run; run them with -n 0 -m slow")
 
 
 @pytest.fixture(autouse=True)

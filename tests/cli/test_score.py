@@ -257,7 +257,8 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_written(model, images, tmp_p
         os._exit(main(["score", "--model", str(model), str(images), "-o", str(out)]))
 
     assert finish(start(limited)) == 2
-    assert f"{out}/a.png could not be written: File too large; nothing was written. Free disk space" in capfd.readouterr().err
+    message = f"{out}/a.png could not be written: File too large; nothing was written. Free disk space"
+    assert message in capfd.readouterr().err
     assert len(table(out, "scores.partial.csv")) == 4
 
 

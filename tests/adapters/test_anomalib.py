@@ -265,7 +265,7 @@ def test_the_masks_of_this_package_keep_their_meaning():
 
 
 def test_a_gt_mask_of_another_size():
-    with raises(ValueError, "has shape (32, 64), which does not fit"):
+    with raises(ValueError, "has shape (32, 64), which does not match"):
         AnomalibPasteAugmentation(writes="anomaly")(tv_tensors.Image(images()[0]), tv_tensors.Mask(torch.zeros(32, 64)))
 
 

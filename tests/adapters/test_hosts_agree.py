@@ -166,7 +166,7 @@ every_host = pytest.mark.parametrize("name", HOSTS)
 
 
 def check(name, images, recipe=AnatPasteTransform, donors=None, **settings):
-    """Tolerance: the host's ``atol`` on images, none on masks."""
+    """Tolerance: the host's ``atol`` on images, and 1e-6 for another order of sums; none on masks."""
 
     def make(mean=None, std=None):
         others = donors if donors is None or mean is None else (donors - 0.4) / 0.2
@@ -176,7 +176,7 @@ def check(name, images, recipe=AnatPasteTransform, donors=None, **settings):
     outcome = called(lambda: host.call(images, make))
     expected = called(lambda: make().augment(images, params=outcome.params))
     assert expected.anomaly_mask.any()
-    torch.testing.assert_close(outcome.image, expected.image, rtol=0, atol=host.atol)
+    torch.testing.assert_close(outcome.image, expected.image, rtol=0, atol=max(host.atol, 1e-6))
     if outcome.mask is not None:
         assert torch.equal(outcome.mask, expected.anomaly_mask)
 

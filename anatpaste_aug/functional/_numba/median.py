@@ -31,7 +31,7 @@ def medians(padded, steps, wanted, reach, values, out):
                 center = (y + reach) * (width + 2 * reach) + x + reach
                 for k in range(len(steps)):
                     values[k] = padded[i, center + steps[k]]
-                # From the median of the pixel before, which is near, to the next lower or higher value.
+                # Start at the previous pixel's median, which is close, and step to the next lower or higher value.
                 for _ in range(len(steps)):
                     less = equal = 0
                     below, above = lowest, highest

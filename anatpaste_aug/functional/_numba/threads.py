@@ -26,7 +26,8 @@ def run_in_threads(work: Callable[[int, int], object], count: int) -> None:
         for begin, end in ranges:
             work(begin, end)
 
-    others = [_pool(threads - 1).submit(run) for _ in range(threads - 1)]
+    pool = _pool(threads - 1)
+    others = [pool.submit(run) for _ in range(threads - 1)]
     try:
         run()
     finally:

@@ -116,9 +116,8 @@ class MaskStore:
     def check_writable(self) -> None:
         """Raise MaskCacheError if the file cannot be written."""
         with self._writing() as database:
-            database.execute(
-                "DELETE FROM dataset WHERE position < 0"
-            )  # deletes nothing: a test whether the file can be written
+            # Deletes nothing, because no index is negative, but fails if the file cannot be written.
+            database.execute("DELETE FROM dataset WHERE position < 0")
 
     def _compare(
         self, positions: Sequence[int], images: Sequence[bytes | None], recorded: Sequence[bytes | None]

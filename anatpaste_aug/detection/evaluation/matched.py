@@ -21,7 +21,8 @@ from anatpaste_aug.validation import check_count
 
 # Numbers of one block of resamples × images; 8 MiB in float64.
 _BLOCK_ELEMENTS = 2**20
-# Of the resamples in which the nuisances separate the classes. They have no weights, and are left out of the interval.
+# The largest share of resamples in which the nuisances may separate the classes. These have no weights, so the interval
+# is taken over the others.
 _LARGEST_SEPARATED = 0.05
 
 

@@ -79,7 +79,7 @@ def overlap_weights(
     products = (design[:, :, None] * design[:, None, :]).reshape(len(truth), -1)
     coefficients = np.zeros((size, width))
     likelihood = _log_likelihood(coefficients, design, sign, repeats)
-    active = np.arange(size)  # resamples whose fit goes on
+    active = np.arange(size)  # resamples whose fit has not converged
     separated = np.zeros(size, dtype=bool)
     for _ in range(_MAX_ITERATIONS):
         number, beta = repeats[active], coefficients[active]

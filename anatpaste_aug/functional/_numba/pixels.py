@@ -20,11 +20,12 @@ def random_pixels(masks, u, counts, row, column, found):
     for i in range(len(masks)):
         total = 0
         for y in range(height):
-            line, count = masks[i, y], 0
+            # Counts of 32 bits take half the instructions of 64.
+            line, count = masks[i, y], np.uint32(0)
             for x in range(width):
-                count += line[x]
+                count += np.uint32(line[x])
             counts[y] = count
-            total += count
+            total += counts[y]
         for k in range(u.shape[1]):
             rank = min(int(u[i, k] * np.float32(total)), total - 1)
             y = x = 0

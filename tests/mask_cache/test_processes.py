@@ -97,7 +97,7 @@ def test_an_interrupted_fill_resumes(opened, many, fork):
 
     while True:
         process = fork(lambda: opened(segmenter=slow).fill(many, batch_size=4, progress=False))
-        process.join(rng.uniform(0.1, 0.4))
+        process.join(rng.uniform(0.1, 0.4) * (1 + kills / 4))  # longer each time: forking may take seconds
         if process.exitcode == 0:
             break
         process.kill()
@@ -106,7 +106,7 @@ def test_an_interrupted_fill_resumes(opened, many, fork):
         cache = opened()
         assert len(cache) >= before  # what was finished stays
         before = len(cache)
-        assert torch.equal(cache[range(before)], many[:before] > 127)
+        assert not before or torch.equal(cache[range(before)], many[:before] > 127)
     assert kills
     assert torch.equal(opened()[range(MANY)], many > 127)
 

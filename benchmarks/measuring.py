@@ -88,7 +88,7 @@ def _seconds(method: Method) -> float:
 
 # The module that calls a function of the package, and the stage to which its time counts.
 _STAGES = {
-    "anatpaste_aug.functional.segment": {
+    "anatpaste_aug.functional.lungs.segment": {
         "to_gray": "CLAHE",
         "clahe": "CLAHE",
         "otsu_threshold": "Otsu",
@@ -97,7 +97,7 @@ _STAGES = {
         "clear_border_of_squares": "components",
         "remove_small_squares": "components",
     },
-    "anatpaste_aug.functional._numba.lungs": {
+    "anatpaste_aug.functional._numba.lungs.find_lungs": {
         "find_bins": "CLAHE",
         "tile_curves": "CLAHE",
         "equalize": "CLAHE",

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anatpaste_aug.functional.components import all_true
+from anatpaste_aug.functional.lungs.components import all_true
 from anatpaste_aug.validation import check_finite, check_images, check_region_mask
 
 Segmenter = Callable[[Tensor], Tensor]

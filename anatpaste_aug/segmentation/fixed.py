@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from anatpaste_aug.functional.components import all_true
+from anatpaste_aug.functional.lungs.components import all_true
 from anatpaste_aug.segmentation.base import SegmenterModule
 from anatpaste_aug.validation import check_number, check_same_device
 

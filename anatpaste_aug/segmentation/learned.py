@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from anatpaste_aug.functional import Intensities, to_gray
-from anatpaste_aug.functional.components import all_true
 from anatpaste_aug.functional.intensity import at_least_float32
+from anatpaste_aug.functional.lungs.components import all_true
 from anatpaste_aug.segmentation.base import SegmenterModule
 from anatpaste_aug.validation import check_choice, check_count, check_intensities, check_number, check_same_device
 

@@ -24,10 +24,10 @@ from anatpaste_aug.functional import (
     segment_lungs,
     soft_mask,
 )
-from anatpaste_aug.functional._numba import clahe as kernels
 from anatpaste_aug.functional._numba.jitter import jitter
-from anatpaste_aug.functional._numba.lungs import find_bins, tiles
-from anatpaste_aug.functional._numba.morphology import spread
+from anatpaste_aug.functional._numba.lungs import clahe as kernels
+from anatpaste_aug.functional._numba.lungs.find_lungs import find_bins, tiles
+from anatpaste_aug.functional._numba.lungs.morphology import spread
 from anatpaste_aug.functional._numba.rows import BRIGHTNESS, EAST, FIRST, HEIGHT, HUE, ORDER, WIDTH
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
 

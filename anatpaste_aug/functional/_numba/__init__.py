@@ -13,8 +13,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from anatpaste_aug.functional._numba.lungs.segmenting import keep_components, segment
 from anatpaste_aug.functional._numba.pasting import check, paste, random_pixel, soft_mask
-from anatpaste_aug.functional._numba.segmenting import keep_components, segment
 from anatpaste_aug.functional._numba.smoothing import local_median
 
 __all__ = [

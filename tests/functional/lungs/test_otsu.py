@@ -24,7 +24,7 @@ def assert_equal(levels):
     thresholds = otsu_threshold(torch.from_numpy(levels))
     assert np.array_equal((torch.from_numpy(levels) <= thresholds).numpy(), expected)
     if HAS_NUMBA:
-        from anatpaste_aug.functional._numba import clahe as kernels
+        from anatpaste_aug.functional._numba.lungs import clahe as kernels
 
         below, darker = np.empty(GRAY_LEVELS + 1, np.int32), np.empty(257, np.int64)
         found = [kernels.otsu(image.astype(np.uint16), below, darker) for image in levels]

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from oracles import clear_border_8, remove_small
 from scipy import ndimage
 
-from anatpaste_aug.functional import blocks, clear_border, label_components, remove_small_components
-from anatpaste_aug.functional.blocks import label_rounds
+from anatpaste_aug.functional import clear_border, label_components, remove_small_components
+from anatpaste_aug.functional.lungs import blocks
+from anatpaste_aug.functional.lungs.blocks import label_rounds
 
 
 def spiral(size):

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from anatpaste_aug.functional import _numba
-from anatpaste_aug.functional.clahe import clahe
-from anatpaste_aug.functional.components import all_true, clear_border_of_squares, remove_small_squares
 from anatpaste_aug.functional.intensity import to_gray
-from anatpaste_aug.functional.morphology import dilate, erode
-from anatpaste_aug.functional.otsu import otsu_threshold
+from anatpaste_aug.functional.lungs.clahe import clahe
+from anatpaste_aug.functional.lungs.components import all_true, clear_border_of_squares, remove_small_squares
+from anatpaste_aug.functional.lungs.morphology import dilate, erode
+from anatpaste_aug.functional.lungs.otsu import otsu_threshold
 
 _GROUP = 8  # images whose intermediate results stay in a processor's caches
 

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from anatpaste_aug.functional import _numba
-from anatpaste_aug.functional.blocks import in_blocks, label_blocks, link_blocks
 from anatpaste_aug.functional.checks import check_masks
+from anatpaste_aug.functional.lungs.blocks import in_blocks, label_blocks, link_blocks
 
 
 @overload

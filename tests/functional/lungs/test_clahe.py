@@ -6,8 +6,8 @@ from oracles import filled_up, redistributed, resized, smooth_images, tile_histo
 from skimage.exposure import equalize_adapthist
 
 from anatpaste_aug.functional import clahe, segment_lungs
-from anatpaste_aug.functional.clahe import BINS, _interpolate, redistribute
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
+from anatpaste_aug.functional.lungs.clahe import BINS, _interpolate, redistribute
 
 POWERS_OF_TWO = [(256, 256), (32, 32), (64, 128), (512, 512)]
 OTHERS = [(224, 224), (250, 250), (301, 257), (192, 320), (39, 32), (33, 47), (320, 320)]

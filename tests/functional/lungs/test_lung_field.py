@@ -9,7 +9,8 @@ from skimage.morphology import closing, opening
 
 from anatpaste_aug import LungSegmenter
 from anatpaste_aug.datasets import phantom_batch
-from anatpaste_aug.functional import lung_field, segment_lung_field
+from anatpaste_aug.functional import segment_lung_field
+from anatpaste_aug.functional.lungs import lung_field
 from anatpaste_aug.segmentation import LungFieldSegmenter
 
 SQUARE = np.ones((3, 3), dtype=bool)

@@ -10,7 +10,7 @@ from anatpaste_aug.functional._numba.threads import empty, run_in_threads
 @custom_op("anatpaste_aug::segment", mutates_args=(), device_types="cpu")
 def segment(gray: Tensor, smallest: float) -> Tensor:
     """Segment the lungs of B×H×W gray images: boolean B×1×H×W; components below ``smallest`` pixels are removed."""
-    from anatpaste_aug.functional._numba.lungs import segment as segment_some
+    from anatpaste_aug.functional._numba.lungs.find_lungs import segment as segment_some
 
     images = gray.contiguous().numpy()
     lungs = empty(len(images), 1, *images.shape[1:], dtype=torch.bool)
@@ -27,8 +27,8 @@ def _(gray: Tensor, smallest: float) -> Tensor:
 @custom_op("anatpaste_aug::keep_components", mutates_args=(), device_types="cpu")
 def keep_components(mask: Tensor, inside: bool, smallest: float) -> Tensor:
     """Remove small components of B×H×W masks, and with ``inside`` those at the border."""
-    from anatpaste_aug.functional._numba.components import keep_components as keep_some
-    from anatpaste_aug.functional._numba.lungs import component_scratch
+    from anatpaste_aug.functional._numba.lungs.components import keep_components as keep_some
+    from anatpaste_aug.functional._numba.lungs.find_lungs import component_scratch
 
     framed = torch.nn.functional.pad(mask.view(torch.uint8), (1, 1, 1, 1))
     masks = framed.numpy()

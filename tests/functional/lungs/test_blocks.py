@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from oracles import SQUARE, clear_border_8, remove_small
 from scipy import ndimage
 
-from anatpaste_aug.functional import blocks
-from anatpaste_aug.functional.blocks import in_blocks, label_blocks, link_blocks
-from anatpaste_aug.functional.components import clear_border_of_squares, remove_small_squares
+from anatpaste_aug.functional.lungs import blocks
+from anatpaste_aug.functional.lungs.blocks import in_blocks, label_blocks, link_blocks
+from anatpaste_aug.functional.lungs.components import clear_border_of_squares, remove_small_squares
 
 
 @st.composite

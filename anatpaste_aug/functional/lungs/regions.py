@@ -17,9 +17,9 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from anatpaste_aug.functional.blocks import label_blocks, link_blocks
 from anatpaste_aug.functional.checks import check_masks
-from anatpaste_aug.functional.components import (
+from anatpaste_aug.functional.lungs.blocks import label_blocks, link_blocks
+from anatpaste_aug.functional.lungs.components import (
     clear_border,
     first_pixels,
     on_pixels,

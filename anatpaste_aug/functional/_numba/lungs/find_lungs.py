@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from anatpaste_aug.functional._numba.clahe import bins_of_bytes, bins_of_floats, equalize, otsu, tile_curves
-from anatpaste_aug.functional._numba.components import keep_components
 from anatpaste_aug.functional._numba.jit import compiled
-from anatpaste_aug.functional._numba.morphology import spread
-from anatpaste_aug.functional.clahe import BIN_SIZE, BINS, CLIP_LIMIT
+from anatpaste_aug.functional._numba.lungs.clahe import bins_of_bytes, bins_of_floats, equalize, otsu, tile_curves
+from anatpaste_aug.functional._numba.lungs.components import keep_components
+from anatpaste_aug.functional._numba.lungs.morphology import spread
 from anatpaste_aug.functional.intensity import GRAY_LEVELS
-from anatpaste_aug.functional.otsu import BINS as OTSU_BINS
+from anatpaste_aug.functional.lungs.clahe import BIN_SIZE, BINS, CLIP_LIMIT
+from anatpaste_aug.functional.lungs.otsu import BINS as OTSU_BINS
 
 Array = npt.NDArray[Any]
 

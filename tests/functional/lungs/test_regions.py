@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from anatpaste_aug.functional import (
-    blocks,
     fill_holes,
     keep_largest,
     remove_large_components,
 )
+from anatpaste_aug.functional.lungs import blocks
 
 SQUARE = np.ones((3, 3), dtype=bool)
 

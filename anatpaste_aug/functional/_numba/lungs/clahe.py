@@ -1,11 +1,11 @@
-"""CLAHE and Otsu's threshold of one image; see `functional.clahe` and `functional.otsu` for the definitions."""
+"""CLAHE and Otsu's threshold of one image; see `lungs.clahe` and `lungs.otsu` for the definitions."""
 
 import numpy as np
 
 from anatpaste_aug.functional._numba.jit import compiled
-from anatpaste_aug.functional.clahe import BIN_SIZE, BINS
 from anatpaste_aug.functional.intensity import GRAY_LEVELS, SNAP
-from anatpaste_aug.functional.otsu import BINS as OTSU_BINS
+from anatpaste_aug.functional.lungs.clahe import BIN_SIZE, BINS
+from anatpaste_aug.functional.lungs.otsu import BINS as OTSU_BINS
 
 _SHIFT = np.uint64(50)  # exact for every mix of levels and area: both are below 2¹⁸ times 2¹⁴
 
@@ -72,7 +72,7 @@ def tile_curves(bins, tile_h, tile_w, limit, hist, curves):
 
 @compiled
 def redistribute(hist, limit):
-    """Clip one histogram in place and redistribute the excess; see `functional.clahe.redistribute`.
+    """Clip one histogram in place and redistribute the excess; see `functional.lungs.clahe.redistribute`.
 
     The histogram must have room for it, as in every tile at CLIP_LIMIT.
     """

@@ -10,10 +10,10 @@ from typing import Literal, overload
 import torch
 from torch import Tensor
 
-from anatpaste_aug.functional.disk import close_disk, open_disk
 from anatpaste_aug.functional.intensity import to_gray
-from anatpaste_aug.functional.regions import keep_largest
-from anatpaste_aug.functional.segment import segment_lungs
+from anatpaste_aug.functional.lungs.disk import close_disk, open_disk
+from anatpaste_aug.functional.lungs.regions import keep_largest
+from anatpaste_aug.functional.lungs.segment import segment_lungs
 from anatpaste_aug.precision import to_float64
 
 # Chosen on 75 radiographs (see LungFieldSegmenter). Lengths are in pixels at 256×256 unless stated otherwise.

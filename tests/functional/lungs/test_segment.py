@@ -3,7 +3,8 @@ import pytest
 import torch
 from oracles import iou, lungs_of_batch, resized, smooth_images
 
-from anatpaste_aug.functional import blocks, segment_lungs
+from anatpaste_aug.functional import segment_lungs
+from anatpaste_aug.functional.lungs import blocks
 
 SIZES = [(256, 256), (224, 224), (192, 320), (301, 257)]
 

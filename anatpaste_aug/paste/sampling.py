@@ -1,80 +1,16 @@
-"""Sample the parameters of a batch: draw all random numbers first, then convert them to parameters."""
+"""Sample the parameters of a batch: convert its random numbers to parameters."""
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from anatpaste_aug.paste.config import PasteConfig
+from anatpaste_aug.paste.draws import Draws, draw_uniforms, draws_shape, named
 from anatpaste_aug.paste.params import PasteParams, rotated_size
 from anatpaste_aug.paste.pixels import random_pixel
 from anatpaste_aug.paste.places import cut_around_a_center, index, place, place_on_foreground, uniform
 from anatpaste_aug.precision import to_float64
-
-FIXED_DRAWS = 21
-"""Uniform numbers per image and patch before those of the places: the fields of `_Draws` say what they are for."""
-
-
-class _Draws(NamedTuple):
-    """The random numbers by their use: B×K each, and more dimensions for the last four."""
-
-    apply: Tensor
-    donor: Tensor
-    scar: Tensor
-    angle: Tensor
-    scale: Tensor
-    region: Tensor
-    ellipse: Tensor
-    opacity: Tensor
-    sigma: Tensor
-    brightness: Tensor
-    contrast: Tensor
-    saturation: Tensor
-    hue: Tensor
-    order: Tensor  # 4
-    size: Tensor  # 4
-    source: Tensor  # 2 × the number of tries: down and to the right
-    place: Tensor  # likewise
-
-
-def tries(config: PasteConfig) -> int:
-    """Return how many places are drawn per patch."""
-    return config.place_tries if config.place == "foreground" else 1
-
-
-def draws_shape(config: PasteConfig, batch: int) -> tuple[int, int, int]:
-    """Return the shape B×K×D of the uniform numbers that a recipe uses."""
-    return batch, config.patches[1], FIXED_DRAWS + 4 * tries(config)
-
-
-def draw_uniforms(
-    config: PasteConfig,
-    batch: int,
-    *,
-    device: torch.device | str = "cpu",
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Draw the random numbers of a batch, before anything is known about its images.
-
-    Args:
-        config: The recipe; its numbers of patches and of places to try determine how many numbers are needed.
-        batch: Number of images B.
-        device: The device of the numbers and of the generator.
-        generator: Source of the random numbers; None uses the device's global one.
-
-    Returns:
-        float32 B×K×D in [0, 1), for `sample_params` once the regions are known.
-
-    Example:
-        >>> draw_uniforms(PasteConfig(), 4).shape
-        torch.Size([4, 1, 25])
-    """
-    shape = draws_shape(config, batch)
-    # torch.compile rejects the argument generator, even None, if the batch size is symbolic.
-    if generator is None:
-        return torch.rand(shape, dtype=torch.float32, device=device)
-    return torch.rand(shape, dtype=torch.float32, device=device, generator=generator)
 
 
 def sample_params(
@@ -126,7 +62,7 @@ def sample_params(
         )
     if uniforms is None:
         uniforms = draw_uniforms(config, batch, device=device, generator=generator)
-    u = _named(uniforms.float())
+    u = named(uniforms.float())
     k = config.patches[1]
     scale = math.sqrt(height * width) / 256
 
@@ -204,33 +140,6 @@ def sample_params(
     )
 
 
-def _named(u: Tensor) -> _Draws:
-    """Split B×K×D random numbers by their use."""
-    apply, donor, scar, angle, scale, region, ellipse, opacity, sigma, brightness, contrast, saturation, hue = u[
-        ..., :13
-    ].unbind(2)
-    places = u[..., FIXED_DRAWS:].unflatten(2, (2, 2, -1))
-    return _Draws(
-        apply=apply,
-        donor=donor,
-        scar=scar,
-        angle=angle,
-        scale=scale,
-        region=region,
-        ellipse=ellipse,
-        opacity=opacity,
-        sigma=sigma,
-        brightness=brightness,
-        contrast=contrast,
-        saturation=saturation,
-        hue=hue,
-        order=u[..., 13:17],
-        size=u[..., 17:FIXED_DRAWS],
-        source=places[:, :, 0],
-        place=places[:, :, 1],
-    )
-
-
 def _donor(config: PasteConfig, u: Tensor, batch: int, donors: int | None) -> Tensor:
     """Choose the image that each image's patches are cut from: int64 B."""
     own = torch.arange(batch, device=u.device)
@@ -248,7 +157,7 @@ def _donor(config: PasteConfig, u: Tensor, batch: int, donors: int | None) -> Te
     return (own + 1 + index(u, batch - 1)) % max(batch, 1)
 
 
-def _size(config: PasteConfig, u: _Draws, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+def _size(config: PasteConfig, u: Draws, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return height and width of the patches before they are resized, and their angle."""
     scale = math.sqrt(height * width) / 256
     first, second, third, fourth = u.size.unbind(2)

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from anatpaste_aug.functional import Intensities, foreground_mask, intensity_target, paste, patches_foreground
 from anatpaste_aug.functional.intensity import at_least_float32
 from anatpaste_aug.paste import ANATPASTE, PasteConfig, PasteParams, PasteResult, draw_uniforms, sample_params
-from anatpaste_aug.paste.sampling import draws_shape
+from anatpaste_aug.paste.draws import draws_shape
 from anatpaste_aug.segmentation import LungSegmenter, Segmenter, segment_with
 from anatpaste_aug.transforms.sample import add_changes, as_batch, is_image_tensor, like_input, read_sample
 from anatpaste_aug.transforms.signature import HELP, document

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from anatpaste_aug.paste import ANATPASTE, FPI, NSA, PII, draw_uniforms, sample_params
-from anatpaste_aug.paste.sampling import FIXED_DRAWS
+from anatpaste_aug.paste.draws import FIXED_DRAWS
 
 COUNT = 6000
 P_VALUE = 1e-3  # the seeds are fixed: a test that passes once passes always

@@ -71,15 +71,21 @@ def _write_windows(mask: Tensor, params: PasteParams, foreground: Tensor, source
     boxes = torch.stack(
         [params.top, params.left, params.top + params.scaled_height, params.left + params.scaled_width], 1
     ).tolist()
+    cuts = torch.stack([params.donor, params.source_top, params.source_left, params.height, params.width], 1).tolist()
+    zero = params.top.new_zeros(1)
     for i in params.apply.nonzero()[:, 0].tolist():
         top, left, bottom, right = boxes[i]
         rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
         if rows.start >= rows.stop or columns.start >= columns.stop:
             continue  # entirely outside the image
+        donor, source_top, source_left, high, wide = cuts[i]
+        patch = sources[donor : donor + 1, :, source_top : source_top + high, source_left : source_left + wide].float()
         one = params.rows(slice(i, i + 1))
-        one = one._replace(top=one.top - rows.start, left=one.left - columns.start)
+        one = one._replace(
+            top=one.top - rows.start, left=one.left - columns.start, source_top=zero, source_left=zero, donor=zero
+        )
         row, column = patch_pixels(one, rows.stop - rows.start, columns.stop - columns.start, rotated=False)
-        moved = move(sources.index_select(0, one.donor).float(), one, row, column, resized=resized) >= 0.5
+        moved = move(patch, one, row, column, resized=resized) >= 0.5
         mask[i, :, rows, columns] = moved[0] | foreground[i, :, rows, columns]
 
 

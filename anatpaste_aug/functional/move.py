@@ -74,6 +74,8 @@ def move(
     def read(y: Tensor, x: Tensor) -> Tensor:
         y = torch.minimum(torch.maximum(y, top_limit), bottom_limit)
         x = torch.minimum(torch.maximum(x, left_limit), right_limit)
+        if len(sources) == 1 and y.shape[2] == x.shape[1] == 1:  # not rotated: whole rows and columns
+            return sources.index_select(2, y.flatten()).index_select(3, x.flatten())
         places = y * width + x
         index = places.flatten(1).unsqueeze(1)
         flat = sources.flatten(2).gather(2, index.expand(-1, sources.shape[1], -1))

@@ -1,5 +1,6 @@
 """Where patches are cut and pasted."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,6 +50,8 @@ def place_on_foreground(
 
     The patch's foreground is read at the nearest pixels.
     """
+    if top.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _place_one_by_one(config, foreground, donor_foreground, cut, top, left)
     height, width = foreground.shape[1:]
     rows, columns = (torch.arange(side, device=top.device) for side in _largest(config, height, width))
     source_top, source_left, patch_h, patch_w, scaled_h, scaled_w = cut
@@ -70,6 +73,42 @@ def place_on_foreground(
         tops.append(top[:, k].gather(1, first))
         lefts.append(left[:, k].gather(1, first))
     return torch.cat(tops, 1), torch.cat(lefts, 1), torch.cat(fits, 1)
+
+
+def _place_one_by_one(
+    config: PasteConfig,
+    foreground: Tensor,
+    donor_foreground: Tensor,
+    cut: tuple[Tensor, ...],
+    top: Tensor,
+    left: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Do the same on the CPU, where code may depend on the sizes: only the pixels of each patch, only until it fits."""
+    own, donors, tops, lefts = (tensor.numpy() for tensor in (foreground, donor_foreground, top, left))
+    height, width = own.shape[1:]
+    overlap, half = np.float32(config.min_overlap), np.float32(0.5)
+    chosen = np.zeros(top.shape[:2], np.int64)
+    fits = np.zeros(top.shape[:2], bool)
+    sizes = np.stack([tensor.expand(fits.shape).numpy() for tensor in cut], 2)
+    for i, k in np.ndindex(fits.shape):
+        source_top, source_left, patch_h, patch_w, high, wide = sizes[i, k]
+        rows, columns = np.arange(high), np.arange(wide)
+        # In float32, like the tensors.
+        row = source_top + ((rows + half).astype(np.float32) * (np.float32(patch_h) / np.float32(high))).astype(int)
+        column = source_left + ((columns + half).astype(np.float32) * (np.float32(patch_w) / np.float32(wide))).astype(
+            int
+        )
+        mine = donors[i, row.clip(0, height - 1)][:, column.clip(0, width - 1)]
+        count = np.float32(np.count_nonzero(mine))
+        if count <= overlap * np.float32(high * wide):
+            continue
+        for t in range(tops.shape[2]):
+            there = own[i, (tops[i, k, t] + rows).clip(0, height - 1)][:, (lefts[i, k, t] + columns).clip(0, width - 1)]
+            if np.count_nonzero(mine & there) > overlap * count:
+                chosen[i, k], fits[i, k] = t, True
+                break
+    first = torch.from_numpy(chosen).unsqueeze(2)
+    return top.gather(2, first)[..., 0], left.gather(2, first)[..., 0], torch.from_numpy(fits)
 
 
 def _largest(config: PasteConfig, height: int, width: int) -> tuple[int, int]:
@@ -117,22 +156,35 @@ def cut_around_a_center(
         first = torch.zeros_like(top[..., :1])
         enough = torch.ones_like(top, dtype=torch.bool)
     else:
-        inside = _count(donor_foreground, top, bottom, left, right)
-        enough = inside > config.min_overlap * (bottom - top) * (right - left)
+        enough = _mostly_foreground(config.min_overlap, donor_foreground, top, bottom, left, right)
         first = enough.int().argmax(2, keepdim=True)
     top, bottom, left, right, fits = (field.gather(2, first)[..., 0] for field in (top, bottom, left, right, enough))
     return top, left, bottom - top, right - left, fits
 
 
-def _count(masks: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Count the True pixels of boolean B×H×W masks in boxes, B×K×T, by an integral image."""
+def _mostly_foreground(share: float, masks: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Test which boxes, B×K×T, have more than a share of True pixels in B×H×W masks.
+
+    On the CPU, boxes after the first such one of a patch are not tested, and are False.
+    """
+    least = share * (bottom - top) * (right - left)
+    if top.device.type == "cpu" and not torch.compiler.is_compiling():
+        own, limits = masks.numpy(), least.numpy()
+        enough = np.zeros(top.shape, bool)
+        boxes = torch.stack([top, bottom, left, right], 3).numpy()
+        for i, k in np.ndindex(enough.shape[:2]):
+            for t, (y, y_end, x, x_end) in enumerate(boxes[i, k]):
+                if np.count_nonzero(own[i, y:y_end, x:x_end]) > limits[i, k, t]:
+                    enough[i, k, t] = True
+                    break
+        return torch.from_numpy(enough)
     sums = torch.nn.functional.pad(masks.int().cumsum(1).cumsum(2), (1, 0, 1, 0)).flatten(1)
     stride = masks.shape[2] + 1
 
     def upto(row: Tensor, column: Tensor) -> Tensor:
         return sums.gather(1, (row * stride + column).flatten(1)).view(top.shape)
 
-    return upto(bottom, right) - upto(top, right) - upto(bottom, left) + upto(top, left)
+    return upto(bottom, right) - upto(top, right) - upto(bottom, left) + upto(top, left) > least
 
 
 def uniform(u: Tensor, bounds: tuple[float, float]) -> Tensor:

@@ -7,6 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
+from anatpaste_aug.datasets import phantom_batch
+from anatpaste_aug.functional import foreground_mask
 from anatpaste_aug.paste import ANATPASTE, FPI, NSA, PII, draw_uniforms, sample_params
 from anatpaste_aug.paste.draws import FIXED_DRAWS
 
@@ -204,3 +206,17 @@ def test_every_patch_has_its_own_numbers():
         field = getattr(params, name)
         assert not torch.equal(field[:, 0], field[:, 1])
         assert not torch.equal(field[:, 1], field[:, 2])
+
+
+def test_patches_of_nsa_are_placed_alike_by_the_code_for_accelerators(monkeypatch):
+    images = phantom_batch(16, size=64, seed=1).images
+    foreground = foreground_mask(images, NSA.foreground)
+    uniforms = draw_uniforms(NSA, 16, generator=torch.Generator().manual_seed(2))
+    arguments = {"foreground": foreground, "donor_foreground": foreground, "uniforms": uniforms}
+    one_by_one = sample_params(NSA, tuple(images.shape), **arguments)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    at_once = sample_params(NSA, tuple(images.shape), **arguments)
+    assert 0 < int(at_once.apply.sum()) < at_once.apply.numel()
+    for name, one, other in zip(at_once._fields, one_by_one, at_once, strict=True):
+        assert torch.equal(one[at_once.apply], other[at_once.apply]), name
+    assert torch.equal(one_by_one.apply, at_once.apply)

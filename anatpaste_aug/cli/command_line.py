@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from anatpaste_aug.cli.wording import explain, in_options, is_memory, one_line
-from anatpaste_aug.mask_cache import MaskCacheError
 
 __all__ = ["CommandLine", "Incomplete", "blame"]
 
-USER_ERRORS = (ValueError, OSError, ImportError, MaskCacheError, FloatingPointError, argparse.ArgumentTypeError)
+USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError, argparse.ArgumentTypeError)
 """What the package raises for files, folders, devices, packages and arguments. Anything else is a bug."""
 
 

@@ -2,8 +2,10 @@
 
 import argparse
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["COUNT", "SEED", "SIDE", "device", "share", "whole"]
 
@@ -42,7 +44,9 @@ def share(text: str) -> float:
 
 
 def device(text: str) -> str:
-    """The ``type=`` of an option that takes a device: one that torch can compute on here."""
+    """Return the device if torch can compute on it here; the ``type=`` of an option."""
+    import torch  # takes seconds, which --help need not wait for
+
     try:
         fault = _fault(torch.device(text))
     except RuntimeError as error:
@@ -52,7 +56,9 @@ def device(text: str) -> str:
     return text
 
 
-def _fault(wanted: torch.device) -> str:
+def _fault(wanted: "torch.device") -> str:
+    import torch
+
     # Nothing is allocated on a GPU: under torchrun each process has yet to choose its own.
     if wanted.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -67,4 +73,6 @@ def _fault(wanted: torch.device) -> str:
 
 
 def _usable() -> str:
+    import torch
+
     return "cuda or cpu" if torch.cuda.is_available() else "cpu"

@@ -1,9 +1,8 @@
 """Errors in the words of the command line: one line that names options, not Python arguments."""
 
 import re
+import sys
 from collections.abc import Collection
-
-import torch
 
 from anatpaste_aug.files import shown
 
@@ -35,7 +34,9 @@ def explain(error: BaseException) -> str:
 
 def is_memory(error: BaseException) -> bool:
     """Whether the memory of the computer or of a GPU did not suffice."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    torch = sys.modules.get("torch")  # not imported here: the help of the command line need not wait for it
+    gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return gpu or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def in_options(message: str, options: Collection[str]) -> str:

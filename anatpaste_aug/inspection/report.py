@@ -53,6 +53,29 @@ REMEDIES = {
 """Kind of suspicion → remedy; the most serious first."""
 
 
+def view_suspicion(frontal: float, sideways: float) -> Suspicion | None:
+    """Return what is wrong with the view: on its side, inverted, or not frontal; None if nothing is.
+
+    Args:
+        frontal: See `ImageCheck`.
+        sideways: See `ImageCheck`.
+
+    Example:
+        >>> view_suspicion(frontal=-0.8, sideways=0.0).reason
+        'likely inverted (MONOCHROME1): likeness to a frontal radiograph -0.80'
+    """
+    if sideways > _SIDEWAYS:
+        kind = "on its side"
+        reason = f"likely on its side: likeness to a frontal radiograph higher by {sideways:.2f} when turned"
+    elif frontal < _INVERTED:
+        kind, reason = "inverted", f"likely inverted (MONOCHROME1): likeness to a frontal radiograph {frontal:.2f}"
+    elif frontal < _UNLIKE:
+        kind, reason = "not frontal", f"possibly lateral or no chest: likeness to a frontal radiograph {frontal:.2f}"
+    else:
+        return None
+    return Suspicion(kind, reason, REMEDIES[kind])
+
+
 @dataclass(frozen=True)
 class ImageCheck:
     """The measurements of one image.
@@ -87,18 +110,14 @@ class ImageCheck:
     @property
     def suspicions(self) -> tuple[Suspicion, ...]:
         """What is probably wrong, the most serious first; only that if the image is inverted or on its side."""
-        if self.sideways > _SIDEWAYS:
-            reason = f"likely on its side: likeness to a frontal radiograph higher by {self.sideways:.2f} when turned"
-            return (Suspicion("on its side", reason, REMEDIES["on its side"]),)
-        if self.frontal < _INVERTED:
-            reason = f"likely inverted (MONOCHROME1): likeness to a frontal radiograph {self.frontal:.2f}"
-            return (Suspicion("inverted", reason, REMEDIES["inverted"]),)
+        view = view_suspicion(self.frontal, self.sideways)
+        if view is not None and view.kind != "not frontal":
+            return (view,)
         reasons = {
             "bright border": self.bright_sides >= _BRIGHT_SIDES
             and f"bright border: {self.bright_sides} of top, left, right",
             "no lungs": self.fallback and "no lungs found (fallback)",
-            "not frontal": self.frontal < _UNLIKE
-            and f"possibly lateral or no chest: likeness to a frontal radiograph {self.frontal:.2f}",
+            "not frontal": view is not None and view.reason,
             "one-sided": not self.fallback
             and self.smaller_side < _ONE_SIDED
             and "lungs found on one side only: one opaque, turned, or possibly a lateral view",
@@ -159,20 +178,11 @@ class CheckReport:
 
     @property
     def suspicious(self) -> tuple[ImageCheck, ...]:
-        """The images with at least one suspicion, the most serious first."""
+        """The images with at least one suspicion, the most serious first; their first 16 make a contact sheet."""
         kinds = list(REMEDIES)
         rows = [row for row in self.images if row.suspicions]
         rows.sort(key=lambda row: (kinds.index(row.suspicions[0].kind), -len(row.suspicions), row.index))
         return tuple(rows)
-
-    def most_suspicious(self, count: int = 16) -> tuple[ImageCheck, ...]:
-        """Return the first ``count`` of `suspicious`, filled up by those with the most unusual lung fraction."""
-        chosen = self.suspicious[:count]
-        usual = float(np.median([row.lung_fraction for row in self.images])) if self.images else 0.0
-        others = sorted(
-            (row for row in self.images if not row.suspicions), key=lambda row: -abs(row.lung_fraction - usual)
-        )
-        return chosen + tuple(others[: max(count - len(chosen), 0)])
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain lists, numbers and strings, for ``json.dumps``."""

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["contact_sheet"]
 
-_SUSPICIOUS, _QUIET = "#b3321c", "#5c6770"
+_SUSPICIOUS, _MUTED = "#b3321c", "#5c6770"
 
 
 def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor) -> "Figure":
     """Draw images with their lung masks tinted, each with its name and what is suspicious about it.
 
     Args:
-        rows: N rows of a report, such as ``report.most_suspicious(16)``.
+        rows: N rows of a report, such as ``report.suspicious[:16]``.
         images: The N×C×H×W images of these rows, uint8 or float in [0, 1].
         lung_masks: Their boolean N×1×H×W masks.
 
@@ -35,7 +35,7 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
         ImportError: matplotlib is not installed.
 
     Example:
-        >>> rows = report.most_suspicious(16)  # doctest: +SKIP
+        >>> rows = report.suspicious[:16]  # doctest: +SKIP
         >>> some = images[[row.index for row in rows]]  # doctest: +SKIP
         >>> contact_sheet(rows, some, LungSegmenter()(some)).savefig("sheet.png")  # doctest: +SKIP
     """
@@ -53,7 +53,7 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
         # At most four lines of reasons, so that the images stay aligned.
         words = [line for reason in reasons for line in textwrap.wrap(reason, 40)][:4]
         axes.set_title(_shorten(row.name), fontsize=7.5, pad=3, **TEXT)
-        color = _SUSPICIOUS if row.suspicions else _QUIET
+        color = _SUSPICIOUS if row.suspicions else _MUTED
         axes.set_xlabel("\n".join(words), fontsize=7.5, labelpad=3, color=color, parse_math=False)
     for axes in grid[len(rows) :]:
         axes.set_axis_off()

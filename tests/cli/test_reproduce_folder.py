@@ -93,7 +93,7 @@ def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce,
     assert not any("best weights" in finding for finding in record["findings"])
     assert all(row["matched"]["interval"] or row["matched"]["note"] for row in rows.values())
     with (tmp_path / "run" / "val_scores.csv").open() as file:
-        normal = [float(row["last"]) for row in csv.DictReader(file) if row["label"] == "0"]
+        normal = [float(row["last_scaled"]) for row in csv.DictReader(file) if row["label"] == "0"]
     assert sum(score >= rows["last"]["threshold"] for score in normal) <= 0.25 * len(normal)
 
 

@@ -70,16 +70,17 @@ def test_scores_and_decisions_are_the_detectors(model, images, tmp_path, weights
     detector = PretextDetector.load(model, weights)
     batch = torch.stack([torch.from_numpy(read_gray(images / name, 64)) for name in names]).unsqueeze(1)
     expected = detector.predict(batch)
-    assert [float(row["score"]) for row in rows] == expected.raw.tolist()
-    np.testing.assert_allclose([float(row["scaled_score"]) for row in rows], expected.scaled, rtol=0, atol=1e-6)
-    assert {float(row["threshold"]) for row in rows} == {detector.calibration.threshold}
+    assert [float(row["score"]) for row in rows] == expected.scaled.tolist()
+    assert {float(row["threshold"]) for row in rows} == {detector.calibration.scaled_threshold}
     assert [row["decision"] == "abnormal" for row in rows] == expected.abnormal.tolist()
     assert len({row["score"] for row in rows}) == 4
     assert {row["note"] for row in rows} == {DISCLAIMER}
     assert {row["picture"] for row in rows} == {""}
     assert [path.name for path in out.iterdir()] == ["scores.csv"]
+    assert ["inverted" in row["warning"] for row in rows] == [False, False, True, False]
     printed, warned = capsys.readouterr()
     assert len(printed.splitlines()) == 4
+    assert " of 4 images look unlike those that the detector was trained on" in warned
     assert "not a medical device" in warned
 
 
@@ -103,6 +104,23 @@ def test_pictures_in_a_process_of_its_own(model, images, tmp_path):
         # Radiographs and all texts but the warning are grey; an empty map (this network is untrained) adds nothing.
         colourful = (pixels.max(2) - pixels.min(2) > 60).mean()
         assert (colourful > 0.02) == bool(heat.any())
+
+
+def test_the_map_is_drawn_over_the_original_image(model, tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 90), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    drawn = []
+    monkeypatch.setattr(
+        "anatpaste_aug.detection.reporting.explanation_figures.cam_figure",
+        lambda path, images, maps, **options: drawn.append((images, maps, options)),
+    )
+    assert main(["score", "--model", str(model), str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]) == 0
+    ((images, maps, options),) = drawn
+    assert np.array_equal(images[0][0], pixels)
+    assert maps.shape == (1, 1, 64, 64)
+    (row,) = table(tmp_path / "out")
+    assert "no chest" in row["warning"]
+    assert row["warning"] in options["note"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="such names are for POSIX file systems")
@@ -162,7 +180,7 @@ def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
         out = tmp_path / f"out{len(scores)}"
         assert main([*options, "-o", str(out), *given]) == 0
         scores.append(float(table(out)[0]["score"]))
-    expected = next(float(r["best"]) for r in table(tmp_path / "run") if r["name"] == task.test.names[-1])
+    expected = next(float(r["best_scaled"]) for r in table(tmp_path / "run") if r["name"] == task.test.names[-1])
     # In another batch than in training, float32 features differ in their last digits.
     assert scores[:2] == pytest.approx([expected] * 2, abs=1e-5)
     assert scores[2] != pytest.approx(expected, abs=1e-3)

@@ -54,7 +54,7 @@ def auroc(labels: Any, scores: Any) -> float:
 def best_f1_threshold(labels: Any, scores: Any) -> float:
     """Return the validation score that gives the best F1 as a threshold (``score >= threshold`` is abnormal).
 
-    Of several thresholds with the same F1 the largest is taken: the one with the min_per_class false alarms.
+    Of several thresholds with the same F1 the largest is taken: the one with the fewest false alarms.
 
     Args and errors as :func:`auroc`.
 
@@ -106,14 +106,15 @@ def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
 
 @dataclass(frozen=True)
 class ScoreScaler:
-    """Scales scores to [0, 1] by the validation minimum and maximum, and clips what lies outside.
+    """Scale scores so that 0 is the lowest and 1 the highest validation score.
 
-    Where all validation scores were equal, a score above them becomes 1 and any other 0.
+    Scores outside the range of the validation scores are below 0 or above 1. If all validation scores are equal, they
+    become 0, lower ones −1 and higher ones 1.
 
     Example:
         >>> scaler = ScoreScaler.fit([2.0, 4.0])
         >>> scaler.transform([1.0, 3.0, 9.0]).tolist()
-        [0.0, 0.5, 1.0]
+        [-0.5, 0.5, 3.5]
     """
 
     low: float
@@ -129,20 +130,34 @@ class ScoreScaler:
 
     @classmethod
     def fit(cls, scores: Any) -> ScoreScaler:
-        """A scaler from validation scores (a non-empty vector of finite values, else ValueError)."""
+        """Return the scaler of validation scores.
+
+        Args:
+            scores: A non-empty vector of finite values.
+
+        Raises:
+            ValueError: The scores are not such a vector.
+        """
         values = check_scores(scores)
         return cls(low=float(values.min()), high=float(values.max()))
 
     def transform(self, scores: Any) -> NDArray[np.float64]:
-        """Scores scaled to [0, 1] as float64; a vector of finite values, else ValueError."""
+        """Return scaled scores as finite float64.
+
+        Args:
+            scores: A vector of finite values.
+
+        Raises:
+            ValueError: The scores are not such a vector.
+        """
         values = check_scores(scores)
         if self.low == self.high:
-            return (values > self.high).astype(np.float64)
+            return np.sign(values - self.high)
         # The distance of two finite numbers may be infinite; that of their halves is not.
         part = 1.0 if math.isfinite(self.high - self.low) else 0.5
         low, high = part * self.low, part * self.high
-        with np.errstate(over="ignore"):  # scores far outside are clipped
-            return np.clip((part * values - low) / (high - low), 0.0, 1.0)
+        with np.errstate(over="ignore"):
+            return np.nan_to_num((part * values - low) / (high - low))
 
 
 def to_numpy(values: Any) -> NDArray[Any]:

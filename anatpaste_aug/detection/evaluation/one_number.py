@@ -83,7 +83,8 @@ def one_number_methods(
         test_values: the same names for the test images, whose labels are not used.
 
     Returns:
-        Methods in the given order, named like "mean intensity (low)" where low values are the abnormal ones.
+        Methods in the given order, named like "mean intensity (low)" where low values are the abnormal ones. Scores
+        that are the same for all validation images are left out.
 
     Raises:
         ValueError: the names differ, or as :func:`auroc`.
@@ -97,6 +98,8 @@ def one_number_methods(
         raise ValueError(f"validation has the scores {sorted(val_values)}, test has {sorted(test_values)}")
     methods = []
     for name, values in val_values.items():
+        if bool((values == values[0]).all()):
+            continue  # such as the size of images that all have the same
         low = auroc(val_labels, values) < 0.5
         sign = -1 if low else 1
         methods.append(MethodScores(f"{name} ({'low' if low else 'high'})", sign * values, sign * test_values[name]))

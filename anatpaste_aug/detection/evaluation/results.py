@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from anatpaste_aug.detection.evaluation.metrics import (
 )
 from anatpaste_aug.detection.evaluation.thresholds import choose_scaler, choose_threshold, has_both
 
+_ABOUT_DATA = ("dataset", "update", "effective images")  # columns that are left out if all rows have the same text
+
 
 @dataclass(frozen=True)
 class ResultRow:
@@ -27,7 +29,7 @@ class ResultRow:
     Attributes:
         dataset: name of the data as a reader must see it, such as "phantoms (synthetic)".
         weights: "best" (chosen by validation AUROC) or "last", or the name of another method.
-        metrics: on the test images.
+        metrics: on the test images. The threshold is on the scale of the scaled scores, see :class:`ScoreScaler`.
         update: of these weights, if they are from a training.
         val_auroc: AUROC on the validation images; None where they lack a class.
         interval: confidence interval of the test AUROC; None without abnormal test images.
@@ -58,7 +60,7 @@ class ResultRow:
             "F1": _shown(metrics.f1),
             "sensitivity": _shown(metrics.sensitivity),
             "specificity": _shown(metrics.specificity),
-            "threshold": f"{metrics.threshold:.4g}",
+            "threshold": f"{metrics.threshold:.3f}",
         }
 
 
@@ -72,6 +74,7 @@ class MethodScores:
         test: the same for the test images. Both are kept as float64 vectors.
         false_positive_rate: chooses the threshold, see :func:`choose_threshold`.
         normals_only: whether all validation images are normal, which changes the scale, see :func:`choose_scaler`.
+        scaled: whether the scores are scaled already, as those of an ensemble are.
 
     Raises:
         ValueError: scores that are no vector, empty or not finite.
@@ -86,6 +89,7 @@ class MethodScores:
     test: Any
     false_positive_rate: float | None = None
     normals_only: bool = False
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         for part in ("val", "test"):
@@ -94,6 +98,8 @@ class MethodScores:
     @property
     def scaler(self) -> ScoreScaler:
         """The scale of the scores, from the validation images."""
+        if self.scaled:
+            return ScoreScaler(0.0, 1.0)
         if not self.normals_only:
             return ScoreScaler.fit(self.val)
         labels = np.zeros(self.val.size, np.int64)
@@ -103,9 +109,13 @@ class MethodScores:
         """Return the threshold that the validation images give."""
         return choose_threshold(val_labels, self.val, self.false_positive_rate)
 
+    def scaled_threshold(self, val_labels: Any) -> float:
+        """Return the threshold on the scale of :attr:`scaler`."""
+        return float(self.scaler.transform([self.threshold(val_labels)])[0])
+
 
 def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodScores:
-    """Average the members' scores, each scaled to [0, 1] by its own validation minimum and maximum.
+    """Average the members' scores, each scaled by its own validation minimum and maximum, and clipped to [0, 1].
 
     As Sato et al. (arXiv 2205.04282) do with the networks of five seeds. The ensemble has its own threshold, see
     :func:`result_row`.
@@ -127,12 +137,11 @@ def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodS
     sizes = {(member.val.size, member.test.size) for member in members}
     if len(sizes) > 1:
         raise ValueError(f"the members scored different images: {sorted(sizes)} for validation and test")
-    scalers = [member.scaler for member in members]
     val, test = (
-        np.mean([scaler.transform(getattr(each, part)) for scaler, each in zip(scalers, members, strict=True)], axis=0)
+        np.mean([np.clip(each.scaler.transform(getattr(each, part)), 0, 1) for each in members], axis=0)
         for part in ("val", "test")
     )
-    return MethodScores(name, val, test, members[0].false_positive_rate, members[0].normals_only)
+    return MethodScores(name, val, test, members[0].false_positive_rate, members[0].normals_only, scaled=True)
 
 
 def result_row(
@@ -163,18 +172,41 @@ def result_row(
     Example:
         >>> method = MethodScores("mean intensity", [0.1, 0.2, 0.3, 0.4], [0.1, 0.3, 0.2, 0.4])
         >>> row = result_row(method, [0, 0, 1, 1], [0, 0, 1, 1], dataset="phantoms (synthetic)")
-        >>> row.metrics.auroc, row.metrics.threshold, row.val_auroc
-        (0.75, 0.3, 1.0)
+        >>> row.metrics.auroc, round(row.metrics.threshold, 3), row.val_auroc
+        (0.75, 0.667, 1.0)
     """
+    metrics = evaluate(test_labels, method.test, method.threshold(val_labels))
     return ResultRow(
         dataset,
         method.name,
-        evaluate(test_labels, method.test, method.threshold(val_labels)),
+        replace(metrics, threshold=method.scaled_threshold(val_labels)),
         update,
         auroc(val_labels, method.val) if has_both(val_labels) else None,
         bootstrap_auroc(test_labels, method.test, resamples=resamples, seed=seed) if has_both(test_labels) else None,
         matched,
     )
+
+
+def result_cells(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
+    """Return the cells of each row, without columns that are empty, or that repeat one text about the data.
+
+    Args:
+        rows: The rows of one table.
+
+    Example:
+        >>> metrics = evaluate([0, 1], [0.1, 0.4], 0.4)
+        >>> rows = [ResultRow("phantoms", weights, metrics) for weights in ("best", "last")]
+        >>> list(result_cells(rows)[0])
+        ['weights', 'AUROC', 'accuracy', 'F1', 'sensitivity', 'specificity', 'threshold']
+    """
+    cells = [row.cells() for row in rows]
+    columns = {name: {row[name] for row in cells} for name in (cells[0] if cells else ())}
+    dropped = {
+        name
+        for name, texts in columns.items()
+        if texts == {"–"} or (name in _ABOUT_DATA and len(rows) > 1 and len(texts) == 1)
+    }
+    return [{name: text for name, text in row.items() if name not in dropped} for row in cells]
 
 
 def _shown(value: float | None) -> str:

@@ -6,6 +6,7 @@ Figures are ``matplotlib.figure.Figure`` objects, without pyplot's global state.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,12 @@ def tint(axes: Axes, mask: Tensor, color: str) -> None:
 def shorten(name: str, length: int = 26) -> str:
     name = shown(name)
     return name if len(name) <= length else f"…{name[1 - length :]}"
+
+
+def check_texts(texts: Sequence[str] | None, images: int, what: str) -> None:
+    """Raise a ValueError unless there is one text per image, or None."""
+    if texts is not None and len(texts) != images:
+        raise ValueError(f"{images} images need as many {what}, got {len(texts)}")
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:

@@ -13,25 +13,27 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.evaluation.results import ResultRow, result_cells
 from anatpaste_aug.files import atomic_path, spreadsheet_safe
 
 
 def results_table(rows: Sequence[ResultRow]) -> str:
     """Return the results as a plain text table; text is aligned to the left, numbers to the right.
 
+    Columns that tell the rows nothing apart are left out, see :func:`result_cells`.
+
     Raises:
         ValueError: there are no rows.
     """
     if not rows:
         raise ValueError("no results to show")
-    cells = [row.cells() for row in rows]
+    cells = result_cells(rows)
     lines = [list(cells[0]), *(list(row.values()) for row in cells)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     aligned = [
         [
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if title in ("dataset", "weights") else cell.rjust(width)
+            for title, cell, width in zip(cells[0], line, widths, strict=True)
         ]
         for line in lines
     ]

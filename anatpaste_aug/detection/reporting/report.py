@@ -12,10 +12,10 @@ from typing import Any
 
 import jinja2
 
-from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.evaluation.results import ResultRow, result_cells
 from anatpaste_aug.detection.models.distances import SCORES
 from anatpaste_aug.detection.reporting.captions import CAPTIONS
-from anatpaste_aug.detection.reporting.result_tables import Table
+from anatpaste_aug.detection.reporting.result_tables import Table, unbroken
 from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.files import atomic_path
 
@@ -80,13 +80,15 @@ def write_report(
     top = rows[:2] if highlights is None else highlights
     settings = dataclasses.asdict(config) if isinstance(config, TrainConfig) else dict(config)
     template = resources.files("anatpaste_aug.detection.reporting").joinpath("report.html").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)
-    html = page.render(
+    engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    engine.filters["cell"] = unbroken
+    html = engine.from_string(template).render(
         title=title,
         config=settings,
         score=SCORES[settings.get("score", "kde")],
         data=data,
-        rows=[row.cells() for row in rows],
+        rows=result_cells(rows),
+        effective=sorted({row.cells()["effective images"] for row in rows} - {"–"}),
         findings=findings,
         tables=[table.html() for table in tables],
         methods=methods or {},

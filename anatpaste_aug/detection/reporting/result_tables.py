@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ class Table:
         heads = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in self.header)
         body = "\n".join(
             f'<tr><th scope="row">{html.escape(row[0])}</th>'
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
+            + "".join(f"<td>{html.escape(unbroken(cell))}</td>" for cell in row[1:])
             + "</tr>"
             for row in self.rows
         )
@@ -89,6 +90,18 @@ class Table:
             f"<table>\n<caption>{html.escape(self.title)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
             f"<tbody>\n{body}\n</tbody>\n</table>{notes}"
         )
+
+
+def unbroken(text: str) -> str:
+    r"""Put no-break spaces into a cell of numbers, so that lines break between estimate and interval only.
+
+    Example:
+        >>> unbroken("91.0 [88.5, 93.1]"), unbroken("a, b")
+        ('91.0 [88.5,\xa093.1]', 'a, b')
+    """
+    if re.fullmatch(r"[-+\d., ±\[\]]+", text):
+        return text.replace(", ", ",\xa0").replace(" ± ", "\xa0±\xa0")
+    return text
 
 
 def mean_over_seeds(aurocs: Sequence[float]) -> Auroc:
@@ -144,24 +157,25 @@ def groups_table(
 
     Args:
         methods: name -> what :func:`group_aurocs` returned for it, on the same images. The column titles give the
-            number of images in a group; a group with too few has no AUROC.
+            number of images in a group. Groups with too few images are named below the table.
         title: the caption.
         notes: about the data.
 
     Example:
         >>> table = groups_table({"AnatPaste": {"edema": GroupAuroc(30, 9, None, None)}})
-        >>> table.header, table.rows
-        (('method', 'edema (9 abnormal, 30 normal)'), (('AnatPaste', 'too few'),))
+        >>> table.header, table.notes[1]
+        (('method',), 'Too few for an AUROC (under 10 images of a class): edema (9 abnormal, 30 normal).')
     """
     first: Mapping[str, GroupAuroc] = next(iter(methods.values()), {})
-    columns = (f"{name} ({group.abnormal} abnormal, {group.normal} normal)" for name, group in first.items())
-    rows = []
-    for method, groups in methods.items():
-        intervals = [group.interval for group in groups.values()]
-        cells = ["too few" if each is None else str(Auroc(each.estimate, interval=each)) for each in intervals]
-        rows.append((method, *cells))
-    about = f"Brackets: 95 % interval (stratified bootstrap). Too few: under {MIN_PER_CLASS} images of a class."
-    return Table(title, ("method", *columns), tuple(rows), (about, *notes))
+    titles = {name: f"{name} ({group.abnormal} abnormal, {group.normal} normal)" for name, group in first.items()}
+    shown = [name for name, group in first.items() if group.interval is not None]
+    rows = [
+        (method, *(_percent(groups[name].interval) for name in shown)) for method, groups in methods.items() if shown
+    ]
+    about = ["Brackets: 95 % interval (stratified bootstrap)."]
+    if few := [title for name, title in titles.items() if name not in shown]:
+        about.append(f"Too few for an AUROC (under {MIN_PER_CLASS} images of a class): {', '.join(few)}.")
+    return Table(title, ("method", *map(titles.__getitem__, shown)), tuple(rows), (*about, *notes))
 
 
 def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, notes: Sequence[str] = ()) -> Table:
@@ -172,20 +186,22 @@ def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, n
         notes: about the data.
 
     Example:
-        >>> matched_groups_table({"AnatPaste": {"edema": MatchedAuroc(None, note="too few images")}}).rows
-        (('AnatPaste', 'too few images'),)
+        >>> matched_groups_table({"AnatPaste": {"edema": MatchedAuroc(None, note="too few images")}}).notes[1]
+        'No AUROC of edema: too few images.'
     """
     first: Mapping[str, MatchedAuroc] = next(iter(methods.values()), {})
-    columns = (f"{name} ({each.abnormal:.0f} abnormal, {each.normal:.0f} normal)" for name, each in first.items())
-    rows = []
-    for method, groups in methods.items():
-        intervals = [(each, each.interval) for each in groups.values()]
-        cells = [
-            each.note if level is None else str(Auroc(level.estimate, interval=level)) for each, level in intervals
-        ]
-        rows.append((method, *cells))
-    about = "Brackets: 95 % interval. The images of each group are weighted; their effective numbers are in the titles."
-    return Table("AUROC (%) by group at matched nuisance", ("method", *columns), tuple(rows), (about, *notes))
+    shown = {name: each for name, each in first.items() if each.interval is not None}
+    columns = (f"{name} ({each.abnormal:.0f} abnormal, {each.normal:.0f} normal)" for name, each in shown.items())
+    rows = [
+        (method, *(_percent(groups[name].interval) for name in shown)) for method, groups in methods.items() if shown
+    ]
+    about = ["Brackets: 95 % interval. The images of a group are weighted; the titles hold their effective numbers."]
+    about += [f"No AUROC of {name}: {each.note}." for name, each in first.items() if name not in shown]
+    return Table("AUROC (%) by group at matched nuisance", ("method", *columns), tuple(rows), (*about, *notes))
+
+
+def _percent(interval: Interval | None) -> str:
+    return "–" if interval is None else str(Auroc(interval.estimate, interval=interval))
 
 
 def _compared(title: str, rows: Sequence[MethodRow], notes: Sequence[str]) -> Table:

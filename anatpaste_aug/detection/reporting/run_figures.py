@@ -23,6 +23,7 @@ from anatpaste_aug.detection.reporting.canvas import (
     NORMAL,
     TEXT,
     THIRD,
+    check_texts,
     new_figure,
     new_single,
     plain,
@@ -125,6 +126,7 @@ def gallery_figure(
     anomaly_masks: Tensor,
     augmented: Tensor,
     *,
+    names: Sequence[str] | None = None,
     note: str = "",
 ) -> Path:
     """Draw one row per image: input, lung mask, anomaly mask (each over the input), augmented image.
@@ -134,15 +136,17 @@ def gallery_figure(
         images, augmented: R×1×H×W, uint8 or float in [0, 1].
         lung_masks, anomaly_masks: R×1×H×W, boolean, or float in [0, 1] for soft masks. None leaves the lungs out, for
             an augmentation without segmentation.
+        names: R file names, shown below the inputs.
         note: small print below.
 
     Raises:
-        ValueError: no images, or the shapes differ.
+        ValueError: no images, the shapes differ, or there is another number of names.
     """
     given = [batch for batch in (images, lung_masks, anomaly_masks, augmented) if batch is not None]
     shapes = {tuple(batch.shape) for batch in given}
     if len(shapes) != 1 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
         raise ValueError(f"the batches must have one non-empty shape R×1×H×W, got {sorted(shapes)}")
+    check_texts(names, len(images), "names")
     panels: list[tuple[str, Tensor, Tensor | None, str]] = [
         ("input", images, None, ""),
         ("lung mask", images, lung_masks, NORMAL),
@@ -151,7 +155,7 @@ def gallery_figure(
     ]
     if lung_masks is None:
         del panels[1]
-    figure = new_figure(2.2 * len(panels), 2.2 * len(images) + 0.3, note)
+    figure = new_figure(2.2 * len(panels), (2.35 if names else 2.2) * len(images) + 0.3, note)
     grid = figure.subplots(len(images), len(panels), squeeze=False)
     for column, (title, pictures, masks, color) in enumerate(panels):
         grid[0][column].set_title(title, fontsize=10, **TEXT)
@@ -159,6 +163,8 @@ def gallery_figure(
             show(grid[row][column], pictures[row, 0])
             if masks is not None:
                 tint(grid[row][column], masks[row, 0], color)
+    for line, name in zip(grid, names or (), strict=False):
+        line[0].set_xlabel(shorten(name, 34), fontsize=7, labelpad=2, **TEXT)
     return save(figure, path)
 
 

@@ -184,7 +184,15 @@ def _draw(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(result.config.seed)
         augmented = METHODS[method].augment(images, None if task.train.regions is None else task.train.regions[:6])
-    gallery_figure(folder / "gallery.png", images, augmented.region_mask, augmented.mask, augmented.image, note=note)
+    gallery_figure(
+        folder / "gallery.png",
+        images,
+        augmented.region_mask,
+        augmented.mask,
+        augmented.image,
+        names=task.train.names[:6],
+        note=note,
+    )
     extremes_figure(
         folder / "extremes.png",
         task.test.images,

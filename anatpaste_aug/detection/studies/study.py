@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,10 @@ from anatpaste_aug.detection.studies.evaluated_methods import EvaluatedMethod
 
 @dataclass
 class StudyResults:
-    """Tables and findings for a reader, rows of results, and the same numbers in full precision (``record``)."""
+    """Tables and findings for a reader, rows of results, and the same numbers in full precision (``record``).
+
+    A note that holds for several tables is below the first of them.
+    """
 
     tables: list[Table] = field(default_factory=list)
     rows: list[ResultRow] = field(default_factory=list)
@@ -98,6 +101,7 @@ def analyze(
     if tables:
         results.record["robustness"] = robustness_rows([*methods, *baselines], task)
         results.tables.append(robustness_table(results.record["robustness"], notes=notes))
+    results.tables = _without_repeated_notes(results.tables)
     results.record["findings"] = results.findings
     results.record["methods"] = {row.method: dict(row.figures) for row in measured}
     return results
@@ -208,8 +212,18 @@ def _precomputed(images: Tensor, _: Tensor) -> Tensor:
     return images
 
 
+def _without_repeated_notes(tables: Sequence[Table]) -> list[Table]:
+    """Keep each note below the first table that has it."""
+    seen: set[str] = set()
+    result = []
+    for table in tables:
+        result.append(replace(table, notes=tuple(note for note in table.notes if note not in seen)))
+        seen |= {*table.notes}
+    return result
+
+
 def _numbered(number: str, table: Table) -> Table:
-    return Table(f"{number}: {table.title}", table.header, table.rows, table.notes)
+    return replace(table, title=f"{number}: {table.title}")
 
 
 def _points(difference: Interval) -> str:

@@ -35,7 +35,7 @@ from anatpaste_aug.detection.studies.evaluated_methods import EvaluatedMethod
 class StudyResults:
     """Tables and findings for a reader, rows of results, and the same numbers in full precision (``record``).
 
-    A note that holds for several tables is below the first of them.
+    Every table names its data; any other note is below the first table that it belongs to.
     """
 
     tables: list[Table] = field(default_factory=list)
@@ -62,7 +62,8 @@ def analyze(
         baselines: see :func:`anatpaste_aug.detection.studies.evaluated_methods.baseline_methods`.
     """
     results = StudyResults()
-    notes = [f"Measured on {task.name}: {task.protocol}.", _IMAGES, *filter(None, [task.note])]
+    about_data = [f"Measured on {task.name}: {task.protocol}.", *filter(None, [task.note])]
+    notes = [*about_data, _IMAGES]
     all_methods = [*methods, *last, *baselines]
     one_numbers = [method.scores for method in baselines if not method.detectors]
     matched: dict[str, MatchedAuroc] = {}
@@ -101,7 +102,7 @@ def analyze(
     if tables:
         results.record["robustness"] = robustness_rows([*methods, *baselines], task)
         results.tables.append(robustness_table(results.record["robustness"], notes=notes))
-    results.tables = _without_repeated_notes(results.tables)
+    results.tables = _without_repeated_notes(results.tables, about_data)
     results.record["findings"] = results.findings
     results.record["methods"] = {row.method: dict(row.figures) for row in measured}
     return results
@@ -212,13 +213,13 @@ def _precomputed(images: Tensor, _: Tensor) -> Tensor:
     return images
 
 
-def _without_repeated_notes(tables: Sequence[Table]) -> list[Table]:
-    """Keep each note below the first table that has it."""
+def _without_repeated_notes(tables: Sequence[Table], about_data: Collection[str]) -> list[Table]:
+    """Keep each note below the first table that has it, and those about the data below all tables."""
     seen: set[str] = set()
     result = []
     for table in tables:
         result.append(replace(table, notes=tuple(note for note in table.notes if note not in seen)))
-        seen |= {*table.notes}
+        seen |= {*table.notes} - {*about_data}
     return result
 
 

@@ -172,24 +172,20 @@ def _rows(
         tried += changed
         hidden += changed & (visible < VISIBLE_SHARE)
     assert lungs is not None  # segmentation is on
-    left = lungs[..., : lungs.shape[-1] // 2].sum((1, 2, 3))
-    area = lungs.sum((1, 2, 3))
     columns = (
-        area / lungs[0].numel(),
-        torch.minimum(left, area - left) / area.clamp_min(1),
+        lungs.float().mean((1, 2, 3)),
         result.params.fallback[:, 0],
         hidden / tried.clamp_min(1),
         *appearance(gray),
     )
     components = _components(lungs[:, 0])
-    fractions, sides, fallbacks, hiddens, frontals, sideways, bands, brights = (c.tolist() for c in columns)
+    fractions, fallbacks, hiddens, frontals, sideways, bands, brights = (c.tolist() for c in columns)
     return [
         ImageCheck(
             index=start + i,
             name=names[i],
             lung_fraction=fractions[i],
             components=components[i],
-            smaller_side=sides[i],
             fallback=fallbacks[i],
             hidden=hiddens[i],
             frontal=frontals[i],

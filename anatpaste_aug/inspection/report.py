@@ -19,8 +19,6 @@ VISIBLE_SHARE = 0.001
 
 _INVERTED, _UNLIKE, _SIDEWAYS = -0.15, 0.15, 0.1  # see heuristics.py for the rates
 _BAND, _BRIGHT_SIDES = 0.15, 2
-_SMALL, _LARGE, _ONE_SIDED = 0.03, 0.40, 0.05
-_HIDDEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,11 +42,7 @@ REMEDIES = {
     "bright border": "crop it to the exposed field: with a bright frame, dark background is mistaken for lung",
     "no lungs": "look at it; pass your own region_mask, or skip_without_region=True",
     "not frontal": "leave it out if it is a lateral view or not a chest",
-    "one-sided": "leave it out if it is a lateral view; else pass your own region_mask",
-    "large lungs": "look at the lung mask; crop the background, or pass your own region_mask",
-    "small lungs": "look at the lung mask; pass your own region_mask if it misses the lungs",
     "border": "crop the flat bands, so that sizes and places refer to the radiograph",
-    "hardly visible": "raise opacity or area, lower sigma, or leave it out",
 }
 """Kind of suspicion → remedy; the most serious first."""
 
@@ -85,7 +79,6 @@ class ImageCheck:
         name: File name relative to the folder, or the index in the batch.
         lung_fraction: Fraction of the image that the lung mask covers.
         components: Number of 8-connected components of the lung mask.
-        smaller_side: Fraction of the lung mask in the half of the image (left or right) with less of it, 0 to 0.5.
         fallback: Whether no lung was found, so that the augmentation pastes anywhere.
         hidden: Fraction of the tried augmentations that are hardly visible: less than 0.1 % of the pixels changed by at
             least 8 gray levels of 255.
@@ -99,7 +92,6 @@ class ImageCheck:
     name: str
     lung_fraction: float
     components: int
-    smaller_side: float
     fallback: bool
     hidden: float
     frontal: float
@@ -118,15 +110,7 @@ class ImageCheck:
             and f"bright border: {self.bright_sides} of top, left, right",
             "no lungs": self.fallback and "no lungs found (fallback)",
             "not frontal": view is not None and view.reason,
-            "one-sided": not self.fallback
-            and self.smaller_side < _ONE_SIDED
-            and "lungs found on one side only: one opaque, turned, or possibly a lateral view",
-            "large lungs": self.lung_fraction > _LARGE and f"lungs cover {self.lung_fraction:.0%}",
-            "small lungs": not self.fallback
-            and self.lung_fraction < _SMALL
-            and f"lungs cover only {self.lung_fraction:.1%}",
             "border": self.band > _BAND and f"flat bands (collimation, padding) on {self.band:.0%} of the area",
-            "hardly visible": self.hidden >= _HIDDEN and f"{self.hidden:.0%} of augmentations hardly visible",
         }
         return tuple(Suspicion(kind, reason, REMEDIES[kind]) for kind, reason in reasons.items() if reason)
 
@@ -146,7 +130,7 @@ class CheckReport:
             files.
 
     Example:
-        >>> row = ImageCheck(0, "a.png", 0.2, 2, 0.4, False, 0.0, -0.8, 0.0, 0)
+        >>> row = ImageCheck(0, "a.png", 0.2, 2, False, 0.0, -0.8, 0.0, 0)
         >>> [(suspicion.kind, suspicion.remedy[:9]) for suspicion in row.suspicions]
         [('inverted', 'invert it')]
         >>> print(CheckReport((row,), 4))  # doctest: +ELLIPSIS

@@ -39,10 +39,8 @@ def test_the_lungs_are_those_of_the_segmenter(phantoms):
     report = check(phantoms)
     assert len(report) == 8
     for row, mask in zip(report, masks, strict=True):
-        left, right = mask[:, :64].sum(), mask[:, 64:].sum()
         assert row.lung_fraction == pytest.approx(mask.mean(), abs=1e-6)
         assert row.components == ndimage.label(mask, np.ones((3, 3)))[1]
-        assert row.smaller_side == pytest.approx(min(left, right) / mask.sum(), abs=1e-6)
         assert row.fallback == (not mask.any())
 
 
@@ -138,25 +136,12 @@ def test_collimated_images_are_found(phantoms, value, kind):
 def test_an_image_without_lungs_is_found():
     row = check(torch.full((1, 1, 64, 64), 90, dtype=torch.uint8)).images[0]
     assert row.fallback
-    assert kinds(row) == ["no lungs", "not frontal", "hardly visible"]
+    assert kinds(row) == ["no lungs", "not frontal"]
 
 
-def test_lungs_on_one_side_only_are_found():
-    phantoms = phantom_batch(8, size=128)
-    opaque = phantoms.lungs & (torch.arange(128) >= 64)
-    before, after = check(phantoms.images), check(phantoms.images.masked_fill(opaque, 190))
-    pairs = zip(before, after, strict=True)
-    changed = [new for old, new in pairs if old.smaller_side > 0.3 and not new.fallback]
-    assert len(changed) > 3
-    for row in changed:
-        assert "one-sided" in kinds(row)
-        assert "possibly a lateral view" in row.suspicions[kinds(row).index("one-sided")].reason
-
-
-def test_settings_that_change_next_to_nothing_are_found(phantoms):
+def test_settings_that_change_next_to_nothing_show_in_the_summary(phantoms):
     report = check(phantoms, transform=AnatPasteTransform(opacity=(0.001, 0.01)))
     assert report.hidden_share == 1
-    assert all("hardly visible" in kinds(row) for row in report)
 
 
 def test_real_radiographs(radiographs):

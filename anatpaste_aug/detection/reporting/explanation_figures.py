@@ -16,7 +16,8 @@ from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from anatpaste_aug.detection.evaluation.metrics import to_numpy
-from anatpaste_aug.detection.reporting.canvas import ABNORMAL, TEXT, check_texts, new_figure, save, shorten, show
+from anatpaste_aug.detection.reporting.canvas import check_texts, save
+from anatpaste_aug.inspection.drawing import ABNORMAL, TEXT, new_figure, shorten, show
 
 _HEAT: dict[str, Any] = {"cmap": "inferno", "vmin": 0, "vmax": 1}
 _INSET = 0.46  # side of a magnified inset, as a fraction of the image's

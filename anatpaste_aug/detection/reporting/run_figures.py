@@ -17,22 +17,9 @@ from torch import Tensor
 
 from anatpaste_aug.detection.evaluation.intervals import Interval
 from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored, to_numpy
-from anatpaste_aug.detection.reporting.canvas import (
-    ABNORMAL,
-    MUTED,
-    NORMAL,
-    TEXT,
-    THIRD,
-    check_texts,
-    new_figure,
-    new_single,
-    plain,
-    save,
-    shorten,
-    show,
-    tint,
-)
+from anatpaste_aug.detection.reporting.canvas import MUTED, NORMAL, THIRD, check_texts, new_single, plain, save
 from anatpaste_aug.detection.training.result import Progress
+from anatpaste_aug.inspection.drawing import ABNORMAL, TEXT, new_figure, shorten, show, tint
 
 
 def roc_figure(

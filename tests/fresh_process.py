@@ -100,7 +100,7 @@ def transforms(threads):
 
 def splits(folder):
     from anatpaste_aug.datasets import Record, index_zhanglab, split_chexpert, split_rsna, split_zhanglab
-    from anatpaste_aug.datasets.chexpert import DISEASES
+    from anatpaste_aug.datasets.chexpert.index import DISEASES
 
     people = [(f"patient{i:05d}", i % 3 == 0) for i in range(120)]
     chexpert, rsna = [], []
@@ -150,7 +150,7 @@ def commands():
 
 
 def download():
-    from anatpaste_aug.datasets.download import download
+    from anatpaste_aug.datasets.zhanglab.download import download
 
     try:
         download("https://data.mendeley.com/a", "a.zip", progress=False, tries=1)

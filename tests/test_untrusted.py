@@ -13,7 +13,8 @@ from PIL import Image
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
 from anatpaste_aug.cli import main
-from anatpaste_aug.datasets import DatasetError, Record, Split, cache, cached_images, load_images, read_gray, tables
+from anatpaste_aug.datasets import DatasetError, Record, Split, cached_images, load_images, read_gray
+from anatpaste_aug.datasets.files import cache, tables
 from anatpaste_aug.detection import PretextDetector
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net
 from anatpaste_aug.detection.models.pretrained import pretrained_net

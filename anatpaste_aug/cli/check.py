@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sheet(report: "CheckReport", arguments: argparse.Namespace) -> "Figure":
     """Draw the most suspicious images; these few are read again, because a check keeps no images."""
-    from anatpaste_aug.datasets.images import read_gray
+    from anatpaste_aug.datasets.files.images import read_gray
     from anatpaste_aug.inspection import contact_sheet
 
     rows, white = report.suspicious[:_SHEET], None if report.white is None else report.white.value

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from anatpaste_aug.datasets import read_gray
-    from anatpaste_aug.datasets.sixteen_bits import check_white
+    from anatpaste_aug.datasets.files.sixteen_bits import check_white
     from anatpaste_aug.detection import DISCLAIMER, PretextDetector
     from anatpaste_aug.detection.reporting.explanation_figures import cam_figure
     from anatpaste_aug.files import check_writable, shown, spreadsheet_safe
@@ -178,7 +178,7 @@ def _remarks(images: "torch.Tensor", scores: Sequence[float]) -> list[str]:
 
 def _image_paths(given: Sequence[Path]) -> Iterator[Path]:
     """Yield the given images, and those in the given folders, each once."""
-    from anatpaste_aug.datasets.listing import list_images
+    from anatpaste_aug.datasets.files.listing import list_images
 
     paths: dict[Path, None] = {}
     for path in given:

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from anatpaste_aug.datasets.parallel import on_all, some_of
+from anatpaste_aug.datasets.files.parallel import on_all, some_of
+from anatpaste_aug.datasets.files.sixteen_bits import check_white
 from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
-from anatpaste_aug.datasets.sixteen_bits import check_white
 from anatpaste_aug.files import atomic_path
 
 __all__ = ["Split", "by_patient", "draw"]

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from anatpaste_aug.datasets.filenames import SUFFIXES
-from anatpaste_aug.datasets.images import read_gray
-from anatpaste_aug.datasets.listing import list_images
+from anatpaste_aug.datasets.files.filenames import SUFFIXES
+from anatpaste_aug.datasets.files.images import read_gray
+from anatpaste_aug.datasets.files.listing import list_images
+from anatpaste_aug.datasets.files.white import find_white
 from anatpaste_aug.datasets.records import DatasetError
-from anatpaste_aug.datasets.white import find_white
 from anatpaste_aug.functional import label_components, to_gray
 from anatpaste_aug.inspection.folder import batches, progress_bar
 from anatpaste_aug.inspection.heuristics import appearance

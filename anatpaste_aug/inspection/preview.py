@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from anatpaste_aug.datasets.images import read_gray
+from anatpaste_aug.datasets.files.images import read_gray
 from anatpaste_aug.functional import soft_mask, to_gray
 from anatpaste_aug.inspection.drawing import LUNG, TEXT, new_figure, shorten, show, tint
 from anatpaste_aug.inspection.units import unit_images

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anatpaste_aug.datasets.white import White
+from anatpaste_aug.datasets.files.white import White
 from anatpaste_aug.files import shown
 
 __all__ = ["CheckReport", "ImageCheck", "Suspicion"]

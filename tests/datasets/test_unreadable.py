@@ -8,13 +8,12 @@ from layouts import write_chexpert, write_rsna, write_zhanglab
 from anatpaste_aug.datasets import (
     DatasetError,
     Split,
-    cache,
     chexpert_task,
-    images,
     read_gray,
     rsna_task,
     zhanglab_task,
 )
+from anatpaste_aug.datasets.files import cache, images
 
 LAYOUTS = {
     "zhanglab": (write_zhanglab, zhanglab_task),

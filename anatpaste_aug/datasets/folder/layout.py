@@ -4,11 +4,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from anatpaste_aug.datasets.filenames import is_image_name, is_leftover_folder
+from anatpaste_aug.datasets.files.filenames import is_image_name, is_leftover_folder
+from anatpaste_aug.datasets.files.listing import list_images
+from anatpaste_aug.datasets.files.parallel import some_of
 from anatpaste_aug.datasets.folder.index import LAYOUT, FolderIndex
 from anatpaste_aug.datasets.folder.masks import find_mask
-from anatpaste_aug.datasets.listing import list_images
-from anatpaste_aug.datasets.parallel import some_of
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.files import shown
 

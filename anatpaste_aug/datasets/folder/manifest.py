@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from anatpaste_aug.datasets.files.parallel import some_of
 from anatpaste_aug.datasets.folder.index import FolderIndex
-from anatpaste_aug.datasets.parallel import some_of
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.files import shown
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from anatpaste_aug.datasets.decoding import fault_of, need_pillow, reason_of
-from anatpaste_aug.datasets.filenames import is_image_name
-from anatpaste_aug.datasets.listing import list_images
-from anatpaste_aug.datasets.parallel import some_of
+from anatpaste_aug.datasets.files.decoding import fault_of, need_pillow, reason_of
+from anatpaste_aug.datasets.files.filenames import is_image_name
+from anatpaste_aug.datasets.files.listing import list_images
+from anatpaste_aug.datasets.files.parallel import some_of
 from anatpaste_aug.datasets.records import DatasetError
 from anatpaste_aug.files import shown
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from anatpaste_aug.datasets.files.parallel import some_of
 from anatpaste_aug.datasets.folder.index import FolderIndex
-from anatpaste_aug.datasets.parallel import some_of
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.datasets.splits import Split, by_patient
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from anatpaste_aug.datasets.files.parallel import on_all
 from anatpaste_aug.datasets.folder.index import FolderIndex
 from anatpaste_aug.datasets.folder.layout import index_folder, index_images, is_layout
 from anatpaste_aug.datasets.folder.manifest import annotated, has_labels, index_manifest
 from anatpaste_aug.datasets.folder.masks import read_mask
 from anatpaste_aug.datasets.folder.split import split_folder
-from anatpaste_aug.datasets.parallel import on_all
 from anatpaste_aug.datasets.reading import OnError, check_options, check_split, read_task
 from anatpaste_aug.datasets.records import Record
 from anatpaste_aug.datasets.splits import Split

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from anatpaste_aug.datasets import DatasetError, DetectionTask
-from anatpaste_aug.datasets.dicom import is_dicom
+from anatpaste_aug.datasets.files.dicom import is_dicom
 from anatpaste_aug.detection.evaluation.metrics import auroc
 from anatpaste_aug.detection.evaluation.results import MethodScores
 

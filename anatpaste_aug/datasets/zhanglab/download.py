@@ -1,0 +1,212 @@
+"""Fetching the Zhang Lab radiographs: resumed where it was cut off, unpacked with care, and whole or not there."""
+
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from io import FileIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from anatpaste_aug.datasets.records import DatasetError
+from anatpaste_aug.datasets.zhanglab.archive import unzip
+from anatpaste_aug.datasets.zhanglab.index import PUBLISHED_COUNTS, ZhanglabIndex, count_zhanglab, index_zhanglab
+
+__all__ = ["ZHANGLAB_URL", "download", "download_zhanglab"]
+
+ZHANGLAB_URL = (
+    "https://data.mendeley.com/public-files/datasets/rscbjbr9sj/files/f12eaf6d-6023-432f-acc9-80c9d7393433/"
+    "file_downloaded"
+)
+"""`ChestXRay2017.zip` of Mendeley Data rscbjbr9sj, version 2: about 1.15 GB, CC BY 4.0."""
+
+_CHUNK = 1 << 18
+_TIMEOUT = 60.0  # seconds without a byte
+_TRIES = 5
+_PAUSE = 2.0  # seconds before the second try; twice as long before each further one
+
+
+def download_zhanglab(root: str | os.PathLike[str], *, url: str = ZHANGLAB_URL, progress: bool = True) -> Path:
+    """Download and unpack the Zhanglab radiographs (Kermany, Zhang, Goldbaum; CC BY 4.0) to ``root/ChestXRay2017``.
+
+    About 1.15 GB come from Mendeley Data, and 2.5 GB must be free. An interrupted download goes on where it stopped
+    when called again. The folder appears only once everything is unpacked and all 1349 + 3883 training and 234 + 390
+    test images were counted; the archive is then removed. Where the complete set lies in ``root`` already, nothing is
+    done.
+
+    Args:
+        root: where to put it; made where it is missing.
+        url: another address of the same archive.
+        progress: show progress bars.
+
+    Returns:
+        The folder that holds ``train`` and ``test``, as `zhanglab_task` takes it.
+
+    Raises:
+        DatasetError: the server doesn't answer or sends something else, the disk is too small for the archive, or that
+            is damaged, dangerous or not complete; the message says what to do.
+        OSError: the archive cannot be unpacked for lack of room; it stays.
+    """
+    return _fetch(Path(root), url, PUBLISHED_COUNTS, progress)
+
+
+def _fetch(root: Path, url: str, counts: dict[str, tuple[int, int]], progress: bool) -> Path:
+    if (there := _index(root)) is not None:
+        if (found := count_zhanglab(there)) == counts:
+            return there.root
+        raise DatasetError(
+            f"{there.root} holds another part of the set: {found} instead of {counts} (normal, pneumonia). Move it "
+            "away, or download to another folder"
+        )
+    target, archive = root / "ChestXRay2017", root / "ChestXRay2017.zip"
+    if target.exists():
+        raise DatasetError(f"{target} exists, but holds no complete set: move it away, then download again")
+    root.mkdir(parents=True, exist_ok=True)
+    if not archive.exists():
+        download(url, archive, progress=progress)
+    partial = root / ".ChestXRay2017.partial"  # hidden, so that it is never taken for a dataset
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        unzip(archive, partial, progress=progress)
+        if (found := count_zhanglab(index_zhanglab(partial))) != counts:
+            raise DatasetError(f"it holds {found} instead of {counts} images (normal, pneumonia)")
+        partial.replace(target)
+    except DatasetError as error:
+        raise DatasetError(f"{archive}: {error}. Delete it and download again") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    archive.unlink()
+    return index_zhanglab(target).root
+
+
+def _index(root: Path) -> ZhanglabIndex | None:
+    try:
+        return index_zhanglab(root)
+    except DatasetError:
+        return None
+
+
+def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, tries: int = _TRIES) -> None:
+    """Download a file, going on where an earlier call was cut off.
+
+    What has come so far lies beside it in ``PATH.part``, which becomes ``path`` when all has come.
+
+    Args:
+        url: http or https. A redirect may not lead to another scheme, nor from https back to http.
+        path: of the file to write.
+        progress: show a progress bar.
+        tries: connections in a row that bring nothing before it is given up.
+
+    Raises:
+        DatasetError: no connection, an error from the server, an answer of unknown length, a redirect that is refused,
+            or too small a disk; what has come stays.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise DatasetError(f"url={url!r}: expected https:// or http://")
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    failures = 0
+    most = part.stat().st_size if part.exists() else 0
+    with _bar(path.name, progress) as show:
+        while True:
+            before = part.stat().st_size if part.exists() else 0
+            try:
+                if _request(url, part, before, show):
+                    break
+                reason = "the connection was cut"
+            except urllib.error.HTTPError as error:
+                reason = f"the server answers {error.code} {error.reason}"
+                if error.code == 416:  # nothing after what there is: it is all, or it is too much
+                    if error.headers.get("Content-Range") == f"bytes */{before}":
+                        break
+                    part.unlink(missing_ok=True)
+                elif error.code not in (408, 429) and error.code < 500:
+                    raise DatasetError(f"cannot download {url}: {reason}. Is the address right?") from error
+            except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
+                reason = str(getattr(error, "reason", error))
+            came = part.stat().st_size if part.exists() else 0
+            failures = 0 if came > most else failures + 1  # a server without ranges may never get further
+            most = max(most, came)
+            if failures >= tries:
+                raise DatasetError(f"cannot download {url}: {reason}. Call again to go on where it stopped")
+            time.sleep(_PAUSE * 2**failures)
+    part.replace(path)
+
+
+class _WebOnly(urllib.request.HTTPRedirectHandler):
+    """urllib would follow a redirect to ftp, and from https to where anybody on the way can change what comes."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        if urlsplit(newurl).scheme not in ("https", req.type):
+            raise DatasetError(f"{req.full_url} sends to {newurl}, refused: a download stays with {req.type} or https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _request(url: str, part: Path, have: int, show: "_Show") -> bool:
+    """One connection; whether all has come."""
+    headers = {"User-Agent": "anatpaste_aug", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    opener = urllib.request.build_opener(_WebOnly)
+    with opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as answer:
+        if answer.status != 206:
+            have = 0  # the server sends everything, asked or not
+        total = _total(answer, have)
+        if (free := shutil.disk_usage(part.parent).free) < total - have:
+            raise DatasetError(f"{part.parent} has {free:,} bytes free, and {total - have:,} are to come: make room")
+        with part.open("ab" if have else "wb", buffering=0) as file:
+            while chunk := answer.read(_CHUNK):
+                _write(file, chunk)
+                show(file.tell(), total)
+            os.fsync(file.fileno())
+            return file.tell() == total
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        raise DatasetError(
+            f"{file.name} cannot be written: {error.strerror}. Make room, then call again to go on where it stopped"
+        ) from error
+
+
+def _total(answer: HTTPResponse, have: int) -> int:
+    """Size of the whole file."""
+    if answer.status == 206:
+        span, _, length = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        right = span.partition("-")[0] == str(have)
+    else:
+        length, right = answer.headers.get("Content-Length", ""), True
+    if not right or not length.isdigit():
+        raise DatasetError(f"{answer.url} doesn't tell which bytes it sends: nobody could know when all has come")
+    return int(length)
+
+
+_Show = Callable[[int, int], None]  # bytes that have come, bytes in all
+
+
+@contextmanager
+def _bar(text: str, progress: bool) -> Iterator[_Show]:
+    if not progress:
+        yield lambda have, total: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=text, unit="B", unit_scale=True) as bar:
+
+        def show(have: int, total: int) -> None:
+            bar.total = total
+            bar.update(have - bar.n)
+
+        yield show

@@ -1,7 +1,7 @@
 """The command line: ``anatpaste-aug COMMAND``, or ``python -m anatpaste_aug COMMAND``.
 
 A command is a module with ``USAGE``, ``add_arguments(parser)`` and ``run(arguments)``, which returns an exit code, see
-:meth:`CommandLine.run`.
+`run`.
 """
 
 import sys
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "anatpaste-aug") -> i
     """Run a command with its arguments; None is those of the process.
 
     Returns:
-        The exit code, see :meth:`CommandLine.run`.
+        The exit code, see `run`.
     """
     given = sys.argv[1:] if argv is None else list(argv)
     if given and given[0] in _COMMANDS:

@@ -23,12 +23,12 @@ class Incomplete(Exception):  # noqa: N818 - not an error of the arguments
 
 
 class CommandLine(argparse.ArgumentParser):
-    """An ``ArgumentParser`` whose :meth:`run` turns errors into one line and an exit code.
+    """An ``ArgumentParser`` whose `run` turns errors into one line and an exit code.
 
     Args:
-        about: what the command does; its first line stands in the list of commands.
-        prog: how the command is called.
-        usage: a short usage, which errors show; None makes one of all options.
+        about: What the command does; its first line stands in the list of commands.
+        prog: How the command is called.
+        usage: A short usage, which errors show; None makes one of all options.
     """
 
     def __init__(self, about: str, *, prog: str | None = None, usage: str | None = None) -> None:
@@ -45,8 +45,8 @@ class CommandLine(argparse.ArgumentParser):
         """Parse the arguments and do the work.
 
         Args:
-            work: takes the arguments and returns an exit code; None is 0.
-            argv: the arguments; None is those of the process.
+            work: Takes the arguments and returns an exit code; None is 0.
+            argv: The arguments; None is those of the process.
 
         Returns:
             The exit code: 0 if all went well; what ``work`` returned; 1 if it is done in part; 2 for an argument,

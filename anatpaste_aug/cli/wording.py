@@ -43,8 +43,8 @@ def in_options(message: str, options: Collection[str]) -> str:
     """The message with options where it names arguments of Python functions.
 
     Args:
-        message: of an error of the package.
-        options: of the command, such as ``--size``; arguments without an option stay as they are.
+        message: Of an error of the package.
+        options: Of the command, such as ``--size``; arguments without an option stay as they are.
 
     Example:
         >>> in_options('size=8: expected at least 32', {"--size"})

@@ -160,7 +160,9 @@ def read_published_task(
     kind, note = "", ""
     if difference and not has_official_test:
         kind = " (development split)"
-        note = f"Not the complete published set ({difference}): development results, not comparable with published ones."
+        note = (
+            f"Not the complete published set ({difference}): development results, not comparable with published ones."
+        )
     else:
         if difference:
             note = f"The official test set, but the training set differs from the published one: {difference}."

@@ -20,8 +20,8 @@ class Unreadable:
     """An image that was left out because it cannot be read.
 
     Args:
-        path: as its record has it.
-        reason: why, to follow the file's name.
+        path: As its record has it.
+        reason: Why, to follow the file's name.
 
     >>> print(Unreadable("train/a.png", "is empty (0 bytes)"))
     train/a.png is empty (0 bytes)
@@ -49,19 +49,19 @@ class Record:
     """One image of a dataset: where it lies and what is known about it; the pixels are read later.
 
     Args:
-        path: relative to the dataset's root, with forward slashes on every system.
+        path: Relative to the dataset's root, with forward slashes on every system.
         label: 0 normal, 1 abnormal.
-        patient: unique within the dataset; two records with the same patient never part in a split.
-        source: the split of the download it came from, such as ``"train"``.
-        view: projection where the dataset tells it, such as ``"PA"`` or ``"AP"``.
-        sex: as the dataset writes it, such as ``"F"`` or ``"M"``.
-        age: in years.
-        findings: names of what was found, such as ``("bacteria",)``; empty where nothing is named.
-        sha256: of the file, 64 hexadecimal digits, where a split was saved with it.
-        mask: path of the file that shows where the finding is, relative to the root, where there is one.
+        patient: Unique within the dataset; two records with the same patient never part in a split.
+        source: The split of the download it came from, such as ``"train"``.
+        view: Projection where the dataset tells it, such as ``"PA"`` or ``"AP"``.
+        sex: As the dataset writes it, such as ``"F"`` or ``"M"``.
+        age: In years.
+        findings: Names of what was found, such as ``("bacteria",)``; empty where nothing is named.
+        sha256: Of the file, 64 hexadecimal digits, where a split was saved with it.
+        mask: Path of the file that shows where the finding is, relative to the root, where there is one.
 
     Raises:
-        DatasetError: for a path that is empty, absolute or leaves the root, another label, an empty patient or
+        DatasetError: For a path that is empty, absolute or leaves the root, another label, an empty patient or
             source, or a field of another type.
 
     >>> record = Record("train/NORMAL/IM-0115-0001.jpeg", label=0, patient="train/IM-0115", source="train")

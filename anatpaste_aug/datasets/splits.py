@@ -32,7 +32,7 @@ class Split:
     where there are none.
 
     Raises:
-        DatasetError: an abnormal image in train, an image listed twice, or a patient in more than one set.
+        DatasetError: An abnormal image in train, an image listed twice, or a patient in more than one set.
         ValueError: ``white`` outside 1 to 65535.
     """
 
@@ -76,7 +76,7 @@ class Split:
         """The same split but for some images that cannot be read; ``protocol`` says how many are left out, and where.
 
         Raises:
-            DatasetError: a set would lose its last image of a class.
+            DatasetError: A set would lose its last image of a class.
 
         >>> a, b = (Record(f"{name}.png", label=0, patient=name, source="train") for name in "ab")
         >>> split = Split("mine", "by hand", 0, train=(a, b), val=(), test=())
@@ -123,10 +123,10 @@ class Split:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Split":
-        """Read a file that :meth:`save` wrote; the result equals the split that was saved.
+        """Read a file that `save` wrote; the result equals the split that was saved.
 
         Raises:
-            DatasetError: no such file, not such a file, of a newer version, or changed so that it contradicts itself.
+            DatasetError: No such file, not such a file, of a newer version, or changed so that it contradicts itself.
         """
         path = Path(path)
         try:
@@ -165,10 +165,10 @@ class Split:
             )
 
     def hashed(self, root: str | os.PathLike[str], *, progress: bool = False) -> "Split":
-        """The same split with the SHA-256 of every file, so that :meth:`verify` finds other images elsewhere.
+        """The same split with the SHA-256 of every file, so that `verify` finds other images elsewhere.
 
         Raises:
-            DatasetError: as :meth:`verify`.
+            DatasetError: As `verify`.
         """
         self.verify(root, progress=progress)  # what is known is right then
         unknown = [record for record in self.records() if record.sha256 is None]

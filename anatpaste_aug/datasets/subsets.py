@@ -17,14 +17,14 @@ class Subset:
     """Images with their labels.
 
     Attributes:
-        images: uint8 N×1×S×S.
-        labels: int64 N, 0 normal and 1 abnormal.
+        images: Uint8 N×1×S×S.
+        labels: Int64 N, 0 normal and 1 abnormal.
         names: N names, the paths below the dataset's root where there are files.
         findings: N tuples of findings, see `Record`.
         views: N views such as "PA", or None where it is not told.
-        regions: boolean N×1×S×S masks of the organ to paste into, where the task has its own, see `with_regions`.
-        truth: boolean N×1×S×S masks of the findings, where there are such files; those of normal images are empty.
-        has_truth: boolean N: whether the image is normal, or has a mask in ``truth``.
+        regions: Boolean N×1×S×S masks of the organ to paste into, where the task has its own, see `with_regions`.
+        truth: Boolean N×1×S×S masks of the findings, where there are such files; those of normal images are empty.
+        has_truth: Boolean N: whether the image is normal, or has a mask in ``truth``.
     """
 
     images: Tensor

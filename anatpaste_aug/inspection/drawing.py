@@ -31,7 +31,7 @@ def new_figure(width: float, height: float, note: str = "") -> "Figure":
         note: Small print at the bottom.
 
     Raises:
-        ImportError: matplotlib is not installed.
+        ImportError: Matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

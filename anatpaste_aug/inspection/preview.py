@@ -55,7 +55,7 @@ def preview(
         DatasetError: A file cannot be read.
         TypeError, ValueError: Images or settings that the transform rejects; no image, no seed, a negative seed, or a
             different number of names.
-        ImportError: matplotlib is not installed, or pydicom for DICOM files.
+        ImportError: Matplotlib is not installed, or pydicom for DICOM files.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_batch

@@ -31,7 +31,7 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
 
     Raises:
         ValueError: There are no rows, or the numbers of images and masks differ from that of rows.
-        ImportError: matplotlib is not installed.
+        ImportError: Matplotlib is not installed.
 
     Example:
         >>> rows = report.suspicious[:16]  # doctest: +SKIP

@@ -23,8 +23,8 @@ def find_patients(lists: Path, root: Path) -> tuple[Path, PatientFolders]:
     """Find all patient folders of a download in one pass, without looking into them.
 
     Args:
-        lists: the folder that holds ``train.csv``. Where it is one of the archives' folders, the others lie beside it.
-        root: the folder that the caller gave, searched if no training patient lies near the lists.
+        lists: The folder that holds ``train.csv``. Where it is one of the archives' folders, the others lie beside it.
+        root: The folder that the caller gave, searched if no training patient lies near the lists.
 
     Returns:
         The folder that holds everything, and the patients' folders relative to it.

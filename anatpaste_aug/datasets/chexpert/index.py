@@ -91,10 +91,10 @@ def index_chexpert(root: str | os.PathLike[str]) -> ChexpertIndex:
     ``train_visualCheXbert.csv``, are not read.
 
     Args:
-        root: the folder that holds ``train.csv``, or one up to two levels above it.
+        root: The folder that holds ``train.csv``, or one up to two levels above it.
 
     Raises:
-        DatasetError: a file or a column is missing, a value is none of the four, a path tells no patient, or two rows
+        DatasetError: A file or a column is missing, a value is none of the four, a path tells no patient, or two rows
             about one image differ; the message names the file and the line.
     """
     lists = find_folder(root, "train.csv", _LAYOUT)

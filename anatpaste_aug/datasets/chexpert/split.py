@@ -34,16 +34,16 @@ def split_chexpert(
     proportion, so that at least half of the normals train; ``Split.protocol`` then says "reduced protocol".
 
     Args:
-        records: of :func:`~anatpaste_aug.datasets.index_chexpert`, in any order.
-        seed: which patients are drawn.
+        records: Of `index_chexpert`, in any order.
+        seed: Which patients are drawn.
         protocol: ``"overall"`` or ``"diseases"``.
         views: ``"PA"`` as in the paper, or ``"all"`` frontal images.
-        exclude_support_devices: leave out normal images with Support Devices = 1 (tubes, lines, pacemakers).
-        count: the 300 above; a sixth of it is the 50.
+        exclude_support_devices: Leave out normal images with Support Devices = 1 (tubes, lines, pacemakers).
+        count: The 300 above; a sixth of it is the 50.
 
     Raises:
-        DatasetError: too little to split; says what there is, and which option would help.
-        ValueError: another protocol or view, or a count below 6.
+        DatasetError: Too little to split; says what there is, and which option would help.
+        ValueError: Another protocol or view, or a count below 6.
     """
     if protocol not in ("overall", "diseases") or views not in ("PA", "all"):
         raise ValueError(f"protocol={protocol!r}, views={views!r}: expected overall or diseases, and PA or all")

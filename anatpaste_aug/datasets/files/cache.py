@@ -31,7 +31,7 @@ def cached_images(
     progress: bool = True,
     unreadable: list[Unreadable] | None = None,
 ) -> torch.Tensor:
-    """As :func:`~anatpaste_aug.datasets.load_images`, but decodes only what has changed since the last time: all or
+    """As `load_images`, but decodes only what has changed since the last time: all or
     nothing.
 
     There is one file per name and size, ``NAME-SIZE.npy``. It ends with a digest of the records' paths, sizes and
@@ -40,22 +40,22 @@ def cached_images(
     deleted. Before the digest stands what could not be read; that is tried again each time.
 
     Args:
-        cache: folder for the file; made where it is missing.
-        name: of the dataset, as a part of a file name.
-        root: the folder that the records' paths are relative to.
-        records: what to read.
-        size: side of the square that each image is resized to.
-        white: as :func:`~anatpaste_aug.datasets.load_images` takes it.
-        progress: show a progress bar while images are decoded.
-        unreadable: as :func:`~anatpaste_aug.datasets.load_images` takes it.
+        cache: Folder for the file; made where it is missing.
+        name: Of the dataset, as a part of a file name.
+        root: The folder that the records' paths are relative to.
+        records: What to read.
+        size: Side of the square that each image is resized to.
+        white: As `load_images` takes it.
+        progress: Show a progress bar while images are decoded.
+        unreadable: As `load_images` takes it.
 
     Returns:
         N×1×size×size uint8 tensor, mapped from the file: read as it is used, and shared between processes. Writing to
         it changes this tensor alone, never the file.
 
     Raises:
-        As :func:`~anatpaste_aug.datasets.load_images`.
-        OSError: the file cannot be written, which is found before the first image is decoded.
+        As `load_images`.
+        OSError: The file cannot be written, which is found before the first image is decoded.
     """
     root, records = Path(root), list(records)
     if not records or size < 1:

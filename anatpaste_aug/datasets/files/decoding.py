@@ -20,8 +20,8 @@ def need_pillow() -> None:
     """See that Pillow is there, and that it refuses files that are cut off.
 
     Raises:
-        ImportError: without Pillow.
-        ValueError: the program has told Pillow to fill up what is missing.
+        ImportError: Without Pillow.
+        ValueError: The program has told Pillow to fill up what is missing.
     """
     try:
         from PIL import ImageFile
@@ -53,7 +53,7 @@ def decode_gray(path: Path, white: int | None = None) -> "Image.Image":
     """The first frame as mode L, upright; ``white`` is that of 16 bits where the file does not tell it.
 
     Raises:
-        Exception: anything that Pillow raises on a damaged file; see `reason_of`.
+        Exception: Anything that Pillow raises on a damaged file; see `reason_of`.
     """
     from PIL import Image
 
@@ -65,7 +65,7 @@ def decode_picture(path: Path) -> "Image.Image | Deep":
     """The first frame, upright: as mode L, or the values where it has more than 8 bits.
 
     Raises:
-        Exception: anything that Pillow raises on a damaged file; see `reason_of`.
+        Exception: Anything that Pillow raises on a damaged file; see `reason_of`.
     """
     from PIL import Image, ImageOps
 
@@ -87,7 +87,7 @@ def check_pixels(width: int, height: int) -> None:
     """Refuse what would fill the memory: more pixels than Pillow takes for safe, at which it only warns.
 
     Raises:
-        DecompressionBombError: there are more than `PIL.Image.MAX_IMAGE_PIXELS`.
+        DecompressionBombError: There are more than `PIL.Image.MAX_IMAGE_PIXELS`.
     """
     from PIL import Image
 

@@ -45,7 +45,7 @@ def read_dicom_gray(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
     window whose width is 0, negative or not a number is no window. Decimal commas are read as points.
 
     Args:
-        path: a DICOM file. Uncompressed, deflated, RLE, JPEG baseline and JPEG 2000 need pydicom and Pillow alone;
+        path: A DICOM file. Uncompressed, deflated, RLE, JPEG baseline and JPEG 2000 need pydicom and Pillow alone;
             JPEG Lossless and JPEG-LS need a decoder for pydicom, such as ``pip install python-gdcm``. Of several
             frames the first is read.
 
@@ -53,9 +53,9 @@ def read_dicom_gray(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
         H×W uint8 array, 0 black to 255 white.
 
     Raises:
-        DatasetError: the file cannot be read, is not DICOM, holds no image, is damaged, or is compressed in a way for
+        DatasetError: The file cannot be read, is not DICOM, holds no image, is damaged, or is compressed in a way for
             which no decoder is installed; the message names it and says why.
-        ImportError: without pydicom.
+        ImportError: Without pydicom.
     """
     try:
         import pydicom

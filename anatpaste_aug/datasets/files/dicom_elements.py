@@ -41,7 +41,7 @@ def normalize(dataset: "Dataset") -> None:
     `apply_windowing` of pydicom take them, one of each.
 
     Args:
-        dataset: as `pydicom.dcmread` returns it.
+        dataset: As `pydicom.dcmread` returns it.
     """
     _set_transfer_syntax(dataset)
     for name in _COUNTS:
@@ -67,8 +67,8 @@ def padding_of(dataset: "Dataset", stored: npt.NDArray[Any]) -> npt.NDArray[np.b
     A value that is declared with another sign than the pixels have is taken for the same bits: 63536 for −2000.
 
     Args:
-        dataset: after `normalize`.
-        stored: pixels as they are stored, before any rescaling.
+        dataset: After `normalize`.
+        stored: Pixels as they are stored, before any rescaling.
     """
     ends = [next(iter(_integers(dataset, f"PixelPadding{name}")), None) for name in ("Value", "RangeLimit")]
     if ends[0] is None:

@@ -26,28 +26,28 @@ def read_gray(
     Colour becomes grey as Pillow's "L" does it (ITU-R 601 luma). Of an image with transparency, what shows on black.
     16 bits become 8 by scaling. White is what the file tells (sBIT of PNG, BitsPerSample of TIFF if below 16), else
     ``white``, else 65535. Radiographs of 10, 12 or 14 bits are commonly stored in 16 without telling it, which makes
-    them dark: :func:`find_white` decides for a whole data set. The EXIF orientation is applied. The file itself is
+    them dark: `find_white` decides for a whole data set. The EXIF orientation is applied. The file itself is
     never changed.
 
     A file that is cut off is an error, and never filled up. Beyond that, JPEG and some TIFF hold no checksum: where
     bytes were changed and decoding still works, only a split's SHA-256 tells.
-    DICOM, told by its content or the suffix ``.dcm``, is read as :func:`read_dicom_gray` says.
+    DICOM, told by its content or the suffix ``.dcm``, is read as `read_dicom_gray` says.
 
     Args:
         path: DICOM, or any format that Pillow reads, but for PostScript; the first frame of several.
-        size: side of the square that the image is resized to, the aspect ratio not being kept (as in the paper);
+        size: Side of the square that the image is resized to, the aspect ratio not being kept (as in the paper);
             bilinear and antialiased, which is Pillow's ``BILINEAR``. None leaves the size as it is.
-        white: the value, 1 to 65535, from which on pixels of 16-bit PNG, TIFF and the like are white, where the file
+        white: The value, 1 to 65535, from which on pixels of 16-bit PNG, TIFF and the like are white, where the file
             does not tell it; of 12 bits 4095. DICOM tells it.
 
     Returns:
         H×W uint8 array, 0 black to 255 white; size×size where ``size`` is given.
 
     Raises:
-        DatasetError: the file is missing, empty, truncated, no image, or has more pixels than
+        DatasetError: The file is missing, empty, truncated, no image, or has more pixels than
             ``PIL.Image.MAX_IMAGE_PIXELS``; the message names it and says why.
         ValueError: ``size`` below 1, ``white`` outside 1 to 65535, or ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES`` is set.
-        ImportError: without Pillow, or without pydicom for DICOM.
+        ImportError: Without Pillow, or without pydicom for DICOM.
     """
     if size is not None and size < 1:
         raise ValueError(f"size={size}: expected a side of at least 1 pixel")
@@ -86,25 +86,25 @@ def load_images(
     each file that is mended.
 
     Args:
-        root: the folder that the records' paths are relative to.
-        records: what to read.
-        size: side of the square that each image is resized to, see :func:`read_gray`.
-        white: of 16-bit files that don't tell it, see :func:`read_gray`.
-        workers: threads (Pillow decodes outside of Python's lock); by default one per processor, 16 at most.
-        progress: show a progress bar.
+        root: The folder that the records' paths are relative to.
+        records: What to read.
+        size: Side of the square that each image is resized to, see `read_gray`.
+        white: Of 16-bit files that don't tell it, see `read_gray`.
+        workers: Threads (Pillow decodes outside of Python's lock); by default one per processor, 16 at most.
+        progress: Show a progress bar.
         out: N×1×size×size uint8 array to read into, such as a memory-mapped file; the result shares its memory.
-        unreadable: a list that takes the images which cannot be read, in the records' order; the result then holds the
+        unreadable: A list that takes the images which cannot be read, in the records' order; the result then holds the
             others, in that order too. None makes them an error.
 
     Returns:
         N×1×size×size uint8 tensor on the CPU, 0 black to 255 white.
 
     Raises:
-        DatasetError: files are missing or unreadable; says how many, and names the first ones with the reason. With
+        DatasetError: Files are missing or unreadable; says how many, and names the first ones with the reason. With
             ``unreadable``, only if that is true of all of them.
         ValueError: ``size`` or ``workers`` below 1, ``white`` outside 1 to 65535, or an ``out`` of another shape or
             type.
-        ImportError: without Pillow.
+        ImportError: Without Pillow.
 
     >>> load_images(".", [], size=64, progress=False).shape
     torch.Size([0, 1, 64, 64])

@@ -19,7 +19,7 @@ def on_all(
     """As `attempt_all`, but all of it or nothing.
 
     Raises:
-        DatasetError: says how many items failed, and the first ones with the reason.
+        DatasetError: Says how many items failed, and the first ones with the reason.
     """
     answers = attempt_all(task, items, noun=noun, progress=progress, workers=workers)
     if failures := [answer for answer in answers if isinstance(answer, DatasetError)]:
@@ -35,11 +35,11 @@ def attempt_all(
     Every item is tried before the answer, so that nothing fails again for each file that is mended.
 
     Args:
-        task: raises DatasetError for a file that cannot be read.
-        items: its arguments.
-        noun: what an item is, in the plural, for the bar.
-        progress: show a progress bar on standard error.
-        workers: threads; by default one per processor, 16 at most.
+        task: Raises DatasetError for a file that cannot be read.
+        items: Its arguments.
+        noun: What an item is, in the plural, for the bar.
+        progress: Show a progress bar on standard error.
+        workers: Threads; by default one per processor, 16 at most.
     """
 
     def attempt(item: T) -> R | DatasetError:

@@ -28,8 +28,8 @@ class Deep:
 
     Attributes:
         values: H×W or H×W×3 uint16, upright; what is transparent shows on black.
-        white: the value of white that the file tells; None where it tells nothing.
-        falling: white is 0, and black what ``white`` says.
+        white: The value of white that the file tells; None where it tells nothing.
+        falling: White is 0, and black what ``white`` says.
     """
 
     values: npt.NDArray[np.uint16]
@@ -46,7 +46,7 @@ class Deep:
 def check_white(white: int | None) -> int | None:
     """
     Raises:
-        ValueError: not an integer from 1 to 65535, or None.
+        ValueError: Not an integer from 1 to 65535, or None.
     """
     if white is not None and (isinstance(white, bool) or not isinstance(white, int) or not 1 <= white <= 65535):
         raise ValueError(f"white={white!r}: expected the value that is white in 16 bits, 1 to 65535 (12 bits: 4095)")
@@ -73,8 +73,8 @@ def deep_values(file: BinaryIO, image: "Image.Image") -> Deep:
     """Load a deep image.
 
     Raises:
-        ValueError: values that are negative or have more than 16 bits.
-        Exception: anything that Pillow raises on a damaged file.
+        ValueError: Values that are negative or have more than 16 bits.
+        Exception: Anything that Pillow raises on a damaged file.
     """
     bits = declared_bits(file, image)
     if image.mode.startswith("I"):

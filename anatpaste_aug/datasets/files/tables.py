@@ -18,7 +18,7 @@ def find_folder(root: str | os.PathLike[str], file: str, layout: str) -> Path:
     """The folder that holds ``file``: ``root`` itself, or the only one up to two levels below it.
 
     Raises:
-        DatasetError: no such folder, no such file in it, or several; ``layout`` says what was expected.
+        DatasetError: No such folder, no such file in it, or several; ``layout`` says what was expected.
     """
     root = Path(root)
     if not root.is_dir():
@@ -40,7 +40,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[s
     A byte order mark and Windows line ends are taken as they come; columns of other names are ignored.
 
     Raises:
-        DatasetError: the file is missing or no text, lacks a column, or a row is cut off.
+        DatasetError: The file is missing or no text, lacks a column, or a row is cut off.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -60,12 +60,12 @@ def phantom_radiograph(seed: int, *, size: int = 256, finding: str | None = None
     same with and without a finding, and (but for the grain of the film) at every size.
 
     Args:
-        seed: the subject, an integer ≥ 0.
-        size: height and width in pixels, ≥ 32.
-        finding: one of `FINDINGS`, or None for a normal subject.
+        seed: The subject, an integer ≥ 0.
+        size: Height and width in pixels, ≥ 32.
+        finding: One of `FINDINGS`, or None for a normal subject.
 
     Raises:
-        ValueError: for a negative seed, a size below 32 or an unknown finding.
+        ValueError: For a negative seed, a size below 32 or an unknown finding.
 
     >>> normal, ill = phantom_radiograph(7, size=64), phantom_radiograph(7, size=64, finding="effusion")
     >>> normal.image.shape, normal.image.dtype
@@ -101,13 +101,13 @@ def phantom_batch(count: int, *, size: int = 256, abnormal: float = 0.0, seed: i
     a longer batch begins with the shorter one.
 
     Args:
-        count: number of subjects, ≥ 1.
-        size: height and width in pixels, ≥ 32.
-        abnormal: the abnormal fraction, 0 to 1.
-        seed: the batch, an integer ≥ 0.
+        count: Number of subjects, ≥ 1.
+        size: Height and width in pixels, ≥ 32.
+        abnormal: The abnormal fraction, 0 to 1.
+        seed: The batch, an integer ≥ 0.
 
     Raises:
-        ValueError: for a count below 1, a fraction outside [0, 1], a negative seed or a size below 32.
+        ValueError: For a count below 1, a fraction outside [0, 1], a negative seed or a size below 32.
 
     >>> batch = phantom_batch(4, size=32, abnormal=0.5)
     >>> batch.images.shape, batch.labels.tolist(), batch.findings

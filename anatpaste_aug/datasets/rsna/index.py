@@ -70,16 +70,16 @@ def index_rsna(
     ``findings``. ``patient`` is the patient ID, ``source`` is ``train``.
 
     Args:
-        root: the folder that holds the CSV files, or one up to two levels above it.
-        cache: a folder that keeps what the headers said (``rsna-headers.json``), so that each is read once; a file
+        root: The folder that holds the CSV files, or one up to two levels above it.
+        cache: A folder that keeps what the headers said (``rsna-headers.json``), so that each is read once; a file
             whose size or time has changed is read again. None keeps nothing.
-        progress: show a progress bar while headers are read.
+        progress: Show a progress bar while headers are read.
         on_error: "raise", or "skip" to leave out images that are missing or whose header cannot be read.
 
     Raises:
-        DatasetError: a file or a column is missing, the two CSV files or two rows contradict each other, or DICOM files
+        DatasetError: A file or a column is missing, the two CSV files or two rows contradict each other, or DICOM files
             are missing or unreadable; the message says how many and names the first ones.
-        ImportError: without pydicom.
+        ImportError: Without pydicom.
     """
     folder = find_folder(root, _CLASSES, _LAYOUT)
     classes = _read_classes(folder)

@@ -27,15 +27,15 @@ def split_rsna(
     ``Split.protocol`` then says "reduced protocol".
 
     Args:
-        records: of :func:`~anatpaste_aug.datasets.index_rsna`, in any order.
-        seed: which patients are drawn.
+        records: Of `index_rsna`, in any order.
+        seed: Which patients are drawn.
         views: ``"PA"`` as in the paper, or ``"all"``.
-        count: the 300 above.
-        train: the 6,614 above.
+        count: The 300 above.
+        train: The 6,614 above.
 
     Raises:
-        DatasetError: too little to split; says what there is, and whether ``views="all"`` would help.
-        ValueError: another view, or a count below 1.
+        DatasetError: Too little to split; says what there is, and whether ``views="all"`` would help.
+        ValueError: Another view, or a count below 1.
     """
     if views not in ("PA", "all"):
         raise ValueError(f"views={views!r}: expected PA or all")

@@ -25,8 +25,8 @@ def unzip(archive: Path, folder: Path, *, progress: bool = True) -> None:
     200 times, no files that share their bytes.
 
     Raises:
-        DatasetError: the archive is damaged or not in order.
-        OSError: it needs more than is free on the disk.
+        DatasetError: The archive is damaged or not in order.
+        OSError: It needs more than is free on the disk.
     """
     try:
         with zipfile.ZipFile(archive) as packed:

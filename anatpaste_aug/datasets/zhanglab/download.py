@@ -41,17 +41,17 @@ def download_zhanglab(root: str | os.PathLike[str], *, url: str = ZHANGLAB_URL, 
     done.
 
     Args:
-        root: where to put it; made where it is missing.
-        url: another address of the same archive.
-        progress: show progress bars.
+        root: Where to put it; made where it is missing.
+        url: Another address of the same archive.
+        progress: Show progress bars.
 
     Returns:
         The folder that holds ``train`` and ``test``, as `zhanglab_task` takes it.
 
     Raises:
-        DatasetError: the server doesn't answer or sends something else, the disk is too small for the archive, or that
+        DatasetError: The server doesn't answer or sends something else, the disk is too small for the archive, or that
             is damaged, dangerous or not complete; the message says what to do.
-        OSError: the archive cannot be unpacked for lack of room; it stays.
+        OSError: The archive cannot be unpacked for lack of room; it stays.
     """
     return _fetch(Path(root), url, PUBLISHED_COUNTS, progress)
 
@@ -98,13 +98,13 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
     What has come so far lies beside it in ``PATH.part``, which becomes ``path`` when all has come.
 
     Args:
-        url: http or https. A redirect may not lead to another scheme, nor from https back to http.
-        path: of the file to write.
-        progress: show a progress bar.
-        tries: connections in a row that bring nothing before it is given up.
+        url: Http or https. A redirect may not lead to another scheme, nor from https back to http.
+        path: Of the file to write.
+        progress: Show a progress bar.
+        tries: Connections in a row that bring nothing before it is given up.
 
     Raises:
-        DatasetError: no connection, an error from the server, an answer of unknown length, a redirect that is refused,
+        DatasetError: No connection, an error from the server, an answer of unknown length, a redirect that is refused,
             or too small a disk; what has come stays.
     """
     if not url.startswith(("https://", "http://")):

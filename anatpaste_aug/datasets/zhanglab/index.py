@@ -80,7 +80,7 @@ def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:
     warning.
 
     Raises:
-        DatasetError: no such folder, nothing in it, no such layout, a class folder missing or empty, several
+        DatasetError: No such folder, nothing in it, no such layout, a class folder missing or empty, several
             downloads side by side, a file name of the other class, or one image in both train and test under one name.
     """
     tree = _find_tree(Path(root))

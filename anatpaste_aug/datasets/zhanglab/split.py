@@ -26,14 +26,14 @@ def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 1
     says "reduced protocol". It also tells when the set is not the complete published one.
 
     Args:
-        records: of :func:`~anatpaste_aug.datasets.index_zhanglab`, in any order.
-        seed: which patients are drawn.
-        val_normal: normal images for validation, at least 1.
-        val_abnormal: pneumonia images for validation, at least 1.
+        records: Of `index_zhanglab`, in any order.
+        seed: Which patients are drawn.
+        val_normal: Normal images for validation, at least 1.
+        val_abnormal: Pneumonia images for validation, at least 1.
 
     Raises:
-        ValueError: a count below 1.
-        DatasetError: fewer than 4 normal or 2 pneumonia images in train, a class missing in test, a source other than
+        ValueError: A count below 1.
+        DatasetError: Fewer than 4 normal or 2 pneumonia images in train, a class missing in test, a source other than
             train, val and test, or too few patients to keep training and validation apart.
 
     Source: Sato et al., "Anatomy-aware Self-supervised Learning for Anomaly Detection in Chest Radiographs".

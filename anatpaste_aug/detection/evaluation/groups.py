@@ -31,14 +31,14 @@ def group_aurocs(
     """Return each group's image counts and AUROC; a group with too few images of a class has counts alone.
 
     Args:
-        groups: name -> boolean mask over the M test images, as ``DetectionTask.groups()`` returns them.
+        groups: Name -> boolean mask over the M test images, as ``DetectionTask.groups()`` returns them.
         labels: M values, 0 (normal) or 1 (abnormal).
         scores: M values, larger is more anomalous.
-        min_per_class: images of a class that are needed for an AUROC; at least 2, which its interval takes.
-        resamples: of the intervals.
+        min_per_class: Images of a class that are needed for an AUROC; at least 2, which its interval takes.
+        resamples: Of the intervals.
 
     Raises:
-        ValueError: the lengths differ; the message names the group.
+        ValueError: The lengths differ; the message names the group.
 
     Example:
         >>> print(group_aurocs({"edema": [True] * 4}, [0, 0, 1, 1], [1.0, 2.0, 3.0, 4.0])["edema"])
@@ -65,15 +65,15 @@ def matched_group_aurocs(
     """Return each method's AUROC at matched nuisance in each group; the images of a group are matched by themselves.
 
     Args:
-        groups: as for :func:`group_aurocs`.
+        groups: As for `group_aurocs`.
         labels: likewise.
-        scores, nuisances: as for :func:`anatpaste_aug.detection.evaluation.matched.matched_aurocs`.
+        scores, nuisances: As for `matched_aurocs`.
 
     Returns:
         Method -> group -> AUROC.
 
     Raises:
-        ValueError: as :func:`matched_aurocs`.
+        ValueError: As `matched_aurocs`.
 
     Example:
         >>> found = matched_group_aurocs({"edema": [True] * 4}, [0, 0, 1, 1], {"a": range(4)}, {"size": range(4)})

@@ -61,14 +61,14 @@ def bootstrap_auroc(labels: Any, scores: Any, *, level: float = 0.95, resamples:
     images score higher than all normal ones it has no width: no resample can show an error.
 
     Args:
-        labels: as for :func:`anatpaste_aug.detection.auroc`.
-        scores: as for :func:`anatpaste_aug.detection.auroc`.
-        level: confidence, between 0 and 1.
-        resamples: number of resamples, at least 100.
-        seed: of the resampling; the same seed gives the same interval.
+        labels: As for `auroc`.
+        scores: As for `auroc`.
+        level: Confidence, between 0 and 1.
+        resamples: Number of resamples, at least 100.
+        seed: Of the resampling; the same seed gives the same interval.
 
     Raises:
-        ValueError: as :func:`auroc`, or fewer than two images of a class, or an impossible level or number.
+        ValueError: As `auroc`, or fewer than two images of a class, or an impossible level or number.
 
     Example:
         >>> print(bootstrap_auroc([0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.6, 0.4, 0.7, 0.9]))
@@ -87,13 +87,13 @@ def bootstrap_difference(
     Both methods are evaluated on the same resampled images, so that images that are hard for both cancel.
 
     Args:
-        labels: as for :func:`anatpaste_aug.detection.auroc`.
-        first: scores of one method, one per label.
-        second: scores of the other method, for the same images in the same order.
-        level, resamples, seed: as for :func:`bootstrap_auroc`.
+        labels: As for `auroc`.
+        first: Scores of one method, one per label.
+        second: Scores of the other method, for the same images in the same order.
+        level, resamples, seed: As for `bootstrap_auroc`.
 
     Raises:
-        ValueError: as :func:`bootstrap_auroc`.
+        ValueError: As `bootstrap_auroc`.
 
     Example:
         >>> labels = [0, 0, 0, 1, 1, 1]
@@ -113,14 +113,14 @@ def delong_covariance(labels: Any, *scores: Any) -> NDArray[np.float64]:
     Signal Processing Letters 2014) show.
 
     Args:
-        labels: as for :func:`anatpaste_aug.detection.auroc`.
+        labels: As for `auroc`.
         scores: K vectors of scores, one per method.
 
     Returns:
         K×K float64; the diagonal holds the variances.
 
     Raises:
-        ValueError: as :func:`bootstrap_auroc`, or no scores.
+        ValueError: As `bootstrap_auroc`, or no scores.
 
     Example:
         >>> delong_covariance([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).round(4).tolist()
@@ -146,13 +146,13 @@ def delong_test(labels: Any, first: Any, second: Any, *, level: float = 0.95) ->
     (a perfect method and a perfectly wrong one), the p-value is the limit, 0.
 
     Args:
-        labels: as for :func:`anatpaste_aug.detection.auroc`.
-        first: scores of one method, one per label.
-        second: scores of the other method, for the same images in the same order.
-        level: confidence of the interval of the difference.
+        labels: As for `auroc`.
+        first: Scores of one method, one per label.
+        second: Scores of the other method, for the same images in the same order.
+        level: Confidence of the interval of the difference.
 
     Raises:
-        ValueError: as :func:`bootstrap_auroc`.
+        ValueError: As `bootstrap_auroc`.
 
     Example:
         >>> labels = [0, 0, 0, 1, 1, 1]

@@ -31,10 +31,10 @@ class MatchedAuroc:
     """An AUROC under overlap weights, or the reason why there is none.
 
     Attributes:
-        interval: the AUROC with its confidence interval; None where the images cannot be matched.
-        normal: effective number of normal images (Kish): as many equally weighted ones would say as much.
-        abnormal: the same of abnormal images.
-        note: why there is no AUROC; empty if there is one.
+        interval: The AUROC with its confidence interval; None where the images cannot be matched.
+        normal: Effective number of normal images (Kish): as many equally weighted ones would say as much.
+        abnormal: The same of abnormal images.
+        note: Why there is no AUROC; empty if there is one.
     """
 
     interval: Interval | None
@@ -63,7 +63,7 @@ def matched_aurocs(
     """Return the AUROC of each method after the classes were matched in all nuisances.
 
     The images have the overlap weights of a logistic regression of the labels on the nuisances, see
-    :func:`anatpaste_aug.detection.evaluation.overlap.overlap_weights`. A method that only repeats a mixture of the
+    `overlap_weights`. A method that only repeats a mixture of the
     nuisances has an AUROC near 0.5, a method that does not depend on them keeps its own. Matching levels what a
     straight line through the nuisances tells; a method may still gain from a bend in it, or from a shortcut that is not
     among them.
@@ -72,19 +72,19 @@ def matched_aurocs(
 
     Args:
         labels: M values, 0 (normal) or 1 (abnormal).
-        scores: name -> M finite values, larger is more anomalous.
-        nuisances: name -> M finite values, such as the test scores of
-            :func:`anatpaste_aug.detection.evaluation.one_number.one_number_scores`. Constant ones are left out.
-        level: confidence, between 0 and 1.
-        resamples: number of resamples, at least 100.
-        seed: of the resampling.
+        scores: Name -> M finite values, larger is more anomalous.
+        nuisances: Name -> M finite values, such as the test scores of
+            `one_number_scores`. Constant ones are left out.
+        level: Confidence, between 0 and 1.
+        resamples: Number of resamples, at least 100.
+        seed: Of the resampling.
 
     Returns:
         Name -> AUROC. All have no AUROC but a note where a class has fewer than ``MIN_PER_CLASS`` images, or where
         the nuisances separate the classes, of all images or in more than 5 % of the resamples.
 
     Raises:
-        ValueError: no nuisances, or the lengths differ, or a value is not finite, or a label is neither 0 nor 1.
+        ValueError: No nuisances, or the lengths differ, or a value is not finite, or a label is neither 0 nor 1.
 
     Example:
         >>> rng = np.random.default_rng(0)

@@ -41,7 +41,7 @@ def auroc(labels: Any, scores: Any) -> float:
         The area, in [0, 1].
 
     Raises:
-        ValueError: lengths differ, a label is neither 0 nor 1, a class is missing, or a score is not finite.
+        ValueError: Lengths differ, a label is neither 0 nor 1, a class is missing, or a score is not finite.
 
     Example:
         >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
@@ -56,7 +56,7 @@ def best_f1_threshold(labels: Any, scores: Any) -> float:
 
     Of several thresholds with the same F1 the largest is taken: the one with the fewest false alarms.
 
-    Args and errors as :func:`auroc`.
+    Args and errors as `auroc`.
 
     Example:
         >>> best_f1_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8])
@@ -75,12 +75,12 @@ def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
     """All figures of one set of scores; an image is called abnormal where ``score >= threshold``.
 
     Args:
-        labels: as for :func:`auroc`, but abnormal images need not occur.
-        scores: as for :func:`auroc`.
-        threshold: finite, on the scale of ``scores``; chosen on validation images, never on the test images.
+        labels: As for `auroc`, but abnormal images need not occur.
+        scores: As for `auroc`.
+        threshold: Finite, on the scale of ``scores``; chosen on validation images, never on the test images.
 
     Raises:
-        ValueError: as :func:`auroc`, or ``threshold`` is not finite.
+        ValueError: As `auroc`, or ``threshold`` is not finite.
 
     Example:
         >>> evaluate([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8], threshold=0.7).sensitivity
@@ -183,7 +183,7 @@ def check_scores(scores: Any) -> NDArray[np.float64]:
 
 
 def check_scored(labels: Any, scores: Any, *, both: bool = True) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return labels and scores as int64 and float64 vectors, or raise the errors of :func:`auroc`.
+    """Return labels and scores as int64 and float64 vectors, or raise the errors of `auroc`.
 
     ``both=False`` allows that abnormal images are missing.
     """

@@ -34,7 +34,7 @@ def image_statistics(images: Tensor) -> dict[str, Tensor]:
         "intensity spread" (standard deviation).
 
     Raises:
-        ValueError: another shape.
+        ValueError: Another shape.
 
     Example:
         >>> ramp = torch.tensor([0.0, 0.25, 0.5]).expand(1, 1, 2, 3)
@@ -59,15 +59,15 @@ def original_sizes(root: str | os.PathLike[str], names: Sequence[str]) -> Tensor
     """Return the pixels (width × height) of image files before they were resized; only their headers are read.
 
     Args:
-        root: the folder that the names are relative to.
-        names: image files, as ``Subset.names`` has them.
+        root: The folder that the names are relative to.
+        names: Image files, as ``Subset.names`` has them.
 
     Returns:
         N float64 values.
 
     Raises:
-        DatasetError: a file cannot be read; the message names it.
-        ImportError: without Pillow, or pydicom for DICOM.
+        DatasetError: A file cannot be read; the message names it.
+        ImportError: Without Pillow, or pydicom for DICOM.
     """
     return torch.tensor([_pixels(Path(root, name)) for name in names], dtype=torch.float64)
 
@@ -78,16 +78,16 @@ def one_number_methods(
     """Return one-number scores as methods, with the sign that scores abnormal *validation* images higher.
 
     Args:
-        val_values: name -> one value per validation image, as :func:`image_statistics` returns them.
-        val_labels: their labels, 0 (normal) or 1 (abnormal); both must occur.
-        test_values: the same names for the test images, whose labels are not used.
+        val_values: Name -> one value per validation image, as `image_statistics` returns them.
+        val_labels: Their labels, 0 (normal) or 1 (abnormal); both must occur.
+        test_values: The same names for the test images, whose labels are not used.
 
     Returns:
         Methods in the given order, named like "mean intensity (low)" where low values are the abnormal ones. Scores
         that are the same for all validation images are left out.
 
     Raises:
-        ValueError: the names differ, or as :func:`auroc`.
+        ValueError: The names differ, or as `auroc`.
 
     Example:
         >>> (method,) = one_number_methods({"a": torch.tensor([1.0, 2.0])}, [1, 0], {"a": torch.tensor([3.0])})
@@ -107,7 +107,7 @@ def one_number_methods(
 
 
 def one_number_scores(task: DetectionTask) -> list[MethodScores]:
-    """Return the one-number scores of a task: :func:`image_statistics`, and the original size of image files."""
+    """Return the one-number scores of a task: `image_statistics`, and the original size of image files."""
     val, test = (
         image_statistics(subset.images)
         | ({} if task.root is None else {"original size": original_sizes(task.root, subset.names)})

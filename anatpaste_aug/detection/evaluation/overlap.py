@@ -25,13 +25,13 @@ def design_matrix(nuisances: Sequence[Any]) -> NDArray[np.float64]:
     """Return a column of ones, and the standardized nuisances; constant ones are left out.
 
     Args:
-        nuisances: vectors of M finite values.
+        nuisances: Vectors of M finite values.
 
     Returns:
         M×(K+1) float64, K the number of nuisances that vary.
 
     Raises:
-        ValueError: no nuisances, or vectors that differ in length, are empty or not finite.
+        ValueError: No nuisances, or vectors that differ in length, are empty or not finite.
 
     Example:
         >>> design_matrix([[1.0, 3.0], [5.0, 5.0]]).tolist()
@@ -57,7 +57,7 @@ def overlap_weights(
 
     Args:
         labels: M values, 0 (normal) or 1 (abnormal); both must occur.
-        design: M×(K+1), see :func:`design_matrix`.
+        design: M×(K+1), see `design_matrix`.
         counts: B×M, how often each of B resamples holds an image, with both classes in each; None is every image once.
 
     Returns:
@@ -65,7 +65,7 @@ def overlap_weights(
         of the resample perfectly. The regression then has no solution, and the weights are meaningless.
 
     Raises:
-        ValueError: as :func:`anatpaste_aug.detection.auroc`, or the number of rows differs.
+        ValueError: As `auroc`, or the number of rows differs.
 
     Example:
         >>> weights, separated = overlap_weights([0, 1, 0, 1], design_matrix([[0.0, 1.0, 2.0, 3.0]]))
@@ -126,7 +126,7 @@ def weighted_auroc(labels: Any, scores: Any, weights: NDArray[np.float64]) -> ND
         B areas in [0, 1].
 
     Raises:
-        ValueError: as :func:`anatpaste_aug.detection.auroc`.
+        ValueError: As `auroc`.
 
     Example:
         >>> weighted_auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], np.array([[1.0, 1, 1, 1], [1, 0, 1, 1]])).tolist()

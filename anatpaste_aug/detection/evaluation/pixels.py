@@ -16,10 +16,10 @@ class PixelMetrics:
     """Metrics over all pixels of some images.
 
     Attributes:
-        auroc: area under the ROC curve, in [0, 1].
-        average_precision: in [0, 1]; a map that knows nothing has ``share``.
-        share: of the pixels that are abnormal.
-        images: number of images.
+        auroc: Area under the ROC curve, in [0, 1].
+        average_precision: In [0, 1]; a map that knows nothing has ``share``.
+        share: Of the pixels that are abnormal.
+        images: Number of images.
     """
 
     auroc: float
@@ -42,7 +42,7 @@ def pixel_metrics(masks: Tensor, maps: Tensor) -> PixelMetrics:
         maps: N×1×H×W finite, larger is more anomalous.
 
     Raises:
-        ValueError: the shapes differ, a value is not finite, or all pixels are of one class.
+        ValueError: The shapes differ, a value is not finite, or all pixels are of one class.
 
     Example:
         >>> import torch

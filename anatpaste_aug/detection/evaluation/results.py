@@ -27,13 +27,13 @@ class ResultRow:
     """One row of results: the metrics of one set of scores on one test set.
 
     Attributes:
-        dataset: name of the data as a reader must see it, such as "phantoms (synthetic)".
+        dataset: Name of the data as a reader must see it, such as "phantoms (synthetic)".
         weights: "best" (chosen by validation AUROC) or "last", or the name of another method.
-        metrics: on the test images. The threshold is on the scale of the scaled scores, see :class:`ScoreScaler`.
-        update: of these weights, if they are from a training.
+        metrics: On the test images. The threshold is on the scale of the scaled scores, see `ScoreScaler`.
+        update: Of these weights, if they are from a training.
         val_auroc: AUROC on the validation images; None where they lack a class.
-        interval: confidence interval of the test AUROC; None without abnormal test images.
-        matched: AUROC at matched nuisance, see :func:`anatpaste_aug.detection.evaluation.matched.matched_aurocs`.
+        interval: Confidence interval of the test AUROC; None without abnormal test images.
+        matched: AUROC at matched nuisance, see `matched_aurocs`.
     """
 
     dataset: str
@@ -69,15 +69,15 @@ class MethodScores:
     """Scores of one method for the validation and the test images.
 
     Args:
-        name: how results name the method, such as "AnatPaste, seed 0".
-        val: one finite score per validation image, larger is more anomalous; array, tensor or sequence.
-        test: the same for the test images. Both are kept as float64 vectors.
-        false_positive_rate: chooses the threshold, see :func:`choose_threshold`.
-        normals_only: whether all validation images are normal, which changes the scale, see :func:`choose_scaler`.
-        scaled: whether the scores are scaled already, as those of an ensemble are.
+        name: How results name the method, such as "AnatPaste, seed 0".
+        val: One finite score per validation image, larger is more anomalous; array, tensor or sequence.
+        test: The same for the test images. Both are kept as float64 vectors.
+        false_positive_rate: Chooses the threshold, see `choose_threshold`.
+        normals_only: Whether all validation images are normal, which changes the scale, see `choose_scaler`.
+        scaled: Whether the scores are scaled already, as those of an ensemble are.
 
     Raises:
-        ValueError: scores that are no vector, empty or not finite.
+        ValueError: Scores that are no vector, empty or not finite.
 
     Example:
         >>> MethodScores("mean intensity", [0.1, 0.4], [0.2, 0.3]).test
@@ -110,7 +110,7 @@ class MethodScores:
         return choose_threshold(val_labels, self.val, self.false_positive_rate)
 
     def scaled_threshold(self, val_labels: Any) -> float:
-        """Return the threshold on the scale of :attr:`scaler`."""
+        """Return the threshold on the scale of `scaler`."""
         return float(self.scaler.transform([self.threshold(val_labels)])[0])
 
 
@@ -118,14 +118,14 @@ def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodS
     """Average the members' scores, each scaled by its own validation minimum and maximum, and clipped to [0, 1].
 
     As Sato et al. (arXiv 2205.04282) do with the networks of five seeds. The ensemble has its own threshold, see
-    :func:`result_row`.
+    `result_row`.
 
     Args:
-        members: methods, or one method's seeds, on the same images in the same order; one or more.
-        name: how results name it.
+        members: Methods, or one method's seeds, on the same images in the same order; one or more.
+        name: How results name it.
 
     Raises:
-        ValueError: no members, or members with another number of images.
+        ValueError: No members, or members with another number of images.
 
     Example:
         >>> one, other = MethodScores("a", [0.0, 2.0], [1.0, 4.0]), MethodScores("b", [10.0, 20.0], [15.0, 5.0])
@@ -158,16 +158,16 @@ def result_row(
     """Return test metrics at the method's own validation threshold, with the interval of the AUROC.
 
     Args:
-        method: scores of the images; its name becomes that of the row.
-        val_labels: one per validation image, 0 (normal) or 1 (abnormal); the latter need not occur.
-        test_labels: one per test image, at least two of each class, or normal ones alone.
-        dataset: name of the data as a reader must see it.
-        update: of the weights, if they are from a training.
+        method: Scores of the images; its name becomes that of the row.
+        val_labels: One per validation image, 0 (normal) or 1 (abnormal); the latter need not occur.
+        test_labels: One per test image, at least two of each class, or normal ones alone.
+        dataset: Name of the data as a reader must see it.
+        update: Of the weights, if they are from a training.
         matched: AUROC of the method at matched nuisance.
-        resamples, seed: of :func:`bootstrap_auroc`.
+        resamples, seed: Of `bootstrap_auroc`.
 
     Raises:
-        ValueError: the lengths differ, or a class is missing.
+        ValueError: The lengths differ, or a class is missing.
 
     Example:
         >>> method = MethodScores("mean intensity", [0.1, 0.2, 0.3, 0.4], [0.1, 0.3, 0.2, 0.4])

@@ -26,10 +26,10 @@ def common_sharpness(images: Tensor, quantile: float = 0.05) -> float:
 
     Args:
         images: N×1×H×W, uint8 or float in [0, 1]; labels are not used.
-        quantile: fraction of the images that may be less sharp, and stay as they are.
+        quantile: Fraction of the images that may be less sharp, and stay as they are.
 
     Returns:
-        Mean absolute difference between neighboring pixels on the scale [0, 1], as in :func:`image_statistics`.
+        Mean absolute difference between neighboring pixels on the scale [0, 1], as in `image_statistics`.
     """
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile must be in [0, 1], got {quantile}")
@@ -47,13 +47,13 @@ def match_sharpness(images: Tensor, target: float) -> Tensor:
 
     Args:
         images: N×1×H×W, uint8 or float in [0, 1].
-        target: mean gradient, positive; see :func:`common_sharpness`.
+        target: Mean gradient, positive; see `common_sharpness`.
 
     Returns:
         N×1×H×W float32 in [0, 1], with a mean gradient within 0.5 % of ``target`` but for those two kinds.
 
     Raises:
-        ValueError: another shape, or a target that is not positive.
+        ValueError: Another shape, or a target that is not positive.
 
     Example:
         >>> sharp = torch.rand(2, 1, 32, 32)
@@ -88,7 +88,7 @@ def fixed_changes() -> dict[str, Change]:
 
 
 def standard_changes(images: Tensor) -> dict[str, Change]:
-    """A common sharpness (see :func:`match_sharpness`), the 5th percentile of these images, and :func:`fixed_changes`.
+    """A common sharpness (see `match_sharpness`), the 5th percentile of these images, and `fixed_changes`.
 
     Without the first where that percentile is 0: flat images have no sharpness.
 
@@ -114,11 +114,11 @@ def robustness_row(
     The method itself, its training images included, stays as it is.
 
     Args:
-        score: from N×1×H×W images, float in [0, 1] or uint8, to N scores, such as ``detector.score``.
-        images: test images, N×1×H×W, uint8 or float in [0, 1].
+        score: From N×1×H×W images, float in [0, 1] or uint8, to N scores, such as ``detector.score``.
+        images: Test images, N×1×H×W, uint8 or float in [0, 1].
         labels: N values, 0 (normal) or 1 (abnormal).
-        changes: name -> function of the images; None is :func:`standard_changes`.
-        resamples: of the intervals.
+        changes: Name -> function of the images; None is `standard_changes`.
+        resamples: Of the intervals.
 
     Returns:
         "unchanged" and each change -> AUROC with its interval.

@@ -30,8 +30,8 @@ def false_positive_threshold(scores: Any, rate: float = FALSE_POSITIVE_RATE) -> 
     It lies directly above a score, so that the images of equal scores are on one side.
 
     Args:
-        scores: finite scores of held-out normal images.
-        rate: the share, between 0 and 1. Fewer than 1 / ``rate`` images cannot show such a share: none of them is then
+        scores: Finite scores of held-out normal images.
+        rate: The share, between 0 and 1. Fewer than 1 / ``rate`` images cannot show such a share: none of them is then
             called abnormal.
 
     Raises:
@@ -56,11 +56,11 @@ def choose_threshold(labels: Any, scores: Any, false_positive_rate: float | None
     Args:
         labels: M values, 0 (normal) or 1 (abnormal); the latter need not occur.
         scores: M finite values, larger is more anomalous.
-        false_positive_rate: see :func:`false_positive_threshold`; None is the best F1 where both classes occur, else
-            :data:`FALSE_POSITIVE_RATE`.
+        false_positive_rate: See `false_positive_threshold`; None is the best F1 where both classes occur, else
+            `FALSE_POSITIVE_RATE`.
 
     Raises:
-        ValueError: no normal images, or as :func:`best_f1_threshold`.
+        ValueError: No normal images, or as `best_f1_threshold`.
 
     Example:
         >>> choose_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8])
@@ -81,8 +81,8 @@ def choose_scaler(labels: Any, scores: Any, threshold: float) -> ScoreScaler:
     smallest score lies below, so that the threshold becomes 0.5.
 
     Args:
-        labels, scores: as :func:`choose_threshold` takes them.
-        threshold: on the scale of the scores.
+        labels, scores: As `choose_threshold` takes them.
+        threshold: On the scale of the scores.
 
     Example:
         >>> choose_scaler([0, 0], [1.0, 3.0], threshold=4.0)

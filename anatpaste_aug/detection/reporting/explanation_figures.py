@@ -39,14 +39,14 @@ def augmentations_figure(
     anomaly has neither.
 
     Args:
-        path: the PNG to write.
+        path: The PNG to write.
         images: R×1×H×W, uint8 or float in [0, 1].
-        augmented: name, such as "CutPaste", to (augmented images, anomaly masks), both R×1×H×W.
+        augmented: Name, such as "CutPaste", to (augmented images, anomaly masks), both R×1×H×W.
         names: R file names, shown below the originals.
-        note: small print below.
+        note: Small print below.
 
     Raises:
-        ValueError: no images or augmentations, the shapes differ, or there is another number of names.
+        ValueError: No images or augmentations, the shapes differ, or there is another number of names.
     """
     if images.ndim != 4 or images.shape[1] != 1 or not len(images) or not augmented:
         raise ValueError(f"R×1×H×W images and one augmentation or more are needed, got shape {tuple(images.shape)}")
@@ -83,18 +83,18 @@ def cam_figure(
     """Draw images, each with its Grad-CAM map over it, and a key of the map's colors (Figure 5).
 
     Args:
-        path: the PNG to write.
+        path: The PNG to write.
         images: N images, each 1×H×W of its own size, uint8 or float in [0, 1].
-        maps: N×1×h×w in [0, 1], as :func:`anatpaste_aug.detection.models.grad_cam.grad_cam` returns them; each is
+        maps: N×1×h×w in [0, 1], as `grad_cam` returns them; each is
             stretched over its image.
-        titles: shown above the images, such as their scores and decisions.
-        names: file names, shown below.
-        columns: pairs per row.
-        side: width of an image in inches.
-        note: small print below.
+        titles: Shown above the images, such as their scores and decisions.
+        names: File names, shown below.
+        columns: Pairs per row.
+        side: Width of an image in inches.
+        note: Small print below.
 
     Raises:
-        ValueError: no images, or numbers or shapes that differ.
+        ValueError: No images, or numbers or shapes that differ.
     """
     if not len(images) or maps.ndim != 4 or len(maps) != len(images) or any(each.ndim != 3 for each in images):
         shapes = [tuple(each.shape) for each in images]

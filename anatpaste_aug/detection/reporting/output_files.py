@@ -20,10 +20,10 @@ from anatpaste_aug.files import atomic_path, spreadsheet_safe
 def results_table(rows: Sequence[ResultRow]) -> str:
     """Return the results as a plain text table; text is aligned to the left, numbers to the right.
 
-    Columns that tell the rows nothing apart are left out, see :func:`result_cells`.
+    Columns that tell the rows nothing apart are left out, see `result_cells`.
 
     Raises:
-        ValueError: there are no rows.
+        ValueError: There are no rows.
     """
     if not rows:
         raise ValueError("no results to show")
@@ -47,13 +47,13 @@ def write_scores_csv(
     """Write one line per image: name, label, and the given columns.
 
     Args:
-        path: the file to write.
-        names: M file names. See :func:`spreadsheet_safe` for those that look like formulas.
+        path: The file to write.
+        names: M file names. See `spreadsheet_safe` for those that look like formulas.
         labels: M values, 0 (normal) or 1 (abnormal).
-        columns: title to M values, such as ``{"best": scores, "best_scaled": scaled}``.
+        columns: Title to M values, such as ``{"best": scores, "best_scaled": scaled}``.
 
     Raises:
-        ValueError: a column does not have M values.
+        ValueError: A column does not have M values.
     """
     table = {
         "name": [spreadsheet_safe(name) for name in names],
@@ -79,13 +79,13 @@ def write_metrics_json(
     """Write the metrics in full precision under ``"results"``, and ``extra`` beside them.
 
     Args:
-        path: the file to write.
-        rows: the results.
-        extra: further entries; dataclasses, paths, arrays and tensors become plain JSON.
+        path: The file to write.
+        rows: The results.
+        extra: Further entries; dataclasses, paths, arrays and tensors become plain JSON.
 
     Raises:
-        ValueError: a number is NaN or infinite, which JSON cannot hold.
-        TypeError: a value has no JSON form.
+        ValueError: A number is NaN or infinite, which JSON cannot hold.
+        TypeError: A value has no JSON form.
     """
     results = []
     for row in rows:

@@ -43,30 +43,30 @@ def write_report(
     All text is escaped, file names included.
 
     Args:
-        run_dir: the existing run folder.
-        title: heading of the page.
-        config: settings of the training.
-        data: name of a set of images to their number, such as ``{"training, normal": 1133}``.
-        rows: results of the best and the last weights, or of several methods; empty where nothing was trained.
+        run_dir: The existing run folder.
+        title: Heading of the page.
+        config: Settings of the training.
+        data: Name of a set of images to their number, such as ``{"training, normal": 1133}``.
+        rows: Results of the best and the last weights, or of several methods; empty where nothing was trained.
         figures: PNG files, relative to ``run_dir`` or absolute. The keys of
             ``CAPTIONS``, such as ``"roc"``, come with an explanation; any other is its own heading, after them.
-        environment: versions and hardware, from :func:`anatpaste_aug.detection.training.fingerprint.environment`.
-        highlights: results shown at the top; None is the first two.
-        findings: sentences about shortcuts, shown at the top; see
-            :func:`anatpaste_aug.detection.evaluation.shortcuts.shortcut_findings`.
-        tables: shown above the results, each with its notes.
-        methods: name of an augmentation -> what it does, in a sentence.
-        protocol: how the images were split, in a sentence.
-        data_note: shown at the top, such as that the data are synthetic, stand-ins or development data.
-        command: the command line of the run.
-        seconds: time of training and scoring.
+        environment: Versions and hardware, from `environment`.
+        highlights: Results shown at the top; None is the first two.
+        findings: Sentences about shortcuts, shown at the top; see
+            `shortcut_findings`.
+        tables: Shown above the results, each with its notes.
+        methods: Name of an augmentation -> what it does, in a sentence.
+        protocol: How the images were split, in a sentence.
+        data_note: Shown at the top, such as that the data are synthetic, stand-ins or development data.
+        command: The command line of the run.
+        seconds: Time of training and scoring.
 
     Returns:
         The path of the page.
 
     Raises:
-        FileNotFoundError: the folder or a picture is missing.
-        ValueError: there are neither rows nor tables nor figures.
+        FileNotFoundError: The folder or a picture is missing.
+        ValueError: There are neither rows nor tables nor figures.
     """
     if not (rows or tables or figures):
         raise ValueError("no results to show")

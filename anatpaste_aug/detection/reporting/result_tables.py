@@ -19,10 +19,10 @@ class Auroc:
     """An AUROC as a table shows it.
 
     Args:
-        auroc: in [0, 1]; of several seeds the mean.
-        spread: standard deviation over the seeds; of measured ones the sample's (n - 1).
-        seeds: how many there were.
-        interval: of the test images, for a single set of scores.
+        auroc: In [0, 1]; of several seeds the mean.
+        spread: Standard deviation over the seeds; of measured ones the sample's (n - 1).
+        seeds: How many there were.
+        interval: Of the test images, for a single set of scores.
     """
 
     auroc: float
@@ -108,7 +108,7 @@ def mean_over_seeds(aurocs: Sequence[float]) -> Auroc:
     """Return mean and sample standard deviation over seeds; a single seed has no spread.
 
     Raises:
-        ValueError: no seeds.
+        ValueError: No seeds.
 
     Example:
         >>> str(mean_over_seeds([0.90, 0.92]))
@@ -127,8 +127,8 @@ def methods_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -
     "RSNA"; any other data, such as a development split, get a column of their own.
 
     Args:
-        measured: rows such as ``MethodRow("AnatPaste", "measured", {task.name: mean_over_seeds(aurocs)})``.
-        notes: about the measured data.
+        measured: Rows such as ``MethodRow("AnatPaste", "measured", {task.name: mean_over_seeds(aurocs)})``.
+        notes: About the measured data.
 
     Example:
         >>> row = MethodRow("AnatPaste", "measured", {"phantoms (synthetic)": mean_over_seeds([0.90, 0.92])})
@@ -141,7 +141,7 @@ def methods_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -
 def ablation_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -> Table:
     """Return Table III: AUROC (%) without parts of the augmentation.
 
-    See :func:`methods_table` for columns and arguments.
+    See `methods_table` for columns and arguments.
 
     Example:
         >>> ablation_table([]).rows[1]
@@ -156,10 +156,10 @@ def groups_table(
     """Return Table II: AUROC (%) of each disease against all normal images, or of each view, with its interval.
 
     Args:
-        methods: name -> what :func:`group_aurocs` returned for it, on the same images. The column titles give the
+        methods: Name -> what `group_aurocs` returned for it, on the same images. The column titles give the
             number of images in a group. Groups with too few images are named below the table.
-        title: the caption.
-        notes: about the data.
+        title: The caption.
+        notes: About the data.
 
     Example:
         >>> table = groups_table({"AnatPaste": {"edema": GroupAuroc(30, 9, None, None)}})
@@ -182,8 +182,8 @@ def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, n
     """Return the table of AUROC (%) by group at matched nuisance.
 
     Args:
-        methods: what :func:`matched_group_aurocs` returned. The column titles give the effective number of images.
-        notes: about the data.
+        methods: What `matched_group_aurocs` returned. The column titles give the effective number of images.
+        notes: About the data.
 
     Example:
         >>> matched_groups_table({"AnatPaste": {"edema": MatchedAuroc(None, note="too few images")}}).notes[1]

@@ -33,17 +33,17 @@ def roc_figure(
     """Draw ROC curves with their areas, of one method or of many (Figure 3 of the paper).
 
     Args:
-        path: the PNG to write.
-        curves: name of the curve to (labels, scores) as :func:`anatpaste_aug.detection.auroc` takes them.
-        title: above the axes.
-        note: small print below, such as that the data are synthetic.
-        intervals: name of the curve to the interval of its area, shown beside it.
+        path: The PNG to write.
+        curves: Name of the curve to (labels, scores) as `auroc` takes them.
+        title: Above the axes.
+        note: Small print below, such as that the data are synthetic.
+        intervals: Name of the curve to the interval of its area, shown beside it.
 
     Returns:
         ``path``.
 
     Raises:
-        ValueError: there are no curves, or labels and scores are not what :func:`auroc` takes.
+        ValueError: There are no curves, or labels and scores are not what `auroc` takes.
     """
     if not curves:
         raise ValueError("no curves to draw")
@@ -78,10 +78,10 @@ def history_figure(
     """Draw training loss and validation AUROC (or pretext loss) over the updates, one above the other.
 
     Args:
-        path: the PNG to write.
+        path: The PNG to write.
         history: ``TrainResult.history``; not empty.
-        best_update: marks the update of the best weights.
-        note: small print below.
+        best_update: Marks the update of the best weights.
+        note: Small print below.
     """
     areas = [(step, step.val_auroc) for step in history if step.val_auroc is not None]
     validated = areas or [(step, step.val_loss) for step in history if step.val_loss is not None]
@@ -119,15 +119,15 @@ def gallery_figure(
     """Draw one row per image: input, lung mask, anomaly mask (each over the input), augmented image.
 
     Args:
-        path: the PNG to write.
+        path: The PNG to write.
         images, augmented: R×1×H×W, uint8 or float in [0, 1].
         lung_masks, anomaly_masks: R×1×H×W, boolean, or float in [0, 1] for soft masks. None leaves the lungs out, for
             an augmentation without segmentation.
         names: R file names, shown below the inputs.
-        note: small print below.
+        note: Small print below.
 
     Raises:
-        ValueError: no images, the shapes differ, or there is another number of names.
+        ValueError: No images, the shapes differ, or there is another number of names.
     """
     given = [batch for batch in (images, lung_masks, anomaly_masks, augmented) if batch is not None]
     shapes = {tuple(batch.shape) for batch in given}
@@ -173,17 +173,17 @@ def extremes_figure(
     frame is colored where the threshold decides wrongly (``score >= threshold`` is abnormal).
 
     Args:
-        path: the PNG to write.
+        path: The PNG to write.
         images: M×1×H×W, uint8 or float in [0, 1].
         labels: M values, 0 (normal) or 1 (abnormal).
         scores: M finite values on the scale of ``threshold``, larger is more anomalous.
-        threshold: from the validation images.
-        names: file names, shown below the images.
-        count: images per row.
-        note: small print below.
+        threshold: From the validation images.
+        names: File names, shown below the images.
+        count: Images per row.
+        note: Small print below.
 
     Raises:
-        ValueError: the lengths differ, or labels and scores are not what :func:`auroc` takes.
+        ValueError: The lengths differ, or labels and scores are not what `auroc` takes.
     """
     check_scored(labels, scores, both=False)
     truth, values = to_numpy(labels), to_numpy(scores)

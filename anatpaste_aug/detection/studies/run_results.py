@@ -35,11 +35,11 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
     """Score the images with a trained detector, and write all files of its folder; the report comes last.
 
     Args:
-        folder: the run folder.
-        task: the images.
-        method: a name of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
-        detector: trained on them.
-        command: the command line, for the report.
+        folder: The run folder.
+        task: The images.
+        method: A name of `METHODS`.
+        detector: Trained on them.
+        command: The command line, for the report.
 
     Returns:
         The results as text for a terminal.

@@ -41,14 +41,14 @@ class Run:
     """A finished training, with the scores of its best and its last weights.
 
     Attributes:
-        folder: the run folder.
-        method: a name of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
-        seed: of the training.
-        best: scores of the validation and test images with the best weights.
-        last: the same with the last weights.
-        seconds: time of training and scoring.
-        device: of the training.
-        environment: versions and hardware of the training.
+        folder: The run folder.
+        method: A name of `METHODS`.
+        seed: Of the training.
+        best: Scores of the validation and test images with the best weights.
+        last: The same with the last weights.
+        seconds: Time of training and scoring.
+        device: Of the training.
+        environment: Versions and hardware of the training.
     """
 
     folder: Path
@@ -76,7 +76,7 @@ def begin_run(folder: Path, settings: Mapping[str, Any], task: DetectionTask) ->
 
 
 def has_begun(folder: Path, task: DetectionTask) -> bool:
-    """Return whether :func:`begin_run` has completed in this folder."""
+    """Return whether `begin_run` has completed in this folder."""
     return (folder / "config.json").is_file() and (task.split is None or (folder / "split.json").is_file())
 
 
@@ -96,19 +96,19 @@ def train_run(
     checkpoint_every: int | None = None,
     tensorboard: bool = False,
 ) -> str:
-    """Train a method in the folder that :func:`begin_run` created, or resume its training, and write all results.
+    """Train a method in the folder that `begin_run` created, or resume its training, and write all results.
 
     Every process of torchrun calls it; the main one shows the progress, and writes.
 
     Args:
-        folder: the run folder.
-        task: the images.
-        method: a name of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
-        config: the settings of the training, including its seed.
-        main: whether this is the main process.
-        command: the command line, for the report.
-        checkpoint_every: updates between checkpoints, besides those at validations.
-        tensorboard: log to ``folder/tensorboard``.
+        folder: The run folder.
+        task: The images.
+        method: A name of `METHODS`.
+        config: The settings of the training, including its seed.
+        main: Whether this is the main process.
+        command: The command line, for the report.
+        checkpoint_every: Updates between checkpoints, besides those at validations.
+        tensorboard: Log to ``folder/tensorboard``.
 
     Returns:
         The results of best weights, last weights and one-number scores, as text for a terminal.
@@ -126,13 +126,13 @@ def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
     """Read a finished run.
 
     Args:
-        folder: the run folder.
-        task: the images; the run must have scored the same.
-        config: the settings; the run must have had the same, except for the device.
+        folder: The run folder.
+        task: The images; the run must have scored the same.
+        config: The settings; the run must have had the same, except for the device.
 
     Raises:
-        ValueError: the run had other settings or images.
-        OSError: a file is missing.
+        ValueError: The run had other settings or images.
+        OSError: A file is missing.
     """
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     names = {field.name for field in dataclasses.fields(TrainConfig)} & settings.keys()
@@ -158,7 +158,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """Lock the folder: a training may outlive the process that started it, and two would overwrite each other's files.
 
     Raises:
-        BlockingIOError: another process trains there.
+        BlockingIOError: Another process trains there.
     """
     from filelock import FileLock, Timeout  # comes with torch
 
@@ -179,7 +179,7 @@ def check_task(task: DetectionTask) -> None:
     """Check before hours of training that there are enough test images for an interval, and normal ones to validate.
 
     Raises:
-        ValueError: fewer than two normal test images, a single abnormal one, or no normal validation image.
+        ValueError: Fewer than two normal test images, a single abnormal one, or no normal validation image.
     """
     normal, abnormal = (int((task.test.labels == label).sum()) for label in (0, 1))
     if normal < 2 or abnormal == 1:

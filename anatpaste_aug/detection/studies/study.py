@@ -54,12 +54,12 @@ def analyze(
     """Compute the paper's tables of trained methods on a task.
 
     Args:
-        task: the images.
+        task: The images.
         tables: 1 for the methods and their comparisons, 2 for the diseases or views, 3 for the ablations. Each shows
             the baselines, too, and a table of the robustness of all is added.
-        methods: with the best validation weights; the others are compared with the first.
-        last: the same methods with the last weights.
-        baselines: see :func:`anatpaste_aug.detection.studies.evaluated_methods.baseline_methods`.
+        methods: With the best validation weights; the others are compared with the first.
+        last: The same methods with the last weights.
+        baselines: See `baseline_methods`.
     """
     results = StudyResults()
     about_data = [f"Measured on {task.name}: {task.protocol}.", *filter(None, [task.note])]
@@ -114,9 +114,9 @@ def method_rows(
     """Return mean and deviation over the seeds, and the ensemble with its interval; one row for a single member.
 
     Args:
-        method: with its scores.
-        task: the images.
-        matched: name of scores -> AUROC at matched nuisance, which gets a column of its own.
+        method: With its scores.
+        task: The images.
+        matched: Name of scores -> AUROC at matched nuisance, which gets a column of its own.
     """
     labels, column = task.test.labels, f"{task.name}, matched"
     found = {name: each.interval for name, each in (matched or {}).items() if each.interval is not None}
@@ -148,7 +148,7 @@ def compare(
 
 
 def robustness_rows(methods: Iterable[EvaluatedMethod], task: DetectionTask) -> dict[str, dict[str, Interval]]:
-    """Return the AUROCs on changed test images of all methods with a detector, see :func:`robustness_row`."""
+    """Return the AUROCs on changed test images of all methods with a detector, see `robustness_row`."""
     images, labels = task.test.images, task.test.labels
     changed = {name: change(images) for name, change in standard_changes(images).items()}  # once for all methods
     changes: dict[str, Change] = {name: partial(_precomputed, done) for name, done in changed.items()}
@@ -162,7 +162,7 @@ def robustness_rows(methods: Iterable[EvaluatedMethod], task: DetectionTask) -> 
 def comparisons_table(
     reference: EvaluatedMethod, comparisons: Mapping[str, Mapping[str, Any]], *, notes: Sequence[str] = ()
 ) -> Table:
-    """Return the table of what :func:`compare` returned."""
+    """Return the table of what `compare` returned."""
     rows = []
     for name, comparison in comparisons.items():
         test = comparison["delong"]
@@ -178,7 +178,7 @@ def comparisons_table(
 
 
 def robustness_table(rows: Mapping[str, Mapping[str, Interval]], *, notes: Sequence[str] = ()) -> Table:
-    """Return the table of what :func:`robustness_row` returned for each method."""
+    """Return the table of what `robustness_row` returned for each method."""
     header = ("method", *next(iter(rows.values()), {}))
     lines = tuple(
         (name, *(str(Auroc(interval.estimate, interval=interval)) for interval in row.values()))

@@ -24,11 +24,11 @@ def draw_augmentations(
     """Draw Figure 1: normal training images beside their augmentations, with magnified insets.
 
     Args:
-        path: the PNG to write.
-        task: the images.
-        methods: names of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
+        path: The PNG to write.
+        task: The images.
+        methods: Names of `METHODS`.
         count: images.
-        seed: of the augmentations; torch's global generator is restored.
+        seed: Of the augmentations; torch's global generator is restored.
     """
     images = task.train.images[:count]
     regions = None if task.train.regions is None else task.train.regions[:count]
@@ -62,10 +62,10 @@ def draw_grad_cam(path: Path, task: DetectionTask, method: EvaluatedMethod, run:
     """Draw Figure 5: Grad-CAM of the highest and lowest scored abnormal test images, and the highest normal ones.
 
     Args:
-        path: the PNG to write.
-        task: the images.
-        method: its scores choose the images and are shown above them.
-        run: its network is explained, since Grad-CAM is of one network, not of an ensemble.
+        path: The PNG to write.
+        task: The images.
+        method: Its scores choose the images and are shown above them.
+        run: Its network is explained, since Grad-CAM is of one network, not of an ensemble.
     """
     scores, threshold = _scaled(method, task)
     labels = task.test.labels.numpy()

@@ -133,7 +133,7 @@ def test_white_is_looked_for_or_given(tmp_path, capsys):
     for given in ([], ["--white", "4095"], ["--white", "65535"]):
         sheets.append(tmp_path / f"{len(sheets)}.png")
         assert main(["check", str(images), "--size", "64", "--sheet", str(sheets[-1]), *given]) == 0
-        told = f"white: {given[1]} (given)" if given else "white: 4095 (bits needed: 12 in 2)"
+        told = f"white; {given[1]} is used (given)" if given else "white; 4095 is used (inferred; bits needed: 12 in 2)"
         assert told in capsys.readouterr().out
     looked, same, dark = (sheet.read_bytes() for sheet in sheets)
     assert looked == same
@@ -209,8 +209,8 @@ def refused(capsys, *arguments):
         (["preview", "a.png", "--seeds", "1000"], "1000 lines of pictures, at most 300 can be drawn: give fewer"),
         (["preview", "a.png", "--area", "x", "y"], "argument --area: invalid float value: 'x'"),
         (["preview"], "the following arguments are required: IMAGE"),
-        (["check", "missing"], "missing is not a folder; give the one that holds the images"),
-        (["check", "cut.png"], "cut.png is not a folder; give the one that holds the images"),
+        (["check", "missing"], "missing is not a folder; give the one that contains the images"),
+        (["check", "cut.png"], "cut.png is not a folder; give the one that contains the images"),
         (["check", "empty"], "no image in empty"),
         (["check", ".", "--limit", "0"], "--limit: 0 is out of range, give a number from 1 up"),
         (["check", ".", "--size", "999999"], "--size: 999999 is out of range, give a number from 32 to 4096"),
@@ -262,12 +262,12 @@ def test_a_process_of_its_own_shows_a_traceback_only_where_it_is_asked_for(tmp_p
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         f"usage: {prog} [--sheet PNG] [--limit N] [--json] [options] FOLDER",
-        f"{prog}: error: missing is not a folder; give the one that holds the images",
+        f"{prog}: error: missing is not a folder; give the one that contains the images",
     ]
     done = in_a_process(*command, "--debug", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("Traceback (most recent call last):")
-    assert done.stderr.endswith("is not a folder; give the one that holds the images\n")
+    assert done.stderr.endswith("is not a folder; give the one that contains the images\n")
 
 
 def test_help_loads_nothing_that_takes_long(tmp_path):

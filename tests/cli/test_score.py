@@ -233,7 +233,7 @@ def test_names_that_no_terminal_shows_are_scored_like_any_other(model, images, t
     assert ended.value.code == 1
     *_, count, last = complaints.read().splitlines()
     assert count == "1 could not be read"
-    assert last.startswith(rf"  {place}/cut\n.png is damaged or of a kind that cannot be read: ")
+    assert last.startswith(rf"  {place}/cut\n.png is damaged or has an unsupported format: ")
     lines = terminal.read().splitlines()
     assert len(lines) == len(names)
     assert any(line.startswith(rf"{place}/line\nbreak.png: ") for line in lines)

@@ -196,7 +196,7 @@ def test_white_of_sixteen_bits_is_looked_for_or_given(tmp_path, phantoms):
     found = check_folder(tmp_path, **options)
     assert found.white == White(4095, 8, {12: 8})
     assert [row.lung_fraction for row in found] == pytest.approx(expected, abs=0.02)
-    assert "8 don't tell their white: 4095" in str(found)
+    assert "8 without a value of white; 4095 is used" in str(found)
     given = check_folder(tmp_path, white=255, **options)  # nearly all is white
     assert given.white == White(255, 8, {})
     assert [row.lung_fraction for row in given] != pytest.approx(expected, abs=0.02)
@@ -218,7 +218,7 @@ def test_folders_that_cannot_be_checked(tmp_path):
     with pytest.raises(DatasetError, match=r"no image in .* \(1 other files\)"):
         check_folder(tmp_path)
     for place in (tmp_path / "missing", tmp_path / "a.txt"):
-        with pytest.raises(DatasetError, match="is not a folder; give the one that holds the images"):
+        with pytest.raises(DatasetError, match="is not a folder; give the one that contains the images"):
             check_folder(place)
     for name, value in (("size", 31), ("limit", 0)):
         with pytest.raises(ValueError, match=f"{name}={value}"):

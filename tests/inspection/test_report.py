@@ -74,7 +74,7 @@ def test_it_prints_figures_remedies_and_what_was_left_out():
         "  suspicious      8 (80.0%)",
         f"    7 × inverted: {report.REMEDIES['inverted']}",
         "      0.png, 1.png, 2.png, 3.png, 4.png, … (2 more)",
-        "  16-bit files    3 don't tell their white: 4095 (bits needed: 12 in 2, 16 in 1)",
+        "  16-bit files    3 without a value of white; 4095 is used (inferred; bits needed: 12 in 2, 16 in 1)",
         "1 could not be read",
         "  /x/cut.png is damaged",
         "not images: labels.csv, notes.txt",

@@ -1,7 +1,7 @@
-"""DICOM elements as pydicom's functions expect them: unusable ones removed, of several values the first usable.
+"""Make DICOM elements valid for pydicom's functions: remove invalid ones, and keep the first valid of several values.
 
-Files in the field hold elements that are empty, several where one is meant, not numbers, of the wrong sign or of an
-undefined kind. pydicom computes with them as they are. What is done about each element is said at its function below.
+Real files have elements that are empty, have several values instead of one, are not numbers, or have the wrong sign or
+an undefined representation, and pydicom uses them unchecked. The functions below say how each element is treated.
 """
 
 import contextlib
@@ -30,15 +30,15 @@ _COUNTS = (
     "PixelRepresentation",
 )
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
-_BINARY = ("FD", "FL", "OB", "OW", "SL", "SQ", "SS", "UL", "US")  # value representations that hold no text
+_BINARY = ("FD", "FL", "OB", "OW", "SL", "SQ", "SS", "UL", "US")  # value representations that are not text
 _WORD = 2**16
 
 
 def normalize(dataset: "Dataset") -> None:
-    """Make the elements that decide about the shown values usable, in place.
+    """Make the elements that determine the displayed values valid, in place.
 
-    Afterwards, window, rescaling and lookup tables are absent or such that `apply_modality_lut`, `apply_voi` and
-    `apply_windowing` of pydicom take them, one of each.
+    Afterwards, window, rescaling and lookup tables are each absent or a single one that pydicom's `apply_modality_lut`,
+    `apply_voi` and `apply_windowing` accept.
 
     Args:
         dataset: As `pydicom.dcmread` returns it.
@@ -50,7 +50,7 @@ def normalize(dataset: "Dataset") -> None:
     _set(dataset, "PhotometricInterpretation", words[0] if words else None)
     if (dataset.get("SamplesPerPixel") or 1) > 1 and "PlanarConfiguration" not in dataset:
         _set(dataset, "PlanarConfiguration", 0)
-    if "PixelData" not in dataset:  # floating-point pixels have neither, and pydicom's windows ask for both
+    if "PixelData" not in dataset:  # floating-point pixels have neither, but pydicom's windows need both
         _set(dataset, "BitsStored", dataset.get("BitsAllocated"))
         _set(dataset, "PixelRepresentation", 0)
     low, high = _stored_range(dataset)
@@ -62,27 +62,27 @@ def normalize(dataset: "Dataset") -> None:
 
 
 def padding_of(dataset: "Dataset", stored: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Where stored values are padding: the padding value, or the range from it to the range limit.
+    """Return the mask of stored values that are padding: the padding value, or the range from it to the range limit.
 
-    A value that is declared with another sign than the pixels have is taken for the same bits: 63536 for −2000.
+    A value that is declared with another sign than the pixels have is interpreted as the same bits: 63536 is −2000.
 
     Args:
         dataset: After `normalize`.
-        stored: Pixels as they are stored, before any rescaling.
+        stored: Stored pixels, before rescaling.
     """
     ends = [next(iter(_integers(dataset, f"PixelPadding{name}")), None) for name in ("Value", "RangeLimit")]
     if ends[0] is None:
         return np.zeros(stored.shape, bool)
     value, limit = (ends[0] if end is None else end for end in ends)
     first, last = (_as_stored(end, dataset) for end in (value, limit))
-    if (first < last) != (value < limit):  # no range of stored values
+    if (first < last) != (value < limit):  # not a range of stored values
         last = first
     mask: npt.NDArray[np.bool_] = (stored >= min(first, last)) & (stored <= max(first, last))
     return mask
 
 
 def _set_transfer_syntax(dataset: "Dataset") -> None:
-    """Without a transfer syntax: that which the elements themselves are encoded in, if the pixels are uncompressed."""
+    """Set a missing transfer syntax to the encoding of the elements if the pixels are not compressed."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -96,7 +96,7 @@ def _set_transfer_syntax(dataset: "Dataset") -> None:
 
 
 def _set_rescale(dataset: "Dataset", low: float, high: float) -> tuple[float, float]:
-    """Without one of slope and intercept, it is 1 or 0; a slope of 0 is none. Returns the range of rescaled values."""
+    """Complete slope (1) or intercept (0) if one is valid (a slope of 0 is not); return the range of rescaled values."""
     slope = next((value for value in _numbers(dataset, "RescaleSlope") if value), None)
     intercept = next((value for value in _numbers(dataset, "RescaleIntercept") if value is not None), None)
     if "ModalityLUTSequence" in dataset or (slope is None and intercept is None):
@@ -110,11 +110,14 @@ def _set_rescale(dataset: "Dataset", low: float, high: float) -> tuple[float, fl
 
 
 def _set_window(dataset: "Dataset") -> None:
-    """The first window with a center and a positive width. A function that is empty or unknown is LINEAR; that is not
-    defined for widths below 1, which viewers show as LINEAR_EXACT."""
+    """Keep the first window with a center and a positive width.
+
+    An empty or unknown function becomes LINEAR, which is not defined for widths below 1: viewers use LINEAR_EXACT
+        there.
+    """
     functions = [text.upper().replace(" ", "_") for text in _texts(dataset, "VOILUTFunction")]
     center = width = function = None
-    # With lengths that differ, what has no partner is no window.
+    # If the lengths differ, values without a counterpart are ignored.
     windows = zip(_numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth"), strict=False)
     for i, (at, wide) in enumerate(windows):
         if at is not None and wide is not None and wide > 0:
@@ -130,8 +133,14 @@ def _set_window(dataset: "Dataset") -> None:
 
 
 def _set_table(dataset: "Dataset", name: str, low: float, high: float) -> bool:
-    """The first table whose descriptor and data fit each other, as 16-bit entries; ``low`` and ``high`` are of the
-    values that are looked up. Returns whether there is one."""
+    """Keep the first table whose descriptor fits its data, with 16-bit entries; return whether there is one.
+
+    Args:
+        dataset: The DICOM dataset.
+        name: Name of the element.
+        low: Smallest value that may be looked up.
+        high: Largest value that may be looked up.
+    """
     from pydicom import Dataset
 
     tables = (_table(item, dataset, low, high) for item in _values(dataset, name) if isinstance(item, Dataset))
@@ -147,20 +156,20 @@ def _table(item: "Dataset", dataset: "Dataset", low: float, high: float) -> "Dat
     if len(descriptor) < 2:
         return None
     count = descriptor[0] % _WORD or _WORD
-    # The first value may be declared with the wrong sign: then no value would fall into the table.
+    # The first value may be declared with the wrong sign, so that no value would be in the table.
     firsts = (descriptor[1], descriptor[1] - _WORD, descriptor[1] + _WORD)
     first = next((f for f in firsts if f <= high and f + count > low), descriptor[1])
     data = next(iter(_values(item, "LUTData")), None)
     if isinstance(data, bytes):
         words = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if _is_little(dataset) else ">u2")
-        # Entries of 8 bits may be packed, two to a word.
+        # 8-bit entries may be packed, two per word.
         entries = np.frombuffer(data, np.uint8) if len(words) < count <= len(data) else words
     else:
         entries = np.array(list(_integers(item, "LUTData")), np.int64) % _WORD
     if len(entries) < count:
         return None
     table = Dataset()
-    # 16 bits whatever the entries have: pydicom has no type for 10 to 15, and wraps indices around with 8.
+    # Always 16 bits: pydicom has no type for 10 to 15 bits, and indices overflow with 8.
     table.add_new("LUTDescriptor", "SL", [count % _WORD, first, 16])
     table.add_new("LUTData", "US", entries[:count].tolist())
     return table
@@ -172,7 +181,7 @@ def _stored_range(dataset: "Dataset") -> tuple[float, float]:
 
 
 def _as_stored(value: int, dataset: "Dataset") -> int:
-    """The number with the same bits and the sign of the pixels."""
+    """Return the number with the same bits and the sign of the pixels."""
     bits = dataset.BitsAllocated
     value %= 2**bits
     return value - 2**bits if dataset.PixelRepresentation == 1 and value >= 2 ** (bits - 1) else value
@@ -183,7 +192,7 @@ def _is_little(dataset: "Dataset") -> bool:
 
 
 def _set(dataset: "Dataset", name: str, value: Any, vr: str | None = None) -> None:
-    """Give an element a value, or remove it where that is None."""
+    """Set an element, or remove it if the value is None."""
     from pydicom.datadict import dictionary_VR
 
     if name in dataset:
@@ -193,8 +202,10 @@ def _set(dataset: "Dataset", name: str, value: Any, vr: str | None = None) -> No
 
 
 def _values(dataset: "Dataset", name: str) -> list[Any]:
-    """What an element holds: items, numbers, texts, or bytes where pydicom cannot convert them. Empty if it is absent
-    or empty."""
+    """Return the values of an element: items, numbers, text, or bytes if pydicom cannot convert them.
+
+    The list is empty if the element is absent or empty.
+    """
     element = dataset.get_item(name)
     value = getattr(element, "value", None)
     if isinstance(value, bytes):
@@ -203,7 +214,7 @@ def _values(dataset: "Dataset", name: str) -> list[Any]:
         vr = dictionary_VR(name) if element.VR in (None, "UN") else element.VR
         if vr.split()[0] in _BINARY:
             with contextlib.suppress(ValueError, TypeError, AttributeError, NotImplementedError, struct.error):
-                value = dataset[name].value  # else the bytes
+                value = dataset[name].value  # otherwise keep the bytes
         else:
             value = value.decode("latin-1")
     if isinstance(value, str):
@@ -218,7 +229,7 @@ def _texts(dataset: "Dataset", name: str) -> list[str]:
 
 
 def _numbers(dataset: "Dataset", name: str) -> list[float | None]:
-    """The values of an element in their order; None for each that is no finite number. A decimal comma is a point."""
+    """Return the values of an element, None for each that is not a finite number; commas are decimal points."""
     numbers: list[float | None] = []
     for text in _texts(dataset, name):
         try:
@@ -230,7 +241,7 @@ def _numbers(dataset: "Dataset", name: str) -> list[float | None]:
 
 
 def _integers(dataset: "Dataset", name: str) -> Iterable[int]:
-    """The integers of an element, of 16 bits where pydicom leaves bytes, since it does not know their sign."""
+    """Return the integers of an element; bytes, whose sign pydicom does not know, are 16-bit words."""
     values = _values(dataset, name)
     if len(values) == 1 and isinstance(values[0], bytes):
         order = "<u2" if _is_little(dataset) else ">u2"

@@ -1,18 +1,18 @@
-"""What a file is by its name: an image, or what systems and programs leave beside images."""
+"""Tell images from files that operating systems and programs leave, by their names."""
 
 from pathlib import PurePath
 
 __all__ = ["SUFFIXES", "is_image_name", "is_leftover", "is_leftover_folder"]
 
 SUFFIXES = (".bmp", ".dcm", ".dicom", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp")
-"""How the name of a file ends that is expected to be an image, in lower case."""
+"""File name suffixes of images, in lower case."""
 
 _LEFTOVERS = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"}
 _FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "ipynb_checkpoints"}
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is expected to be an image.
+    """Return whether a file of this name is expected to be an image.
 
     >>> is_image_name("IM-0115-0001.JPG"), is_image_name("IM-0115-0001.jpeg.part"), is_image_name("._IM-0115-0001.jpeg")
     (True, False, False)
@@ -21,8 +21,9 @@ def is_image_name(name: str) -> bool:
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file of this name is one that nobody put there: hidden, a thumbnail store, or Windows' note on where a
-    download came from (``NAME:Zone.Identifier``, without the colon where the file system takes none).
+    """Return whether a file of this name was left by a system or program: hidden, a thumbnail database, and the like.
+
+    Windows marks downloads by ``NAME:Zone.Identifier``, without the colon on file systems that do not allow it.
 
     >>> is_leftover("Thumbs.db"), is_leftover("a.png:Zone.Identifier"), is_leftover("a.png")
     (True, True, False)
@@ -32,7 +33,7 @@ def is_leftover(name: str) -> bool:
 
 
 def is_leftover_folder(name: str) -> bool:
-    """Whether a folder of this name holds copies and notes of a program, such as ``.ipynb_checkpoints``.
+    """Return whether a folder of this name was left by a system or program, such as ``.ipynb_checkpoints``.
 
     >>> is_leftover_folder("__MACOSX"), is_leftover_folder(".ipynb_checkpoints"), is_leftover_folder("NORMAL")
     (True, True, False)

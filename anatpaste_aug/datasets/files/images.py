@@ -1,4 +1,4 @@
-"""Image files to 8-bit grey tensors, in parallel; every file is looked at before anything is trained."""
+"""Read image files into 8-bit gray tensors, in parallel."""
 
 import os
 from collections.abc import Iterable
@@ -21,33 +21,32 @@ __all__ = ["load_images", "read_gray"]
 def read_gray(
     path: str | os.PathLike[str], size: int | None = None, *, white: int | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Read an image file as 8-bit grey.
+    """Read an image file as 8-bit gray.
 
-    Colour becomes grey as Pillow's "L" does it (ITU-R 601 luma). Of an image with transparency, what shows on black.
-    16 bits become 8 by scaling. White is what the file tells (sBIT of PNG, BitsPerSample of TIFF if below 16), else
-    ``white``, else 65535. Radiographs of 10, 12 or 14 bits are commonly stored in 16 without telling it, which makes
-    them dark: `find_white` decides for a whole data set. The EXIF orientation is applied. The file itself is
-    never changed.
+    Color is converted like Pillow's "L" (ITU-R 601 luma), and transparent images are shown on black. 16 bits are scaled
+    to 8. White is the value that the file specifies (sBIT of PNG, BitsPerSample of TIFF if below 16), else ``white``,
+    else 65535. Radiographs with 10, 12 or 14 bits are often stored in 16 without such information, and would be dark:
+    `find_white` infers the value for a dataset. The EXIF orientation is applied.
 
-    A file that is cut off is an error, and never filled up. Beyond that, JPEG and some TIFF hold no checksum: where
-    bytes were changed and decoding still works, only a split's SHA-256 tells.
-    DICOM, told by its content or the suffix ``.dcm``, is read as `read_dicom_gray` says.
+    A truncated file is an error. JPEG and some TIFF files have no checksum: if bytes changed and the file still
+    decodes, only the SHA-256 of a split reveals it. DICOM files (by content, or by the suffix ``.dcm``) are read as
+    described in `read_dicom_gray`.
 
     Args:
-        path: DICOM, or any format that Pillow reads, but for PostScript; the first frame of several.
-        size: Side of the square that the image is resized to, the aspect ratio not being kept (as in the paper);
-            bilinear and antialiased, which is Pillow's ``BILINEAR``. None leaves the size as it is.
-        white: The value, 1 to 65535, from which on pixels of 16-bit PNG, TIFF and the like are white, where the file
-            does not tell it; of 12 bits 4095. DICOM tells it.
+        path: DICOM, or any format that Pillow reads except for PostScript; the first of several frames is read.
+        size: Side of the square that the image is resized to, without keeping the aspect ratio (as in the paper), by
+            Pillow's ``BILINEAR`` (antialiased); None keeps the size.
+        white: The value that is white in 16-bit files (PNG, TIFF and the like) that do not specify it, 1 to 65535; 4095
+            for 12 bits. DICOM files specify it.
 
     Returns:
-        H×W uint8 array, 0 black to 255 white; size×size where ``size`` is given.
+        H×W uint8 array, 0 is black and 255 white; size×size if ``size`` is given.
 
     Raises:
-        DatasetError: The file is missing, empty, truncated, no image, or has more pixels than
-            ``PIL.Image.MAX_IMAGE_PIXELS``; the message names it and says why.
-        ValueError: ``size`` below 1, ``white`` outside 1 to 65535, or ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES`` is set.
-        ImportError: Without Pillow, or without pydicom for DICOM.
+        DatasetError: The file is missing, empty, truncated or not an image, or has more pixels than
+            ``PIL.Image.MAX_IMAGE_PIXELS``; the message names the file and the reason.
+        ValueError: ``size`` or ``white`` is out of range, or ``PIL.ImageFile.LOAD_TRUNCATED_IMAGES`` is set.
+        ImportError: Pillow is not installed, or pydicom for DICOM files.
     """
     if size is not None and size < 1:
         raise ValueError(f"size={size}: expected a side of at least 1 pixel")
@@ -62,7 +61,7 @@ def read_gray(
         gray = Image.fromarray(read_dicom_gray(path)) if is_dicom(path) else decode_gray(path, white)
     except (MemoryError, ImportError, DatasetError):
         raise
-    except Exception as error:  # what decoders raise on a damaged file is not limited to OSError
+    except Exception as error:  # decoders raise more than OSError for damaged files
         raise DatasetError(f"{shown(path)} {reason_of(error)}") from error
     if size is not None and gray.size != (size, size):
         gray = gray.resize((size, size), Image.Resampling.BILINEAR)
@@ -80,31 +79,29 @@ def load_images(
     out: npt.NDArray[np.uint8] | None = None,
     unreadable: list[Unreadable] | None = None,
 ) -> torch.Tensor:
-    """Read all images of the records into one tensor, in the records' order.
+    """Read the images of all records into one tensor, in the order of the records.
 
-    Every file is tried before the answer, so that a training never starts on half a dataset, nor fails again for
-    each file that is mended.
+    All files are tried before an error is raised, so that the error can name all files that fail.
 
     Args:
-        root: The folder that the records' paths are relative to.
-        records: What to read.
+        root: Folder that the records' paths are relative to.
+        records: The images to read.
         size: Side of the square that each image is resized to, see `read_gray`.
-        white: Of 16-bit files that don't tell it, see `read_gray`.
-        workers: Threads (Pillow decodes outside of Python's lock); by default one per processor, 16 at most.
+        white: The value of white in 16-bit files that do not specify it, see `read_gray`.
+        workers: Number of threads (Pillow releases the GIL); None is one per processor, 16 at most.
         progress: Show a progress bar.
         out: N×1×size×size uint8 array to read into, such as a memory-mapped file; the result shares its memory.
-        unreadable: A list that takes the images which cannot be read, in the records' order; the result then holds the
-            others, in that order too. None makes them an error.
+        unreadable: List to which images that cannot be read are appended, in the order of the records; the result has
+            only the others. None makes them an error.
 
     Returns:
-        N×1×size×size uint8 tensor on the CPU, 0 black to 255 white.
+        N×1×size×size uint8 tensor on the CPU, 0 is black and 255 white.
 
     Raises:
-        DatasetError: Files are missing or unreadable; says how many, and names the first ones with the reason. With
-            ``unreadable``, only if that is true of all of them.
-        ValueError: ``size`` or ``workers`` below 1, ``white`` outside 1 to 65535, or an ``out`` of another shape or
-            type.
-        ImportError: Without Pillow.
+        DatasetError: Files are missing or unreadable (with ``unreadable``: all of them); the message gives their
+            number, and the first ones with the reason.
+        ValueError: ``size``, ``workers`` or ``white`` is out of range, or ``out`` has another shape or dtype.
+        ImportError: Pillow is not installed.
 
     >>> load_images(".", [], size=64, progress=False).shape
     torch.Size([0, 1, 64, 64])

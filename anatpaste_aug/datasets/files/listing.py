@@ -1,4 +1,4 @@
-"""The image files in a folder and below."""
+"""List the image files in a folder and its subfolders."""
 
 import os
 from pathlib import Path
@@ -11,21 +11,21 @@ __all__ = ["list_images"]
 
 
 def list_images(folder: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
-    """List the images and the other files in a folder and below, by sorted names relative to the folder.
+    """List the images and the other files in a folder and its subfolders, sorted by name relative to the folder.
 
-    DICOM is known by its content, too. Hidden files, ``Thumbs.db``, ``NAME:Zone.Identifier`` and the like are in
-    neither list, nor is what lies in folders such as ``__MACOSX`` and ``.ipynb_checkpoints``.
+    DICOM files are also recognized by their content. Hidden files, ``Thumbs.db``, ``NAME:Zone.Identifier`` and the like
+    are in neither list, nor are files in folders such as ``__MACOSX`` and ``.ipynb_checkpoints``.
 
     Raises:
-        DatasetError: No such folder.
+        DatasetError: The folder does not exist.
     """
     if not Path(folder).is_dir():
-        raise DatasetError(f"{folder} is not a folder; give the one that holds the images")
+        raise DatasetError(f"{folder} is not a folder; give the one that contains the images")
     images: list[str] = []
     others: list[str] = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_leftover_folder(name))
         for path in (Path(place, name) for name in files if not is_leftover(name)):
-            known = images if is_image_name(path.name) or is_dicom(path) else others
-            known.append(path.relative_to(folder).as_posix())
+            kind = images if is_image_name(path.name) or is_dicom(path) else others
+            kind.append(path.relative_to(folder).as_posix())
     return sorted(images), sorted(others)

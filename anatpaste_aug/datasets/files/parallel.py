@@ -1,4 +1,4 @@
-"""One task on many files at once, with a progress bar, and one error for all files that fail."""
+"""Run a function on many files in threads, with a progress bar, and one error for all files that fail."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -16,10 +16,10 @@ R = TypeVar("R")
 def on_all(
     task: Callable[[T], R], items: Sequence[T], *, noun: str, progress: bool = False, workers: int | None = None
 ) -> list[R]:
-    """As `attempt_all`, but all of it or nothing.
+    """Run a function on all items as `attempt_all` does; raise an error if any of them fails.
 
     Raises:
-        DatasetError: Says how many items failed, and the first ones with the reason.
+        DatasetError: Items failed; the message gives their number, and the first ones with the reason.
     """
     answers = attempt_all(task, items, noun=noun, progress=progress, workers=workers)
     if failures := [answer for answer in answers if isinstance(answer, DatasetError)]:
@@ -30,16 +30,16 @@ def on_all(
 def attempt_all(
     task: Callable[[T], R], items: Sequence[T], *, noun: str, progress: bool = False, workers: int | None = None
 ) -> list[R | DatasetError]:
-    """The task's answers or errors in the items' order, worked out in threads.
+    """Return the results or errors of a function in the order of the items, computed in threads.
 
-    Every item is tried before the answer, so that nothing fails again for each file that is mended.
+    All items are tried, so that one error can name all files that fail.
 
     Args:
-        task: Raises DatasetError for a file that cannot be read.
+        task: Raises a `DatasetError` for a file that cannot be read.
         items: Its arguments.
-        noun: What an item is, in the plural, for the bar.
+        noun: What an item is, in the plural, for the progress bar.
         progress: Show a progress bar on standard error.
-        workers: Threads; by default one per processor, 16 at most.
+        workers: Number of threads; None is one per processor, 16 at most.
     """
 
     def attempt(item: T) -> R | DatasetError:
@@ -51,13 +51,13 @@ def attempt_all(
     with ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16)) as pool:
         try:
             return list(progress_bar(pool.map(attempt, items), len(items), f"reading {noun}", noun, progress))
-        except BaseException:  # Ctrl-C shouldn't wait for the files that are left
+        except BaseException:  # on Ctrl-C, do not wait for the remaining files
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def failure(failures: Sequence[DatasetError], total: int, noun: str) -> DatasetError:
-    """One error for all of them."""
+    """Make one error of several."""
     listed = "\n  ".join(map(str, failures[:5])) + ("\n  ..." if len(failures) > 5 else "")
     return DatasetError(
         f"{len(failures)} of {total} {noun} cannot be read; download or unpack them again, or leave them out "
@@ -66,7 +66,7 @@ def failure(failures: Sequence[DatasetError], total: int, noun: str) -> DatasetE
 
 
 def progress_bar(answers: Iterable[T], total: int, text: str, unit: str, progress: bool) -> Iterable[T]:
-    """``answers`` with a tqdm bar around them, or as they are."""
+    """Wrap an iterable in a tqdm bar, or return it unchanged if ``progress`` is False."""
     if not progress:
         return answers
     from tqdm import tqdm
@@ -76,7 +76,7 @@ def progress_bar(answers: Iterable[T], total: int, text: str, unit: str, progres
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The first five, for an error.
+    """Join the first five names, for an error message.
 
     >>> some_of("abcdef"), some_of("ab")
     ('a, b, c, d, e, ...', 'a, b')

@@ -1,4 +1,7 @@
-"""Pictures with 16 bits a sample: their values, of which Pillow shows only the upper 8 in colour, and their white."""
+"""Read images with 16 bits per sample, and find their value of white.
+
+Pillow returns only the upper 8 bits of color images.
+"""
 
 import re
 import struct
@@ -14,22 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Deep", "bits_needed", "check_white", "declared_bits", "deep_values", "eight_bits", "is_deep", "luma"]
 
-_COLOUR = re.compile(r"(RGB|RGBX|RGBA);16[BLN]|LA;16B")
+_COLOR = re.compile(r"(RGB|RGBX|RGBA);16[BLN]|LA;16B")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
 _WHITE_IS_ZERO = 0
 _DEPTHS, _EXCEEDING = (8, 10, 12, 14, 16), 0.005
-_SCALED = ("JPEG2000", "PPM")  # formats that say how many bits they have; Pillow scales them to 16
+_SCALED = ("JPEG2000", "PPM")  # formats that specify their bits; Pillow scales them to 16
 
 
 @dataclass(frozen=True, eq=False)
 class Deep:
-    """A picture with 16 bits a sample.
+    """An image with 16 bits per sample.
 
     Attributes:
-        values: H×W or H×W×3 uint16, upright; what is transparent shows on black.
-        white: The value of white that the file tells; None where it tells nothing.
-        falling: White is 0, and black what ``white`` says.
+        values: H×W or H×W×3 uint16, upright, with transparency on black.
+        white: The value of white that the file specifies; None if it does not.
+        falling: Whether 0 is white, and ``white`` is black.
     """
 
     values: npt.NDArray[np.uint16]
@@ -37,16 +40,17 @@ class Deep:
     falling: bool = False
 
     def gray(self, white: int | None) -> npt.NDArray[np.uint8]:
-        """H×W grey levels; ``white`` is that of files which don't tell it, 65535 where it is None."""
+        """Convert to H×W gray levels; ``white`` is used if the file does not specify it, and None is 65535."""
         top = self.white or white or 65535
         levels = luma(self.values, top) if self.values.ndim == 3 else eight_bits(self.values, top)
         return 255 - levels if self.falling else levels
 
 
 def check_white(white: int | None) -> int | None:
-    """
+    """Return ``white`` after checking it.
+
     Raises:
-        ValueError: Not an integer from 1 to 65535, or None.
+        ValueError: It is neither an integer from 1 to 65535 nor None.
     """
     if white is not None and (isinstance(white, bool) or not isinstance(white, int) or not 1 <= white <= 65535):
         raise ValueError(f"white={white!r}: expected the value that is white in 16 bits, 1 to 65535 (12 bits: 4095)")
@@ -54,12 +58,12 @@ def check_white(white: int | None) -> int | None:
 
 
 def is_deep(image: "Image.Image") -> bool:
-    """Whether an image that is not yet loaded has more than 8 bits a sample."""
-    return image.mode.startswith("I") or _COLOUR.fullmatch(_rawmode(image)) is not None
+    """Return whether an image that is not loaded yet has more than 8 bits per sample."""
+    return image.mode.startswith("I") or _COLOR.fullmatch(_rawmode(image)) is not None
 
 
 def declared_bits(file: BinaryIO, image: "Image.Image") -> int | None:
-    """The bits that a deep image says it uses: sBIT of PNG, BitsPerSample of TIFF if below 16. None if it doesn't."""
+    """Return the bits that a deep image declares: sBIT of PNG, or BitsPerSample of TIFF if below 16; else None."""
     if image.format in _SCALED:
         return 16
     if image.format == "TIFF":
@@ -73,18 +77,18 @@ def deep_values(file: BinaryIO, image: "Image.Image") -> Deep:
     """Load a deep image.
 
     Raises:
-        ValueError: Values that are negative or have more than 16 bits.
-        Exception: Anything that Pillow raises on a damaged file.
+        ValueError: Values are negative, or have more than 16 bits.
+        Exception: Anything that Pillow raises for a damaged file.
     """
     bits = declared_bits(file, image)
     if image.mode.startswith("I"):
         found = _upright(image)
         if found.min() < 0 or found.max() > 65535:
-            raise ValueError(f"values {found.min()} to {found.max()}, expected at most 16 bits without sign")
+            raise ValueError(f"values from {found.min()} to {found.max()}; expected unsigned values of at most 16 bits")
         values = found.astype(np.uint16)
     else:
-        values = _colour(file, image)
-    key = image.info.get("transparency")  # a grey level or colour
+        values = _color(file, image)
+    key = image.info.get("transparency")  # a gray level or color
     if isinstance(key, int | tuple) and np.size(key) == (1 if values.ndim == 2 else values.shape[-1]):
         same = values == np.asarray(key)
         values[same if values.ndim == 2 else same.all(-1)] = 0
@@ -93,7 +97,7 @@ def deep_values(file: BinaryIO, image: "Image.Image") -> Deep:
 
 
 def eight_bits(values: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint8]:
-    """Grey levels 0 to 255 of unsigned integers; ``white`` and above become 255."""
+    """Scale unsigned integers to gray levels from 0 to 255; ``white`` and higher values become 255."""
     if values.dtype == np.uint8 and white == 255:
         return values
     levels: npt.NDArray[np.uint8] = np.rint(np.minimum(values, white) * (255 / white)).astype(np.uint8)
@@ -101,9 +105,9 @@ def eight_bits(values: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint8]:
 
 
 def bits_needed(values: npt.NDArray[Any]) -> int:
-    """The smallest depth of 8, 10, 12, 14 and 16 bits that at most 0.5 % of the values exceed.
+    """Return the smallest depth (8, 10, 12, 14 or 16 bits) that at most 0.5 % of the values exceed.
 
-    Hot pixels and burnt-in letters exceed the depth of a radiograph.
+    Hot pixels and burned-in letters may exceed the depth of a radiograph.
 
     >>> bits_needed(np.array([4095] * 999 + [4096]))
     12
@@ -111,18 +115,18 @@ def bits_needed(values: npt.NDArray[Any]) -> int:
     return next(bits for bits in _DEPTHS if bits == 16 or np.mean(values >= 2**bits) <= _EXCEEDING)
 
 
-def luma(colour: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint8]:
-    """H×W grey levels of H×W×3 values, as Pillow's "L" computes them; ``white`` and above become 255."""
+def luma(color: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint8]:
+    """Convert H×W×3 values to H×W gray levels like Pillow's "L"; ``white`` and higher values become 255."""
     from PIL import Image
 
-    return np.asarray(Image.fromarray(eight_bits(colour, white)).convert("L"))
+    return np.asarray(Image.fromarray(eight_bits(color, white)).convert("L"))
 
 
 def _white(values: npt.NDArray[np.uint16], bits: int) -> int:
-    """White of a file that says how many bits it has.
+    """Return white of a file that declares its bits.
 
-    By its standard, a PNG with sBIT holds values that were scaled up to 16 bits; many writers leave them unscaled.
-    Scaled values repeat their upper bits, or zeros, in the lower ones.
+    According to the standard, a PNG with sBIT has values that are scaled to 16 bits, but many programs write them
+    unscaled. Scaled values repeat their upper bits, or have zeros, in the lower ones.
     """
     white: int = 2**bits - 1
     if bits == 16 or values.max() <= white:
@@ -135,18 +139,18 @@ def _white(values: npt.NDArray[np.uint16], bits: int) -> int:
     return 65535 if any(np.array_equal(values, way) for way in ways) else white
 
 
-def _colour(file: BinaryIO, image: "Image.Image") -> npt.NDArray[np.uint16]:
-    """H×W×3, or H×W of grey with transparency, which shows on black."""
+def _color(file: BinaryIO, image: "Image.Image") -> npt.NDArray[np.uint16]:
+    """Return H×W×3 values, or H×W values of gray with transparency, which is shown on black."""
     from PIL import Image
 
     values: Any
     mode = _rawmode(image)
     if mode == "LA;16B":
-        _unpack_as(image, "RGBA")  # the bytes as they are
+        _unpack_as(image, "RGBA")  # the unchanged bytes
         parts = _upright(image).astype(np.uint16)
         values = parts[..., ::2] << 8 | parts[..., 1::2]
     else:
-        # Pillow takes the upper byte of each sample. With the other order of bytes, that is the lower one.
+        # Pillow reads the upper byte of each sample; with the opposite byte order, this is the lower one.
         order = mode[-1] if mode[-1] != "N" else {"little": "L", "big": "B"}[sys.byteorder]
         upper = _upright(image).astype(np.uint16)
         file.seek(0)
@@ -163,11 +167,11 @@ def _upright(image: "Image.Image") -> npt.NDArray[Any]:
     from PIL import ImageOps
 
     image.load()
-    return np.asarray(ImageOps.exif_transpose(image))  # does nothing to a TIFF, which was turned while it was loaded
+    return np.asarray(ImageOps.exif_transpose(image))  # has no effect on a TIFF, which was rotated on loading
 
 
 def _rawmode(image: Any) -> str:
-    """How Pillow's decoder takes the file's bytes; empty if it is not told."""
+    """Return how Pillow's decoder interprets the bytes of the file; empty if unknown."""
     arguments = image.tile[0][3] if image.tile else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
@@ -182,7 +186,7 @@ def _unpack_as(image: Any, rawmode: str) -> None:
 
 
 def _significant_bits(file: BinaryIO) -> int | None:
-    """The sBIT chunk of a PNG, which Pillow passes over; the most of the channels but transparency."""
+    """Return the largest value of the sBIT chunk of a PNG, transparency excluded; Pillow does not read the chunk."""
     position = file.tell()
     try:
         file.seek(0)
@@ -196,7 +200,7 @@ def _significant_bits(file: BinaryIO) -> int | None:
             if kind not in (b"IHDR", b"sBIT"):
                 file.seek(length + 4, 1)
                 continue
-            data = file.read(length + 4)[:length]  # Pillow has compared the checksums
+            data = file.read(length + 4)[:length]  # Pillow verifies the checksums
             if kind == b"IHDR":
                 channels = 1 if data[9] in (0, 4) else 3
             elif len(data) >= channels and all(1 <= bits <= 16 for bits in data[:channels]):

@@ -1,4 +1,4 @@
-"""The CSV files of a download: found, read as they are, and checked before anything is made of them."""
+"""Find and read the CSV files of a download."""
 
 import csv
 import os
@@ -10,15 +10,20 @@ from anatpaste_aug.datasets.records import DatasetError
 
 __all__ = ["find_folder", "is_folder", "parse_age", "read_rows"]
 
-_DEPTH = 2  # the dataset's own folder, and one around it
-_MOST_FOLDERS = 2000  # a folder of 26 000 others given by mistake is answered, not crawled
+_DEPTH = 2  # the dataset's folder, and one around it
+_MOST_FOLDERS = 2000  # limits the search if the wrong folder is given
 
 
 def find_folder(root: str | os.PathLike[str], file: str, layout: str) -> Path:
-    """The folder that holds ``file``: ``root`` itself, or the only one up to two levels below it.
+    """Return the folder that contains ``file``: ``root``, or the only such folder up to two levels below it.
+
+    Args:
+        root: Where to look.
+        file: Name of the file.
+        layout: The expected layout, for error messages.
 
     Raises:
-        DatasetError: No such folder, no such file in it, or several; ``layout`` says what was expected.
+        DatasetError: The folder does not exist, or the file is in none or in several folders.
     """
     root = Path(root)
     if not root.is_dir():
@@ -35,12 +40,12 @@ def find_folder(root: str | os.PathLike[str], file: str, layout: str) -> Path:
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Line number and the named columns of each row, without spaces around the values; empty lines are passed over.
+    """Yield line number and the named columns of each row, stripped; skip empty lines.
 
-    A byte order mark and Windows line ends are taken as they come; columns of other names are ignored.
+    A byte order mark and Windows line ends are allowed; other columns are ignored.
 
     Raises:
-        DatasetError: The file is missing or no text, lacks a column, or a row is cut off.
+        DatasetError: The file is missing, is not text, or lacks a column, or a row is incomplete.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -57,7 +62,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[s
                         f"{path}, line {reader.line_num}: {len(row)} instead of {len(names)} values: download it again"
                     )
                 values = tuple([row[place] for place in places])
-                if " " in "".join(values):  # rare, and stripping each value is half of the time
+                if " " in "".join(values):  # rare, and stripping all values would take half of the time
                     values = tuple([value.strip() for value in values])
                 yield reader.line_num, values
     except OSError as error:
@@ -67,7 +72,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[s
 
 
 def parse_age(text: str) -> int | None:
-    """Years of ``"48"``, ``"48.0"`` or DICOM's ``"048Y"``; None where there is none, as in ``"6 M"`` or blank.
+    """Parse an age in years, such as ``"48"``, ``"48.0"`` or DICOM's ``"048Y"``; None for others, such as ``"6 M"``.
 
     >>> parse_age("048Y"), parse_age("48.0"), parse_age("")
     (48, 48, None)
@@ -77,7 +82,7 @@ def parse_age(text: str) -> int | None:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder, or a link to one; a link that leads to itself is none."""
+    """Return whether an entry is a folder or a link to one; False for a link that leads to itself."""
     try:
         return entry.is_dir()
     except OSError:
@@ -88,6 +93,6 @@ def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if is_folder(entry) and not is_leftover_folder(entry.name))
-    except OSError:  # a folder beside the download that is none of ours to read
+    except OSError:  # a folder without read permission
         return []
     return [folder / name for name in names]

@@ -1,4 +1,4 @@
-"""Files with the same bytes, found without reading those that have no other of their size."""
+"""Find files with the same content, reading only those that have the same size as another."""
 
 import filecmp
 import hashlib
@@ -18,9 +18,9 @@ class File(NamedTuple):
 
 
 def find_twins(root: Path, first: Iterable[File], second: Iterable[File]) -> list[tuple[str, str]]:
-    """Pairs of a file of each side that hold the same bytes, sorted; empty files are none.
+    """Return pairs of one file of each side with the same content, sorted; empty files are ignored.
 
-    A file of the second side is paired once: with that of its own name, or the first by path.
+    A file of the second side is in one pair: with the file of the same name, or the first by path.
     """
     by_size: dict[int, list[str]] = defaultdict(list)
     for path, size in first:
@@ -43,10 +43,10 @@ def find_twins(root: Path, first: Iterable[File], second: Iterable[File]) -> lis
 
 
 def is_same(first: Path, second: Path) -> bool:
-    """Whether two files hold the same bytes."""
+    """Return whether two files have the same content."""
     try:
         return filecmp.cmp(first, second, shallow=False)
-    except OSError:  # one cannot be read, which loading will say
+    except OSError:  # loading the image reports the reason
         return False
 
 
@@ -54,5 +54,5 @@ def _sha256(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # loading will say so
+    except OSError:  # loading the image reports the reason
         return None

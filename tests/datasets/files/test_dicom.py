@@ -247,7 +247,7 @@ def test_unreadable_names_file_and_reason(tmp_path):
     (tmp_path / "empty.dcm").touch()
     reasons = {
         "cut.dcm": "cannot be read",
-        "report.dcm": r"holds no image: .*Basic Text SR Storage",
+        "report.dcm": r"contains no image: .*Basic Text SR Storage",
         "broken.dcm": "cannot be read .*JPEG Baseline",
         "page.dcm": "is not DICOM",
         "empty.dcm": r"is empty \(0 bytes\)",

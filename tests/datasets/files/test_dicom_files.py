@@ -161,7 +161,7 @@ def test_a_kind_that_this_decoder_cannot_read_names_another():
 
 @pytest.mark.parametrize("name", ["test-SR.dcm", "rtplan.dcm", "waveform_ecg.dcm", "reportsi.dcm"])
 def test_dicom_without_an_image_is_named(name):
-    refused(FILES / name, r"holds no image: it is DICOM without pixel data \(.+\); leave it out")
+    refused(FILES / name, r"contains no image: it is DICOM without pixel data \(.+\); leave it out")
 
 
 @pytest.mark.parametrize("name", ["no_meta.dcm", "rtstruct.dcm", "ExplVR_LitEndNoMeta.dcm"])

@@ -76,10 +76,10 @@ def test_one_file_in_a_hundred_may_need_more(tmp_path, others, expected):
 
 
 def test_of_many_files_some_are_looked_at_spread_evenly(tmp_path, monkeypatch):
-    monkeypatch.setattr(white, "_LOOKED_AT", 4)
+    monkeypatch.setattr(white, "_SAMPLE", 4)
     paths = files(tmp_path, *[16, 12] * 6)
     assert find_white(paths) == White(65535, 12, {16: 2, 12: 2})  # 0, 3, 6 and 9
-    monkeypatch.setattr(white, "_LOOKED_AT", 6)
+    monkeypatch.setattr(white, "_SAMPLE", 6)
     assert find_white(paths).needs == {16: 6}
 
 
@@ -117,8 +117,8 @@ def test_a_given_white_is_only_counted(tmp_path):
 
 
 def test_it_prints():
-    assert str(White(4095, 2, {})) == "2 don't tell their white: 4095 (given)"
-    expected = "1,300 don't tell their white: 4095 (bits needed: 12 in 255, 16 in 1)"
+    assert str(White(4095, 2, {})) == "2 without a value of white; 4095 is used (given)"
+    expected = "1,300 without a value of white; 4095 is used (inferred; bits needed: 12 in 255, 16 in 1)"
     assert str(White(4095, 1300, {16: 1, 12: 255})) == expected
 
 

@@ -173,7 +173,7 @@ def test_an_image_that_is_a_program_is_not_run(tmp_path, name, monkeypatch):
     path = tmp_path / name
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\nshowpage\n")
     with pytest.raises(
-        DatasetError, match=rf"{re.escape(str(path))} is .*PostScript, which is a program and is not run"
+        DatasetError, match=rf"{re.escape(str(path))} is .*PostScript files are programs and are not run"
     ):
         read_gray(path, 32)
     assert not started

@@ -1,4 +1,4 @@
-"""Chest radiographs to train and test on: raw downloads, splits by patient, phantoms.
+"""Chest radiographs for training and testing: raw downloads, your own images, splits by patient, and phantoms.
 
 >>> from anatpaste_aug.datasets import phantom_task, zhanglab_task
 >>> task = zhanglab_task("downloads", size=256)  # doctest: +SKIP

@@ -39,7 +39,7 @@ def test_two_folders_of_ten_images_each(reproduce, tmp_path, capsys):
     assert [row["weights"] for row in rows[:2]] == ["best", "last"]
     assert (rows[0]["normal"], rows[0]["abnormal"]) == (2, 5)
     assert Split.load(tmp_path / "run" / "split.json").counts()["train"] == {"normal": 6, "abnormal": 0}
-    assert "images divided by patient at random, seed 0" in capsys.readouterr().out
+    assert "images split by patient at random, seed 0" in capsys.readouterr().out
 
 
 def test_a_layout_with_masks_has_pixel_metrics(reproduce, tmp_path, capsys):
@@ -62,7 +62,7 @@ def test_normal_images_alone_train_and_score(reproduce, tmp_path, capsys):
     assert reproduce("--root", "data", "--out", "run", "--segmenter", "none") == 0
     printed = capsys.readouterr().out
     assert (
-        printed.count("Normal images alone: no AUROC and no sensitivity; specificity is measured on test images.") == 2
+        printed.count("Normal images only: no AUROC and no sensitivity; specificity is measured on test images.") == 2
     )
     assert "8 normal validation images are too few for a share of 0.05: the threshold is above all" in printed
     (row,) = results(tmp_path / "run")["results"]

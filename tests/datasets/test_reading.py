@@ -132,7 +132,7 @@ def test_a_split_is_repeated_from_its_file(root, tmp_path):
     assert torch.equal(again.test.images, first.test.images)
     changed = root / first.split.test[0].path
     changed.write_bytes(changed.read_bytes() + b"x")
-    with pytest.raises(DatasetError, match=r"1 of the split's .* not the ones it was made with"):
+    with pytest.raises(DatasetError, match=r"1 of the split's .* not those that it was made with"):
         task_of(root, split=Split.load(tmp_path / "split.json"))
     with pytest.raises(DatasetError, match="the split is one of zhanglab, not of chexpert"):
         task_of(root, split=Split("zhanglab", "by hand", 0, (), (), ()))

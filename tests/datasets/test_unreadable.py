@@ -188,7 +188,7 @@ def test_a_file_that_changed_is_not_skipped_but_an_error(tmp_path):
     root = write_chexpert(tmp_path / "download")
     split = chexpert_task(root, 16, progress=False).split
     (root / split.test[0].path).write_bytes((root / split.test[1].path).read_bytes())
-    with pytest.raises(DatasetError, match="not the ones it was made with"):
+    with pytest.raises(DatasetError, match="not those that it was made with"):
         chexpert_task(root, 16, split=split, on_error="skip", progress=False)
 
 

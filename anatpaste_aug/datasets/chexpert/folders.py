@@ -1,4 +1,4 @@
-"""Where CheXpert's patient folders lie: in train/ and valid/, or where the four archives of the full size unpack."""
+"""Find CheXpert's patient folders: in train/ and valid/, or in the folders of the four archives of the full size."""
 
 import os
 import re
@@ -11,23 +11,23 @@ from anatpaste_aug.datasets.files.tables import is_folder
 __all__ = ["PatientFolders", "find_patients"]
 
 PatientFolders = dict[tuple[str, str], list[str]]
-"""(train or valid, patient) -> the folders that hold the patient's, relative to the root."""
+"""(train or valid, patient) -> the folders that contain the patient's folder, relative to the root."""
 
 _PATIENT = re.compile("patient[0-9]+")
 _BATCH = re.compile(r"CheXpert.* batch [0-9]", re.IGNORECASE)  # "CheXpert-v1.0 batch 2 (train 1)"
 _DEPTH = 3  # EXTRACTED/CheXpert-v1.0 batch 2 (train 1)/CheXpert-v1.0 batch 2 (train 1)
-_MOST_FOLDERS = 2000  # a home directory given by mistake is answered, not crawled
+_MOST_FOLDERS = 2000  # limits the search if the wrong folder is given
 
 
 def find_patients(lists: Path, root: Path) -> tuple[Path, PatientFolders]:
-    """Find all patient folders of a download in one pass, without looking into them.
+    """Find all patient folders of a download in one pass, without opening them.
 
     Args:
-        lists: The folder that holds ``train.csv``. Where it is one of the archives' folders, the others lie beside it.
-        root: The folder that the caller gave, searched if no training patient lies near the lists.
+        lists: The folder with ``train.csv``. If it belongs to one of the archives, the others are beside it.
+        root: The folder that the user gave; searched if no training patient is near the lists.
 
     Returns:
-        The folder that holds everything, and the patients' folders relative to it.
+        The folder that contains everything, and the patient folders relative to it.
     """
     near = lists
     while _BATCH.match(near.absolute().name):
@@ -61,5 +61,5 @@ def _list_folders(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if is_folder(entry)]
-    except OSError:  # a folder beside the download that is none of ours to read
+    except OSError:  # a folder without read permission
         return []

@@ -1,11 +1,11 @@
-"""CheXpert (Irvin et al. 2019), straight from the download: ``CheXpert-v1.0-small``, or the full size.
+"""Index CheXpert (Irvin et al. 2019) from the download: ``CheXpert-v1.0-small``, or the full size.
 
-The full size comes in four archives: "CheXpert-v1.0 batch 1 (validate & csv)" has the lists and ``valid/``, the others,
-from "batch 2 (train 1)" to "batch 4 (train 3)", have the training patients. They are read as they unpack.
+The full size has four archives: "CheXpert-v1.0 batch 1 (validate & csv)" contains the lists and ``valid/``; "batch 2
+(train 1)" to "batch 4 (train 3)" contain the training patients. They are read as they unpack.
 
-As published: 223,414 rows in ``train.csv`` and 234 in ``valid.csv``, each with 14 labels that are 1 (present),
-0 (absent), −1 (uncertain) or blank (not mentioned). Paper: Sato et al. (arXiv 2205.04282) train on the normal images
-of the PA view and test on five diseases.
+The published set has 223,414 rows in ``train.csv`` and 234 in ``valid.csv``, each with 14 labels that are 1 (present),
+0 (absent), −1 (uncertain) or blank (not mentioned). Sato et al. (arXiv 2205.04282) train on the normal images of the
+PA view and test on five diseases.
 """
 
 import os
@@ -45,11 +45,13 @@ _LAYOUT = (
 
 @dataclass(frozen=True)
 class ChexpertIndex:
-    """The frontal images of one download that are normal or abnormal, of every view.
+    """The frontal images of a download that are normal or abnormal, of every view; an iterable of records.
 
-    ``root`` is the folder that holds the lists and the images, ``records`` are relative to it and sorted by
-    `image_key`. ``rows`` counts all images that both files list, and ``contradictory`` those with No Finding and a
-    disease, which are neither. Iterating, or ``len``, is over the records.
+    Attributes:
+        root: The folder that contains the lists and the images.
+        records: Sorted by `image_key`; their paths are relative to ``root``.
+        rows: Number of images in each list.
+        contradictory: Number of images with No Finding and a disease, which are left out.
     """
 
     root: Path
@@ -65,12 +67,12 @@ class ChexpertIndex:
 
     @property
     def missing(self) -> str:
-        """How the set differs from the published one, in words; empty for the complete one."""
+        """How the set differs from the published one, in words; empty for the complete set."""
         rows = PUBLISHED_ROWS.items()
         return ", ".join(f"{self.rows[s]:,} of {n:,} images in {s}.csv" for s, n in rows if self.rows[s] != n)
 
     def find_again(self, split: Split) -> Split:
-        """The split with each image's path as it is in this download, such as the four archives' instead of train/."""
+        """Return the split with the paths of this download, for example those of the four archives."""
         paths = {image_key(record): record.path for record in self.records}
         train, val, test = (
             tuple([replace(record, path=paths.get(image_key(record), record.path)) for record in part])
@@ -80,22 +82,21 @@ class ChexpertIndex:
 
 
 def index_chexpert(root: str | os.PathLike[str]) -> ChexpertIndex:
-    """List a download's frontal images that are normal or abnormal, without opening one.
+    """List the frontal images of a download that are normal or abnormal, without opening them.
 
-    Normal is No Finding = 1. Abnormal is any of `DISEASES` = 1; −1 alone makes an image neither, as do other findings,
-    and such an image is left out. ``findings`` are all labels that are 1, ``source`` is ``train`` or ``valid``,
-    ``patient`` is the folder's name. A row that is repeated counts once.
+    Normal images have No Finding = 1, abnormal ones have any of `DISEASES` = 1. Other images are left out, such as
+    those that have only −1 or another finding. ``findings`` are all labels that are 1, ``source`` is ``train`` or
+    ``valid``, and ``patient`` is the name of the folder. Repeated rows count once.
 
-    The patients' folders are looked for where they are: in ``train/`` and ``valid/``, or in the folders of the four
-    archives. Those that are not there keep the path that the list has. Other lists, such as
-    ``train_visualCheXbert.csv``, are not read.
+    Patient folders are found in ``train/`` and ``valid/``, or in the folders of the four archives; missing ones keep
+    the path of the list. Other lists, such as ``train_visualCheXbert.csv``, are not read.
 
     Args:
-        root: The folder that holds ``train.csv``, or one up to two levels above it.
+        root: The folder with ``train.csv``, or one up to two levels above it.
 
     Raises:
-        DatasetError: A file or a column is missing, a value is none of the four, a path tells no patient, or two rows
-            about one image differ; the message names the file and the line.
+        DatasetError: A file or column is missing, a value is invalid, a path has no patient, or two rows about one
+            image differ; the message names the file and the line.
     """
     lists = find_folder(root, "train.csv", _LAYOUT)
     folder, patients = find_patients(lists, Path(root))
@@ -128,13 +129,13 @@ def index_chexpert(root: str | os.PathLike[str]) -> ChexpertIndex:
             contradictory += label is None and "No Finding" in findings
             if label is not None and side == "Frontal":
                 about = (view or None, sex or None, parse_age(age))
-                path = _place(folder, patients.get((source, patient), ()), patient, file) or path
+                path = _find_image(folder, patients.get((source, patient), ()), patient, file) or path
                 records.append(Record(path, label, patient, source, *about, findings))
     return ChexpertIndex(folder, tuple(sorted(records, key=image_key)), rows, contradictory)
 
 
 def image_key(record: Record) -> tuple[str, ...]:
-    """What names an image in every layout: train or valid, patient, study and file.
+    """Return what identifies an image in every layout: train or valid, patient, study and file.
 
     >>> image_key(Record("CheXpert-v1.0 batch 2 (train 1)/patient00001/study1/a.jpg", 0, "patient00001", "train"))
     ('train', 'patient00001', 'study1', 'a.jpg')
@@ -143,7 +144,7 @@ def image_key(record: Record) -> tuple[str, ...]:
 
 
 def _classify(labels: Sequence[str], where: str) -> tuple[int | None, tuple[str, ...]]:
-    """Label (None: neither) and the findings that are present."""
+    """Return the label (None: neither normal nor abnormal) and the findings that are present."""
     values = [_VALUES.get(text) for text in labels]
     if None in values:
         raise DatasetError(f"{where}: label {labels[values.index(None)]!r}, expected 1, 0, -1 or blank")
@@ -154,9 +155,9 @@ def _classify(labels: Sequence[str], where: str) -> tuple[int | None, tuple[str,
     return (1 if ill else None), findings
 
 
-def _place(root: Path, folders: Sequence[str], patient: str, file: str) -> str | None:
-    """Where the image lies, relative to the root; None where its patient is nowhere."""
+def _find_image(root: Path, folders: Sequence[str], patient: str, file: str) -> str | None:
+    """Return the path of an image relative to the root; None if its patient has no folder."""
     paths = [f"{folder}/{patient}/{file}".lstrip("/") for folder in folders]
-    if len(paths) > 1:  # a part of the patient's studies, or all of them, was moved or copied
+    if len(paths) > 1:  # some or all of the patient's studies were moved or copied
         paths = [path for path in paths if (root / path).is_file()] or paths
     return paths[0] if paths else None

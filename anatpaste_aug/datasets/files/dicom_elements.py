@@ -82,7 +82,7 @@ def padding_of(dataset: "Dataset", stored: npt.NDArray[Any]) -> npt.NDArray[np.b
 
 
 def _set_transfer_syntax(dataset: "Dataset") -> None:
-    """Set a missing transfer syntax to the encoding of the elements if the pixels are not compressed."""
+    """Set a missing transfer syntax to the encoding of the elements, unless pixels are compressed."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -96,7 +96,7 @@ def _set_transfer_syntax(dataset: "Dataset") -> None:
 
 
 def _set_rescale(dataset: "Dataset", low: float, high: float) -> tuple[float, float]:
-    """Complete slope (1) or intercept (0) if one is valid (a slope of 0 is not); return the range of rescaled values."""
+    """Complete slope (1) or intercept (0) if one is valid (a slope of 0 is not); return the range of the result."""
     slope = next((value for value in _numbers(dataset, "RescaleSlope") if value), None)
     intercept = next((value for value in _numbers(dataset, "RescaleIntercept") if value is not None), None)
     if "ModalityLUTSequence" in dataset or (slope is None and intercept is None):

@@ -1,6 +1,6 @@
-"""The body behind a phantom radiograph: where its parts lie, how dense they are, and the film that records them.
+"""The anatomy of a phantom radiograph: the position and density of its parts, and the film that records them.
 
-Everything is computed in fractions of the image, so that one subject can be drawn at any size.
+All lengths are fractions of the image, so that a subject can be drawn at any size.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Map = npt.NDArray[np.floating[Any]]  # float32, which the arithmetic of NumPy's type stubs loses
+Map = npt.NDArray[np.floating[Any]]  # float32; NumPy's type stubs lose the precision in arithmetic
 _LETTERS = {  # 5 × 7 pixels
     "L": ("#....", "#....", "#....", "#....", "#....", "#....", "#####"),
     "R": ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#"),
@@ -20,31 +20,31 @@ _LETTERS = {  # 5 × 7 pixels
 
 @lru_cache(maxsize=64)
 def _splines(size: int, cells: int) -> Map:
-    """(size, cells + 3) cubic B-spline weights of the pixels, for knots `cells` to the image."""
+    """Return cubic B-spline weights of the pixels, (size, cells + 3), for ``cells`` knots per image."""
     t = np.abs((np.arange(size)[:, None] + 0.5) / size * cells + 1 - np.arange(cells + 3))
     return np.where(t < 1, 2 / 3 - t**2 + t**3 / 2, np.clip(2 - t, 0, None) ** 3 / 6).astype(np.float32)
 
 
 def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Map:
-    """(size, size) smooth noise of about unit spread; the same picture at every size."""
+    """Draw (size, size) smooth noise of about unit standard deviation; the same pattern at every size."""
     knots: Map = 2 * rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
     return _splines(size, cells) @ knots @ _splines(size, cells).T
 
 
 def step(distance: Map, softness: float) -> Map:
-    """0 below zero, 1 above `softness`, smooth between."""
+    """Return a smooth step: 0 below zero, 1 above ``softness``."""
     t: Map = np.clip(distance * (1 / softness), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def _bump(t: Map, centre: float, width: float | Map) -> Map:
-    """1 at `centre`, a bell of this width around it."""
-    bell: Map = np.exp(-np.square((t - centre) / width))
+def _bump(t: Map, center: float, width: float | Map) -> Map:
+    """Return a bell curve of this width that is 1 at ``center``."""
+    bell: Map = np.exp(-np.square((t - center) / width))
     return bell
 
 
 def _smooth_min(a: Map, b: Map, radius: float) -> Map:
-    """The smaller of two distances, with the corner between them rounded."""
+    """Return the smaller of two distances, with a rounded corner between them."""
     h = np.clip(radius - np.abs(a - b), 0, None)
     rounded: Map = np.minimum(a, b) - h * h / (4 * radius)
     return rounded
@@ -67,7 +67,7 @@ class Frame:
         grid = (np.arange(size, dtype=np.float32) + 0.5) / size
         dx = grid[None, :] - 0.5 - rng.uniform(-0.03, 0.03)
         dy = grid[:, None] - 0.485 + self.height / 2 - rng.uniform(-0.03, 0.03)
-        # A gentle warp: no body is a formula, and no two sides are alike.
+        # A slight warp, so that the two sides differ.
         self.x: Map = dx + turn * dy + 0.008 * smooth_noise(rng, size, 4)
         self.y: Map = dy - turn * dx + 0.008 * smooth_noise(rng, size, 4)
         self.side: Map = np.sign(self.x)
@@ -75,7 +75,7 @@ class Frame:
         self.v: Map = self.y / self.height
 
     def bone(self, start: tuple[float, float], end: tuple[float, float]) -> Map:
-        """Distance, in fractions of the image, to the segment between two (u, v) points, on both sides."""
+        """Return the distance, in fractions of the image, to the segment between two (u, v) points on both sides."""
         x, y = (self.u - start[0]) * self.width, (self.v - start[1]) * self.height
         ex, ey = (end[0] - start[0]) * self.width, (end[1] - start[1]) * self.height
         along = np.clip((x * ex + y * ey) * (1 / (ex * ex + ey * ey)), 0, 1)
@@ -88,26 +88,26 @@ class Chest:
 
     def __init__(self, rng: np.random.Generator, frame: Frame) -> None:
         self.frame, self.taper = frame, rng.uniform(0.42, 0.62)
-        lifts = rng.uniform(0.15, 0.22), rng.uniform(0.12, 0.18)  # the liver lifts the dome on the patient's right
+        lifts = rng.uniform(0.15, 0.22), rng.uniform(0.12, 0.18)  # the liver raises the dome on the patient's right
         dome = np.square((frame.u - rng.uniform(0.38, 0.46)) * (1 / rng.uniform(0.58, 0.66)))
         self.diaphragm: Map = 1 - _by_side(frame.side, *lifts) * (1 - dome)
         self.midline, self.arch = rng.uniform(0.17, 0.23), rng.uniform(0.03, 0.10)
         self.heart, self.heart_at = (rng.uniform(0.10, 0.16), rng.uniform(0.32, 0.42)), rng.uniform(0.70, 0.78)
 
     def cage(self, v: Map) -> Map:
-        """Half width of the rib cage."""
+        """Return the half width of the rib cage."""
         above = np.clip(1 - v, 0, 1.4)
         half: Map = 1 - self.taper * above * above * above
         return half
 
     def mediastinum(self, v: Map, side: Map, enlargement: float = 0.0) -> Map:
-        """Half width of what lies between the lungs; at an `enlargement` of 1 the heart reaches twice as far."""
+        """Return the half width between the lungs; at an ``enlargement`` of 1 the heart is twice as wide."""
         spread = np.where(v > self.heart_at, 0.20 + 0.1 * enlargement, _by_side(side, 0.19, 0.29)).astype(np.float32)
         heart = _by_side(side, *self.heart) * (1 + enlargement) * _bump(v, self.heart_at, spread)
         return self.midline + heart + _by_side(side, 0, self.arch) * _bump(v, 0.25, 0.07)
 
     def inside(self, enlargement: float = 0.0) -> Map:
-        """Signed distance to the edge of the lungs in fractions of the image, positive inside."""
+        """Return the signed distance to the edge of the lungs in fractions of the image, positive inside."""
         f = self.frame
         medial = (f.u - self.mediastinum(f.v, f.side, enlargement)) * f.width
         sides = _smooth_min((self.cage(f.v) - f.u) * f.width, medial, 0.03)
@@ -115,18 +115,18 @@ class Chest:
         return _smooth_min(sides, _smooth_min(apex, (self.diaphragm - f.v) * f.height, 0.02), 0.03)
 
     def air(self, rng: np.random.Generator, inside: Map) -> Map:
-        """What the lungs take off the density: more of it deep inside, less where the vessels are."""
+        """Return what the lungs subtract from the density: more deep inside, less at the vessels."""
         depth = 0.72 + 0.28 * np.clip(inside * 10, 0, 1)
         return rng.uniform(0.37, 0.46) * rim(inside) * depth * (1 - _vessels(rng, self.frame))
 
 
 def rim(inside: Map) -> Map:
-    """1 in the lungs, 0 outside, with their soft edge between."""
+    """Return 1 in the lungs and 0 outside, with a soft edge."""
     return step(inside + 0.004, 0.014)
 
 
 def _vessels(rng: np.random.Generator, frame: Frame) -> Map:
-    """Share of the air that the hila take, and the vessels that fan out of them and thin out."""
+    """Return the fraction of the air that the hila and the branching vessels replace."""
     dx, dy = (frame.u - 0.30) * frame.width, (frame.v - 0.48) * frame.height
     reach = np.sqrt(dx * dx + dy * dy) + 0.01
     quarter = dy / (np.abs(dx) + np.abs(dy) + 1e-6)  # an angle without an arctangent, -1 up to 1 down
@@ -143,7 +143,7 @@ def _vessels(rng: np.random.Generator, frame: Frame) -> Map:
 
 
 def soft_tissue(rng: np.random.Generator, frame: Frame, chest: Chest) -> Map:
-    """Torso, shoulders, neck, chin and arms as one rounded body; 0 is the air around it."""
+    """Draw torso, shoulders, neck, chin and arms as one rounded body; 0 is the air around it."""
     u, v = frame.u, frame.v
     flank = (rng.uniform(1.16, 1.34) + 0.04 * v - u + 0.5 * _bump(v, -0.02, 0.22)) * frame.width
     shoulder = (v + rng.uniform(0.20, 0.28) - 0.09 * u * u) * frame.height
@@ -162,7 +162,7 @@ def soft_tissue(rng: np.random.Generator, frame: Frame, chest: Chest) -> Map:
 
 
 def ribs(rng: np.random.Generator, frame: Frame, chest: Chest, inside: Map) -> Map:
-    """Hoops round the cage: outwards and down behind, then on down and inwards in front, fainter."""
+    """Draw the ribs: outward and down in the back, then down and inward in the front, fainter."""
     v, cage = frame.v, chest.cage(frame.v)
     across = np.clip(frame.u / np.clip(cage, 0.2, None), 0, 1.1)
     pitch, start = 2 * np.pi * rng.uniform(7.0, 8.8), rng.uniform(0, 6)
@@ -170,18 +170,18 @@ def ribs(rng: np.random.Generator, frame: Frame, chest: Chest, inside: Map) -> M
     level = v + _by_side(frame.side, 0, rng.uniform(-0.05, 0.05))
     behind = np.cos(pitch * (level - drop * across * across + 0.08 * across) + start)
     front = np.cos(pitch * (level - drop - rise * (1 - across) + 0.08) + start)
-    # A bright cortex round a paler marrow; cartilage, which does not show, joins the front ends to the sternum.
+    # A bright cortex around a fainter marrow; the cartilage at the front ends is not visible.
     hoops = step(behind + 0.3, 0.6) - 0.35 * step(behind - 0.3, 0.6)
     hoops += 0.55 * (step(front + 0.3, 0.6) - 0.35 * step(front - 0.3, 0.6)) * step(frame.u - 0.42, 0.3)
     wall = (cage - frame.u) * frame.width
     hoops += _bump(wall, -0.004, 0.014) * (0.84 + 0.6 * behind)  # seen end on
     within = step(wall + 0.005, 0.012) * step(1.25 - v, 0.3) * step(v + 0.12, 0.1)
-    buried = 1 - 0.6 * step(0.03 - inside, 0.1)  # the heart and the liver drown them
+    buried = 1 - 0.6 * step(0.03 - inside, 0.1)  # fainter over the heart and the liver
     return rng.uniform(0.05, 0.10) * hoops * within * buried
 
 
 def spine(rng: np.random.Generator, frame: Frame) -> Map:
-    """A column of vertebrae with their discs, and the windpipe before its upper end."""
+    """Draw a column of vertebrae and discs, and the trachea in front of its upper end."""
     half = rng.uniform(0.13, 0.16)
     discs = np.cos((2 * np.pi * rng.uniform(10, 13)) * frame.v + rng.uniform(0, 6))
     bone = 0.7 + 0.3 * step(discs + 0.8, 0.8) + 0.3 * _bump(frame.u, half * 0.9, 0.025) * np.clip(discs, 0, 1)
@@ -191,7 +191,7 @@ def spine(rng: np.random.Generator, frame: Frame) -> Map:
 
 
 def shoulder_bones(rng: np.random.Generator, frame: Frame) -> Map:
-    """Collar bones, the edges of the shoulder blades and the upper arms."""
+    """Draw clavicles, the edges of the scapulae, and the upper arms."""
     collar = frame.bone((0.14, 0.07), (1.12, rng.uniform(-0.10, 0.02)))
     collar += rng.uniform(0.004, 0.011) * np.sin(5.5 * frame.u)
     blade, arm = frame.bone((1.08, 0.02), (0.98, 0.42)), frame.bone((1.28, 0.02), (2.0, 0.3))
@@ -200,11 +200,13 @@ def shoulder_bones(rng: np.random.Generator, frame: Frame) -> Map:
 
 
 class Film:
-    """One exposure, the same for a subject with and without a finding: grey curve, label, collimation, blur, grain."""
+    """One exposure: gray curve, side marker, collimation, blur and grain; the same with and without a finding."""
 
     def __init__(self, rng: np.random.Generator, size: int) -> None:
         self.gain, self.gamma, self.fog = rng.uniform(0.95, 1.25), rng.uniform(0.75, 1.25), rng.uniform(0, 0.06)
-        self.sigma = float(np.hypot(rng.uniform(0.0012, 0.0045) * size, 0.4))  # in pixels, which are no points
+        self.sigma = float(
+            np.hypot(rng.uniform(0.0012, 0.0045) * size, 0.4)
+        )  # in pixels, including the size of a pixel itself
         rows, columns = rng.uniform(0, 0.05, (2, 2)).tolist() if rng.random() < 0.35 else ((0.0, 0.0), (0.0, 0.0))
         self.shutter = _cover(size, rows[0], 1 - rows[1], 1) @ _cover(size, columns[0], 1 - columns[1], 1).T
         name, top, height = "R" if rng.random() < 0.7 else "L", rng.uniform(0.03, 0.6), rng.uniform(0.03, 0.05)
@@ -212,11 +214,12 @@ class Film:
         letter = np.array([[pixel == "#" for pixel in line] for line in _LETTERS[name]], np.float32)
         letter *= 0.95 if rng.random() < 0.85 else 0.0
         self.label = _cover(size, top, top + height, 7) @ letter @ _cover(size, left, left + height * 5 / 7, 5).T
-        # Last, since its draws depend on the size; a large pixel averages over grain.
+        # Drawn last, since the number of draws depends on the size. Large pixels average over the grain.
         grain = rng.uniform(0.004, 0.014) * min(1.0, size / 256)
         self.grain: Map = grain * rng.standard_normal((size, size), dtype=np.float32)
 
     def expose(self, density: Map) -> npt.NDArray[np.uint8]:
+        """Convert a density to 8-bit gray."""
         light = (self.fog + (1 - self.fog) * np.clip(self.gain * density, 0, None)) ** self.gamma
         light /= np.sqrt(np.sqrt(1 + np.square(np.square(light))))  # dense parts saturate softly
         light = _blur(np.maximum(light, self.label) * self.shutter, self.sigma) + self.grain
@@ -224,7 +227,7 @@ class Film:
 
 
 def _cover(size: int, start: float, stop: float, cells: int) -> Map:
-    """(size, cells) share of each pixel that each of the cells from `start` to `stop` covers."""
+    """Return the fraction of each pixel that each of the cells from ``start`` to ``stop`` covers, (size, cells)."""
     pixels, edges = np.arange(size)[:, None] / size, np.linspace(start, stop, cells + 1)
     share: Map = size * (np.minimum(pixels + 1 / size, edges[1:]) - np.maximum(pixels, edges[:-1]))
     return np.clip(share, 0, 1).astype(np.float32)

@@ -1,8 +1,8 @@
-"""Seeded drawings of frontal chest radiographs, normal and abnormal, for tests and for examples without data.
+"""Synthetic frontal chest radiographs, normal and abnormal, for tests and examples without data.
 
-A subject is drawn as the beam sees it: tissue and bone add up to a density, the air in the lungs is taken away from
-it, and an exposure turns the sum into grey levels. A finding only takes *air* out of the lungs, after everything else
-about the subject is settled, so that a normal and an abnormal phantom differ in nothing but the pathology.
+An image is modeled like an exposure: tissue and bone add up to a density, the air in the lungs is subtracted, and an
+exposure converts the result to gray levels. A finding only replaces *air* in the lungs, after everything else about the
+subject is drawn, so that a normal and an abnormal phantom differ in nothing but the pathology.
 """
 
 from __future__ import annotations
@@ -30,42 +30,58 @@ from anatpaste_aug.datasets.phantom.anatomy import (
 __all__ = ["FINDINGS", "Phantom", "PhantomBatch", "phantom_batch", "phantom_radiograph"]
 
 FINDINGS = ("opacity", "effusion", "nodules", "cardiomegaly")
+"""The findings that a phantom can have."""
 
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """One synthetic radiograph; the arrays are (size, size)."""
+    """One synthetic radiograph.
 
-    image: npt.NDArray[np.uint8]  # 0 is black
-    lungs: npt.NDArray[np.bool_]  # the lung field, the same whatever finding lies over it
-    finding: str | None  # one of FINDINGS
-    finding_mask: npt.NDArray[np.bool_]  # exactly the pixels that the finding changed
+    Attributes:
+        image: H×W uint8; 0 is black.
+        lungs: H×W boolean mask of the lung fields, which does not depend on the finding.
+        finding: One of `FINDINGS`, or None.
+        finding_mask: H×W boolean mask of exactly the pixels that the finding changed.
+    """
+
+    image: npt.NDArray[np.uint8]
+    lungs: npt.NDArray[np.bool_]
+    finding: str | None
+    finding_mask: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class PhantomBatch:
-    """N synthetic radiographs, on the CPU; the images and masks are (N, 1, size, size)."""
+    """Synthetic radiographs, on the CPU.
 
-    images: torch.Tensor  # uint8
-    labels: torch.Tensor  # int64, (N,): 0 normal, 1 abnormal
-    findings: tuple[str, ...]  # N names from FINDINGS, "" where normal
-    lungs: torch.Tensor  # bool, as Phantom.lungs
-    finding_masks: torch.Tensor  # bool, as Phantom.finding_mask
+    Attributes:
+        images: N×1×H×W uint8.
+        labels: N int64; 0 is normal, 1 abnormal.
+        findings: N names from `FINDINGS`; "" for normal images.
+        lungs: N×1×H×W boolean, see `Phantom`.
+        finding_masks: N×1×H×W boolean, see `Phantom`.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    findings: tuple[str, ...]
+    lungs: torch.Tensor
+    finding_masks: torch.Tensor
 
 
 def phantom_radiograph(seed: int, *, size: int = 256, finding: str | None = None) -> Phantom:
-    """Draw one subject; the same seed gives the same bits, and leaves every global random state alone.
+    """Draw one subject; the same seed gives the same image, and global random states are not changed.
 
-    The seed alone decides the subject: size, posture, bones, exposure, sharpness, side label and collimation are the
-    same with and without a finding, and (but for the grain of the film) at every size.
+    The seed determines the subject: size, posture, bones, exposure, sharpness, side marker and collimation are the same
+    with and without a finding and, except for the film grain, at every size.
 
     Args:
-        seed: The subject, an integer ≥ 0.
+        seed: Seed of the subject, an integer ≥ 0.
         size: Height and width in pixels, ≥ 32.
         finding: One of `FINDINGS`, or None for a normal subject.
 
     Raises:
-        ValueError: For a negative seed, a size below 32 or an unknown finding.
+        ValueError: The seed is negative, the size is below 32, or the finding is unknown.
 
     >>> normal, ill = phantom_radiograph(7, size=64), phantom_radiograph(7, size=64, finding="effusion")
     >>> normal.image.shape, normal.image.dtype
@@ -95,19 +111,19 @@ def phantom_radiograph(seed: int, *, size: int = 256, finding: str | None = None
 
 
 def phantom_batch(count: int, *, size: int = 256, abnormal: float = 0.0, seed: int = 0) -> PhantomBatch:
-    """Draw `count` subjects, of which round(count · abnormal) are abnormal, spread evenly over the batch.
+    """Draw ``count`` subjects, of which round(count · abnormal) are abnormal, spread evenly over the batch.
 
-    The findings take turns in the order of `FINDINGS`. Subject i depends on `seed`, `abnormal`, `size` and i alone:
-    a longer batch begins with the shorter one.
+    The findings alternate in the order of `FINDINGS`. Subject i depends only on ``seed``, ``abnormal``, ``size`` and i,
+    so that a longer batch begins with the shorter one.
 
     Args:
         count: Number of subjects, ≥ 1.
         size: Height and width in pixels, ≥ 32.
-        abnormal: The abnormal fraction, 0 to 1.
-        seed: The batch, an integer ≥ 0.
+        abnormal: Abnormal fraction, 0 to 1.
+        seed: Seed of the batch, an integer ≥ 0.
 
     Raises:
-        ValueError: For a count below 1, a fraction outside [0, 1], a negative seed or a size below 32.
+        ValueError: ``count``, ``size``, ``abnormal`` or ``seed`` is out of range.
 
     >>> batch = phantom_batch(4, size=32, abnormal=0.5)
     >>> batch.images.shape, batch.labels.tolist(), batch.findings
@@ -120,7 +136,7 @@ def phantom_batch(count: int, *, size: int = 256, abnormal: float = 0.0, seed: i
         raise ValueError(f"abnormal is {abnormal!r}; give the abnormal fraction, between 0 and 1")
     subjects = []
     for i in range(count):
-        sick = round(i * abnormal)  # so many before this one: every prefix holds its own share
+        sick = round(i * abnormal)  # number of abnormal ones before this one
         finding = FINDINGS[sick % len(FINDINGS)] if round((i + 1) * abnormal) > sick else None
         subject = int(np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)[0])
         subjects.append(phantom_radiograph(subject, size=size, finding=finding))
@@ -140,7 +156,7 @@ def _check(seed: int, size: int) -> None:
 
 
 def _places(rng: np.random.Generator, chest: Chest, count: int, sides: tuple[int, ...]) -> list[tuple[float, float]]:
-    """(x, y) of random places well inside the lungs of these `sides`."""
+    """Return (x, y) of random places well inside the lungs of these ``sides``."""
     v, t = rng.uniform(0.15, 0.75, count).astype(np.float32), rng.uniform(0.2, 0.8, count).astype(np.float32)
     side = rng.choice(sides, count).astype(np.float32)
     inner, outer = chest.mediastinum(v, side), chest.cage(v)
@@ -149,7 +165,7 @@ def _places(rng: np.random.Generator, chest: Chest, count: int, sides: tuple[int
 
 
 def _opacity(rng: np.random.Generator, chest: Chest, inside: Map) -> Map:
-    """Share of the air lost to one to three ragged consolidations in one lung."""
+    """Return the fraction of the air that one to three ragged consolidations in one lung replace."""
     f, fill = chest.frame, np.zeros_like(inside)
     ragged = 0.25 * smooth_noise(rng, f.size, 12) + 0.15 * smooth_noise(rng, f.size, 30)
     for x, y in _places(rng, chest, int(rng.integers(1, 4)), ((-1, 1)[rng.integers(2)],)):
@@ -161,7 +177,7 @@ def _opacity(rng: np.random.Generator, chest: Chest, inside: Map) -> Map:
 
 
 def _effusion(rng: np.random.Generator, chest: Chest, inside: Map) -> Map:
-    """Share of the air lost to fluid over one half of the diaphragm, drawn up along the chest wall."""
+    """Return the fraction of the air that fluid above one half of the diaphragm replaces, higher at the chest wall."""
     f, side = chest.frame, (-1, 1)[rng.integers(2)]
     wall = np.square(np.square(np.clip(f.u, 0, 1.1)))
     surface = 1 - rng.uniform(0.08, 0.45) - rng.uniform(0.12, 0.3) * wall
@@ -170,7 +186,7 @@ def _effusion(rng: np.random.Generator, chest: Chest, inside: Map) -> Map:
 
 
 def _nodules(rng: np.random.Generator, chest: Chest, inside: Map) -> Map:
-    """Share of the air lost to several small balls in both lungs."""
+    """Return the fraction of the air that several small balls in both lungs replace."""
     f, fill = chest.frame, np.zeros_like(inside)
     for x, y in _places(rng, chest, int(rng.integers(5, 12)), (-1, 1)):
         ball = 1 - (np.square(f.x - x) + np.square(f.y - y)) * (1 / rng.uniform(0.014, 0.03) ** 2)
@@ -179,7 +195,7 @@ def _nodules(rng: np.random.Generator, chest: Chest, inside: Map) -> Map:
 
 
 def _cardiomegaly(rng: np.random.Generator, chest: Chest, inside: Map) -> Map:
-    """Share of the air that an enlarged heart pushes aside."""
+    """Return the fraction of the air that an enlarged heart displaces."""
     before, after = rim(inside), rim(chest.inside(rng.uniform(0.3, 0.7)))
     return 1 - after / np.clip(before, 1e-6, None)
 

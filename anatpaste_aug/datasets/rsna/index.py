@@ -1,10 +1,10 @@
-"""The RSNA Pneumonia Detection Challenge (Shih et al. 2019), straight from Kaggle's stage 2 download.
+"""Index the RSNA Pneumonia Detection Challenge (Shih et al. 2019) from Kaggle's stage 2 download.
 
-As published: 26,684 radiographs, one per patient ID: 8,851 Normal, 11,821 No Lung Opacity / Not Normal and 6,012 Lung
-Opacity. Both CSV files repeat an ID once per box (30,227 rows). The view is told by the DICOM headers alone.
+The published set has 26,684 radiographs, one per patient ID: 8,851 Normal, 11,821 No Lung Opacity / Not Normal and
+    6,012 Lung Opacity. Both CSV files repeat an ID for each box (30,227 rows). Only the DICOM headers contain the view.
 
-The radiographs come from NIH's ChestX-ray14, and the challenge gives every one an ID of its own: whether two of them
-show the same person, the download doesn't tell.
+The radiographs are from NIH's ChestX-ray14, and the challenge gives each an ID of its own, so two images may show the
+same person.
 """
 
 import json
@@ -37,8 +37,13 @@ _Header = tuple[str | None, str | None, int | None]  # view, sex, age
 
 @dataclass(frozen=True)
 class RsnaIndex:
-    """The images of one download, of every view: ``root`` is the folder that holds the CSV files, ``records`` are
-    relative to it and sorted by path, ``unreadable`` are those left out. Iterating, or ``len``, is over the records."""
+    """The images of a download, of every view; an iterable of records.
+
+    Attributes:
+        root: The folder that contains the CSV files.
+        records: Sorted by path, relative to ``root``.
+        unreadable: Images that were left out.
+    """
 
     root: Path
     records: tuple[Record, ...]
@@ -52,7 +57,7 @@ class RsnaIndex:
 
     @property
     def missing(self) -> str:
-        """How the set differs from the published one, in words; empty for the complete one."""
+        """How the set differs from the published one, in words; empty for the complete set."""
         found = Counter(record.findings[0] if record.label else "Normal" for record in self.records)
         return ", ".join(f"{found[c]:,} of {n:,} {c}" for c, n in PUBLISHED_COUNTS.items() if found[c] != n)
 
@@ -64,22 +69,22 @@ def index_rsna(
     progress: bool = True,
     on_error: Literal["raise", "skip"] = "raise",
 ) -> RsnaIndex:
-    """List a download's images with their class, and with view, sex and age from the DICOM headers.
+    """List the images of a download with their class, and view, sex and age from the DICOM headers.
 
-    Normal is the class "Normal"; "Lung Opacity" and "No Lung Opacity / Not Normal" are abnormal, and are the record's
-    ``findings``. ``patient`` is the patient ID, ``source`` is ``train``.
+    "Normal" is normal; "Lung Opacity" and "No Lung Opacity / Not Normal" are abnormal, and are the ``findings`` of the
+    record. ``patient`` is the patient ID, ``source`` is ``train``.
 
     Args:
-        root: The folder that holds the CSV files, or one up to two levels above it.
-        cache: A folder that keeps what the headers said (``rsna-headers.json``), so that each is read once; a file
-            whose size or time has changed is read again. None keeps nothing.
+        root: The folder with the CSV files, or one up to two levels above it.
+        cache: Folder for the values of the headers (``rsna-headers.json``), so that each is read once; files whose size
+            or modification time changed are read again. None keeps nothing.
         progress: Show a progress bar while headers are read.
         on_error: "raise", or "skip" to leave out images that are missing or whose header cannot be read.
 
     Raises:
-        DatasetError: A file or a column is missing, the two CSV files or two rows contradict each other, or DICOM files
-            are missing or unreadable; the message says how many and names the first ones.
-        ImportError: Without pydicom.
+        DatasetError: A file or column is missing, the CSV files or two rows contradict each other, or DICOM files are
+            missing or unreadable; the message gives their number and names the first ones.
+        ImportError: pydicom is not installed.
     """
     folder = find_folder(root, _CLASSES, _LAYOUT)
     classes = _read_classes(folder)
@@ -106,7 +111,7 @@ def index_rsna(
 
 
 def _read_classes(folder: Path) -> dict[str, str]:
-    """The class of every patient ID; both CSV files must tell the same story."""
+    """Read the class of every patient ID, and check that both CSV files agree."""
     classes: dict[str, str] = {}
     for line, (patient, name) in read_rows(folder / _CLASSES, ("patientId", "class")):
         where = f"{folder / _CLASSES}, line {line}"
@@ -135,7 +140,7 @@ def _read_classes(folder: Path) -> dict[str, str]:
 def _read_headers(
     folder: Path, paths: Sequence[str], cache: Path | None, progress: bool
 ) -> dict[str, _Header | DatasetError]:
-    """View, sex and age of every file, from the cache where the file has not changed since; or why they are unknown."""
+    """Return view, sex and age of every file, from the cache if the file has not changed, or the error."""
     stamps: dict[str, list[int]] = {}
     for path in paths:
         try:
@@ -160,7 +165,7 @@ def _read_headers(
 
 
 def _load_headers(file: Path | None) -> dict[str, tuple[list[int], _Header]]:
-    """What an earlier run wrote; nothing if that cannot be read, since it can be made again."""
+    """Return the cached headers; an unreadable cache is ignored, because it can be made again."""
     if file is None:
         return {}
     try:
@@ -183,7 +188,7 @@ def _read_all(folder: Path, paths: Sequence[str], progress: bool) -> list[_Heade
         try:
             header: Any = pydicom.dcmread(folder / path, stop_before_pixels=True, specific_tags=list(_TAGS))
             view, sex, age = (_first(header.get(name)) for name in _TAGS)
-        except Exception as error:  # what a parser raises on a damaged file is not limited to OSError
+        except Exception as error:  # parsers raise more than OSError for damaged files
             raise DatasetError(f"{shown(folder / path)} cannot be read as DICOM: {error}") from error
         return view.upper() or None, sex or None, parse_age(age)
 
@@ -191,7 +196,7 @@ def _read_all(folder: Path, paths: Sequence[str], progress: bool) -> list[_Heade
 
 
 def _first(value: Any) -> str:
-    """The first usable of an element's values, or the only one; empty where there is none.
+    """Return the first non-empty value of an element; an empty text if there is none.
 
     >>> _first(None), _first(["", "PA "])
     ('', 'PA')

@@ -20,22 +20,22 @@ def split_rsna(
     count: int = 300,
     train: int = 6_614,
 ) -> Split:
-    """The paper's protocol: 300 normal + 300 abnormal images validate, as many test, and 6,614 other normals train.
+    """Split by the paper's protocol: 300 normal + 300 abnormal images each validate and test, 6,614 normal ones train.
 
-    Where fewer normals are left, all of them train. Patients are drawn in an order that depends on the seed and their
-    IDs only. A set too small shrinks the counts in proportion, so that at least half of the normals train;
-    ``Split.protocol`` then says "reduced protocol".
+    If fewer normal images remain, all of them train. The order of the patients depends only on the seed and their IDs.
+    If the set is too small, the counts shrink in proportion, so that at least half of the normal images remain for
+    training, and ``Split.protocol`` says "reduced protocol".
 
     Args:
-        records: Of `index_rsna`, in any order.
-        seed: Which patients are drawn.
+        records: As returned by `index_rsna`, in any order.
+        seed: Seed of the order of the patients.
         views: ``"PA"`` as in the paper, or ``"all"``.
         count: The 300 above.
         train: The 6,614 above.
 
     Raises:
-        DatasetError: Too little to split; says what there is, and whether ``views="all"`` would help.
-        ValueError: Another view, or a count below 1.
+        DatasetError: There are too few images; the message says whether ``views="all"`` would help.
+        ValueError: ``views`` or a count is invalid.
     """
     if views not in ("PA", "all"):
         raise ValueError(f"views={views!r}: expected PA or all")
@@ -45,19 +45,19 @@ def split_rsna(
     records = list(records)
     used = [record for record in records if views in ("all", record.view)]
     # One image per patient: the order of the patients is the order of the images.
-    normal, ill = (
+    normal, abnormal = (
         [image for images in by_patient([r for r in used if r.label == label], seed) for image in images]
         for label in (0, 1)
     )
     if not _is_enough(used):
         raise DatasetError(
-            f"cannot split {len(normal)} normal + {len(ill)} abnormal images (views: {views}): at least 4 + 2 are "
+            f"cannot split {len(normal)} normal + {len(abnormal)} abnormal images (views: {views}): at least 4 + 2 are "
             f"needed. {_remedy(records, unreadable)}"
         )
     spare = len(normal) // 2  # at least half of the normals train
-    share = min(Fraction(1), Fraction(spare, 2 * count), Fraction(len(ill), 2 * count))
+    share = min(Fraction(1), Fraction(spare, 2 * count), Fraction(len(abnormal), 2 * count))
     part = max(1, int(count * share))
-    val, test = (normal[i * part : (i + 1) * part] + ill[i * part : (i + 1) * part] for i in (0, 1))
+    val, test = (normal[i * part : (i + 1) * part] + abnormal[i * part : (i + 1) * part] for i in (0, 1))
     training = normal[2 * part : 2 * part + train]
 
     own = (views, count, train) != ("PA", 300, 6_614)
@@ -80,9 +80,9 @@ def _is_enough(records: Iterable[Record]) -> bool:
 
 
 def _remedy(records: Sequence[Record], unreadable: int) -> str:
-    """What to do about a set that has too few images of the view asked for."""
+    """Return what to do if there are too few images of a view."""
     if _is_enough(records):
-        told = any(record.view for record in records)
-        fault = "" if told else "No image tells its view (DICOM without ViewPosition): "
-        return f'{fault}{"U" if told else "u"}se --views all (views="all")'
+        known = any(record.view for record in records)
+        fault = "" if known else "No image has a view (DICOM without ViewPosition): "
+        return f'{fault}{"U" if known else "u"}se --views all (views="all")'
     return f"Download the {unreadable} images again that cannot be read" if unreadable else "Complete the download"

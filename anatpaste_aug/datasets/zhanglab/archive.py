@@ -1,4 +1,4 @@
-"""Unpacking a zip archive that somebody else made."""
+"""Unpack an untrusted zip archive."""
 
 import errno
 import shutil
@@ -14,19 +14,19 @@ from anatpaste_aug.datasets.records import DatasetError
 __all__ = ["unzip"]
 
 _MOST_FILES, _MOST_BYTES, _MOST_RATIO = 50_000, 8 << 30, 200
-_LONGEST = 255  # bytes of a file's name, which most file systems take
+_LONGEST = 255  # bytes of a file name that most file systems allow
 
 
 def unzip(archive: Path, folder: Path, *, progress: bool = True) -> None:
-    """Unpack the files of a zip archive to a new folder, without macOS's and other hidden ones.
+    """Unpack the files of a zip archive to a new folder, without hidden files and those of macOS.
 
-    Nothing is written unless the whole archive is in order: no path that leaves the folder, no link, no name twice, on
-    no file system (which may not tell A from a), not more than 50,000 files or 8 GiB, nothing that is packed more than
-    200 times, no files that share their bytes.
+    Nothing is written unless the whole archive is valid: all paths are inside the folder, there are no links, no two
+        names are the same on any file system (which may not distinguish A from a), there are at most 50,000 files and 8
+        GiB, no file is compressed by more than a factor of 200, and no files share their bytes.
 
     Raises:
-        DatasetError: The archive is damaged or not in order.
-        OSError: It needs more than is free on the disk.
+        DatasetError: The archive is damaged or invalid.
+        OSError: The disk has too little free space.
     """
     try:
         with zipfile.ZipFile(archive) as packed:
@@ -41,7 +41,7 @@ def unzip(archive: Path, folder: Path, *, progress: bool = True) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 try:
                     with packed.open(member) as source, target.open("xb") as file:
-                        shutil.copyfileobj(source, file)  # at most the announced size, and the checksum must hold
+                        shutil.copyfileobj(source, file)  # limited to the declared size; verifies the checksum
                 except OSError as error:
                     raise OSError(error.errno, f"{target} cannot be written: {error.strerror}. Make room") from error
     except DatasetError:
@@ -51,7 +51,7 @@ def unzip(archive: Path, folder: Path, *, progress: bool = True) -> None:
 
 
 def _checked(packed: zipfile.ZipFile, nbytes: int) -> list[zipfile.ZipInfo]:
-    """The files to unpack, after a look at all."""
+    """Return the files to unpack, after checking all of them."""
     files: set[tuple[str, ...]] = set()
     folders: set[tuple[str, ...]] = set()
     members: list[zipfile.ZipInfo] = []
@@ -89,5 +89,5 @@ def _checked(packed: zipfile.ZipFile, nbytes: int) -> list[zipfile.ZipInfo]:
 
 
 def _folded(part: str) -> str:
-    """What names have in common that are one name on some file system: case, accents, and dots at the end."""
+    """Return a form that is equal for names that are the same on some file system: case, accents, final dots."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", part).casefold()).rstrip(". ")

@@ -1,4 +1,4 @@
-"""Fetching the Zhang Lab radiographs: resumed where it was cut off, unpacked with care, and whole or not there."""
+"""Download the Zhang Lab radiographs: resume after interruptions, unpack safely, and verify the number of images."""
 
 import os
 import shutil
@@ -29,29 +29,29 @@ ZHANGLAB_URL = (
 _CHUNK = 1 << 18
 _TIMEOUT = 60.0  # seconds without a byte
 _TRIES = 5
-_PAUSE = 2.0  # seconds before the second try; twice as long before each further one
+_PAUSE = 2.0  # seconds before the second try; doubled before each further one
 
 
 def download_zhanglab(root: str | os.PathLike[str], *, url: str = ZHANGLAB_URL, progress: bool = True) -> Path:
     """Download and unpack the Zhanglab radiographs (Kermany, Zhang, Goldbaum; CC BY 4.0) to ``root/ChestXRay2017``.
 
-    About 1.15 GB come from Mendeley Data, and 2.5 GB must be free. An interrupted download goes on where it stopped
-    when called again. The folder appears only once everything is unpacked and all 1349 + 3883 training and 234 + 390
-    test images were counted; the archive is then removed. Where the complete set lies in ``root`` already, nothing is
-    done.
+    About 1.15 GB are downloaded from Mendeley Data, and 2.5 GB must be free. Call it again to resume an interrupted
+    download. The folder appears only after everything is unpacked and the numbers of images are verified (1349 + 3883
+    for training and 234 + 390 for the test); then the archive is deleted. Does nothing if ``root`` contains the
+    complete set.
 
     Args:
-        root: Where to put it; made where it is missing.
+        root: Target folder; created if missing.
         url: Another address of the same archive.
         progress: Show progress bars.
 
     Returns:
-        The folder that holds ``train`` and ``test``, as `zhanglab_task` takes it.
+        The folder with ``train`` and ``test``, for `zhanglab_task`.
 
     Raises:
-        DatasetError: The server doesn't answer or sends something else, the disk is too small for the archive, or that
-            is damaged, dangerous or not complete; the message says what to do.
-        OSError: The archive cannot be unpacked for lack of room; it stays.
+        DatasetError: The server does not answer or sends something else, the disk is too small for the archive, or the
+            archive is damaged, unsafe or incomplete; the message names the remedy.
+        OSError: The disk is too small to unpack the archive, which is kept.
     """
     return _fetch(Path(root), url, PUBLISHED_COUNTS, progress)
 
@@ -61,21 +61,21 @@ def _fetch(root: Path, url: str, counts: dict[str, tuple[int, int]], progress: b
         if (found := count_zhanglab(there)) == counts:
             return there.root
         raise DatasetError(
-            f"{there.root} holds another part of the set: {found} instead of {counts} (normal, pneumonia). Move it "
+            f"{there.root} contains another part of the set: {found} instead of {counts} (normal, pneumonia). Move it "
             "away, or download to another folder"
         )
     target, archive = root / "ChestXRay2017", root / "ChestXRay2017.zip"
     if target.exists():
-        raise DatasetError(f"{target} exists, but holds no complete set: move it away, then download again")
+        raise DatasetError(f"{target} exists, but is not the complete set: move it away, then download again")
     root.mkdir(parents=True, exist_ok=True)
     if not archive.exists():
         download(url, archive, progress=progress)
-    partial = root / ".ChestXRay2017.partial"  # hidden, so that it is never taken for a dataset
+    partial = root / ".ChestXRay2017.partial"  # hidden, so that it is never mistaken for a dataset
     shutil.rmtree(partial, ignore_errors=True)
     try:
         unzip(archive, partial, progress=progress)
         if (found := count_zhanglab(index_zhanglab(partial))) != counts:
-            raise DatasetError(f"it holds {found} instead of {counts} images (normal, pneumonia)")
+            raise DatasetError(f"it contains {found} instead of {counts} images (normal, pneumonia)")
         partial.replace(target)
     except DatasetError as error:
         raise DatasetError(f"{archive}: {error}. Delete it and download again") from error
@@ -93,19 +93,19 @@ def _index(root: Path) -> ZhanglabIndex | None:
 
 
 def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, tries: int = _TRIES) -> None:
-    """Download a file, going on where an earlier call was cut off.
+    """Download a file; resume an earlier download.
 
-    What has come so far lies beside it in ``PATH.part``, which becomes ``path`` when all has come.
+    An incomplete download is in ``PATH.part`` and is renamed to ``path`` when it is complete.
 
     Args:
-        url: Http or https. A redirect may not lead to another scheme, nor from https back to http.
-        path: Of the file to write.
+        url: http or https. Redirects to other schemes, and from https to http, are refused.
+        path: The file to write.
         progress: Show a progress bar.
-        tries: Connections in a row that bring nothing before it is given up.
+        tries: Number of consecutive connections without data after which to give up.
 
     Raises:
-        DatasetError: No connection, an error from the server, an answer of unknown length, a redirect that is refused,
-            or too small a disk; what has come stays.
+        DatasetError: There is no connection, the server reports an error or no length, a redirect is refused, or the
+            disk is too small; the incomplete download is kept.
     """
     if not url.startswith(("https://", "http://")):
         raise DatasetError(f"url={url!r}: expected https:// or http://")
@@ -122,7 +122,7 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
                 reason = "the connection was cut"
             except urllib.error.HTTPError as error:
                 reason = f"the server answers {error.code} {error.reason}"
-                if error.code == 416:  # nothing after what there is: it is all, or it is too much
+                if error.code == 416:  # the file is already complete, or too long
                     if error.headers.get("Content-Range") == f"bytes */{before}":
                         break
                     part.unlink(missing_ok=True)
@@ -131,37 +131,38 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
             except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
                 reason = str(getattr(error, "reason", error))
             came = part.stat().st_size if part.exists() else 0
-            failures = 0 if came > most else failures + 1  # a server without ranges may never get further
+            failures = 0 if came > most else failures + 1  # without range requests, no try may get further
             most = max(most, came)
             if failures >= tries:
-                raise DatasetError(f"cannot download {url}: {reason}. Call again to go on where it stopped")
+                raise DatasetError(f"cannot download {url}: {reason}. Run it again to resume")
             time.sleep(_PAUSE * 2**failures)
     part.replace(path)
 
 
 class _WebOnly(urllib.request.HTTPRedirectHandler):
-    """urllib would follow a redirect to ftp, and from https to where anybody on the way can change what comes."""
+    """Refuse redirects that urllib would follow to ftp, and from https to http, which could be tampered with."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Any:
         if urlsplit(newurl).scheme not in ("https", req.type):
-            raise DatasetError(f"{req.full_url} sends to {newurl}, refused: a download stays with {req.type} or https")
+            expected = "https" if req.type == "https" else "http or https"
+            raise DatasetError(f"{req.full_url} redirects to {newurl}, refused: expected {expected}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _request(url: str, part: Path, have: int, show: "_Show") -> bool:
-    """One connection; whether all has come."""
+    """Open one connection; return whether the file is complete."""
     headers = {"User-Agent": "anatpaste_aug", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
     opener = urllib.request.build_opener(_WebOnly)
     with opener.open(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT) as answer:
         if answer.status != 206:
-            have = 0  # the server sends everything, asked or not
+            have = 0  # the server ignores the range and sends the whole file
         total = _total(answer, have)
         if (free := shutil.disk_usage(part.parent).free) < total - have:
-            raise DatasetError(f"{part.parent} has {free:,} bytes free, and {total - have:,} are to come: make room")
+            raise DatasetError(f"{part.parent} has {free:,} bytes free, but needs {total - have:,}: free disk space")
         with part.open("ab" if have else "wb", buffering=0) as file:
             while chunk := answer.read(_CHUNK):
                 _write(file, chunk)
@@ -177,23 +178,23 @@ def _write(file: FileIO, data: bytes) -> None:
             left = left[file.write(left) :]
     except OSError as error:
         raise DatasetError(
-            f"{file.name} cannot be written: {error.strerror}. Make room, then call again to go on where it stopped"
+            f"{file.name} cannot be written: {error.strerror}. Free disk space, then run it again to resume"
         ) from error
 
 
 def _total(answer: HTTPResponse, have: int) -> int:
-    """Size of the whole file."""
+    """Return the size of the complete file."""
     if answer.status == 206:
         span, _, length = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
         right = span.partition("-")[0] == str(have)
     else:
         length, right = answer.headers.get("Content-Length", ""), True
     if not right or not length.isdigit():
-        raise DatasetError(f"{answer.url} doesn't tell which bytes it sends: nobody could know when all has come")
+        raise DatasetError(f"{answer.url} does not specify the length: the download could not be verified")
     return int(length)
 
 
-_Show = Callable[[int, int], None]  # bytes that have come, bytes in all
+_Show = Callable[[int, int], None]  # bytes received, bytes in total
 
 
 @contextmanager

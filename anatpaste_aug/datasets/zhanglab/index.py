@@ -1,8 +1,8 @@
-"""Zhang Lab's paediatric chest radiographs (Kermany, Zhang, Goldbaum), straight from any of the usual downloads.
+"""Index Zhang Lab's pediatric chest radiographs (Kermany, Zhang, Goldbaum) from any of the usual downloads.
 
-Source: Mendeley Data rscbjbr9sj, version 2 (also on Kaggle, which moved 8 + 8 training images into ``val``) and
-version 3, which renamed the files. CC BY 4.0. As published: 1349 normal + 3883 pneumonia for training (``val``
-included) and 234 + 390 for the test.
+Source: Mendeley Data rscbjbr9sj, version 2 (also on Kaggle, which moved 8 + 8 training images to ``val``) and version
+    3, which renamed the files. CC BY 4.0. The published set has 1349 normal + 3883 pneumonia images for training
+    (``val`` included) and 234 + 390 for the test.
 """
 
 import os
@@ -19,22 +19,26 @@ from anatpaste_aug.datasets.files.twins import File, find_twins, is_same
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.datasets.zhanglab.names import read_name
 
-__all__ = ["PUBLISHED_COUNTS", "ZhanglabIndex", "count_zhanglab", "index_zhanglab", "tell_difference"]
+__all__ = ["PUBLISHED_COUNTS", "ZhanglabIndex", "count_zhanglab", "describe_difference", "index_zhanglab"]
 
 PUBLISHED_COUNTS = {"train": (1349, 3883), "test": (234, 390)}
-"""(normal, pneumonia) images of the published set, with Kaggle's ``val`` counted to train."""
+"""(normal, pneumonia) images of the published set; Kaggle's ``val`` is included in train."""
 
 _SOURCES = ("train", "val", "test")
 _CLASSES = ("NORMAL", "PNEUMONIA")
 _LAYOUT = "{train,test}/{NORMAL,PNEUMONIA}, as the downloads from Kaggle and Mendeley Data unpack (folder chest_xray)"
 _DEPTH = 4  # ZhangLabData/CellData/chest_xray, and one folder around it
-_MOST_FOLDERS = 2000  # a home directory given by mistake is answered, not crawled
+_MOST_FOLDERS = 2000  # limits the search if the wrong folder is given
 
 
 @dataclass(frozen=True)
 class ZhanglabIndex:
-    """The images of one download: ``root`` is the folder that holds ``train`` and ``test``, ``records`` are sorted
-    by path and relative to it. Iterating, or ``len``, is over the records."""
+    """The images of a download; an iterable of records.
+
+    Attributes:
+        root: The folder that contains ``train`` and ``test``.
+        records: Sorted by path, relative to ``root``.
+    """
 
     root: Path
     records: tuple[Record, ...]
@@ -47,13 +51,13 @@ class ZhanglabIndex:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every set has as many images as the published one."""
+        """Whether training and test set have as many images as the published ones."""
         return not self.missing
 
     @property
     def missing(self) -> str:
-        """How the set differs from the published one, in words; empty for the complete one."""
-        return tell_difference(count_zhanglab(self.records))
+        """How the set differs from the published one, in words; empty for the complete set."""
+        return describe_difference(count_zhanglab(self.records))
 
     @property
     def has_official_test(self) -> bool:
@@ -62,26 +66,29 @@ class ZhanglabIndex:
 
 
 def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:
-    """List a download's images.
+    """List the images of a download, without decoding them.
 
-    Takes Kaggle's ``chest_xray/{train,val,test}``, Mendeley version 2's ``chest_xray/{train,test}`` and version 3's
-    ``CellData/chest_xray/{train,test}``; ``root`` may be that folder or one up to four levels above. ``__MACOSX``,
-    hidden files and the second copy that Kaggle nests inside the first are passed over, and so is what is no image by
-    its name, with a warning if nobody knows what it is.
+    The layout is Kaggle's ``chest_xray/{train,val,test}``, that of Mendeley version 2, ``chest_xray/{train,test}``, or
+    that of version 3, ``CellData/chest_xray/{train,test}``. ``__MACOSX``, hidden files, and the second copy that Kaggle
+    nests in the first are skipped. So are other files that do not have the name of an image, with a warning if they are
+    unknown.
 
-    A record's ``source`` is the folder (``train``, ``val``, ``test``), ``findings`` is bacteria or virus. Its
-    ``patient`` comes from the file name, with the side in front: person numbers start afresh in the test folder, so
-    ``train/person1000`` and ``test/person1000`` are two people. ``val`` was cut out of train by Kaggle and is named
-    ``train/...`` here. A copy (``NAME (1)``, ``NAME_1``, another suffix) belongs to the patient of the original. A name
-    that doesn't tell the patient is a patient of its own, and a warning counts and names such files.
+    The ``source`` of a record is its folder (``train``, ``val`` or ``test``), and ``findings`` is bacteria or virus.
+    The ``patient`` is from the file name, with the source in front: person numbers begin again in the test folder, so
+    ``train/person1000`` and ``test/person1000`` are two people. Kaggle cut ``val`` out of train, so its patients are
+    ``train/...``, too. A copy (``NAME (1)``, ``NAME_1``, another suffix) belongs to the patient of the original. A name
+    without a patient counts as a patient; a warning names such files.
 
-    No image is decoded. The bytes of files that have one name or one size are compared. An image that lies in both
-    train and val under one name is listed once. One that lies in both train and test under different names gives a
-    warning.
+    The content of files with the same name or the same size is compared. An image that is in train and val under one
+    name is listed once. One that is in train and test under different names gives a warning.
+
+    Args:
+        root: The folder with ``train`` and ``test``, or one up to four levels above it.
 
     Raises:
-        DatasetError: No such folder, nothing in it, no such layout, a class folder missing or empty, several
-            downloads side by side, a file name of the other class, or one image in both train and test under one name.
+        DatasetError: The folder does not exist, is empty or has another layout, a class folder is missing or empty,
+            several downloads are side by side, a file name is of the other class, or an image is in train and test
+            under one name.
     """
     tree = _find_tree(Path(root))
     sources = [source for source in _SOURCES if source != "val" or (tree / "val").is_dir()]
@@ -90,11 +97,11 @@ def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:
         raise DatasetError(f"{tree} lacks {', '.join(missing)}: unpack the download again; expected {_LAYOUT}")
 
     files: dict[tuple[str, str], dict[str, int]] = {}
-    passed_over: list[str] = []
+    skipped: list[str] = []
     for folder in folders:
         files[folder], others = _list_files(tree.joinpath(*folder))
-        passed_over += ["/".join((*folder, name)) for name in others]
-    # An emptied val is what remains where somebody moved its images into train by hand.
+        skipped += ["/".join((*folder, name)) for name in others]
+    # val is empty if a user moved its images to train.
     val_is_empty = not any(files.get(("val", name)) for name in _CLASSES)
     if empty := ["/".join(key) for key in folders if not files[key] and not (key[0] == "val" and val_is_empty)]:
         raise DatasetError(f"no images in {', '.join(empty)} of {tree}: unpack the download again")
@@ -108,44 +115,43 @@ def index_zhanglab(root: str | os.PathLike[str]) -> ZhanglabIndex:
             path = f"{source}/{name}/{file}"
             if source == "val" and file in files["train", name] and is_same(tree / "train" / name / file, tree / path):
                 continue
-            told = read_name(Path(file).stem)
-            if told.label not in (None, _CLASSES.index(name)):
+            parsed = read_name(Path(file).stem)
+            if parsed.label not in (None, _CLASSES.index(name)):
                 misplaced.append(path)
-            if told.patient is None:
+            if parsed.patient is None:
                 nameless.append(path)
-            records.append(_record(path, source, name, told.patient, told.kind))
+            records.append(_record(path, source, name, parsed.patient, parsed.kind))
             sizes[path] = size
     if misplaced:
         raise DatasetError(
             f"{len(misplaced)} file(s) in {tree} have a name of the other class: {some_of(misplaced)}. Move them to "
             "the folder of their class, or rename them"
         )
-    _check_twins(tree, records, sizes)
+    _check_duplicates(tree, records, sizes)
     if nameless:
         warnings.warn(
-            f"{len(nameless)} file(s) in {tree} have a name that doesn't tell the patient, and count as one patient "
-            f"each: {some_of(nameless)}",
+            f"{len(nameless)} file(s) in {tree} have no patient in their names, and count as one patient each: "
+            f"{some_of(nameless)}",
             stacklevel=2,
         )
-    if passed_over:
+    if skipped:
         warnings.warn(
-            f"{len(passed_over)} file(s) in {tree} are no images by their names, and are passed over: "
-            f"{some_of(passed_over)}",
+            f"{len(skipped)} file(s) in {tree} do not have the name of an image, and are skipped: {some_of(skipped)}",
             stacklevel=2,
         )
     return ZhanglabIndex(tree, tuple(sorted(records, key=lambda record: record.path)))
 
 
 def count_zhanglab(records: Iterable[Record]) -> dict[str, tuple[int, int]]:
-    """Normal and abnormal images of the training side (val/ included) and of test."""
+    """Count the normal and abnormal images of train (with val) and of test."""
     count = Counter((record.source == "test", record.label) for record in records)
     return {"train": (count[False, 0], count[False, 1]), "test": (count[True, 0], count[True, 1])}
 
 
-def tell_difference(sizes: dict[str, tuple[int, int]]) -> str:
-    """How these counts differ from the published ones, in words; empty where they don't.
+def describe_difference(sizes: dict[str, tuple[int, int]]) -> str:
+    """Return how these counts differ from the published ones, in words; empty if they do not.
 
-    >>> tell_difference({"train": (1341, 3875), "test": (234, 390)})
+    >>> describe_difference({"train": (1341, 3875), "test": (234, 390)})
     'train 1341 + 3875 images instead of 1349 + 3883'
     """
     return ", ".join(
@@ -155,8 +161,8 @@ def tell_difference(sizes: dict[str, tuple[int, int]]) -> str:
     )
 
 
-def _check_twins(tree: Path, records: Iterable[Record], sizes: dict[str, int]) -> None:
-    """An image that both trains and tests makes the result wrong."""
+def _check_duplicates(tree: Path, records: Iterable[Record], sizes: dict[str, int]) -> None:
+    """Check that no image is in both train and test, which would invalidate the results."""
     sides: tuple[list[File], list[File]] = ([], [])
     for record in records:
         sides[record.source == "test"].append(File(record.path, sizes[record.path]))
@@ -168,16 +174,16 @@ def _check_twins(tree: Path, records: Iterable[Record], sizes: dict[str, int]) -
             "of the two, or unpack the download again"
         )
     if twins:
-        told = [f"{first} = {second}" for first, second in twins]
+        pairs = [f"{first} = {second}" for first, second in twins]
         warnings.warn(
-            f"{len(twins)} image(s) in {tree} are in both train and test, under different names: {some_of(told)}. "
-            "Results on them are too good",
+            f"{len(twins)} image(s) in {tree} are in both train and test, under different names: {some_of(pairs)}. "
+            "Results on them are too optimistic",
             stacklevel=3,
         )
 
 
 def _record(path: str, source: str, name: str, patient: str | None, kind: str | None) -> Record:
-    # Files that differ in the suffix alone are one image.
+    # Files that differ only in the suffix are one image.
     own = Path(path).with_suffix("").as_posix()
     return Record(
         path=path,
@@ -189,7 +195,7 @@ def _record(path: str, source: str, name: str, patient: str | None, kind: str | 
 
 
 def _find_tree(root: Path) -> Path:
-    """The folder that holds train and test: ``root`` or the only one below it."""
+    """Return the folder that contains train and test: ``root`` or the only one below it."""
     if not root.exists():
         raise DatasetError(f"{root} does not exist: give the folder that the download was unpacked to")
     if not root.is_dir():
@@ -200,13 +206,13 @@ def _find_tree(root: Path) -> Path:
         raise DatasetError(f"{root} is one split of the download: give the folder that holds train and test")
 
     found: list[Path] = []
-    partial: list[Path] = []  # has train or test, but no class folder: the better message if nothing else is there
+    partial: list[Path] = []  # with train or test, but no class folder: for a better error message
     level, seen = [root], 0
     for _ in range(_DEPTH + 1):
         below: list[Path] = []
         for folder in level:
             if any((folder / source / name).is_dir() for source in _SOURCES for name in _CLASSES):
-                found.append(folder)  # and not deeper: what is nested in it is Kaggle's second copy
+                found.append(folder)  # do not search deeper: Kaggle nests a second copy in it
                 continue
             if folder in (root, root / "chest_xray") and any((folder / name).is_dir() for name in ("train", "test")):
                 partial.append(folder)
@@ -225,13 +231,13 @@ def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if is_folder(entry)]
-    except OSError:  # a folder beside the download that is none of ours to read
+    except OSError:  # a folder without read permission
         return []
     return [folder / name for name in sorted(names) if name not in _SOURCES and not is_leftover_folder(name)]
 
 
 def _list_files(folder: Path) -> tuple[dict[str, int], list[str]]:
-    """The images by name, with their sizes in bytes, and what is neither an image nor a known leftover."""
+    """Return the images with their sizes in bytes, and files that are neither images nor known leftovers."""
     images: dict[str, int] = {}
     others: list[str] = []
     with os.scandir(folder) as entries:
@@ -243,6 +249,6 @@ def _list_files(folder: Path) -> tuple[dict[str, int], list[str]]:
                 continue
             try:
                 images[entry.name] = entry.stat().st_size
-            except OSError:  # a dead link, which is named by whoever reads it
+            except OSError:  # a broken link, which is reported when it is read
                 images[entry.name] = 0
     return images, others

@@ -1,11 +1,11 @@
-"""The paper's split of the Zhang Lab radiographs: the given test folder tests, validation is drawn by patient."""
+"""The paper's split of the Zhang Lab radiographs: the given test set, and validation images by patient."""
 
 from collections.abc import Iterable
 from fractions import Fraction
 
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.datasets.splits import Split, by_patient, draw
-from anatpaste_aug.datasets.zhanglab.index import PUBLISHED_COUNTS, count_zhanglab, tell_difference
+from anatpaste_aug.datasets.zhanglab.index import PUBLISHED_COUNTS, count_zhanglab, describe_difference
 
 __all__ = ["split_zhanglab"]
 
@@ -13,28 +13,27 @@ _COMPLETE = "Complete the download, or fetch it all to a new folder (--root NEW 
 
 
 def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 100, val_abnormal: int = 100) -> Split:
-    """The paper's protocol: 100 + 100 images of train (val/ included) validate, the other normals train, the given
-    test folder tests; pneumonia images that are left over are not used.
+    """Split by the paper's protocol: 100 + 100 images of train (with val/) validate, the other normal images train.
 
-    Validation is drawn by patient, in an order that depends on the seed and the patient's name only: neither the
-    order of ``records`` nor the file system nor a library's version changes it. Whole patients are taken as long as
-    they fit. Should that miss the count (patients with many images), one more patient gives the images that lack,
-    and its others are left out of both sides. Pneumonia comes from patients without normal images in training, and
-    first from those whose number does not occur in the test folder, in case a re-cut download did not keep it apart.
+    The test set is the given folder; the remaining pneumonia images are not used. Validation images are drawn by
+    patient, in an order that depends only on the seed and the names of the patients. Whole patients are drawn while
+    they fit. If that misses the count (patients with many images), one more patient supplies the missing images, and
+    the rest of its images is not used. Pneumonia images are from patients without normal training images, first from
+    those whose number does not occur in the test folder, in case a modified download did not keep them apart.
 
-    A set too small shrinks both counts in proportion, so that at least half of the normals train; ``protocol`` then
-    says "reduced protocol". It also tells when the set is not the complete published one.
+    If the set is too small, both counts shrink in proportion, so that at least half of the normal images remain for
+    training, and ``protocol`` says "reduced protocol". It also says how the set differs from the published one.
 
     Args:
-        records: Of `index_zhanglab`, in any order.
-        seed: Which patients are drawn.
-        val_normal: Normal images for validation, at least 1.
-        val_abnormal: Pneumonia images for validation, at least 1.
+        records: As returned by `index_zhanglab`, in any order.
+        seed: Seed of the order of the patients.
+        val_normal: Number of normal validation images, at least 1.
+        val_abnormal: Number of pneumonia validation images, at least 1.
 
     Raises:
-        ValueError: A count below 1.
-        DatasetError: Fewer than 4 normal or 2 pneumonia images in train, a class missing in test, a source other than
-            train, val and test, or too few patients to keep training and validation apart.
+        ValueError: A count is below 1.
+        DatasetError: There are fewer than 4 normal or 2 pneumonia images in train, a class is missing in test, a source
+            is not train, val or test, or there are too few patients to keep training and validation apart.
 
     Source: Sato et al., "Anatomy-aware Self-supervised Learning for Anomaly Detection in Chest Radiographs".
 
@@ -58,7 +57,7 @@ def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 1
     sizes = count_zhanglab(records)
     if len(normal) < 4 or len(abnormal) < 2 or not all(sizes["test"]):
         raise DatasetError(
-            f"cannot split {_said(sizes)}: at least 4 normal + 2 pneumonia images in train and 1 + 1 in test are "
+            f"cannot split {_count_text(sizes)}: at least 4 normal + 2 pneumonia images in train and 1 + 1 in test are "
             f"needed. {_COMPLETE}"
         )
 
@@ -69,33 +68,33 @@ def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 1
     train = [record for record in normal if record.patient not in drawn]
     training = {record.patient for record in train}
     tested = {_number(record) for record in test}
-    ill = [images for images in by_patient(abnormal, seed) if images[0].patient not in training]
-    ill.sort(key=lambda images: _number(images[0]) in tested)
-    val_ill = draw(ill, max(1, int(val_abnormal * part)), len(abnormal))
-    if not val or not val_ill:
+    candidates = [images for images in by_patient(abnormal, seed) if images[0].patient not in training]
+    candidates.sort(key=lambda images: _number(images[0]) in tested)
+    val_pneumonia = draw(candidates, max(1, int(val_abnormal * part)), len(abnormal))
+    if not val or not val_pneumonia:
         lacking = "pneumonia images of patients without normal ones" if val else "normal images of other patients"
         raise DatasetError(
-            f"cannot split {_said(sizes)} from {len(by_patient(normal, seed))} patients with normal and "
+            f"cannot split {_count_text(sizes)} from {len(by_patient(normal, seed))} patients with normal and "
             f"{len(by_patient(abnormal, seed))} with pneumonia images in train: too few to keep training and "
             f"validation apart. {_COMPLETE}, or add {lacking}"
         )
 
-    protocol = f"{len(val)} normal + {len(val_ill)} pneumonia images of train validate, by patient"
-    if len(val) < val_normal or len(val_ill) < val_abnormal:
+    protocol = f"{len(val)} normal + {len(val_pneumonia)} pneumonia images of train validate, by patient"
+    if len(val) < val_normal or len(val_pneumonia) < val_abnormal:
         protocol = f"reduced protocol ({val_normal} + {val_abnormal} asked for): {protocol}"
     else:
         protocol = f"{'paper' if val_normal == val_abnormal == 100 else 'own'} protocol: {protocol}"
-    if difference := tell_difference(sizes):
+    if difference := describe_difference(sizes):
         official = sizes["test"] == PUBLISHED_COUNTS["test"]
         protocol += f"; {'official test, but ' if official else 'not the complete published set: '}{difference}"
-    val = sorted(val + val_ill, key=lambda record: record.path)
+    val = sorted(val + val_pneumonia, key=lambda record: record.path)
     return Split("zhanglab", protocol, int(seed), tuple(train), tuple(val), tuple(test))
 
 
-def _said(sizes: dict[str, tuple[int, int]]) -> str:
+def _count_text(sizes: dict[str, tuple[int, int]]) -> str:
     return ", ".join(f"{name} {normal} + {abnormal}" for name, (normal, abnormal) in sizes.items())
 
 
 def _number(record: Record) -> str:
-    """The patient without the side in front: person1000 of train/person1000."""
+    """Return the patient without the source: person1000 of train/person1000."""
     return record.patient.rpartition("/")[2]

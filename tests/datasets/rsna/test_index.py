@@ -271,7 +271,7 @@ def test_dicom_that_were_anonymized_again(tmp_path):
         rsna_task(tmp_path, 16, progress=False)
     (tmp_path / "stage_2_train_images" / "p01.dcm").unlink()
     options = {"on_error": "skip", "progress": False}
-    with pytest.raises(DatasetError, match=r"No image tells its view \(DICOM without ViewPosition\): use --views all"):
+    with pytest.raises(DatasetError, match=r"No image has a view \(DICOM without ViewPosition\): use --views all"):
         rsna_task(tmp_path, 16, **options)
     task = rsna_task(tmp_path, 16, views="all", **options)
     assert task.counts()["test, abnormal"] == 2

@@ -54,7 +54,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server, wanted = self.server, self.headers.get("Range")
-        if self.path == "/moved":  # as Mendeley sends to its store
+        if self.path == "/moved":  # as Mendeley redirects to its store
             self.send_response(302)
             self.send_header("Location", server.moved)
             return self.end_headers()
@@ -139,7 +139,9 @@ def test_a_part_that_is_too_long_is_thrown_away(tmp_path, server):
 
 def test_a_server_that_sends_nothing_is_given_up(tmp_path, server):
     server.cut = 0
-    with pytest.raises(DatasetError, match=r"cannot download http://127.*the connection was cut.*Call again to go on"):
+    with pytest.raises(
+        DatasetError, match=r"cannot download http://127.*the connection was cut.*Run it again to resume"
+    ):
         get(tmp_path, server)
     assert len(server.asked) == 5
     server.cut = 20_000
@@ -163,14 +165,14 @@ def test_errors_of_the_server(tmp_path, server, status, times, message):
 
 def test_an_answer_of_unknown_length(tmp_path, server):
     server.told = False
-    with pytest.raises(DatasetError, match="doesn't tell which bytes it sends"):
+    with pytest.raises(DatasetError, match="does not specify the length"):
         get(tmp_path, server)
 
 
 def test_no_server_and_no_web_address(tmp_path, server):
     server.shutdown()
     server.server_close()
-    with pytest.raises(DatasetError, match=r"cannot download .*refused.*Call again"):
+    with pytest.raises(DatasetError, match=r"cannot download .*refused.*Run it again"):
         get(tmp_path, server)
     with pytest.raises(DatasetError, match="url='file:///etc/passwd': expected https"):
         fetch_file("file:///etc/passwd", tmp_path / "a")
@@ -181,7 +183,7 @@ def test_no_server_and_no_web_address(tmp_path, server):
 )
 def test_a_redirect_away_from_the_web_is_refused_at_once(tmp_path, server, moved):
     server.moved = moved
-    with pytest.raises(DatasetError, match=f"(sends to {moved}, refused)|('{moved}' is not allowed)"):
+    with pytest.raises(DatasetError, match=f"(redirects to {moved}, refused)|('{moved}' is not allowed)"):
         get(tmp_path, server)
     assert server.asked == []
     assert list(tmp_path.iterdir()) == []
@@ -191,7 +193,7 @@ def test_a_redirect_from_https_to_http_is_refused():
     """Without a server: that would take a certificate."""
     asked, handler = urllib.request.Request("https://a/b"), download._WebOnly()
     assert handler.redirect_request(asked, None, 302, "", {}, "https://c/d").full_url == "https://c/d"
-    with pytest.raises(DatasetError, match="https://a/b sends to http://c/d, refused"):
+    with pytest.raises(DatasetError, match="https://a/b redirects to http://c/d, refused"):
         handler.redirect_request(asked, None, 302, "", {}, "http://c/d")
     asked = urllib.request.Request("http://a/b")
     assert handler.redirect_request(asked, None, 302, "", {}, "https://c/d").full_url == "https://c/d"
@@ -199,7 +201,7 @@ def test_a_redirect_from_https_to_http_is_refused():
 
 def test_no_room(tmp_path, server, monkeypatch):
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: type("usage", (), {"free": 1000}))
-    with pytest.raises(DatasetError, match=r"has 1,000 bytes free, and .* are to come: make room"):
+    with pytest.raises(DatasetError, match=r"has 1,000 bytes free, but needs .* free disk space"):
         get(tmp_path, server)
 
 
@@ -212,7 +214,7 @@ def test_no_room(tmp_path, server, monkeypatch):
         (b"<html>sign in</html>", "not a zip archive"),
         (zhanglab_zip()[:-300], "not a zip archive, or damaged"),
         (zhanglab_zip({"train": (3, 2), "test": (2, 0)}), "lacks test/PNEUMONIA"),
-        (zhanglab_zip({"train": (2, 2), "test": (2, 1)}), r"it holds .*\(2, 2\).* instead of .*\(3, 2\)"),
+        (zhanglab_zip({"train": (2, 2), "test": (2, 1)}), r"it contains .*\(2, 2\).* instead of .*\(3, 2\)"),
         (zhanglab_zip(extra=[("../evil.txt", b"x")]), "dangerous"),
     ],
 )
@@ -244,13 +246,13 @@ def test_a_half_unpacked_archive_is_never_a_dataset(tmp_path, server, monkeypatc
 
 def test_other_images_in_the_folder_are_left_alone(tmp_path, server):
     (tmp_path / "ChestXRay2017").mkdir()
-    with pytest.raises(DatasetError, match="exists, but holds no complete set: move it away"):
+    with pytest.raises(DatasetError, match="exists, but is not the complete set: move it away"):
         get(tmp_path, server)
     for source in ("train", "test"):
         for name, file in (("NORMAL", "IM-0001-0001.jpeg"), ("PNEUMONIA", "person1_virus_1.jpeg")):
             (tmp_path / "chest_xray" / source / name).mkdir(parents=True)
             (tmp_path / "chest_xray" / source / name / file).touch()
-    with pytest.raises(DatasetError, match=r"chest_xray holds another part of the set: .*\(1, 1\).* instead of"):
+    with pytest.raises(DatasetError, match=r"chest_xray contains another part of the set: .*\(1, 1\).* instead of"):
         get(tmp_path, server)
     assert server.asked == []
 
@@ -292,7 +294,7 @@ def test_a_download_may_die_at_any_touch_of_a_file(tmp_path, server):
 def test_a_disk_that_is_full_keeps_what_came(tmp_path, server):
     def limited():
         limit_files(7000)
-        with pytest.raises(DatasetError, match=r"\.zip\.part cannot be written: .*Make room, then call again"):
+        with pytest.raises(DatasetError, match=r"\.zip\.part cannot be written: .*Free disk space, then run it again"):
             get(tmp_path, server)
 
     assert finish(start(limited)) == 0

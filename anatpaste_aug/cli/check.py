@@ -1,13 +1,13 @@
-"""Check a folder of images: are lungs found, is the augmentation seen, what looks wrong?
+"""Check a folder of images: are lungs found, are augmentations visible, what looks wrong?
 
-Prints lung fractions, components, images without lungs, augmentations that are hardly visible, and images that look
-inverted, framed or not frontal, with the remedy.
+Prints lung fractions, components, images without lungs, the fraction of augmentations that are hardly visible, and
+images that look inverted, framed, on their side or not frontal, with a remedy.
 
     python -m anatpaste_aug check FOLDER --sheet suspicious.png
     python -m anatpaste_aug check FOLDER --limit 500 --json > report.json
 
-Exit code: 0 if all images were read; 1 if some could not be read (named at the end); 2 if nothing could be checked.
-Suspicious images do not change it: they are a matter of judgment.
+Exit code: 0 if all images were read; 1 if some could not be read (listed at the end); 2 if nothing could be checked.
+Suspicious images do not affect it.
 """
 
 import argparse
@@ -33,13 +33,17 @@ USAGE = "%(prog)s [--sheet PNG] [--limit N] [--json] [options] FOLDER"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="searched with the folders below it")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images, including its subfolders")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw suspicious images (16 at most), with reasons")
     parser.add_argument("--limit", type=COUNT, metavar="N", help="check only N images, spread evenly over the names")
     parser.add_argument("--size", type=SIDE, default=256, help="side of the square that images are resized to (256)")
-    parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (looked for)")
-    parser.add_argument("--augmentations", type=COUNT, default=4, metavar="N", help="tried for each image (4)")
-    parser.add_argument("--seed", type=SEED, default=0, help="of the augmentations (0)")
+    parser.add_argument(
+        "--white", type=int, metavar="N", help="white in 16-bit files that do not specify it (inferred)"
+    )
+    parser.add_argument(
+        "--augmentations", type=COUNT, default=4, metavar="N", help="augmentations to try for each image (4)"
+    )
+    parser.add_argument("--seed", type=SEED, default=0, help="seed of the augmentations (0)")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     add_settings(parser)
 

@@ -8,9 +8,9 @@ not frontal, or with a score far outside of that range.
     python -m anatpaste_aug score --model runs/zhanglab-cpu chest.png a.dcm
     python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam
 
-The table is written from time to time as scores.partial.csv, which becomes scores.csv once all images are scored.
+The table is written to scores.partial.csv in between, and renamed to scores.csv when all images are scored.
 
-Exit code: 0 if all images were scored; 1 if some could not be read (named at the end); 2 if nothing could be scored.
+Exit code: 0 if all images were scored; 1 if some could not be read (listed at the end); 2 if nothing could be scored.
 """
 
 import argparse
@@ -42,10 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         choices=("best", "last"),
         default="best",
-        help="best: chosen by validation images; last: of the training's end (best)",
+        help="best: chosen by validation images; last: at the end of training (best)",
     )
-    parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (the training's)")
-    parser.add_argument("--no-cam", action="store_true", help="write no pictures")
+    parser.add_argument(
+        "--white", type=int, metavar="N", help="white in 16-bit files that do not specify it (that of the training)"
+    )
+    parser.add_argument("--no-cam", action="store_true", help="do not draw pictures")
     parser.add_argument("--device", type=device, default="cpu", help="where the network runs, such as cuda (cpu)")
 
 
@@ -129,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_cam(detector: "Detector") -> None:
-    """Check before any work that the network has Grad-CAM maps."""
+    """Check before any work that the network supports Grad-CAM."""
     import torch
 
     side = detector.image_size
@@ -144,7 +146,7 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
     with (
         atomic_path(path) as temporary,
-        # A name may hold bytes that are no text: they are written as \udcff, say.
+        # File names may have bytes that are not valid text; they are escaped, for example as \udcff.
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
@@ -177,25 +179,25 @@ def _remarks(images: "torch.Tensor", scores: Sequence[float]) -> list[str]:
 
 
 def _image_paths(given: Sequence[Path]) -> Iterator[Path]:
-    """Yield the given images, and those in the given folders, each once."""
+    """Yield the given images and those in the given folders, without repetitions."""
     from anatpaste_aug.datasets.files.listing import list_images
 
     paths: dict[Path, None] = {}
     for path in given:
-        found = [path / name for name in list_images(path)[0]] if path.is_dir() else [path]
-        if not found:
-            raise ValueError(f"{path} holds no images; give a folder that does, or image files")
-        paths |= dict.fromkeys(found)
+        images = [path / name for name in list_images(path)[0]] if path.is_dir() else [path]
+        if not images:
+            raise ValueError(f"{path} contains no images; give a folder that does, or image files")
+        paths |= dict.fromkeys(images)
     yield from paths
 
 
 def _picture_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """A file name for each picture; images of one name, in different folders or formats, are numbered."""
+    """Return a file name for each picture; images with the same name are numbered."""
     used: set[str] = set()
     names = {}
     for path in paths:
         number, name = 1, f"{path.stem}.png"
-        while name.lower() in used:  # file systems may not tell A.png from a.png
+        while name.lower() in used:  # file systems may not distinguish A.png from a.png
             number += 1
             name = f"{path.stem}-{number}.png"
         used.add(name.lower())

@@ -61,9 +61,7 @@ def test_normal_images_alone_train_and_score(reproduce, tmp_path, capsys):
     write_images(tmp_path / "data" / "train" / "good", 40)
     assert reproduce("--root", "data", "--out", "run", "--segmenter", "none") == 0
     printed = capsys.readouterr().out
-    assert (
-        printed.count("Normal images only: no AUROC and no sensitivity; specificity is measured on test images.") == 2
-    )
+    assert printed.count("Normal images only: no AUROC and no sensitivity; the specificity is of the test images.") == 2
     assert "8 normal validation images are too few for a share of 0.05: the threshold is above all" in printed
     (row,) = results(tmp_path / "run")["results"]
     assert (row["weights"], row["auroc"], row["sensitivity"], row["abnormal"]) == ("last", None, None, 0)
@@ -128,7 +126,7 @@ def test_a_manifest_and_weights_by_the_pretext_loss_and_a_run_that_goes_on(repro
         (["--root", "data", "--abnormal", "data"], "--abnormal DIR needs --normal DIR"),
         (
             ["--root", "data"],
-            "data has no train/good (it holds loose): expected train/good, test/good and test/FINDING",
+            "data has no train/good (it contains loose): expected train/good, test/good and test/FINDING",
         ),
         (["--normal", "nowhere"], "nowhere, does not exist: give two folders of images"),
         (

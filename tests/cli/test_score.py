@@ -329,7 +329,7 @@ def test_every_command_names_what_it_cannot_read(command, model, images, tmp_pat
         ),
         (["--model", "study", "a.png"], "--model: study is a study of 2 trainings; give one of its run folders: a, b"),
         (["--model", "full", "a.png", "-o", "full"], "full exists and is not an empty folder; name a new one with -o"),
-        (["--model", "full", "empty"], "empty holds no images"),
+        (["--model", "full", "empty"], "empty contains no images"),
         (["--model", "full", "a.png"], "checkpoint.pt is not a readable checkpoint"),
     ],
 )

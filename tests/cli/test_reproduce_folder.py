@@ -62,7 +62,7 @@ def test_normal_images_alone_train_and_score(reproduce, tmp_path, capsys):
     assert reproduce("--root", "data", "--out", "run", "--segmenter", "none") == 0
     printed = capsys.readouterr().out
     assert printed.count("Normal images only: no AUROC and no sensitivity; the specificity is of the test images.") == 2
-    assert "8 normal validation images are too few for a share of 0.05: the threshold is above all" in printed
+    assert "8 normal validation images are too few for a false-positive rate of 0.05: the threshold is above all of them" in printed
     (row,) = results(tmp_path / "run")["results"]
     assert (row["weights"], row["auroc"], row["sensitivity"], row["abnormal"]) == ("last", None, None, 0)
     assert 0 <= row["specificity"] <= 1
@@ -99,7 +99,7 @@ def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce,
 def test_what_needs_labels_is_left_out_and_said(reproduce, tmp_path, capsys):
     write_images(tmp_path / "normal", 20)
     assert reproduce("--normal", "normal", "--table", 1, "--figure", 1, 3, 4, "--seeds", 0, 1, "--out", "run") == 0
-    assert "No abnormal test images: tables and ROC curves, which need them, are left out." in capsys.readouterr().out
+    assert "No abnormal test images: without tables and ROC curves." in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"figure1.png", "figure4.png"}
     assert "specificity" in (tmp_path / "run" / "report.html").read_text()
 

@@ -1,4 +1,4 @@
-"""The metrics of the paper: AUROC, accuracy, F1, a validation threshold and scaled scores."""
+"""The metrics of the paper: AUROC, accuracy, F1, a threshold from validation images, and scaled scores."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics of one set of scores at one threshold; rates are in [0, 1], abnormal is the positive class.
+    """Metrics of a set of scores at a threshold; rates are in [0, 1], abnormal is the positive class.
 
-    Without abnormal images ``auroc``, ``f1`` and ``sensitivity`` are None.
+    ``auroc``, ``f1`` and ``sensitivity`` are None without abnormal images.
     """
 
     auroc: float | None
@@ -31,7 +31,7 @@ class Metrics:
 
 
 def auroc(labels: Any, scores: Any) -> float:
-    """Return the area under the ROC curve, by scikit-learn's ``roc_auc_score``.
+    """Return the area under the ROC curve (scikit-learn's ``roc_auc_score``).
 
     Args:
         labels: M values, 0 (normal) or 1 (abnormal); array, tensor or sequence. Both must occur.
@@ -41,7 +41,7 @@ def auroc(labels: Any, scores: Any) -> float:
         The area, in [0, 1].
 
     Raises:
-        ValueError: Lengths differ, a label is neither 0 nor 1, a class is missing, or a score is not finite.
+        ValueError: The lengths differ, a label is neither 0 nor 1, a class is missing, or a score is not finite.
 
     Example:
         >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
@@ -52,35 +52,40 @@ def auroc(labels: Any, scores: Any) -> float:
 
 
 def best_f1_threshold(labels: Any, scores: Any) -> float:
-    """Return the validation score that gives the best F1 as a threshold (``score >= threshold`` is abnormal).
+    """Return the score with the best F1 as a threshold (``score >= threshold`` is abnormal).
 
-    Of several thresholds with the same F1 the largest is taken: the one with the fewest false alarms.
+    Of several thresholds with the same F1, the largest is returned: the one with the fewest false alarms.
 
-    Args and errors as `auroc`.
+    Args:
+        labels: See `auroc`.
+        scores: See `auroc`.
+
+    Raises:
+        ValueError: See `auroc`.
 
     Example:
         >>> best_f1_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8])
         0.6
     """
     truth, values = check_scored(labels, scores)
-    false_alarms, found, thresholds = roc_curve(truth, values, drop_intermediate=False)
+    false_alarms, sensitivity, thresholds = roc_curve(truth, values, drop_intermediate=False)
     abnormal = truth.sum()
-    # From counts: equal F1 values are then equal floats, which makes ties exact.
-    true_positives, false_positives = np.rint(found * abnormal), np.rint(false_alarms * (len(truth) - abnormal))
+    # Computed from counts, so that ties are exact.
+    true_positives, false_positives = np.rint(sensitivity * abnormal), np.rint(false_alarms * (len(truth) - abnormal))
     f1 = 2 * true_positives / (true_positives + false_positives + abnormal)
     return float(thresholds[f1 == f1.max()].max())
 
 
 def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
-    """All figures of one set of scores; an image is called abnormal where ``score >= threshold``.
+    """Compute all metrics of a set of scores; an image is called abnormal if ``score >= threshold``.
 
     Args:
-        labels: As for `auroc`, but abnormal images need not occur.
-        scores: As for `auroc`.
-        threshold: Finite, on the scale of ``scores``; chosen on validation images, never on the test images.
+        labels: See `auroc`; abnormal images are optional.
+        scores: See `auroc`.
+        threshold: Finite, on the scale of ``scores``; chosen by validation images, never by test images.
 
     Raises:
-        ValueError: As `auroc`, or ``threshold`` is not finite.
+        ValueError: See `auroc`; or ``threshold`` is not finite.
 
     Example:
         >>> evaluate([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8], threshold=0.7).sensitivity
@@ -122,10 +127,10 @@ class ScoreScaler:
 
     def __post_init__(self) -> None:
         try:
-            fit = math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high
-        except OverflowError:  # a whole number that no float holds
-            fit = False
-        if not fit:
+            valid = math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high
+        except OverflowError:  # an integer that is too large for a float
+            valid = False
+        if not valid:
             raise ValueError(f"need finite low <= high, got low={self.low}, high={self.high}")
 
     @classmethod
@@ -169,7 +174,7 @@ def to_numpy(values: Any) -> NDArray[Any]:
 
 
 def check_scores(scores: Any) -> NDArray[np.float64]:
-    """Return scores as a non-empty float64 vector of finite values, else raise a ValueError."""
+    """Return scores as a non-empty float64 vector of finite values; raise a ValueError for others."""
     try:
         given = to_numpy(scores)
         values = given.astype(np.float64, casting="unsafe" if given.dtype == object else "same_kind")
@@ -183,9 +188,15 @@ def check_scores(scores: Any) -> NDArray[np.float64]:
 
 
 def check_scored(labels: Any, scores: Any, *, both: bool = True) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return labels and scores as int64 and float64 vectors, or raise the errors of `auroc`.
+    """Return labels and scores as int64 and float64 vectors.
 
-    ``both=False`` allows that abnormal images are missing.
+    Args:
+        labels: M values, 0 or 1.
+        scores: M finite values.
+        both: Whether abnormal images must occur.
+
+    Raises:
+        ValueError: See `auroc`.
     """
     values = check_scores(scores)
     truth = to_numpy(labels)

@@ -1,7 +1,7 @@
 """Scores that are a single number of an image, such as its sharpness: baselines that a detector has to beat.
 
-Datasets have shortcuts. Where normal and abnormal images were taken, compressed or scaled differently, sharpness or
-brightness alone may tell the classes apart, and a detector's AUROC means little beside it.
+If normal and abnormal images were acquired, compressed or scaled differently, sharpness or brightness alone may
+separate the classes, and a detector's AUROC means little without this comparison.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def image_statistics(images: Tensor) -> dict[str, Tensor]:
         "intensity spread" (standard deviation).
 
     Raises:
-        ValueError: Another shape.
+        ValueError: The shape is wrong.
 
     Example:
         >>> ramp = torch.tensor([0.0, 0.25, 0.5]).expand(1, 1, 2, 3)
@@ -67,7 +67,7 @@ def original_sizes(root: str | os.PathLike[str], names: Sequence[str]) -> Tensor
 
     Raises:
         DatasetError: A file cannot be read; the message names it.
-        ImportError: Without Pillow, or pydicom for DICOM.
+        ImportError: Pillow is not installed, or pydicom for DICOM files.
     """
     return torch.tensor([_pixels(Path(root, name)) for name in names], dtype=torch.float64)
 
@@ -129,5 +129,5 @@ def _pixels(path: Path) -> int:
             return image.width * image.height
     except ImportError as error:
         raise ImportError(f'the size of {path} needs {error.name}: pip install "anatpaste_aug[datasets]"') from error
-    except Exception as error:  # what a parser raises on a damaged file is not limited to OSError
+    except Exception as error:  # parsers raise more than OSError for damaged files
         raise DatasetError(f"the size of {path} cannot be read: {error}") from error

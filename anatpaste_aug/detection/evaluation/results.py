@@ -1,4 +1,4 @@
-"""Scores of methods on the same images, their ensemble, and one row of results for each."""
+"""Scores of methods on the same images, their ensemble, and a row of results for each."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _ABOUT_DATA = ("dataset", "update", "effective images")  # columns that are left
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One row of results: the metrics of one set of scores on one test set.
+    """One row of results: the metrics of a set of scores on a test set.
 
     Attributes:
-        dataset: Name of the data as a reader must see it, such as "phantoms (synthetic)".
+        dataset: Name of the data as shown to a reader, such as "phantoms (synthetic)".
         weights: "best" (chosen by validation AUROC) or "last", or the name of another method.
         metrics: On the test images. The threshold is on the scale of the scaled scores, see `ScoreScaler`.
-        update: Of these weights, if they are from a training.
-        val_auroc: AUROC on the validation images; None where they lack a class.
+        update: The update of these weights, if they are from a training.
+        val_auroc: AUROC on the validation images; None if a class is missing.
         interval: Confidence interval of the test AUROC; None without abnormal test images.
         matched: AUROC at matched nuisance, see `matched_aurocs`.
     """
@@ -45,39 +45,39 @@ class ResultRow:
     matched: MatchedAuroc | None = None
 
     def cells(self) -> dict[str, str]:
-        """Return column title to text, in the order of the table."""
+        """Return the text of each column, in the order of the table."""
         metrics, matched = self.metrics, self.matched
-        shown = matched is not None and matched.interval is not None
+        is_matched = matched is not None and matched.interval is not None
         return {
             "dataset": self.dataset,
             "weights": self.weights,
             "update": "–" if self.update is None else str(self.update),
-            "val. AUROC": _shown(self.val_auroc),
-            "AUROC": _shown(metrics.auroc) if self.interval is None else str(self.interval),
-            "matched AUROC": str(matched) if shown else "–",
-            "effective images": f"{matched.normal:.0f} + {matched.abnormal:.0f}" if matched and shown else "–",
-            "accuracy": _shown(metrics.accuracy),
-            "F1": _shown(metrics.f1),
-            "sensitivity": _shown(metrics.sensitivity),
-            "specificity": _shown(metrics.specificity),
+            "val. AUROC": _format(self.val_auroc),
+            "AUROC": _format(metrics.auroc) if self.interval is None else str(self.interval),
+            "matched AUROC": str(matched) if is_matched else "–",
+            "effective images": f"{matched.normal:.0f} + {matched.abnormal:.0f}" if matched and is_matched else "–",
+            "accuracy": _format(metrics.accuracy),
+            "F1": _format(metrics.f1),
+            "sensitivity": _format(metrics.sensitivity),
+            "specificity": _format(metrics.specificity),
             "threshold": f"{metrics.threshold:.3f}",
         }
 
 
 @dataclass(frozen=True, eq=False)
 class MethodScores:
-    """Scores of one method for the validation and the test images.
+    """Scores of a method for the validation and test images.
 
     Args:
-        name: How results name the method, such as "AnatPaste, seed 0".
+        name: Name of the method in results, such as "AnatPaste, seed 0".
         val: One finite score per validation image, larger is more anomalous; array, tensor or sequence.
-        test: The same for the test images. Both are kept as float64 vectors.
-        false_positive_rate: Chooses the threshold, see `choose_threshold`.
+        test: One finite score per test image. Both are stored as float64 vectors.
+        false_positive_rate: For the threshold, see `choose_threshold`.
         normals_only: Whether all validation images are normal, which changes the scale, see `choose_scaler`.
-        scaled: Whether the scores are scaled already, as those of an ensemble are.
+        scaled: Whether the scores are already scaled, as those of an ensemble are.
 
     Raises:
-        ValueError: Scores that are no vector, empty or not finite.
+        ValueError: Scores are not vectors, are empty, or not finite.
 
     Example:
         >>> MethodScores("mean intensity", [0.1, 0.4], [0.2, 0.3]).test
@@ -106,7 +106,7 @@ class MethodScores:
         return choose_scaler(labels, self.val, self.threshold(labels))
 
     def threshold(self, val_labels: Any) -> float:
-        """Return the threshold that the validation images give."""
+        """Return the threshold that is chosen by the validation images."""
         return choose_threshold(val_labels, self.val, self.false_positive_rate)
 
     def scaled_threshold(self, val_labels: Any) -> float:
@@ -117,15 +117,15 @@ class MethodScores:
 def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodScores:
     """Average the members' scores, each scaled by its own validation minimum and maximum, and clipped to [0, 1].
 
-    As Sato et al. (arXiv 2205.04282) do with the networks of five seeds. The ensemble has its own threshold, see
+    Sato et al. (arXiv 2205.04282) do so with the networks of five seeds. The ensemble has its own threshold, see
     `result_row`.
 
     Args:
-        members: Methods, or one method's seeds, on the same images in the same order; one or more.
-        name: How results name it.
+        members: Methods, or seeds of one method, on the same images in the same order; at least one.
+        name: Name of the ensemble in results.
 
     Raises:
-        ValueError: No members, or members with another number of images.
+        ValueError: There are no members, or their numbers of images differ.
 
     Example:
         >>> one, other = MethodScores("a", [0.0, 2.0], [1.0, 4.0]), MethodScores("b", [10.0, 20.0], [15.0, 5.0])
@@ -155,16 +155,17 @@ def result_row(
     resamples: int = 2000,
     seed: int = 0,
 ) -> ResultRow:
-    """Return test metrics at the method's own validation threshold, with the interval of the AUROC.
+    """Compute test metrics at the validation threshold of a method, with the interval of the AUROC.
 
     Args:
-        method: Scores of the images; its name becomes that of the row.
-        val_labels: One per validation image, 0 (normal) or 1 (abnormal); the latter need not occur.
-        test_labels: One per test image, at least two of each class, or normal ones alone.
-        dataset: Name of the data as a reader must see it.
-        update: Of the weights, if they are from a training.
+        method: The scores; the row has the name of the method.
+        val_labels: One per validation image, 0 (normal) or 1 (abnormal); the latter are optional.
+        test_labels: One per test image; at least two of each class, or only normal ones.
+        dataset: Name of the data as shown to a reader.
+        update: The update of the weights, if they are from a training.
         matched: AUROC of the method at matched nuisance.
-        resamples, seed: Of `bootstrap_auroc`.
+        resamples: See `bootstrap_auroc`.
+        seed: See `bootstrap_auroc`.
 
     Raises:
         ValueError: The lengths differ, or a class is missing.
@@ -209,5 +210,5 @@ def result_cells(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
     return [{name: text for name, text in row.items() if name not in dropped} for row in cells]
 
 
-def _shown(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"

@@ -21,7 +21,7 @@ from anatpaste_aug.inspection.drawing import ABNORMAL, TEXT, new_figure, shorten
 
 _HEAT: dict[str, Any] = {"cmap": "inferno", "vmin": 0, "vmax": 1}
 _INSET = 0.46  # side of a magnified inset, as a fraction of the image's
-_FRAME = (1 / 6, 0.3)  # smallest and largest side of what it shows: magnified at least 1.5 times
+_FRAME = (1 / 6, 0.3)  # smallest and largest side of the magnified area, so at least 1.5 times
 
 
 def augmentations_figure(
@@ -39,17 +39,17 @@ def augmentations_figure(
     anomaly has neither.
 
     Args:
-        path: The PNG to write.
+        path: PNG to write.
         images: R×1×H×W, uint8 or float in [0, 1].
         augmented: Name, such as "CutPaste", to (augmented images, anomaly masks), both R×1×H×W.
         names: R file names, shown below the originals.
-        note: Small print below.
+        note: Small print at the bottom.
 
     Raises:
         ValueError: No images or augmentations, the shapes differ, or there is another number of names.
     """
     if images.ndim != 4 or images.shape[1] != 1 or not len(images) or not augmented:
-        raise ValueError(f"R×1×H×W images and one augmentation or more are needed, got shape {tuple(images.shape)}")
+        raise ValueError(f"expected R×1×H×W images and at least one augmentation, got shape {tuple(images.shape)}")
     for name, pair in augmented.items():
         if any(part.shape != images.shape for part in pair):
             raise ValueError(f"{name} has shapes {[tuple(part.shape) for part in pair]}, not {tuple(images.shape)}")
@@ -83,7 +83,7 @@ def cam_figure(
     """Draw images, each with its Grad-CAM map over it, and a key of the map's colors (Figure 5).
 
     Args:
-        path: The PNG to write.
+        path: PNG to write.
         images: N images, each 1×H×W of its own size, uint8 or float in [0, 1].
         maps: N×1×h×w in [0, 1], as `grad_cam` returns them; each is
             stretched over its image.
@@ -91,7 +91,7 @@ def cam_figure(
         names: File names, shown below.
         columns: Pairs per row.
         side: Width of an image in inches.
-        note: Small print below.
+        note: Small print at the bottom.
 
     Raises:
         ValueError: No images, or numbers or shapes that differ.
@@ -140,7 +140,7 @@ def _magnify(axes: Axes, original: Tensor, image: Tensor, mask: Tensor) -> None:
     middle, wanted = (first + last) / 2, round(1.1 * int((last - first).max() + 1))
     smallest, largest = (round(fraction * min(height, width)) for fraction in _FRAME)
     side = min(max(wanted, smallest), largest)
-    if wanted > largest:  # too large to be magnified as a whole: then where its seams show most
+    if wanted > largest:  # too large to magnify as a whole: choose the area with the sharpest seams
         change = to_numpy(image).astype(float) - to_numpy(original)
         seams = uniform_filter(np.hypot(*np.gradient(change)), side, mode="constant")
         middle = np.array(np.unravel_index(seams.argmax(), seams.shape))

@@ -1,4 +1,4 @@
-"""Results in files and on the terminal: a text table, scores as CSV, metrics as JSON."""
+"""Write results: a text table, scores as CSV, metrics as JSON."""
 
 from __future__ import annotations
 

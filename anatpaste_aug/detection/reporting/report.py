@@ -1,4 +1,4 @@
-"""The report: one HTML page that explains a run to a reader who has not seen the code."""
+"""The report: one HTML page with results, figures, settings and environment."""
 
 from __future__ import annotations
 
@@ -38,26 +38,25 @@ def write_report(
     command: str = "",
     seconds: float | None = None,
 ) -> Path:
-    """Write ``report.html``, one page that needs no other file: pictures are part of it.
+    """Write ``report.html``, a single file with embedded figures.
 
-    All text is escaped, file names included.
+    All text, including file names, is escaped.
 
     Args:
         run_dir: The existing run folder.
         title: Heading of the page.
         config: Settings of the training.
-        data: Name of a set of images to their number, such as ``{"training, normal": 1133}``.
-        rows: Results of the best and the last weights, or of several methods; empty where nothing was trained.
-        figures: PNG files, relative to ``run_dir`` or absolute. The keys of
-            ``CAPTIONS``, such as ``"roc"``, come with an explanation; any other is its own heading, after them.
-        environment: Versions and hardware, from `environment`.
-        highlights: Results shown at the top; None is the first two.
-        findings: Sentences about shortcuts, shown at the top; see
-            `shortcut_findings`.
-        tables: Shown above the results, each with its notes.
-        methods: Name of an augmentation -> what it does, in a sentence.
-        protocol: How the images were split, in a sentence.
-        data_note: Shown at the top, such as that the data are synthetic, stand-ins or development data.
+        data: Name of a set of images -> number of images, such as ``{"training, normal": 1133}``.
+        rows: Results of the best and the last weights, or of several methods; empty if nothing was trained.
+        figures: PNG files, relative to ``run_dir`` or absolute. Keys of ``CAPTIONS``, such as ``"roc"``, have a
+            caption; other keys are headings, and follow.
+        environment: Versions and hardware, see `environment`.
+        highlights: Results at the top of the page; None is the first two.
+        findings: Sentences about shortcuts, at the top of the page; see `shortcut_findings`.
+        tables: Tables above the results, with their notes.
+        methods: Name of an augmentation -> description in one sentence.
+        protocol: How the images were split, in one sentence.
+        data_note: Note at the top of the page, for example that the data are synthetic or development data.
         command: The command line of the run.
         seconds: Time of training and scoring.
 
@@ -65,7 +64,7 @@ def write_report(
         The path of the page.
 
     Raises:
-        FileNotFoundError: The folder or a picture is missing.
+        FileNotFoundError: The folder or a figure is missing.
         ValueError: There are neither rows nor tables nor figures.
     """
     if not (rows or tables or figures):
@@ -108,7 +107,7 @@ def write_report(
 
 
 def _headline(row: ResultRow) -> tuple[str, str]:
-    """The number at the top of the page, and what it is."""
+    """Return the number at the top of the page and its name."""
     if row.metrics.auroc is None:
         return f"{row.metrics.specificity:.3f}", "specificity"
     return f"{row.metrics.auroc:.3f}", "AUROC"

@@ -1,4 +1,4 @@
-"""The paper's tables with measured figures beside the published ones, as Markdown or HTML."""
+"""The paper's tables with measured and published results, as Markdown or HTML."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
 
 @dataclass(frozen=True)
 class Auroc:
-    """An AUROC as a table shows it.
+    """An AUROC as shown in a table.
 
     Args:
-        auroc: In [0, 1]; of several seeds the mean.
-        spread: Standard deviation over the seeds; of measured ones the sample's (n - 1).
-        seeds: How many there were.
-        interval: Of the test images, for a single set of scores.
+        auroc: In [0, 1]; the mean of several seeds.
+        spread: Standard deviation over the seeds; for measured ones, of the sample (n - 1).
+        seeds: Number of seeds.
+        interval: Interval of the test images, for a single set of scores.
     """
 
     auroc: float
@@ -41,16 +41,16 @@ class Auroc:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method's AUROCs, by name of the dataset; ``source`` says whether measured here or published."""
+    """The AUROCs of a method by dataset; ``source`` says whether they are measured here or published."""
 
     method: str
     source: Literal["measured", "published"]
-    figures: Mapping[str, Auroc]
+    aurocs: Mapping[str, Auroc]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Texts in rows and columns, with notes below.
+    r"""A table of text with a title and notes.
 
     Example:
         >>> print(Table("Small", ("method", "AUROC"), (("a|b", "91.4"),), ("A note.",)).markdown())
@@ -58,7 +58,7 @@ class Table:
         <BLANKLINE>
         | method | AUROC |
         |---|---|
-        | a\\|b | 91.4 |
+        | a\|b | 91.4 |
         <BLANKLINE>
         A note.
     """
@@ -77,7 +77,7 @@ class Table:
         return "\n".join(lines)
 
     def html(self) -> str:
-        """Return a ``table`` element with a caption, and the notes as paragraphs; every text is escaped."""
+        """Return a ``table`` element with a caption, followed by the notes as paragraphs; all text is escaped."""
         heads = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in self.header)
         body = "\n".join(
             f'<tr><th scope="row">{html.escape(row[0])}</th>'
@@ -105,30 +105,30 @@ def unbroken(text: str) -> str:
 
 
 def mean_over_seeds(aurocs: Sequence[float]) -> Auroc:
-    """Return mean and sample standard deviation over seeds; a single seed has no spread.
+    """Return mean and sample standard deviation over seeds; a single seed has no deviation.
 
     Raises:
-        ValueError: No seeds.
+        ValueError: There are no seeds.
 
     Example:
         >>> str(mean_over_seeds([0.90, 0.92]))
         '91.0 ± 1.4'
     """
     if not aurocs:
-        raise ValueError("the AUROC of one seed or more is needed")
+        raise ValueError("expected the AUROC of at least one seed")
     spread = statistics.stdev(aurocs) if len(aurocs) > 1 else None
     return Auroc(statistics.fmean(aurocs), spread, len(aurocs))
 
 
 def methods_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -> Table:
-    """Return Table I: AUROC (%) of published and measured methods, one column per dataset.
+    """Make Table I: AUROC (%) of published and measured methods, one column per dataset.
 
-    A measured value is shown in a published column only if its dataset has the same name, "Zhanglab", "CheXpert" or
-    "RSNA"; any other data, such as a development split, get a column of their own.
+    A measured result is in a published column only if the dataset has the same name ("Zhanglab", "CheXpert" or "RSNA");
+    other data, such as a development split, have their own column.
 
     Args:
         measured: Rows such as ``MethodRow("AnatPaste", "measured", {task.name: mean_over_seeds(aurocs)})``.
-        notes: About the measured data.
+        notes: Notes about the measured data.
 
     Example:
         >>> row = MethodRow("AnatPaste", "measured", {"phantoms (synthetic)": mean_over_seeds([0.90, 0.92])})
@@ -139,9 +139,11 @@ def methods_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -
 
 
 def ablation_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -> Table:
-    """Return Table III: AUROC (%) without parts of the augmentation.
+    """Make Table III: AUROC (%) without parts of the augmentation.
 
-    See `methods_table` for columns and arguments.
+    Args:
+        measured: See `methods_table`.
+        notes: Notes about the measured data.
 
     Example:
         >>> ablation_table([]).rows[1]
@@ -153,13 +155,13 @@ def ablation_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) 
 def groups_table(
     methods: Mapping[str, Mapping[str, GroupAuroc]], *, title: str = "AUROC (%) by group", notes: Sequence[str] = ()
 ) -> Table:
-    """Return Table II: AUROC (%) of each disease against all normal images, or of each view, with its interval.
+    """Make Table II: AUROC (%) of each disease against all normal images, or of each view, with its interval.
 
     Args:
-        methods: Name -> what `group_aurocs` returned for it, on the same images. The column titles give the
-            number of images in a group. Groups with too few images are named below the table.
+        methods: Name -> result of `group_aurocs` on the same images. The column titles give the number of images in a
+            group; groups with too few images are named below the table.
         title: The caption.
-        notes: About the data.
+        notes: Notes about the data.
 
     Example:
         >>> table = groups_table({"AnatPaste": {"edema": GroupAuroc(30, 9, None, None)}})
@@ -179,11 +181,12 @@ def groups_table(
 
 
 def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, notes: Sequence[str] = ()) -> Table:
-    """Return the table of AUROC (%) by group at matched nuisance.
+    """Make the table of AUROC (%) by group at matched nuisance.
 
     Args:
-        methods: What `matched_group_aurocs` returned. The column titles give the effective number of images.
-        notes: About the data.
+        methods: Result of `matched_group_aurocs`. The column titles give the effective number of images; groups that
+            cannot be matched are named below the table.
+        notes: Notes about the data.
 
     Example:
         >>> matched_groups_table({"AnatPaste": {"edema": MatchedAuroc(None, note="too few images")}}).notes[1]
@@ -205,12 +208,12 @@ def _percent(interval: Interval | None) -> str:
 
 
 def _compared(title: str, rows: Sequence[MethodRow], notes: Sequence[str]) -> Table:
-    columns = list(dict.fromkeys(name for row in rows for name in row.figures))
+    columns = list(dict.fromkeys(name for row in rows for name in row.aurocs))
     lines = []
     for row in rows:
-        seeds = {figure.seeds for figure in row.figures.values() if row.source == "measured" and figure.seeds > 1}
+        seeds = {auroc.seeds for auroc in row.aurocs.values() if row.source == "measured" and auroc.seeds > 1}
         name = f"{row.method} ({'/'.join(map(str, sorted(seeds)))} seeds)" if seeds else row.method
-        cells = (str(row.figures[column]) if column in row.figures else "–" for column in columns)
+        cells = (str(row.aurocs[column]) if column in row.aurocs else "–" for column in columns)
         lines.append((name, row.source, *cells))
     about = "± is the standard deviation over seeds, brackets a 95 % interval of the test images, – not measured."
     return Table(title, ("method", "source", *columns), tuple(lines), (_SOURCE, about, *notes))
@@ -221,18 +224,18 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape what Markdown would read as a column, a tag or a line break."""
+    """Escape what Markdown would interpret as a column, tag or line break."""
     text = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _published(method: str, **percent: float | tuple[float, float]) -> MethodRow:
-    """Return a row of published values: the AUROC, or (mean, deviation over five seeds), in percent."""
-    figures = {
+    """Make a row of published results in percent: the AUROC, or (mean, deviation over five seeds)."""
+    aurocs = {
         name: Auroc(value[0] / 100, value[1] / 100, 5) if isinstance(value, tuple) else Auroc(value / 100)
         for name, value in percent.items()
     }
-    return MethodRow(method, "published", figures)
+    return MethodRow(method, "published", aurocs)
 
 
 _SOURCE = "Published: Sato et al., iScience 2023, arXiv 2205.04282; other methods as quoted there."

@@ -55,9 +55,9 @@ def analyze(
 
     Args:
         task: The images.
-        tables: 1 for the methods and their comparisons, 2 for the diseases or views, 3 for the ablations. Each shows
-            the baselines, too, and a table of the robustness of all is added.
-        methods: With the best validation weights; the others are compared with the first.
+        tables: 1 is the methods and their comparisons, 2 the diseases or views, 3 the ablations. Each includes the
+            baselines, and a table of the robustness is added.
+        methods: With the weights chosen by validation images; the first is compared with the others.
         last: The same methods with the last weights.
         baselines: See `baseline_methods`.
     """
@@ -104,7 +104,7 @@ def analyze(
         results.tables.append(robustness_table(results.record["robustness"], notes=notes))
     results.tables = _without_repeated_notes(results.tables, about_data)
     results.record["findings"] = results.findings
-    results.record["methods"] = {row.method: dict(row.figures) for row in measured}
+    results.record["methods"] = {row.method: dict(row.aurocs) for row in measured}
     return results
 
 
@@ -114,21 +114,21 @@ def method_rows(
     """Return mean and deviation over the seeds, and the ensemble with its interval; one row for a single member.
 
     Args:
-        method: With its scores.
+        method: The scores.
         task: The images.
-        matched: Name of scores -> AUROC at matched nuisance, which gets a column of its own.
+        matched: Name of scores -> AUROC at matched nuisance, which has its own column.
     """
     labels, column = task.test.labels, f"{task.name}, matched"
-    found = {name: each.interval for name, each in (matched or {}).items() if each.interval is not None}
+    intervals = {name: each.interval for name, each in (matched or {}).items() if each.interval is not None}
     interval = bootstrap_auroc(labels, method.scores.test)
     whole = {task.name: Auroc(interval.estimate, interval=interval)}
-    if level := found.get(method.scores.name):
+    if level := intervals.get(method.scores.name):
         whole[column] = Auroc(level.estimate, interval=level)
     rows = [MethodRow(method.scores.name, "measured", whole)]
     if len(method.members) > 1:
         seeds = {task.name: mean_over_seeds([auroc(labels, member.test) for member in method.members])}
-        if found:
-            seeds[column] = mean_over_seeds([found[member.name].estimate for member in method.members])
+        if intervals:
+            seeds[column] = mean_over_seeds([intervals[member.name].estimate for member in method.members])
         rows.insert(0, MethodRow(method.label, "measured", seeds))
     return rows
 
@@ -136,7 +136,7 @@ def method_rows(
 def compare(
     reference: EvaluatedMethod, others: Iterable[EvaluatedMethod], task: DetectionTask
 ) -> dict[str, dict[str, Any]]:
-    """Compare the AUROC of the reference with that of each other method: DeLong's test, and the paired bootstrap."""
+    """Compare the AUROC of the reference with each other method by DeLong's test and the paired bootstrap."""
     labels, own = task.test.labels, reference.scores.test
     return {
         other.scores.name: {
@@ -162,41 +162,41 @@ def robustness_rows(methods: Iterable[EvaluatedMethod], task: DetectionTask) -> 
 def comparisons_table(
     reference: EvaluatedMethod, comparisons: Mapping[str, Mapping[str, Any]], *, notes: Sequence[str] = ()
 ) -> Table:
-    """Return the table of what `compare` returned."""
+    """Make the table of the result of `compare`."""
     rows = []
     for name, comparison in comparisons.items():
         test = comparison["delong"]
         p_value = "< 0.001" if test.p_value < 0.001 else f"{test.p_value:.3f}"
         rows.append((name, _points(test.difference), p_value, _points(comparison["bootstrap"])))
     about = (
-        "Differences in AUROC (percentage points) on the same test images; above 0 the method of the caption is "
-        "better. Brackets: 95 % interval. The p-values are two-sided and not corrected for the number of comparisons; "
-        "test images alone are resampled, not trainings."
+        "Differences in AUROC (percentage points) on the same test images; positive if the method of the caption is "
+        "better. Brackets: 95 % interval. The p-values are two-sided and not corrected for multiple comparisons. Only "
+        "test images are resampled, not trainings."
     )
     header = ("against", "difference (DeLong)", "p (DeLong)", "difference (paired bootstrap)")
     return Table(f"{reference.scores.name}, compared with the others", header, tuple(rows), (about, *notes))
 
 
 def robustness_table(rows: Mapping[str, Mapping[str, Interval]], *, notes: Sequence[str] = ()) -> Table:
-    """Return the table of what `robustness_row` returned for each method."""
+    """Make the table of the results of `robustness_row`."""
     header = ("method", *next(iter(rows.values()), {}))
     lines = tuple(
         (name, *(str(Auroc(interval.estimate, interval=interval)) for interval in row.values()))
         for name, row in rows.items()
     )
     about = (
-        "The test images alone are changed, the detectors are not. Common sharpness: each image is blurred to the mean "
-        "gradient that 95 % of them exceed, as far as a sigma of 16 pixels (at 256×256) goes; the blurriest 5 % stay "
-        "as they are. Brackets: 95 % interval."
+        "Only the test images are changed, not the detectors. Common sharpness: each image is blurred to the mean "
+        "gradient that 95 % of them exceed, with a sigma of at most 16 pixels (at 256×256); the blurriest 5 % are not "
+        "changed. Brackets: 95 % interval."
     )
     return Table("AUROC (%) on changed test images", header, lines, (about, *notes))
 
 
-_IMAGES = "Intervals and tests take the test images as independent, even where a patient has several."
+_IMAGES = "Intervals and tests assume that the test images are independent, even if a patient has several."
 
 _WEIGHTS = (
-    "Measured rows have the weights with the best validation AUROC, as in the paper, which takes labeled abnormal "
-    "images, unless they say “last weights”, those at the end of the training."
+    "Measured rows have the weights with the best validation AUROC, as in the paper, which needs labeled abnormal "
+    "images. Rows with “last weights” have those at the end of the training."
 )
 
 

@@ -24,7 +24,7 @@ def draw_augmentations(
     """Draw Figure 1: normal training images beside their augmentations, with magnified insets.
 
     Args:
-        path: The PNG to write.
+        path: PNG to write.
         task: The images.
         methods: Names of `METHODS`.
         count: images.
@@ -62,7 +62,7 @@ def draw_grad_cam(path: Path, task: DetectionTask, method: EvaluatedMethod, run:
     """Draw Figure 5: Grad-CAM of the highest and lowest scored abnormal test images, and the highest normal ones.
 
     Args:
-        path: The PNG to write.
+        path: PNG to write.
         task: The images.
         method: Its scores choose the images and are shown above them.
         run: Its network is explained, since Grad-CAM is of one network, not of an ensemble.

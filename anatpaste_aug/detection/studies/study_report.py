@@ -1,4 +1,4 @@
-"""The files of a study: tables, figures, metrics and one page, from the runs in its folder."""
+"""The files of a study: tables, figures, metrics and a report from the runs in its folder."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def check_study(
     """Check what would otherwise fail after hours of training: the weights of a baseline, and Grad-CAM.
 
     Args:
-        config: The settings of the trainings.
+        config: Settings of the trainings.
         figures: Numbers of the paper's figures.
-        weights_file: Of a pretrained backbone.
+        weights_file: Weights of a pretrained backbone.
 
     Raises:
         FileNotFoundError, ValueError: See `pretrained_net` and `grad_cam`.
-        ImportError: Pytorch-grad-cam is not installed.
+        ImportError: pytorch-grad-cam is not installed.
     """
     if weights_file is not None:
         pretrained_net(weights_file, config.backbone, image_size=config.image_size)
@@ -85,7 +85,7 @@ def write_study(
     start = time.perf_counter() - sum(run.seconds for run in runs)
     missing = ""
     if not has_both(task.test.labels) and (tables or 3 in figures):
-        missing = "No abnormal test images: tables and ROC curves, which need them, are left out."
+        missing = "No abnormal test images: without tables and ROC curves."
         tables, figures = (), [number for number in figures if number != 3]
     methods = trained_methods(runs)
     last = [] if config.selects_last(has_both(task.val.labels)) else trained_methods(runs, "last")

@@ -4,20 +4,13 @@ import csv
 import dataclasses
 import json
 
-import numpy as np
 import pytest
 import torch
+from run_pictures import LABELS, METRICS, NASTY, ROWS, SCORES
 
-from anatpaste_aug.detection import Interval, TrainConfig, evaluate
+from anatpaste_aug.detection import Interval, TrainConfig
 from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
-from anatpaste_aug.detection.evaluation.results import ResultRow
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
-
-LABELS = np.array([0, 0, 0, 1, 1, 1, 1])
-SCORES = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9])
-METRICS = evaluate(LABELS, SCORES, 0.5)
-ROWS = [ResultRow("phantoms", "best", METRICS, 8, 0.9), ResultRow("phantoms", "last", METRICS)]
-NASTY = "<script>alert('$1')</script> & $\\frac{.png"
 
 
 def test_results_table():

@@ -30,7 +30,7 @@ def test_over_seeds_is_mean_and_sample_deviation():
     assert found.spread == pytest.approx(np.std(areas, ddof=1)) == pytest.approx(statistics.stdev(areas))
     assert (found.seeds, str(found)) == (5, "92.2 ± 1.9")
     assert str(mean_over_seeds([0.5])) == "50.0"
-    with pytest.raises(ValueError, match="one seed or more"):
+    with pytest.raises(ValueError, match="at least one seed"):
         mean_over_seeds([])
 
 

@@ -55,7 +55,7 @@ def test_other_settings_or_images_are_named(finished_runs):
     assert read_run(run.folder, TASK, dataclasses.replace(SHORT, device="cuda")).device == "cpu"
     names = ("other.png", *TASK.val.names[1:])
     other = dataclasses.replace(TASK, val=dataclasses.replace(TASK.val, names=names))
-    with pytest.raises(ValueError, match=r"val_scores.csv is of other images"):
+    with pytest.raises(ValueError, match=r"val_scores.csv has the scores of other images"):
         read_run(run.folder, other, SHORT)
 
 
@@ -123,5 +123,5 @@ with FileLock({str(tmp_path / ".lock")!r}):
 def test_too_few_test_images_are_named_before_the_training(labels, said):
     check_task(TASK)
     test = dataclasses.replace(TASK.test, labels=torch.tensor(labels))
-    with pytest.raises(ValueError, match=f"{said} abnormal images to test on: at least 2 of each"):
+    with pytest.raises(ValueError, match=f"{said} abnormal test images: expected at least 2 of each"):
         check_task(dataclasses.replace(TASK, test=test))

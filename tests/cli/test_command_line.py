@@ -1,4 +1,4 @@
-"""Whatever happens, a command ends in an exit code and at most one line with its reason."""
+"""Every command ends in an exit code and at most one line with the reason."""
 
 import os
 import subprocess

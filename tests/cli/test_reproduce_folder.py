@@ -1,4 +1,4 @@
-"""The command on images of one's own: with labels, with masks, on normal images alone; one line for what is wrong."""
+"""The command on your own images: with labels, with masks, only normal ones; errors in one line."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ needs_adults = pytest.mark.skipif(
 
 @pytest.fixture
 def reproduce(monkeypatch, tmp_path):
-    """The command on little, as a function of its arguments; returns the exit code."""
+    """Run the command with a small configuration; returns the exit code."""
     make_tiny(monkeypatch)
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: main(["reproduce", *QUICK, "--dataset", "folder", *map(str, arguments)])
@@ -62,7 +62,10 @@ def test_normal_images_alone_train_and_score(reproduce, tmp_path, capsys):
     assert reproduce("--root", "data", "--out", "run", "--segmenter", "none") == 0
     printed = capsys.readouterr().out
     assert printed.count("Normal images only: no AUROC and no sensitivity; the specificity is of the test images.") == 2
-    assert "8 normal validation images are too few for a false-positive rate of 0.05: the threshold is above all of them" in printed
+    assert (
+        "8 normal validation images are too few for a false-positive rate of 0.05: the threshold is above all of them"
+        in printed
+    )
     (row,) = results(tmp_path / "run")["results"]
     assert (row["weights"], row["auroc"], row["sensitivity"], row["abnormal"]) == ("last", None, None, 0)
     assert 0 <= row["specificity"] <= 1

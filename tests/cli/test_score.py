@@ -1,4 +1,4 @@
-"""The score command: the detector's own scores in the table, a picture for each image, and clear ends."""
+"""The score command: scores of the detector in the table, a picture for each image, and clear errors."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A run folder of a network that nobody trained: scores need no good weights to be the right ones."""
+    """A run folder of an untrained network, which suffices to test scores."""
     folder = tmp_path_factory.mktemp("run")
     task = phantom_task(64, train=12, val=10, test=2)
     states = [untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2)]
@@ -125,7 +125,7 @@ def test_the_map_is_drawn_over_the_original_image(model, tmp_path, monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="such names are for POSIX file systems")
 def test_file_names_as_only_an_attacker_gives_them(model, images, tmp_path, capsys, monkeypatch):
-    """None of them ends the run, moves the cursor, or is a formula in the table."""
+    """No name ends the run, moves the cursor, or is a formula in the table."""
     folder, content = tmp_path / "images", (images / "a.jpeg").read_bytes()
     folder.mkdir()
     names = ["=1+1.png", "\x1b[2J.png", "a\nb.png", 'a,b".png', "<script>.png", "$(touch x).png"]
@@ -164,7 +164,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_scored(model, images, tmp_
 
 @pytest.mark.slow
 def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
-    """Nothing in the file tells that it has 12 bits; the trained model does."""
+    """The file does not specify that it has 12 bits; the trained model does."""
     rng, root = np.random.default_rng(0), write_zhanglab(tmp_path / "chest_xray")
     for path in root.rglob("*.jpeg"):
         png16(path, rng.integers(0, 4096, (20, 20)) // (1 + ("PNEUMONIA" in str(path))))
@@ -181,7 +181,7 @@ def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
         assert main([*options, "-o", str(out), *given]) == 0
         scores.append(float(table(out)[0]["score"]))
     expected = next(float(r["best_scaled"]) for r in table(tmp_path / "run") if r["name"] == task.test.names[-1])
-    # In another batch than in training, float32 features differ in their last digits.
+    # float32 features depend on the batch in their last digits.
     assert scores[:2] == pytest.approx([expected] * 2, abs=1e-5)
     assert scores[2] != pytest.approx(expected, abs=1e-3)
     assert main([*options, "-o", str(tmp_path / "no"), "--white", "70000"]) == 2
@@ -213,7 +213,7 @@ def test_a_network_without_convolutions_is_scored_without_pictures(model, images
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing:UserWarning")  # the picture shows a box for it
 def test_names_that_no_terminal_shows_are_scored_like_any_other(model, images, tmp_path, monkeypatch):
-    """Line breaks, other alphabets, and bytes that are no text; on a terminal that knows ASCII alone."""
+    """Line breaks, other alphabets, and bytes that are not text, on an ASCII terminal."""
     place = tmp_path / "named"
     place.mkdir()
     names = ["line\nbreak.png", os.fsdecode(b"\xff.png"), "胸 é.png", "ordinary.png"]

@@ -1,4 +1,4 @@
-"""Numbers out of range and devices that are not there are refused."""
+"""Numbers out of range and unavailable devices are errors."""
 
 import argparse
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Detection tasks from raw layouts: images, labels, findings and views in the split's order."""
+"""Detection tasks from raw layouts: images, labels, findings and views in the order of the split."""
 
 import os
 import re

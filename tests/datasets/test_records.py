@@ -1,4 +1,4 @@
-"""Record: what it accepts and what it refuses."""
+"""Valid and invalid records."""
 
 import dataclasses
 import doctest
@@ -70,7 +70,7 @@ def test_docstring_examples(name):
 
 @pytest.mark.slow
 def test_import_needs_no_extra():
-    """The names come without Pillow, tqdm, pandas, pydicom and matplotlib being imported by this package."""
+    """Importing the package does not import Pillow, tqdm, pandas, pydicom or matplotlib."""
     code = (
         "import sys, numpy, torch; blocked = ('PIL', 'tqdm', 'pandas', 'pydicom', "
         "'matplotlib', 'sklearn', 'timm'); import anatpaste_aug; middle = set(sys.modules); "

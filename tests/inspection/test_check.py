@@ -1,4 +1,4 @@
-"""Checking batches and folders: the figures against their definitions, and images that are known to be wrong."""
+"""Checks of batches and folders: measurements against their definitions, and images with known problems."""
 
 import json
 import sys
@@ -101,7 +101,7 @@ def test_no_images_are_no_error():
     assert str(report) == "0 images checked"
 
 
-# images that are known to be wrong
+# images with known problems
 
 
 def test_healthy_phantoms_are_not_called_inverted_framed_or_lateral(phantoms):

@@ -1,4 +1,4 @@
-"""CheXpert: the labels of a raw download, and the images of the full size in its four archives' folders."""
+"""Index of CheXpert: labels of a raw download, and images of the full size in the folders of four archives."""
 
 import os
 import shutil
@@ -49,8 +49,10 @@ def test_labels(tmp_path, folder, end):
         row(1, No_Finding="1.0", folder=folder),
         row(2, No_Finding="1", Support_Devices="1.0", folder=folder, view="AP"),
         row(3, Edema="1.0", Cardiomegaly="-1.0", Lung_Opacity="1.0", folder=folder),
-        row(4, Edema="-1.0", folder=folder),  # uncertain alone is neither
-        row(5, Pneumothorax="1.0", Fracture="1.0", folder=folder),  # no disease of the five is neither
+        row(4, Edema="-1.0", folder=folder),  # only uncertain: neither normal nor abnormal
+        row(
+            5, Pneumothorax="1.0", Fracture="1.0", folder=folder
+        ),  # none of the five diseases: neither normal nor abnormal
         row(6, folder=folder),
         row(7, No_Finding="0.0", Edema="0.0", folder=folder),
         row(8, No_Finding="1.0", Edema="1.0", folder=folder),  # contradicts itself

@@ -56,7 +56,7 @@ def test_paper_protocol():
 def test_rarest_first_and_an_image_counts_for_each_of_its_diseases():
     ill = [("a", ("Edema", "Consolidation"))] * 3 + [(f"b{i}", ("Consolidation",)) for i in range(400)]
     split = split_chexpert(records([1] * 900, ill), count=60)
-    assert positives(split)["Edema"] == 3  # all there are, though none is first in the random order
+    assert positives(split)["Edema"] == 3  # all of them, although none is first in the random order
     assert positives(split)["Consolidation"] == 60
 
 
@@ -115,7 +115,7 @@ def test_patients_of_valid_do_not_train():
 
 
 def test_the_draw_is_the_same_in_every_release():
-    """A change of this list silently changes everybody's split: it needs a new protocol name."""
+    """A changed list would silently change existing splits, so it needs a new protocol name."""
     ill = [(f"i{i}", (DISEASES[i % 5],)) for i in range(12)]
     split = split_chexpert(records([1] * 14, ill, (1, 1)), seed=3, count=6)
     assert " ".join(record.patient for record in split.test) == "i0 i11 i2 i3 i4 i7 n10 n12 n13 n6 n8 n9"
@@ -149,7 +149,7 @@ def test_too_few_patients(normal, ill, remedy, added):
     split_chexpert(added)
 
 
-# what is too little, and what to do about it
+# too few images, and the remedy
 
 
 def apply(remedy):

@@ -1,4 +1,4 @@
-"""The cache of decoded images: the same pixels, decoded once, and never those of other files."""
+"""The cache returns the same pixels without decoding again, and never those of other files."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def test_the_second_time_nothing_is_decoded(tmp_path, data, decoded):
     assert decoded == [5]
     assert (images[1].dtype, images[1].shape) == (torch.uint8, (5, 1, 32, 32))
     assert [path.name for path in (tmp_path / "new" / "cache").iterdir()] == ["mine-32.npy"]
-    # An ordinary NumPy file besides.
+    # It is also an ordinary NumPy file.
     np.testing.assert_array_equal(np.load(tmp_path / "new" / "cache" / "mine-32.npy"), expected.numpy())
 
 

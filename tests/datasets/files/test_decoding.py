@@ -1,4 +1,4 @@
-"""Files that nobody would want: each is read as what was written, or named in one line with what is wrong."""
+"""Unusual and damaged files are read as they were written, or reported in one line with the reason."""
 
 import io
 import os
@@ -43,7 +43,7 @@ def refused(path, reason):
     return message
 
 
-# files that are cut off
+# truncated files
 
 FORMATS = {
     "png": ("PNG", {}),
@@ -74,7 +74,7 @@ def test_a_file_that_is_cut_off_anywhere_is_never_another_image(tmp_path, name):
         path.write_bytes(whole[:length])
         try:
             np.testing.assert_array_equal(read_gray(path), expected)
-            assert length > len(whole) - 30  # but for what follows the pixels
+            assert length > len(whole) - 30  # except for data after the pixels
             read += 1
         except DatasetError as error:
             messages.append(str(error))
@@ -85,7 +85,7 @@ def test_a_file_that_is_cut_off_anywhere_is_never_another_image(tmp_path, name):
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
 @pytest.mark.parametrize("pixels", [SMOOTH, NOISE])
 def test_zeros_where_the_end_should_be_are_no_pixels(tmp_path, kind, pixels):
-    """As a loss of power leaves them; decoders take zeros for data."""
+    """As after a power failure; decoders accept zeros as data."""
     whole = encoded(pixels, kind)
     for part in (0.4, 0.7, 0.95):
         cut = int(len(whole) * part)
@@ -122,7 +122,7 @@ def test_a_program_that_lets_pillow_fill_up_files_is_told(tmp_path, monkeypatch)
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.raises(ValueError, match=r"LOAD_TRUNCATED_IMAGES is set.*set it to False") as caught:
         read_gray(tmp_path / "a.png")
-    assert not isinstance(caught.value, DatasetError)  # it isn't the file's fault
+    assert not isinstance(caught.value, DatasetError)  # the file is not at fault
 
 
 # kinds of pictures
@@ -193,7 +193,7 @@ def test_the_content_tells_the_format_whatever_the_name_says(tmp_path):
 
 
 def announced(width, height):
-    """A PNG that says that it is so large."""
+    """A PNG that claims this size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     whole = encoded(NOISE, "PNG")
     return (
@@ -255,7 +255,7 @@ def test_what_is_no_file_is_named_and_never_waited_for(tmp_path):
 
 
 def test_a_file_that_may_not_be_opened_is_named(tmp_path, monkeypatch):
-    """Root may open everything, so the system's answer is put in its mouth."""
+    """Root can open everything, so the error is simulated."""
     path = tmp_path / "a.png"
     path.write_bytes(encoded(NOISE, "PNG"))
 

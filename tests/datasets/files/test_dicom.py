@@ -1,4 +1,4 @@
-"""Reading DICOM: what pydicom itself makes of the files, and the files that hold no image."""
+"""DICOM files against pydicom's own functions, and files without an image."""
 
 import os
 import sys
@@ -91,7 +91,7 @@ def test_a_window_is_applied_as_pydicom_does(tmp_path, name):
     slope, intercept = dataset.get("RescaleSlope", 1), dataset.get("RescaleIntercept", 0)
     lowest = -(2**11) if pixels is SIGNED else 0
     black, white = lowest * slope + intercept, (lowest + 2**12 - 1) * slope + intercept
-    # Tolerance: half a grey level, which is the rounding to 8 bits.
+    # Tolerance: half a gray level, which is the rounding to 8 bits.
     np.testing.assert_allclose(read_dicom_gray(path), (expected - black) / (white - black) * 255, rtol=0, atol=0.5001)
 
 
@@ -126,7 +126,7 @@ def test_a_modality_lookup_table_comes_before_the_window(tmp_path):
     item.ModalityLUTType = "US"
     path = written(tmp_path / "a.dcm", made(TWELVE, ModalityLUTSequence=[item], **window("LINEAR", 32768, 65536)))
     expected = curve[TWELVE] / 65535 * 255
-    # Tolerance: one grey level; the window's ends are half a stored value off those of the table.
+    # Tolerance: one gray level; the window's ends are half a stored value off those of the table.
     np.testing.assert_allclose(read_dicom_gray(path), expected, rtol=0, atol=1)
 
 
@@ -158,7 +158,7 @@ def test_padding_does_not_set_the_scale(tmp_path):
 def test_monochrome1_is_inverted(tmp_path, pixels, elements):
     first = written(tmp_path / "a.dcm", made(pixels, PhotometricInterpretation="MONOCHROME1", **elements))
     second = written(tmp_path / "b.dcm", made(pixels, **elements))
-    # Tolerance: one grey level, where a half is rounded.
+    # Tolerance: one gray level, where a half is rounded.
     np.testing.assert_allclose(read_dicom_gray(first), 255.0 - read_dicom_gray(second), rtol=0, atol=1)
 
 

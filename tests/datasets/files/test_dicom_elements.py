@@ -1,4 +1,4 @@
-"""Odd DICOM elements against pydicom's own functions on a clean data set that means the same."""
+"""Invalid DICOM elements against pydicom's functions on a valid dataset with the same meaning."""
 
 import struct
 
@@ -19,7 +19,7 @@ from anatpaste_aug.datasets import DatasetError, read_dicom_gray
 RNG = np.random.default_rng(0)
 TWELVE = RNG.integers(0, 4096, (24, 40), dtype=np.uint16)
 SIGNED = TWELVE.astype(np.int16) - 2048
-LEVEL = 0.5001  # half a grey level, which is the rounding to 8 bits
+LEVEL = 0.5001  # half a gray level, which is the rounding to 8 bits
 CURVE = (np.linspace(0, 1, 4096) ** 2 * 4095).astype(int)
 
 
@@ -56,7 +56,7 @@ def written(path, pixels, texts=None, raw=None, **elements):
 
 
 def shown(pixels, **elements):
-    """What pydicom's functions make of a clean data set, as levels 0 to 255 (not rounded)."""
+    """The result of pydicom's functions on a valid dataset, as levels 0 to 255 (not rounded)."""
     dataset = dataset_of(pixels, **elements)
     values = apply_modality_lut(dataset.pixel_array, dataset)
     if "VOILUTSequence" in dataset:

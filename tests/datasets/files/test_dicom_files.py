@@ -1,4 +1,4 @@
-"""Hostile DICOM files, and those that pydicom brings along: read as pydicom reads their twins, or named in one line."""
+"""Malformed DICOM files, and pydicom's test files: read as pydicom reads valid ones, or reported in one line."""
 
 import io
 from pathlib import Path

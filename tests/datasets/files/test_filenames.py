@@ -1,4 +1,4 @@
-"""Images and leftovers, told by their names."""
+"""Images and leftovers, distinguished by their names."""
 
 import doctest
 

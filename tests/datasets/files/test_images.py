@@ -1,4 +1,4 @@
-"""Reading images: kinds of files, scaling to 8 bits, damaged files."""
+"""Reading images: formats, scaling to 8 bits, damaged files."""
 
 import os
 import struct
@@ -88,7 +88,7 @@ def test_ranges_that_nobody_can_know(tmp_path):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_exif_orientation(tmp_path, dtype):
     exif = Image.Exif()
-    exif[0x0112] = 6  # stored turned: to be shown 90 degrees clockwise
+    exif[0x0112] = 6  # stored rotated: to be shown 90 degrees clockwise
     path = save(tmp_path / "a.png", RAMP.astype(dtype) * (257 if dtype is np.uint16 else 1), exif=exif)
     np.testing.assert_array_equal(read_gray(path), np.rot90(RAMP, -1))
 

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, which are others, and which are passed over."""
+"""Which files of a folder are images, other files, or ignored."""
 
 import pytest
 from layouts import dicom, pixels

@@ -1,4 +1,4 @@
-"""Pictures of 16 bits a sample: their values, and what white is in a file of its own."""
+"""Images with 16 bits per sample: their values, and their value of white."""
 
 import numpy as np
 import pytest
@@ -122,7 +122,7 @@ def test_colour_that_is_cut_off_is_refused(tmp_path):
         read_gray(path)
 
 
-# files that tell their depth
+# files that specify their depth
 
 
 @pytest.mark.parametrize("given", [None, 65535, 1023])

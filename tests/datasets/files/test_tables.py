@@ -1,4 +1,4 @@
-"""CSV files as downloads bring them, and the folder they lie in."""
+"""CSV files of downloads, and the folders that contain them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files with the same bytes on two sides."""
+"""Files with the same content on two sides."""
 
 import itertools
 import random

@@ -1,4 +1,4 @@
-"""One white for a data set: what nearly all files need, stored with the split and the model, and used by `score`."""
+"""One value of white per dataset, inferred from most files, stored with split and model, and used by `score`."""
 
 import dataclasses
 import json
@@ -97,7 +97,7 @@ def test_files_that_tell_their_white_have_no_say(tmp_path):
     everything = [*tmp_path.iterdir(), tmp_path / "missing.png"]
     others = [path for path in everything if path not in (paths[0], tmp_path / "cut.png")]
     with warnings.catch_warnings(action="ignore"):  # Pillow's, of the page
-        assert find_white(everything) == White(4095, 2, {12: 1})  # the one that is cut off by its header alone
+        assert find_white(everything) == White(4095, 2, {12: 1})  # the truncated one by its header only
         assert find_white(others) is None
 
 

@@ -1,4 +1,4 @@
-"""The layout of MVTec AD and two folders: what they mean, and one line for each way to get them wrong."""
+"""The layout of MVTec AD and two folders, and one line for each mistake."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Division by patient: nobody on two sides, the same every time, what is given stays as it is."""
+"""Splits by patient: no patient in two parts, reproducible, and given parts are kept."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Images of one's own as a task: pixels, labels, masks and names in the split's order."""
+"""Your own images as a task: pixels, labels, masks and names in the order of the split."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Phantoms: reproducible, two lungs for Algorithm 1, and nothing but the pathology between normal and abnormal."""
+"""Phantoms are reproducible, have two lungs for Algorithm 1, and differ only in the pathology."""
 
 import random
 
@@ -79,7 +79,7 @@ def test_a_finding_changes_only_its_mask_and_only_towards_white(finding):
         np.testing.assert_array_equal(normal.image != ill.image, ill.finding_mask)
         np.testing.assert_array_equal(normal.lungs, ill.lungs)
         assert (ill.image >= normal.image).all()
-        # Seen, but never most of the image; and in the lungs but for their blurred edge.
+        # Visible, but never most of the image, and inside the lungs except for their blurred edge.
         assert 0.002 < ill.finding_mask.mean() < 0.25
         assert (ill.image.astype(int) - normal.image).max() >= 15
         widened = torch.nn.functional.max_pool2d(torch.from_numpy(ill.lungs)[None].float(), 9, stride=1, padding=4)

@@ -39,7 +39,7 @@ def write_dicom(path, pixels, photometric="MONOCHROME2", **tags):
     dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
     dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, 0
     dataset.PixelData = pixels.tobytes()
-    with warnings.catch_warnings(action="ignore"):  # RSNA's own ages lack the Y that the standard asks for
+    with warnings.catch_warnings(action="ignore"):  # RSNA's ages lack the Y of the standard
         for name, value in tags.items():
             setattr(dataset, name, value)
         dataset.save_as(path, enforce_file_format=True)
@@ -117,7 +117,7 @@ def test_damaged_headers_are_counted_and_named(tmp_path):
     with pytest.raises(DatasetError, match=r"1 of 4 DICOM headers cannot be read.*\n.*b\.dcm"):
         index_rsna(tmp_path, cache=tmp_path / "cache", progress=False)
     kept = json.loads((tmp_path / "cache" / "rsna-headers.json").read_text())
-    assert [Path(path).stem for path in kept] == ["a", "c", "d"]  # which need not be read again
+    assert [Path(path).stem for path in kept] == ["a", "c", "d"]  # unchanged files are not read again
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_shrinks_in_proportion():
 
 
 def test_the_draw_is_the_same_in_every_release():
-    """A change of this list silently changes everybody's split: it needs a new protocol name."""
+    """A changed list would silently change existing splits, so it needs a new protocol name."""
     split = split_rsna(records(12, 6), seed=3, count=2)
     assert " ".join(record.patient for record in split.val + split.test) == "PA06 PA09 PA12 PA13 PA00 PA08 PA14 PA15"
 

@@ -1,4 +1,4 @@
-"""Unpacking: what is in order comes out whole, and anything else writes nothing."""
+"""Valid archives are unpacked completely, and invalid ones write nothing."""
 
 import stat
 import zipfile

@@ -1,4 +1,4 @@
-"""The Zhanglab download, from a server on this machine: resumed, checked, and whole or not there."""
+"""The Zhanglab download from a local server: resumed, verified, and complete or absent."""
 
 import io
 import signal
@@ -205,7 +205,7 @@ def test_no_room(tmp_path, server, monkeypatch):
         get(tmp_path, server)
 
 
-# what comes is no complete set
+# the archive is not the complete set
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_a_half_unpacked_archive_is_never_a_dataset(tmp_path, server, monkeypatc
             get(tmp_path, server)
     assert [path.name for path in tmp_path.iterdir()] == ["ChestXRay2017.zip"]
 
-    # And what a killed process leaves is not taken for one, and is replaced.
+    # What a killed process leaves is not used, and is replaced.
     (tmp_path / ".ChestXRay2017.partial" / "chest_xray" / "train" / "NORMAL").mkdir(parents=True)
     with pytest.raises(DatasetError, match="no Zhang Lab download"):
         index_zhanglab(tmp_path)
@@ -268,7 +268,7 @@ def test_progress_bars_on_standard_error(tmp_path, server, capsys):
 @pytest.mark.slow
 @pytest.mark.trains_in_forks
 def test_a_download_may_die_at_any_touch_of_a_file(tmp_path, server):
-    """What is there of the dataset is all of it or nothing, and the next call goes on."""
+    """The dataset is complete or absent at any time, and the next call resumes."""
     server.cut = 9000  # several connections
     moments = count_file_calls(lambda: get(tmp_path / "whole", server))
     asked = len(server.asked)

@@ -1,4 +1,4 @@
-"""Zhang Lab's downloads: every layout, every thing that may be wrong with one, and the paper's split."""
+"""Index of Zhang Lab's downloads: all layouts and all errors."""
 
 import os
 import warnings
@@ -222,7 +222,7 @@ def test_names_of_the_other_class(tmp_path):
         assert len(index_zhanglab(tmp_path)) == 17
 
 
-# names as people leave them
+# renamed files
 
 
 def patients(index):

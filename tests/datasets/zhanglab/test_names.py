@@ -1,4 +1,4 @@
-"""What the file names of the Zhang Lab radiographs tell."""
+"""Parsing of the file names of the Zhang Lab radiographs."""
 
 import doctest
 

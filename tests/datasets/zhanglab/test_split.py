@@ -71,7 +71,7 @@ def test_seeds_differ_and_repeat():
 
 
 def test_the_draw_is_the_same_in_every_release():
-    """A change of this list silently changes everybody's split: it needs a new protocol name."""
+    """A changed list would silently change existing splits, so it needs a new protocol name."""
     split = split_zhanglab(make_records([1] * 12, [1] * 6), seed=3, val_normal=3, val_abnormal=2)
     assert [record.patient for record in split.val] == ["train/n5", "train/n6", "train/n7", "train/i0", "train/i5"]
 
@@ -167,7 +167,7 @@ def test_split_properties(normal, ill, shared, seed, val_normal, val_abnormal, s
     assert 1 <= abnormals <= val_abnormal
     assert ("reduced protocol" in split.protocol) == ((normals, abnormals) != (val_normal, val_abnormal))
     assert {r.patient for r in split.train}.isdisjoint(r.patient for r in split.val)
-    if 2 * val_normal <= sum(normal) - 10 and not shared:  # room for whole patients, or a part of one
+    if 2 * val_normal <= sum(normal) - 10 and not shared:  # whole patients, or a part of one
         assert normals == max(1, min(val_normal, val_normal * sum(ill) // val_abnormal))
 
 

@@ -1,4 +1,4 @@
-"""Groups are judged by themselves, where they are large enough."""
+"""Groups are evaluated separately if they are large enough."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Figures against scikit-learn's, thresholds against brute force."""
+"""Metrics against scikit-learn's, thresholds against brute force."""
 
 import numpy as np
 import pytest

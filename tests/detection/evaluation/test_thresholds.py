@@ -1,4 +1,4 @@
-"""Thresholds by normal images alone: against counting, and against a threshold by F1 where labels are known."""
+"""Thresholds by normal images only, against counting and against thresholds by F1."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The pictures hold what they are given: read back from the figures before they are saved."""
+"""Figures show the given data, as read back before they are saved."""
 
 import numpy as np
 import pytest

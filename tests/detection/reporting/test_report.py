@@ -1,4 +1,4 @@
-"""The page of a run: complete, and safe whatever text it is given."""
+"""The report of a run is complete, and safe for any text."""
 
 import csv
 import dataclasses

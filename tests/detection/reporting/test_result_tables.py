@@ -1,4 +1,4 @@
-"""Tables show the figures they are given, each with its source, and nothing where there are too few images."""
+"""Tables show the given results with their source, and nothing for too few images."""
 
 import re
 import statistics

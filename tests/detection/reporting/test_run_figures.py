@@ -1,4 +1,4 @@
-"""The pictures of a run."""
+"""The figures of a run."""
 
 import threading
 

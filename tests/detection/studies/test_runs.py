@@ -1,4 +1,4 @@
-"""A run folder holds what the trained detector says, goes on after an interruption, and is read for its own data."""
+"""A run folder has the scores of the trained detector, can be resumed, and is only read for its data."""
 
 import dataclasses
 import html
@@ -23,7 +23,7 @@ def test_scores_that_are_read_back_are_the_detectors(finished_runs):
         for weights in ("best", "last"):
             detector = PretextDetector.load(run.folder, weights)
             scores = getattr(run, weights)
-            # In other batches than in training, float32 features differ in their last digits.
+            # float32 features depend on the batch in their last digits.
             for part, images in (("val", TASK.val.images), ("test", TASK.test.images)):
                 assert getattr(scores, part) == pytest.approx(detector.score(images).numpy(), abs=1e-5)
         assert run.seconds > 0
@@ -99,7 +99,7 @@ def _counted(advance, seen):
 
 @pytest.mark.slow
 def test_two_trainings_cannot_be_in_one_folder(tmp_path):
-    """As where a training goes on after the process that began it was killed, and is begun again."""
+    """As when a training outlives the killed process that started it, and is started again."""
     begin_run(tmp_path, {}, TASK)
     code = f"""
 import sys

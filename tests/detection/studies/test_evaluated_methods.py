@@ -1,4 +1,4 @@
-"""Evaluated methods: the detectors that are loaded give the scores that the tables show, for one seed and for several."""
+"""Evaluated methods: the loaded detectors give the scores in the tables, for one seed and for several."""
 
 import numpy as np
 import pytest

@@ -100,7 +100,7 @@ def transforms(threads):
 
 def splits(folder):
     from anatpaste_aug.datasets import Record, index_zhanglab, split_chexpert, split_rsna, split_zhanglab
-    from anatpaste_aug.datasets.chexpert import DISEASES
+    from anatpaste_aug.datasets.chexpert.index import DISEASES
 
     people = [(f"patient{i:05d}", i % 3 == 0) for i in range(120)]
     chexpert, rsna = [], []
@@ -143,14 +143,14 @@ def commands():
 
     Path("images").mkdir()
     for i, image in enumerate(phantom_batch(3, size=64).images[:, 0].numpy()):
-        Image.fromarray(image).save(f"images/{i}.png")
+        Image.fromarray(image if i else 255 - image).save(f"images/{i}.png")  # one is suspicious
     sheet = main(["check", "images", "--size", "64", "--sheet", "sheet.png"])
     drawn = main(["preview", "images/1.png", "-o", "grid.png", "--size", "64", "--seeds", "1"])
     return [sheet, drawn, main(["score", "--model", "run", "images", "-o", "scores"])]
 
 
 def download():
-    from anatpaste_aug.datasets.download import download
+    from anatpaste_aug.datasets.zhanglab.download import download
 
     try:
         download("https://data.mendeley.com/a", "a.zip", progress=False, tries=1)

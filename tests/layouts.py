@@ -7,8 +7,8 @@ from itertools import count
 import numpy as np
 from PIL import Image
 
-from anatpaste_aug.datasets import chexpert
-from anatpaste_aug.datasets.chexpert import DISEASES
+from anatpaste_aug.datasets.chexpert import index as chexpert
+from anatpaste_aug.datasets.chexpert.index import DISEASES
 
 BATCHES = (
     "CheXpert-v1.0 batch 1 (validate & csv)",

@@ -17,7 +17,7 @@ from PIL import Image
 from tiny_paper import TINY
 
 from anatpaste_aug.datasets import Split, phantom_batch
-from anatpaste_aug.datasets.chexpert import DISEASES
+from anatpaste_aug.datasets.chexpert.index import DISEASES
 from anatpaste_aug.detection import PRESETS, PretextDetector
 from anatpaste_aug.detection.training.result import load_result
 
@@ -115,7 +115,7 @@ def test_run_on_real_radiographs_writes_a_split_that_reads_back(tmp_path, monkey
     assert {path.name for path in run.iterdir()} == WRITTEN | {"split.json"}
     split = Split.load(run / "split.json")
     assert split.counts()["val"] == {"normal": 100, "abnormal": 100}
-    assert "development figures" in capsys.readouterr().out
+    assert "development results" in capsys.readouterr().out
 
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real radiographs at {DATA}; set ANATPASTE_DATA")
@@ -194,8 +194,8 @@ def cut_png(folder):
         ("show_augmentation", ["-o", "nowhere/picture.png"], "nowhere is not a folder"),
         ("ct_slice", ["missing.dcm"], "missing.dcm: No such file or directory"),
         ("ct_slice", [str(EXAMPLES / "anatpaste.png")], "anatpaste.png cannot be read as a CT slice"),
-        ("ct_slice", ["-o", "picture.doc"], "picture.doc has no suffix of a picture"),
-        ("ct_slice", ["--seed", "-1"], "--seed: -1 is out of range, give a number from 0 up"),
+        ("ct_slice", ["-o", "picture.doc"], "picture.doc has an unsupported suffix"),
+        ("ct_slice", ["--seed", "-1"], "--seed: -1 is out of range, give a number of at least 0"),
         ("one_class_pairs", ["--device", "cudda"], "--device: cudda: "),
         ("train_detector", [word for name in GIVEN for word in (name, "missing.png")], "missing.png does not exist"),
         ("one_class_pairs", ["--method", "nsa"], "invalid choice: 'nsa'"),

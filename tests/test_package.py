@@ -1,8 +1,10 @@
 """What the package promises as a whole."""
 
+import builtins
 import configparser
 import doctest
 import importlib
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -41,15 +43,28 @@ def modules_after(statement):
 @pytest.mark.slow
 def test_the_import_loads_nothing_heavy():
     base = modules_after("\n".join(f"import {name}" for name in BASE))
-    added = modules_after("import anatpaste_aug") - base
+    added = modules_after("from anatpaste_aug import *") - base
     assert not added & set(HEAVY)
     assert "anatpaste_aug" in added
 
 
 @pytest.mark.slow
-def test_the_import_needs_no_extra():
+def test_the_public_names_need_no_extra():
     blocked = "\n".join(f"sys.modules[{name!r}] = None" for name in HEAVY if name not in ("scipy", "tqdm"))
-    assert "anatpaste_aug" in modules_after(f"{blocked}\nimport anatpaste_aug")
+    assert "torch" in modules_after(f"{blocked}\nfrom anatpaste_aug import *")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["", "reproduce", "score"])
+def test_the_help_of_the_command_line_does_not_wait_for_torch(command):
+    arguments = [*filter(None, [command]), "--help"]
+    loaded = "print(*{name.split('.')[0] for name in sys.modules})"
+    code = f"import sys\nfrom anatpaste_aug.cli import main\nassert main({arguments}) == 0\n{loaded}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    text, _, modules = done.stdout.strip().rpartition("\n")
+    assert text.startswith("usage: anatpaste-aug")
+    assert "anatpaste_aug" in modules.split()
+    assert not {"torch", "numpy", "matplotlib"} & {*modules.split()}
 
 
 @pytest.mark.slow
@@ -112,10 +127,25 @@ def test_tab_completion_shows_the_subpackages_and_nothing_internal():
     shown = dir(anatpaste_aug)
     assert {"AnatPasteTransform", "datasets", "detection", "functional", "inspection"} <= {*shown}
     assert not {name for name in shown if name.startswith("_")} - {"__version__"}
-    assert not {"files", "importlib", "paste", "precision", "validation"} & {*shown}
+    assert not {"TYPE_CHECKING", "cli", "files", "import_module", "precision", "validation"} & {*shown}
     assert all(hasattr(anatpaste_aug, name) for name in shown)
     with pytest.raises(AttributeError, match="module 'anatpaste_aug' has no attribute 'nothing'"):
         anatpaste_aug.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("package", [*PUBLIC, "anatpaste_aug.datasets", "anatpaste_aug.detection"])
+def test_an_import_of_all_names_hides_nothing_of_python(package):
+    assert not {*importlib.import_module(package).__all__} & {*dir(builtins)}
+
+
+def test_public_names_are_those_of_the_modules_that_define_them():
+    namespace = {}
+    exec("from anatpaste_aug import *", namespace)
+    assert {*namespace} - {"__builtins__"} == {*anatpaste_aug.__all__}
+    assert namespace["AnatPasteTransform"] is anatpaste_aug.transforms.AnatPasteTransform
+    assert namespace["MaskCache"] is anatpaste_aug.mask_cache.MaskCache
+    params = anatpaste_aug.PasteConfig(p=0.5)
+    assert pickle.loads(pickle.dumps(params)) == params
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ from PIL import Image
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
 from anatpaste_aug.cli import main
-from anatpaste_aug.datasets import DatasetError, Record, Split, cache, cached_images, load_images, read_gray, tables
+from anatpaste_aug.datasets import DatasetError, Record, Split, cached_images, load_images, read_gray
+from anatpaste_aug.datasets.files import cache, tables
 from anatpaste_aug.detection import PretextDetector
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net
 from anatpaste_aug.detection.models.pretrained import pretrained_net
@@ -172,7 +173,7 @@ def test_an_image_that_is_a_program_is_not_run(tmp_path, name, monkeypatch):
     path = tmp_path / name
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\nshowpage\n")
     with pytest.raises(
-        DatasetError, match=rf"{re.escape(str(path))} is .*PostScript, which is a program and is not run"
+        DatasetError, match=rf"{re.escape(str(path))} is .*PostScript files are programs and are not run"
     ):
         read_gray(path, 32)
     assert not started

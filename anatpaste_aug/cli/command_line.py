@@ -1,4 +1,4 @@
-"""A command line on which every error ends in one line."""
+"""An argument parser that reports every error in one line."""
 
 import argparse
 import os
@@ -11,25 +11,24 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from anatpaste_aug.cli.wording import explain, in_options, is_memory, one_line
-from anatpaste_aug.mask_cache import MaskCacheError
 
 __all__ = ["CommandLine", "Incomplete", "blame"]
 
-USER_ERRORS = (ValueError, OSError, ImportError, MaskCacheError, FloatingPointError, argparse.ArgumentTypeError)
-"""What the package raises for files, folders, devices, packages and arguments. Anything else is a bug."""
+USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError, argparse.ArgumentTypeError)
+"""The errors that the package raises for files, folders, devices, packages and arguments; any other is a bug."""
 
 
 class Incomplete(Exception):  # noqa: N818 - not an error of the arguments
-    """The command is done in part; the message says what is missing, and how to continue."""
+    """The command is incomplete; the message says what is missing and how to continue."""
 
 
 class CommandLine(argparse.ArgumentParser):
-    """An ``ArgumentParser`` whose :meth:`run` turns errors into one line and an exit code.
+    """An ``ArgumentParser`` whose `run` turns errors into one line and an exit code.
 
     Args:
-        about: what the command does; its first line stands in the list of commands.
-        prog: how the command is called.
-        usage: a short usage, which errors show; None makes one of all options.
+        about: Description of the command.
+        prog: Name of the command in messages.
+        usage: A short usage for error messages; None lists all options.
     """
 
     def __init__(self, about: str, *, prog: str | None = None, usage: str | None = None) -> None:
@@ -38,26 +37,25 @@ class CommandLine(argparse.ArgumentParser):
         self.given: list[str] = []
 
     def error(self, message: str) -> NoReturn:
-        """End with the usage, one line on standard error, and exit code 2."""
+        """Exit with the usage, one line on standard error, and exit code 2."""
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: error: {one_line(message)}\n")
 
     def run(self, work: Callable[[argparse.Namespace], int | None], argv: Sequence[str] | None = None) -> int:
-        """Parse the arguments and do the work.
+        """Parse the arguments and run the command.
 
         Args:
-            work: takes the arguments and returns an exit code; None is 0.
-            argv: the arguments; None is those of the process.
+            work: Takes the arguments and returns an exit code; None is 0.
+            argv: The arguments; None is those of the process.
 
         Returns:
-            The exit code: 0 if all went well; what ``work`` returned; 1 if it is done in part; 2 for an argument,
-            file, folder or device that is wrong, or a package that is missing; 3 for an error of the program itself;
-            130 if it was interrupted (Ctrl-C).
+            The exit code: 0 for success; the result of ``work``; 1 if the command is incomplete; 2 for an invalid
+                argument, file, folder or device, or a missing package; 3 for a bug; 130 after an interruption (Ctrl-C).
         """
         self.given = sys.argv[1:] if argv is None else list(argv)
-        self.add_argument("--debug", action="store_true", help="on an error, show Python's traceback, too")
+        self.add_argument("--debug", action="store_true", help="show the traceback of errors")
         if hasattr(sys.stdout, "reconfigure"):
-            # A file's name may hold what the terminal cannot show: that should not be the end of the work.
+            # File names may have characters that the terminal cannot show.
             sys.stdout.reconfigure(errors="backslashreplace")
         with self._short_warnings():
             try:
@@ -66,7 +64,7 @@ class CommandLine(argparse.ArgumentParser):
                 return code
             except SystemExit as ended:  # after --help or self.error
                 return ended.code if isinstance(ended.code, int) else 0
-            except BrokenPipeError:  # the reader, such as head, has what it wanted
+            except BrokenPipeError:  # the reader, such as head, has closed the pipe
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 141
             except (Exception, KeyboardInterrupt) as error:
@@ -108,7 +106,7 @@ class CommandLine(argparse.ArgumentParser):
 
 @contextmanager
 def blame(option: str) -> Iterator[None]:
-    """Put an option in front of what an error says about its value."""
+    """Prefix errors about the value of an option with its name."""
     try:
         yield
     except (ValueError, OSError, argparse.ArgumentTypeError) as error:

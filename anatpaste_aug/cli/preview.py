@@ -1,6 +1,6 @@
 """Draw what the augmentation does to images, step by step.
 
-Input, lung mask, soft shape, anomaly mask, result and difference, one line per seed.
+Input, lung mask, soft shape, anomaly mask, result and difference, one row per seed.
 
     python -m anatpaste_aug preview chest.png -o grid.png
     python -m anatpaste_aug preview a.dcm b.jpeg --seeds 4 7 --area 0.05 0.2 --no-blur
@@ -13,22 +13,22 @@ from anatpaste_aug.cli.settings import add_settings, transform_from
 from anatpaste_aug.cli.values import SEED, SIDE
 
 USAGE = "%(prog)s [-o PICTURE] [--seeds N ...] [options] IMAGE ..."
-_MOST_LINES = 300  # of the picture: matplotlib draws no more than 65536 pixels
+_MAX_ROWS = 300  # matplotlib is limited to 65536 pixels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG, PNG, DICOM, ...")
-    parser.add_argument("-o", "--out", type=Path, default=Path("preview.png"), help="picture to write (preview.png)")
+    parser.add_argument("-o", "--out", type=Path, default=Path("preview.png"), help="image to write (preview.png)")
     parser.add_argument(
         "--seeds",
         nargs="+",
         type=SEED,
         default=[3],
         metavar="N",
-        help="one number: so many seeds from 0 up; several: these seeds (3)",
+        help="one number: this many seeds, from 0; several: these seeds (3)",
     )
     parser.add_argument("--size", type=SIDE, default=256, help="side of the square that images are resized to (256)")
-    parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (65535)")
+    parser.add_argument("--white", type=int, metavar="N", help="white in 16-bit files that do not specify it (65535)")
     add_settings(parser)
     parser.add_argument("--no-segmentation", action="store_true", help="paste anywhere, without lungs (ablation)")
 
@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_picture_path(arguments.out)
     seeds = range(arguments.seeds[0]) if len(arguments.seeds) == 1 else arguments.seeds
-    if (lines := len(seeds) * len(arguments.images)) > _MOST_LINES:
-        raise ValueError(f"{lines} lines of pictures, at most {_MOST_LINES} can be drawn: give fewer images or --seeds")
+    if (rows := len(seeds) * len(arguments.images)) > _MAX_ROWS:
+        raise ValueError(f"{rows} rows, at most {_MAX_ROWS} can be drawn: give fewer images or --seeds")
     figure = preview(
         arguments.images,
         seeds=seeds,

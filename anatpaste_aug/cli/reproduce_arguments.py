@@ -96,9 +96,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments, with what follows from them, and with the settings of the run that goes on.
+    """Parse the arguments, derive others from them, and add the settings of a run that is resumed.
 
-    What cannot be ends the program by ``parser.error``; nothing is written.
+    Invalid combinations end the program by ``parser.error``; nothing is written.
     """
     command = shlex.join([*parser.prog.split(), *argv])
     parser.set_defaults(command=command, study=False, methods=[])
@@ -143,7 +143,7 @@ def folder_names(arguments: argparse.Namespace) -> dict[Path, tuple[str, int]]:
 
 
 def _settings_before(parser: CommandLine, out: Path | None) -> dict[str, Any]:
-    """The settings of the run in a folder."""
+    """Read the settings of the run in a folder."""
     if out is None:
         parser.error("--resume needs --out RUN, the folder of a run that has begun and is not complete")
     if not out.is_dir():
@@ -234,7 +234,7 @@ def _check_folder(parser: CommandLine, arguments: argparse.Namespace, *, more: b
 
 
 def _is_empty(folder: Path) -> bool:
-    """A folder without files, or with those of a call that was killed before it had begun."""
+    """Return whether a folder is empty, but for temporary files of an interrupted start."""
     return folder.is_dir() and all(path.match(".*.tmp") for path in folder.iterdir())
 
 

@@ -23,10 +23,10 @@ __all__ = ["check_all", "load_task", "settings_of"]
 
 
 def settings_of(arguments: argparse.Namespace) -> TrainConfig:
-    """The settings of the first training.
+    """Return the settings of the first training.
 
     Raises:
-        ValueError: settings that cannot be, such as ``--sync-bn`` on a CPU.
+        ValueError: Settings are invalid, such as ``--sync-bn`` on a CPU.
     """
     arguments.device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -74,10 +74,10 @@ def check_all(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
 
 def load_task(arguments: argparse.Namespace, size: int) -> datasets.DetectionTask:
-    """The images, with the masks to paste into.
+    """Load the images, with the masks to paste into.
 
     Raises:
-        DatasetError: the download, the split file, an image or a mask is not as it should be.
+        DatasetError: The download, the split file, an image or a mask is invalid.
     """
     task = datasets.with_regions(_load_images(arguments, size), arguments.segmenter or "lungs")
     if arguments.select == "auroc" and not has_both(task.val.labels):

@@ -1,14 +1,16 @@
 """Score radiographs with a trained detector. Research software, not a medical device.
 
-Writes scores.csv (one line per image: score, threshold and decision) and, for each image, a picture with its Grad-CAM
-map, which shows where the network sees an augmentation.
+Writes scores.csv (one line per image: score, threshold, decision and warning) and, for each image, a picture with its
+Grad-CAM map, which shows where the network sees an augmentation. Scores are scaled: 0 is the lowest and 1 the highest
+score of the validation images. A warning names images that are unlike those of the training: inverted, on their side,
+not frontal, or with a score far outside of that range.
 
     python -m anatpaste_aug score --model runs/zhanglab-cpu chest.png a.dcm
     python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam
 
-The table is written from time to time as scores.partial.csv, which becomes scores.csv once all images are scored.
+The table is written to scores.partial.csv in between, and renamed to scores.csv when all images are scored.
 
-Exit code: 0 if all images were scored; 1 if some could not be read (named at the end); 2 if nothing could be scored.
+Exit code: 0 if all images were scored; 1 if some could not be read (listed at the end); 2 if nothing could be scored.
 """
 
 import argparse
@@ -18,16 +20,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from anatpaste_aug.cli.command_line import blame
 from anatpaste_aug.cli.values import device
 
 if TYPE_CHECKING:
+    import torch
+
     from anatpaste_aug.detection import Detector
 
 USAGE = "%(prog)s --model RUN [-o FOLDER] [options] IMAGE ..."
 _BATCH = 32  # images in memory at once
+_SIDE = 5.0  # inches that an image is wide in a picture
+_FAR = 1.0  # how far outside of the range of the validation scores, in parts of it, a score is no longer plausible
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,15 +42,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         choices=("best", "last"),
         default="best",
-        help="best: chosen by validation images; last: of the training's end (best)",
+        help="best: chosen by validation images; last: at the end of training (best)",
     )
-    parser.add_argument("--white", type=int, metavar="N", help="of 16-bit files that don't tell it (the training's)")
-    parser.add_argument("--no-cam", action="store_true", help="write no pictures")
+    parser.add_argument(
+        "--white", type=int, metavar="N", help="white in 16-bit files that do not specify it (that of the training)"
+    )
+    parser.add_argument("--no-cam", action="store_true", help="do not draw pictures")
     parser.add_argument("--device", type=device, default="cpu", help="where the network runs, such as cuda (cpu)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from anatpaste_aug.datasets.sixteen_bits import check_white
+    import torch
+
+    from anatpaste_aug.datasets import read_gray
+    from anatpaste_aug.datasets.files.sixteen_bits import check_white
     from anatpaste_aug.detection import DISCLAIMER, PretextDetector
     from anatpaste_aug.detection.reporting.explanation_figures import cam_figure
     from anatpaste_aug.files import check_writable, shown, spreadsheet_safe
@@ -75,44 +84,56 @@ def run(arguments: argparse.Namespace) -> int:
         if not batch:
             continue
         predictions = detector.predict(images)
-        for path, raw, scaled, abnormal in zip(batch, *predictions, strict=True):
+        remarks = _remarks(images, predictions.scaled.tolist())
+        for path, score, abnormal, remark in zip(
+            batch, predictions.scaled.tolist(), predictions.abnormal, remarks, strict=True
+        ):
             rows.append(
                 {
                     "image": spreadsheet_safe(str(path)),
-                    "score": repr(float(raw)),
-                    "threshold": repr(calibration.threshold),
-                    "scaled_score": f"{scaled:.6f}",
-                    "scaled_threshold": f"{calibration.scaled_threshold:.6f}",
+                    "score": repr(score),
+                    "threshold": repr(calibration.scaled_threshold),
                     "decision": "abnormal" if abnormal else "normal",
+                    "warning": remark,
                     "picture": "" if arguments.no_cam else spreadsheet_safe(pictures[path]),
                     "note": DISCLAIMER,
                 }
             )
-            print(f"{shown(path)}: {_decision(rows[-1])}")
+            print(f"{shown(path)}: {_decision(rows[-1])}{remark and f' ({remark})'}")
         if not arguments.no_cam:
             maps = detector.anomaly_map(images)
         _write(partial, rows)
         if not arguments.no_cam:
-            for i, (path, row) in enumerate(zip(batch, rows[-len(batch) :], strict=True)):
-                one = slice(i, i + 1)
+            for path, row, heat in zip(batch, rows[-len(batch) :], maps, strict=True):
+                # The original, not what it was resized to for the network.
+                original = torch.from_numpy(read_gray(path, white=detector.white))
                 cam_figure(
                     out / pictures[path],
-                    images[one],
-                    maps[one],
+                    [original.unsqueeze(0)],
+                    heat.unsqueeze(0),
                     titles=[_decision(row)],
                     names=[path.name],
-                    note=DISCLAIMER,
+                    side=_SIDE,
+                    note=" ".join(filter(None, [row["warning"] and f"Warning: {row['warning']}.", DISCLAIMER])),
                 )
     if rows:
         partial.replace(out / "scores.csv")
         print(f"wrote {out / 'scores.csv'}", file=sys.stderr)
+    if unlike := sum(bool(row["warning"]) for row in rows):
+        print(
+            f"{unlike} of {len(rows)} images look unlike those that the detector was trained on, so their scores mean "
+            "little: see the column warning",
+            file=sys.stderr,
+        )
     if failures:
         print(f"{len(failures)} could not be read", *map(shown, failures), sep="\n  ", file=sys.stderr)
     return 0 if not failures else 1 if rows else 2
 
 
 def _check_cam(detector: "Detector") -> None:
-    """Check before any work that the network has Grad-CAM maps."""
+    """Check before any work that the network supports Grad-CAM."""
+    import torch
+
     side = detector.image_size
     try:
         detector.anomaly_map(torch.zeros(1, 1, side, side, dtype=torch.uint8))
@@ -125,7 +146,7 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
     with (
         atomic_path(path) as temporary,
-        # A name may hold bytes that are no text: they are written as \udcff, say.
+        # File names may have bytes that are not valid text; they are escaped, for example as \udcff.
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
@@ -134,30 +155,49 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _decision(row: dict[str, Any]) -> str:
-    score, threshold = float(row["scaled_score"]), float(row["scaled_threshold"])
-    return f"{row['decision']}, score {score:.3f}, threshold {threshold:.3f}"
+    return f"{row['decision']}, score {float(row['score']):.3f}, threshold {float(row['threshold']):.3f}"
+
+
+def _remarks(images: "torch.Tensor", scores: Sequence[float]) -> list[str]:
+    """Say for each image how it is unlike the images of the training; empty if nothing is striking.
+
+    Args:
+        images: N×1×S×S uint8.
+        scores: N scaled scores; those of the validation images are from 0 to 1.
+    """
+    from anatpaste_aug.inspection.heuristics import appearance
+    from anatpaste_aug.inspection.report import view_suspicion
+
+    look = appearance(images[:, 0].float() / 255)
+    remarks = []
+    for frontal, sideways, score in zip(look.frontal.tolist(), look.sideways.tolist(), scores, strict=True):
+        reasons = [] if (view := view_suspicion(frontal, sideways)) is None else [view.reason]
+        if not -_FAR <= score <= 1 + _FAR:
+            reasons.append(f"score far {'above' if score > 0 else 'below'} those of all validation images")
+        remarks.append("; ".join(reasons))
+    return remarks
 
 
 def _image_paths(given: Sequence[Path]) -> Iterator[Path]:
-    """Yield the given images, and those in the given folders, each once."""
-    from anatpaste_aug.datasets.listing import list_images
+    """Yield the given images and those in the given folders, without repetitions."""
+    from anatpaste_aug.datasets.files.listing import list_images
 
     paths: dict[Path, None] = {}
     for path in given:
-        found = [path / name for name in list_images(path)[0]] if path.is_dir() else [path]
-        if not found:
-            raise ValueError(f"{path} holds no images; give a folder that does, or image files")
-        paths |= dict.fromkeys(found)
+        images = [path / name for name in list_images(path)[0]] if path.is_dir() else [path]
+        if not images:
+            raise ValueError(f"{path} contains no images; give a folder that does, or image files")
+        paths |= dict.fromkeys(images)
     yield from paths
 
 
 def _picture_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """A file name for each picture; images of one name, in different folders or formats, are numbered."""
+    """Return a file name for each picture; images with the same name are numbered."""
     used: set[str] = set()
     names = {}
     for path in paths:
         number, name = 1, f"{path.stem}.png"
-        while name.lower() in used:  # file systems may not tell A.png from a.png
+        while name.lower() in used:  # file systems may not distinguish A.png from a.png
             number += 1
             name = f"{path.stem}-{number}.png"
         used.add(name.lower())
@@ -165,8 +205,10 @@ def _picture_names(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def _read(paths: Sequence[Path], detector: "Detector", failures: list[str]) -> tuple[list[Path], torch.Tensor]:
-    """What can be read, N×1×S×S; what cannot is added to ``failures``."""
+def _read(paths: Sequence[Path], detector: "Detector", failures: list[str]) -> "tuple[list[Path], torch.Tensor]":
+    """Return the readable files and their N×1×S×S images; add the others to ``failures``."""
+    import torch
+
     from anatpaste_aug.datasets import DatasetError, read_gray
 
     good, arrays = [], []

@@ -1,4 +1,4 @@
-"""The settings of the augmentation on the command line, made of the fields of its config."""
+"""The settings of the augmentation as command-line options, generated from the fields of its config."""
 
 import argparse
 from dataclasses import fields
@@ -9,33 +9,33 @@ from anatpaste_aug.transforms import AnatPasteTransform
 
 __all__ = ["add_settings", "transform_from"]
 
-_LEFT_OUT = ("p", "source")  # single images are shown, all of them augmented
-_OPTIONS = {"size": "--patch-size"}  # --size is that of the images
+_EXCLUDED = ("p", "source")  # single images are shown, always augmented
+_OPTIONS = {"size": "--patch-size"}  # --size is the size of the images
 _DESTINATION = "paste_"
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each setting of `AnatPasteTransform`; the defaults are the paper's."""
+    """Add an option for each setting of `AnatPasteTransform`; the defaults are those of the paper."""
     group = parser.add_argument_group("augmentation (defaults: the paper's)")
     recipe = AnatPasteTransform.recipe
     hints = get_type_hints(type(recipe))
     for entry in fields(recipe):
-        if entry.name not in _LEFT_OUT:
+        if entry.name not in _EXCLUDED:
             default = getattr(recipe, entry.name)
-            text = f"{entry.metadata.get('help', '')} Default: {_shown(default)}.".replace("%", "%%")
+            text = f"{entry.metadata.get('help', '')} Default: {_format(default)}.".replace("%", "%%")
             group.add_argument(
                 _OPTIONS.get(entry.name, "--" + entry.name.replace("_", "-")),
                 dest=_DESTINATION + entry.name,
                 default=default,
                 help=text,
-                **_kind(hints[entry.name]),
+                **_argument_options(hints[entry.name]),
             )
 
 
 def transform_from(arguments: argparse.Namespace, **settings: Any) -> AnatPasteTransform:
-    """Make the transform that the arguments describe; ``settings`` are those that no option is for."""
+    """Make the transform that the arguments describe; ``settings`` are those without an option."""
     for entry in fields(AnatPasteTransform.recipe):
-        if entry.name not in _LEFT_OUT:
+        if entry.name not in _EXCLUDED:
             value = getattr(arguments, _DESTINATION + entry.name)
             value = tuple(value) if isinstance(value, list) else value
             if value != getattr(AnatPasteTransform.recipe, entry.name):
@@ -43,8 +43,8 @@ def transform_from(arguments: argparse.Namespace, **settings: Any) -> AnatPasteT
     return AnatPasteTransform(**settings)
 
 
-def _kind(hint: Any) -> dict[str, Any]:
-    """What ``add_argument`` needs to know of a type."""
+def _argument_options(hint: Any) -> dict[str, Any]:
+    """Return the keywords of ``add_argument`` for a type."""
     if get_origin(hint) is Literal:
         return {"choices": get_args(hint)}
     if hint is bool:
@@ -58,7 +58,7 @@ def _kind(hint: Any) -> dict[str, Any]:
     return {"type": hint, "metavar": "N"}
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, tuple):
-        return " ".join(map(_shown, value))
+        return " ".join(map(_format, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,15 +1,17 @@
-"""What options take: numbers within their range, and devices that are there."""
+"""Values of options: numbers within a range, and available devices."""
 
 import argparse
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["COUNT", "SEED", "SIDE", "device", "share", "whole"]
 
 
 def whole(low: int, high: int = 2**63 - 1) -> Callable[[str], int]:
-    """The ``type=`` of an option that takes a whole number from ``low`` to ``high``."""
+    """Return the ``type=`` of an option for an integer from ``low`` to ``high``."""
 
     def convert(text: str) -> int:
         try:
@@ -17,8 +19,8 @@ def whole(low: int, high: int = 2**63 - 1) -> Callable[[str], int]:
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
         if not low <= value <= high:
-            range_ = f"from {low} up" if high == 2**63 - 1 and value < low else f"from {low} to {high}"
-            raise argparse.ArgumentTypeError(f"{value} is out of range, give a number {range_}")
+            limits = f"of at least {low}" if high == 2**63 - 1 and value < low else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"{value} is out of range, give a number {limits}")
         return value
 
     return convert
@@ -27,11 +29,11 @@ def whole(low: int, high: int = 2**63 - 1) -> Callable[[str], int]:
 COUNT = whole(1)
 SEED = whole(0)
 SIDE = whole(32, 4096)
-"""Sides of images in pixels. Below 32 the augmentation is not defined; radiographs have no more than about 4000."""
+"""Side of images in pixels: the augmentation needs at least 32; radiographs have up to about 4000."""
 
 
 def share(text: str) -> float:
-    """The ``type=`` of an option that takes a number between 0 and 1, both excluded."""
+    """Convert an option to a number between 0 and 1, both excluded; for ``type=``."""
     try:
         value = float(text)
     except ValueError:
@@ -42,7 +44,9 @@ def share(text: str) -> float:
 
 
 def device(text: str) -> str:
-    """The ``type=`` of an option that takes a device: one that torch can compute on here."""
+    """Return the device if torch can compute on it here; for ``type=``."""
+    import torch  # takes seconds, which --help need not wait for
+
     try:
         fault = _fault(torch.device(text))
     except RuntimeError as error:
@@ -52,8 +56,10 @@ def device(text: str) -> str:
     return text
 
 
-def _fault(wanted: torch.device) -> str:
-    # Nothing is allocated on a GPU: under torchrun each process has yet to choose its own.
+def _fault(wanted: "torch.device") -> str:
+    import torch
+
+    # Do not allocate memory on a GPU: under torchrun, the processes have not chosen theirs yet.
     if wanted.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if not count:
@@ -61,10 +67,12 @@ def _fault(wanted: torch.device) -> str:
         return f"there are {count} GPUs, counted from 0" if (wanted.index or 0) >= count else ""
     try:
         torch.ones(1, device=wanted).add(1).item()
-    except Exception as error:  # what drivers and builds without one raise is not limited to RuntimeError
+    except Exception as error:  # drivers raise more than RuntimeError
         return f"torch cannot compute on it here ({str(error).split('. ')[0].splitlines()[0]})"
     return ""
 
 
 def _usable() -> str:
+    import torch
+
     return "cuda or cpu" if torch.cuda.is_available() else "cpu"

@@ -1,15 +1,14 @@
-"""Errors in the words of the command line: one line that names options, not Python arguments."""
+"""Reword errors for the command line: one line that names options instead of Python arguments."""
 
 import re
+import sys
 from collections.abc import Collection
-
-import torch
 
 from anatpaste_aug.files import shown
 
 __all__ = ["explain", "in_options", "one_line"]
 
-# Remedies whose option is not called like the argument.
+# Remedies whose option has another name than the argument.
 _REMEDIES = {
     "on_error=skip": "--skip-unreadable",
     "segmentation=False": "--no-segmentation",
@@ -18,12 +17,12 @@ _REMEDIES = {
 }
 _ASSIGNMENT = re.compile(r"""\b([a-z_]+)=("[^"]*"|'[^']*'|\([^()]*\)|[^\s,;:()]+)""")
 _SUBJECT = re.compile(r"^([a-z_]+)(?= (?:must|needs|is) )")
-# Messages that name the argument and the option keep the option alone.
+# Messages that name both the argument and the option keep only the option.
 _TWICE = re.compile(r"(--[a-z-]+(?: \w+)?)(?: \(\1\b[^()]*\)|(?:,? or |, )\1\b(?: on the command line)?)")
 
 
 def explain(error: BaseException) -> str:
-    """What went wrong, without the numbers and names that only a programmer needs."""
+    """Return the message of an error, without error numbers and names of Python modules."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     if isinstance(error, ModuleNotFoundError) and str(error).startswith("No module named"):
@@ -34,16 +33,18 @@ def explain(error: BaseException) -> str:
 
 
 def is_memory(error: BaseException) -> bool:
-    """Whether the memory of the computer or of a GPU did not suffice."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Return whether an error means that the memory of the computer or of a GPU is insufficient."""
+    torch = sys.modules.get("torch")  # not imported here: the help of the command line need not wait for it
+    gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return gpu or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def in_options(message: str, options: Collection[str]) -> str:
-    """The message with options where it names arguments of Python functions.
+    """Replace Python arguments in a message by options.
 
     Args:
-        message: of an error of the package.
-        options: of the command, such as ``--size``; arguments without an option stay as they are.
+        message: An error message of the package.
+        options: The options of the command, such as ``--size``; arguments without an option are kept.
 
     Example:
         >>> in_options('size=8: expected at least 32', {"--size"})
@@ -68,7 +69,7 @@ def in_options(message: str, options: Collection[str]) -> str:
 
 
 def one_line(message: str) -> str:
-    r"""A message as one printable line.
+    r"""Format a message as one printable line.
 
     >>> one_line("2 files cannot be read:\n  a.png is empty")
     '2 files cannot be read: a.png is empty'

@@ -1,4 +1,4 @@
-"""One record type for the images of every dataset, and the error for a download that is not as it should be."""
+"""Records of the images of every dataset, and the error for downloads and files that are not as expected."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class DatasetError(ValueError):
-    """Something is wrong with a download, an image or a split file. The message names it and the remedy."""
+    """A download, image or split file is invalid. The message names it and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Unreadable:
     """An image that was left out because it cannot be read.
 
     Args:
-        path: as its record has it.
-        reason: why, to follow the file's name.
+        path: The path of its record.
+        reason: The reason, to follow the file's name.
 
     >>> print(Unreadable("train/a.png", "is empty (0 bytes)"))
     train/a.png is empty (0 bytes)
@@ -33,11 +33,11 @@ class Unreadable:
     def __post_init__(self) -> None:
         for name in ("path", "reason"):
             if not isinstance(value := getattr(self, name), str) or not value:
-                raise DatasetError(f"{name}={value!r} of an unreadable image: expected a text that is not empty")
+                raise DatasetError(f"{name}={value!r} of an unreadable image: expected a non-empty string")
 
     @classmethod
     def of(cls, root: Path, path: str, error: DatasetError) -> "Unreadable":
-        """What an error says about the file of a record, without the folder."""
+        """Make one from the error about the file of a record, without the folder."""
         return cls(path, str(error).removeprefix(f"{shown(root / path)} "))
 
     def __str__(self) -> str:
@@ -46,23 +46,23 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image of a dataset: where it lies and what is known about it; the pixels are read later.
+    """One image of a dataset: its path and what is known about it.
 
     Args:
-        path: relative to the dataset's root, with forward slashes on every system.
-        label: 0 normal, 1 abnormal.
-        patient: unique within the dataset; two records with the same patient never part in a split.
-        source: the split of the download it came from, such as ``"train"``.
-        view: projection where the dataset tells it, such as ``"PA"`` or ``"AP"``.
-        sex: as the dataset writes it, such as ``"F"`` or ``"M"``.
-        age: in years.
-        findings: names of what was found, such as ``("bacteria",)``; empty where nothing is named.
-        sha256: of the file, 64 hexadecimal digits, where a split was saved with it.
-        mask: path of the file that shows where the finding is, relative to the root, where there is one.
+        path: Relative to the dataset's root, with forward slashes on every system.
+        label: 0 is normal, 1 abnormal.
+        patient: Unique within the dataset; a split keeps records of the same patient together.
+        source: The part of the download that contains it, such as ``"train"``.
+        view: Projection such as ``"PA"`` or ``"AP"``; None if unknown.
+        sex: As the dataset writes it, such as ``"F"`` or ``"M"``.
+        age: In years.
+        findings: Names of the findings, such as ``("bacteria",)``; empty if none are named.
+        sha256: Hash of the file, 64 hexadecimal digits, if the record is from a saved split.
+        mask: Path of the file that shows the finding, relative to the root; None without one.
 
     Raises:
-        DatasetError: for a path that is empty, absolute or leaves the root, another label, an empty patient or
-            source, or a field of another type.
+        DatasetError: A path is empty, absolute or leaves the root, the label is invalid, patient or source is empty, or
+            a field has the wrong type.
 
     >>> record = Record("train/NORMAL/IM-0115-0001.jpeg", label=0, patient="train/IM-0115", source="train")
     >>> record.label, record.patient, record.view, record.findings
@@ -81,7 +81,7 @@ class Record:
     mask: str | None = None
 
     def __post_init__(self) -> None:
-        # Records come back from files that people edit and send around: what is checked here holds everywhere.
+        # Split files may be edited or from others; records are checked here once for all uses.
         for path in (self.path,) if self.mask is None else (self.path, self.mask):
             if not isinstance(path, str) or not path or path[0] == "/" or "\\" in path or path[1:2] == ":":
                 raise DatasetError(
@@ -94,11 +94,11 @@ class Record:
             raise DatasetError(f"label={self.label!r} of {path}: expected 0 (normal) or 1 (abnormal)")
         for name in ("patient", "source"):
             if not isinstance(value := getattr(self, name), str) or not value:
-                raise DatasetError(f"{name}={value!r} of {path}: expected a text that is not empty")
+                raise DatasetError(f"{name}={value!r} of {path}: expected a non-empty string")
         for name, kind in (("view", str), ("sex", str), ("age", int)):
             if (value := getattr(self, name)) is not None and type(value) is not kind:
                 raise DatasetError(f"{name}={value!r} of {path}: expected {kind.__name__} or None")
         if type(self.findings) is not tuple or not all(isinstance(finding, str) for finding in self.findings):
-            raise DatasetError(f"findings={self.findings!r} of {path}: expected a tuple of texts")
+            raise DatasetError(f"findings={self.findings!r} of {path}: expected a tuple of strings")
         if self.sha256 is not None and not (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)):
             raise DatasetError(f"sha256={self.sha256!r} of {path}: expected 64 hexadecimal digits or None")

@@ -1,4 +1,4 @@
-"""Splits by patient: which images train, validate and test, written to a file that reproduces them elsewhere."""
+"""Splits of a dataset by patient, and the files that reproduce them on other machines."""
 
 import hashlib
 import json
@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from anatpaste_aug.datasets.parallel import on_all, some_of
+from anatpaste_aug.datasets.files.parallel import on_all, some_of
+from anatpaste_aug.datasets.files.sixteen_bits import check_white
 from anatpaste_aug.datasets.records import DatasetError, Record, Unreadable
-from anatpaste_aug.datasets.sixteen_bits import check_white
 from anatpaste_aug.files import atomic_path
 
 __all__ = ["Split", "by_patient", "draw"]
@@ -25,15 +25,21 @@ _FIELDS = {field.name for field in fields(Record)}
 
 @dataclass(frozen=True)
 class Split:
-    """Three disjoint sets of records: ``train`` (normals only), ``val`` and ``test``.
+    """Disjoint sets of records for training (normal images only), validation and test.
 
-    ``protocol`` says in words how they were chosen, and is meant to be printed beside every result. ``unreadable`` are
-    the images that `without` left out. ``white`` is that of 16-bit files which don't tell it, see `find_white`; None
-    where there are none.
+    Attributes:
+        dataset: Name of the dataset.
+        protocol: How the images were split, in words; meant to be shown with every result.
+        seed: Seed of the split.
+        train: Normal images.
+        val: Validation images.
+        test: Test images.
+        unreadable: Images that `without` left out.
+        white: The value of white in 16-bit files that do not specify it, see `find_white`; None without such files.
 
     Raises:
-        DatasetError: an abnormal image in train, an image listed twice, or a patient in more than one set.
-        ValueError: ``white`` outside 1 to 65535.
+        DatasetError: An image in train is abnormal, an image is listed twice, or a patient is in several sets.
+        ValueError: ``white`` is not between 1 and 65535.
     """
 
     dataset: str
@@ -48,7 +54,9 @@ class Split:
     def __post_init__(self) -> None:
         check_white(self.white)
         if abnormal := [record.path for record in self.train if record.label]:
-            raise DatasetError(f"train holds {len(abnormal)} abnormal image(s), such as {abnormal[0]}: normals only")
+            raise DatasetError(
+                f"train has {len(abnormal)} abnormal image(s), such as {abnormal[0]}: it takes normal ones only"
+            )
         paths = Counter(record.path for record in self.records())
         if twice := [path for path, count in paths.items() if count > 1]:
             raise DatasetError(f"{len(twice)} image(s) listed more than once, such as {twice[0]}")
@@ -56,14 +64,14 @@ class Split:
         for part in _PARTS:
             for record in getattr(self, part):
                 if homes.setdefault(record.patient, part) != part:
-                    raise DatasetError(f"patient {record.patient} is both in {homes[record.patient]} and in {part}")
+                    raise DatasetError(f"patient {record.patient} is in both {homes[record.patient]} and {part}")
 
     def records(self) -> tuple[Record, ...]:
-        """All images: those of train, then of val, then of test."""
+        """Return all images: those of train, then of val, then of test."""
         return self.train + self.val + self.test
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Images per set and class.
+        """Count the images per set and class.
 
         >>> normal = Record("a.png", label=0, patient="a", source="train")
         >>> Split("mine", "by hand", 0, train=(normal,), val=(), test=()).counts()["train"]
@@ -73,10 +81,10 @@ class Split:
         return {part: {"normal": values.count(0), "abnormal": values.count(1)} for part, values in labels.items()}
 
     def without(self, unreadable: Iterable[Unreadable]) -> "Split":
-        """The same split but for some images that cannot be read; ``protocol`` says how many are left out, and where.
+        """Return the split without images that cannot be read; ``protocol`` says how many are left out of which set.
 
         Raises:
-            DatasetError: a set would lose its last image of a class.
+            DatasetError: A set would lose its last image of a class.
 
         >>> a, b = (Record(f"{name}.png", label=0, patient=name, source="train") for name in "ab")
         >>> split = Split("mine", "by hand", 0, train=(a, b), val=(), test=())
@@ -101,9 +109,9 @@ class Split:
         return replace(self, **parts, protocol=protocol, unreadable=(*self.unreadable, *gone.values()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the split as JSON, one record a line; all of it or nothing, also when interrupted.
+        """Write the split as JSON, one record per line; atomically.
 
-        Folders on the way are made. An existing file of that name is replaced.
+        Missing folders are created, and an existing file is replaced.
         """
         path = Path(path)
         head = {"format": _FORMAT, "version": _VERSION, "dataset": self.dataset, "protocol": self.protocol}
@@ -123,10 +131,10 @@ class Split:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Split":
-        """Read a file that :meth:`save` wrote; the result equals the split that was saved.
+        """Read a file that `save` wrote.
 
         Raises:
-            DatasetError: no such file, not such a file, of a newer version, or changed so that it contradicts itself.
+            DatasetError: The file does not exist, is not a split file, is of a newer version, or contradicts itself.
         """
         path = Path(path)
         try:
@@ -141,12 +149,15 @@ class Split:
             raise DatasetError(f"split file {path}: {error}. Make the split again") from error
 
     def verify(self, root: str | os.PathLike[str], *, progress: bool = False) -> None:
-        """Check that every image of the split lies under ``root``, the folder its paths are relative to.
+        """Check that all images of the split are below ``root``, and match the SHA-256 of their records.
 
-        The content of an image whose record tells its SHA-256 is checked too; ``progress`` shows a bar meanwhile.
+        Args:
+            root: Folder that the paths are relative to.
+            progress: Show a progress bar.
 
         Raises:
-            DatasetError: ``root`` or images are missing, or images are not the same; says how many, and the first ones.
+            DatasetError: ``root`` or images are missing, or images differ; the message gives their number and the first
+                ones.
         """
         if not (root := Path(root)).is_dir():
             raise DatasetError(f"{root} is not a folder: give the folder that the split's paths are relative to")
@@ -160,17 +171,17 @@ class Split:
         hashes = _hashes(root, known, progress)
         if other := [r.path for r, found in zip(known, hashes, strict=True) if found != r.sha256]:
             raise DatasetError(
-                f"{len(other)} of the split's {len(records)} images in {root} are not the ones it was made with (their "
-                f"SHA-256 differs): {some_of(other)}. Download them again, or make a split of your own"
+                f"{len(other)} of the split's {len(records)} images in {root} are not those that it was made with "
+                f"(their SHA-256 differs): {some_of(other)}. Download them again, or make a new split"
             )
 
     def hashed(self, root: str | os.PathLike[str], *, progress: bool = False) -> "Split":
-        """The same split with the SHA-256 of every file, so that :meth:`verify` finds other images elsewhere.
+        """Return the split with the SHA-256 of every file, so that `verify` detects other images.
 
         Raises:
-            DatasetError: as :meth:`verify`.
+            DatasetError: See `verify`.
         """
-        self.verify(root, progress=progress)  # what is known is right then
+        self.verify(root, progress=progress)  # the known hashes are right then
         unknown = [record for record in self.records() if record.sha256 is None]
         hashes = _hashes(Path(root), unknown, progress)
         new = {r.path: replace(r, sha256=found) for r, found in zip(unknown, hashes, strict=True)}
@@ -197,29 +208,29 @@ def _parse(cls: type[Split], content: Any) -> Split:
     more: dict[str, Any] = {"unreadable": unreadable, "white": content.get("white")}
     split = cls(content["dataset"], content["protocol"], content["seed"], **parts, **more)
     if split.counts() != content["counts"]:
-        raise DatasetError(f"it announces {content['counts']} and holds {split.counts()}")
+        raise DatasetError(f"its counts are {content['counts']}, but it has {split.counts()}")
     return split
 
 
 def _parse_records(part: str, rows: Any) -> tuple[Record, ...]:
     if not isinstance(rows, list):
-        raise DatasetError(f"{part} is no list")
+        raise DatasetError(f"{part} is not a list")
     records = []
     for row in rows:
-        # Files of the first release have no hashes, and most datasets no masks.
+        # Hashes and masks are optional.
         if (
             not isinstance(row, dict)
             or row.keys() | {"sha256", "mask"} != _FIELDS
             or not isinstance(row["findings"], list)
         ):
-            raise DatasetError(f"{part} holds an entry that is no record: {str(row)[:200]}")
+            raise DatasetError(f"{part} has an entry that is not a record: {str(row)[:200]}")
         records.append(Record(**{**row, "findings": tuple(row["findings"])}))
     return tuple(records)
 
 
 def _parse_unreadable(rows: Any) -> tuple[Unreadable, ...]:
     if not isinstance(rows, list) or any(not isinstance(r, dict) or r.keys() != {"path", "reason"} for r in rows):
-        raise DatasetError(f"unreadable is no list of paths and reasons: {str(rows)[:200]}")
+        raise DatasetError(f"unreadable is not a list of paths and reasons: {str(rows)[:200]}")
     return tuple([Unreadable(**row) for row in rows])
 
 
@@ -235,7 +246,7 @@ def _hashes(root: Path, records: Sequence[Record], progress: bool) -> list[str]:
 
 
 def by_patient(records: Sequence[Record], seed: int) -> list[list[Record]]:
-    """Each patient's records, the patients in a random order that is the same everywhere."""
+    """Group records by patient, the patients in a random order that depends on the seed and their names only."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[record.patient].append(record)
@@ -243,9 +254,9 @@ def by_patient(records: Sequence[Record], seed: int) -> list[list[Record]]:
 
 
 def draw(patients: Sequence[list[Record]], count: int, most: int) -> list[Record]:
-    """``count`` records of whole patients, or, where that fails, of whole patients and a part of one more.
+    """Draw ``count`` records of whole patients or, if that is impossible, of whole patients and a part of another.
 
-    ``most`` limits how many records the patients drawn may have in all: what a part leaves over is lost to training.
+    ``most`` limits the total number of records of the drawn patients, since the rest of a part is lost for training.
     """
     drawn: list[Record] = []
     passed: list[list[Record]] = []
@@ -256,7 +267,7 @@ def draw(patients: Sequence[list[Record]], count: int, most: int) -> list[Record
             passed.append(images)
     lacking = count - len(drawn)
     if lacking and passed:
-        images = min(passed, key=len)  # the first of the smallest, which loses the fewest images
+        images = min(passed, key=len)  # the smallest patient loses the fewest images
         if len(drawn) + len(images) <= most:
             drawn += images[:lacking]
     return drawn

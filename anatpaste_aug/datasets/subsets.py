@@ -1,4 +1,4 @@
-"""What a detector is trained and judged on: normal images to train on, labelled ones to validate and to test on."""
+"""A detection task: normal training images, and labeled images for validation and test."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,14 @@ class Subset:
     """Images with their labels.
 
     Attributes:
-        images: uint8 N×1×S×S.
-        labels: int64 N, 0 normal and 1 abnormal.
-        names: N names, the paths below the dataset's root where there are files.
+        images: N×1×S×S uint8.
+        labels: N int64, 0 is normal and 1 abnormal.
+        names: N names; for files, their paths relative to the dataset's root.
         findings: N tuples of findings, see `Record`.
-        views: N views such as "PA", or None where it is not told.
-        regions: boolean N×1×S×S masks of the organ to paste into, where the task has its own, see `with_regions`.
-        truth: boolean N×1×S×S masks of the findings, where there are such files; those of normal images are empty.
-        has_truth: boolean N: whether the image is normal, or has a mask in ``truth``.
+        views: N views such as "PA"; None if unknown.
+        regions: N×1×S×S boolean masks of the organ to paste into, if the task has its own, see `with_regions`.
+        truth: N×1×S×S boolean masks of the findings, if there are such files; those of normal images are empty.
+        has_truth: N boolean: whether the image is normal, or has a mask in ``truth``.
     """
 
     images: Tensor
@@ -42,18 +42,17 @@ class Subset:
 
 @dataclass(frozen=True, eq=False)
 class DetectionTask:
-    """What a detector is trained and judged on.
+    """The images that a detector is trained and evaluated on.
 
     Attributes:
-        name: How results name the data.
-        protocol: How the images were divided, in words.
-        note: What a reader of any figure must know: synthetic, development or stand-in data. Empty for none.
+        name: Name of the data in results.
+        protocol: How the images were split, in words.
+        note: What a reader of any result must know: synthetic, development or stand-in data. May be empty.
         train: Normal images.
-        val: Labelled images, for choosing weights and thresholds; perhaps normal ones alone.
-        test: Labelled images, looked at once, for the report; perhaps normal ones alone.
-        findings: The findings that a report tells apart.
-        split: The split behind the three, with the hashes of its files; `Split.save` writes it. None for phantoms,
-            which their seed reproduces.
+        val: Labeled images to choose weights and thresholds by; may all be normal.
+        test: Labeled images for the final evaluation; may all be normal.
+        findings: The findings that a report evaluates separately.
+        split: The split of the files, with their hashes; `Split.save` writes it. None for phantoms.
         root: Folder that the names are relative to; None for phantoms.
     """
 
@@ -73,7 +72,7 @@ class DetectionTask:
         return () if self.split is None else self.split.unreadable
 
     def counts(self) -> dict[str, int]:
-        """Images per set and class, for the report."""
+        """Count the images per set and class, for the report."""
         return {
             f"{part}, {kind}": int((subset.labels == label).sum())
             for part, subset in (("training", self.train), ("validation", self.val), ("test", self.test))
@@ -82,11 +81,10 @@ class DetectionTask:
         }
 
     def groups(self) -> dict[str, Tensor]:
-        """Parts of the test set to be judged on their own: each finding with all normals, and each view if several.
+        """Return parts of the test set to evaluate separately: each finding with all normal images, and each view.
 
         Returns:
-            Name of the finding or view -> boolean mask over the test images. A part may be small, or without one
-            class: count before anything is worked out from it.
+            Name of the finding or view -> boolean mask over the test images. A part may be small, or lack a class.
 
         Example:
             >>> from anatpaste_aug.datasets import phantom_task
@@ -96,7 +94,7 @@ class DetectionTask:
         """
         normal = self.test.labels == 0
         groups = {
-            finding: normal | torch.tensor([finding in found for found in self.test.findings])
+            finding: normal | torch.tensor([finding in findings for findings in self.test.findings])
             for finding in self.findings
         }
         views = sorted({view for view in self.test.views if view})

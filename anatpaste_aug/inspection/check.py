@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from anatpaste_aug.datasets.filenames import SUFFIXES
-from anatpaste_aug.datasets.images import read_gray
-from anatpaste_aug.datasets.listing import list_images
+from anatpaste_aug.datasets.files.filenames import SUFFIXES
+from anatpaste_aug.datasets.files.images import read_gray
+from anatpaste_aug.datasets.files.listing import list_images
+from anatpaste_aug.datasets.files.white import find_white
 from anatpaste_aug.datasets.records import DatasetError
-from anatpaste_aug.datasets.white import find_white
 from anatpaste_aug.functional import label_components, to_gray
 from anatpaste_aug.inspection.folder import batches, progress_bar
 from anatpaste_aug.inspection.heuristics import appearance
@@ -101,7 +101,7 @@ def check_folder(
     Raises:
         DatasetError: The folder does not exist, or has no images.
         ValueError: A setting is invalid.
-        ImportError: pydicom is not installed, for DICOM files.
+        ImportError: Pydicom is not installed, for DICOM files.
     """
     for name, value in (("size", size), ("limit", limit)):
         least = 32 if name == "size" else 1
@@ -172,24 +172,20 @@ def _rows(
         tried += changed
         hidden += changed & (visible < VISIBLE_SHARE)
     assert lungs is not None  # segmentation is on
-    left = lungs[..., : lungs.shape[-1] // 2].sum((1, 2, 3))
-    area = lungs.sum((1, 2, 3))
     columns = (
-        area / lungs[0].numel(),
-        torch.minimum(left, area - left) / area.clamp_min(1),
+        lungs.float().mean((1, 2, 3)),
         result.params.fallback[:, 0],
         hidden / tried.clamp_min(1),
         *appearance(gray),
     )
     components = _components(lungs[:, 0])
-    fractions, sides, fallbacks, hiddens, frontals, sideways, bands, brights = (c.tolist() for c in columns)
+    fractions, fallbacks, hiddens, frontals, sideways, bands, brights = (c.tolist() for c in columns)
     return [
         ImageCheck(
             index=start + i,
             name=names[i],
             lung_fraction=fractions[i],
             components=components[i],
-            smaller_side=sides[i],
             fallback=fallbacks[i],
             hidden=hiddens[i],
             frontal=frontals[i],

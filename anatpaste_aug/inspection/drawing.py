@@ -1,4 +1,7 @@
-"""Shared helpers for pictures: figures without a display, panels, tinted masks. Only this module imports matplotlib."""
+"""Drawing helpers: figures without a display, image panels, tinted masks.
+
+matplotlib is imported when the first figure is made.
+"""
 
 import io
 from typing import TYPE_CHECKING, Any
@@ -7,21 +10,28 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from anatpaste_aug.files import shown
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["LUNG", "TEXT", "new_figure", "show", "tint"]
+__all__ = ["ABNORMAL", "LUNG", "TEXT", "new_figure", "shorten", "show", "tint"]
 
-LUNG = (0.16, 0.55, 0.85)
+LUNG, ABNORMAL = "#2a78b5", "#c8442e"
 TEXT: dict[str, Any] = {"color": "#26323c", "parse_math": False}  # file names may hold a $
 
 
-def new_figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float, note: str = "") -> "Figure":
     """Make a figure of this size in inches, without pyplot's global state; a notebook shows it.
 
+    Args:
+        width: In inches.
+        height: In inches.
+        note: Small print at the bottom.
+
     Raises:
-        ImportError: matplotlib is not installed.
+        ImportError: Matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -37,22 +47,37 @@ def new_figure(width: float, height: float) -> "Figure":
 
     figure = NotebookFigure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
+    if note:
+        figure.supxlabel(note, fontsize=8, color=ABNORMAL, parse_math=False, wrap=True)
     return figure
 
 
 def show(axes: "Axes", image: Tensor, **options: Any) -> Any:
-    """Draw a C×H×W or H×W image, in [0, 1] unless ``vmin`` and ``vmax`` are given, without ticks or frame."""
-    pixels = pixels_of(image)
+    """Draw an image without ticks or frame.
+
+    Args:
+        axes: Where to draw.
+        image: C×H×W or H×W, uint8 or float in [0, 1] (another range with ``vmin`` and ``vmax``).
+        **options: For ``imshow``.
+    """
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    settings: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1} | options
-    return axes.imshow(pixels, **settings)
+    top = 1 if image.is_floating_point() else 255
+    settings: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": top, "interpolation": "nearest"} | options
+    return axes.imshow(pixels_of(image), **settings)
 
 
-def tint(axes: "Axes", mask: Tensor, color: tuple[float, float, float]) -> None:
-    """Draw a boolean H×W mask as a transparent color."""
-    values = pixels_of(mask).astype(np.float64)
-    axes.imshow(np.dstack([*(np.full_like(values, part) for part in color), values * 0.45]), interpolation="nearest")
+def tint(axes: "Axes", mask: Tensor, color: str) -> None:
+    """Draw an H×W mask, boolean or soft in [0, 1], as a transparent color such as ``"#2a78b5"``."""
+    values = pixels_of(mask).astype(np.float64).clip(0, 1)
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    axes.imshow(np.dstack([*(np.full_like(values, part) for part in parts), values * 0.5]), interpolation="nearest")
+
+
+def shorten(name: str, length: int = 26) -> str:
+    """Return the end of a file name, printable and not longer than ``length``."""
+    name = shown(name)
+    return name if len(name) <= length else f"…{name[1 - length :]}"
 
 
 def pixels_of(image: Tensor) -> npt.NDArray[Any]:

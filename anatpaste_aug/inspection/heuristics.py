@@ -12,7 +12,6 @@ set on these same images, so expect somewhat worse rates on others.
 | bright border | with a white frame of 8 px: 500 of 500, 246 of 246 | 0 and 6, which look framed |
 | flat bands | with a black frame of 26 px: 500 of 500, 246 of 246 | 0 and 5, which have such bands |
 | not frontal | unknown: no other views were available | 0 and 1 |
-| lungs on one side only | unknown, for the same reason | 47 (1 normal) and 23 |
 """
 
 from typing import NamedTuple

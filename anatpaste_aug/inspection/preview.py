@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from anatpaste_aug.datasets.images import read_gray
-from anatpaste_aug.files import shown
+from anatpaste_aug.datasets.files.images import read_gray
 from anatpaste_aug.functional import soft_mask, to_gray
-from anatpaste_aug.inspection.drawing import LUNG, TEXT, new_figure, show, tint
+from anatpaste_aug.inspection.drawing import LUNG, TEXT, new_figure, shorten, show, tint
 from anatpaste_aug.inspection.units import unit_images
 from anatpaste_aug.paste import PasteParams, PasteResult
 from anatpaste_aug.transforms import AnatPasteTransform, PasteTransform
@@ -56,7 +55,7 @@ def preview(
         DatasetError: A file cannot be read.
         TypeError, ValueError: Images or settings that the transform rejects; no image, no seed, a negative seed, or a
             different number of names.
-        ImportError: matplotlib is not installed, or pydicom for DICOM files.
+        ImportError: Matplotlib is not installed, or pydicom for DICOM files.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_batch
@@ -87,7 +86,7 @@ def preview(
             line = grid[i * len(seeds) + j]
             drawn.append(_line(line, image.unsqueeze(0), result, transform, with_input=j == 0))
             line[2].set_ylabel(f"seed {seed}", fontsize=9, **TEXT)
-        grid[i * len(seeds)][0].set_xlabel(_shorten(names[i]), fontsize=8, labelpad=3, **TEXT)
+        grid[i * len(seeds)][0].set_xlabel(shorten(names[i]), fontsize=8, labelpad=3, **TEXT)
     _share_scale(figure, grid, drawn)
     return figure
 
@@ -151,8 +150,3 @@ def _read(images: Any, size: int, white: int | None) -> tuple[Tensor, list[str]]
 
 def _gray(image: Tensor) -> Tensor:
     return to_gray(image.unsqueeze(0))[0]
-
-
-def _shorten(name: str, length: int = 26) -> str:
-    name = shown(name)
-    return name if len(name) <= length else f"…{name[1 - length :]}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anatpaste_aug.datasets.white import White
+from anatpaste_aug.datasets.files.white import White
 from anatpaste_aug.files import shown
 
 __all__ = ["CheckReport", "ImageCheck", "Suspicion"]
@@ -19,8 +19,6 @@ VISIBLE_SHARE = 0.001
 
 _INVERTED, _UNLIKE, _SIDEWAYS = -0.15, 0.15, 0.1  # see heuristics.py for the rates
 _BAND, _BRIGHT_SIDES = 0.15, 2
-_SMALL, _LARGE, _ONE_SIDED = 0.03, 0.40, 0.05
-_HIDDEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,13 +42,32 @@ REMEDIES = {
     "bright border": "crop it to the exposed field: with a bright frame, dark background is mistaken for lung",
     "no lungs": "look at it; pass your own region_mask, or skip_without_region=True",
     "not frontal": "leave it out if it is a lateral view or not a chest",
-    "one-sided": "leave it out if it is a lateral view; else pass your own region_mask",
-    "large lungs": "look at the lung mask; crop the background, or pass your own region_mask",
-    "small lungs": "look at the lung mask; pass your own region_mask if it misses the lungs",
     "border": "crop the flat bands, so that sizes and places refer to the radiograph",
-    "hardly visible": "raise opacity or area, lower sigma, or leave it out",
 }
 """Kind of suspicion → remedy; the most serious first."""
+
+
+def view_suspicion(frontal: float, sideways: float) -> Suspicion | None:
+    """Return what is wrong with the view: on its side, inverted, or not frontal; None if nothing is.
+
+    Args:
+        frontal: See `ImageCheck`.
+        sideways: See `ImageCheck`.
+
+    Example:
+        >>> view_suspicion(frontal=-0.8, sideways=0.0).reason
+        'likely inverted (MONOCHROME1): likeness to a frontal radiograph -0.80'
+    """
+    if sideways > _SIDEWAYS:
+        kind = "on its side"
+        reason = f"likely on its side: likeness to a frontal radiograph higher by {sideways:.2f} when turned"
+    elif frontal < _INVERTED:
+        kind, reason = "inverted", f"likely inverted (MONOCHROME1): likeness to a frontal radiograph {frontal:.2f}"
+    elif frontal < _UNLIKE:
+        kind, reason = "not frontal", f"possibly lateral or no chest: likeness to a frontal radiograph {frontal:.2f}"
+    else:
+        return None
+    return Suspicion(kind, reason, REMEDIES[kind])
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,6 @@ class ImageCheck:
         name: File name relative to the folder, or the index in the batch.
         lung_fraction: Fraction of the image that the lung mask covers.
         components: Number of 8-connected components of the lung mask.
-        smaller_side: Fraction of the lung mask in the half of the image (left or right) with less of it, 0 to 0.5.
         fallback: Whether no lung was found, so that the augmentation pastes anywhere.
         hidden: Fraction of the tried augmentations that are hardly visible: less than 0.1 % of the pixels changed by at
             least 8 gray levels of 255.
@@ -76,7 +92,6 @@ class ImageCheck:
     name: str
     lung_fraction: float
     components: int
-    smaller_side: float
     fallback: bool
     hidden: float
     frontal: float
@@ -87,27 +102,15 @@ class ImageCheck:
     @property
     def suspicions(self) -> tuple[Suspicion, ...]:
         """What is probably wrong, the most serious first; only that if the image is inverted or on its side."""
-        if self.sideways > _SIDEWAYS:
-            reason = f"likely on its side: likeness to a frontal radiograph higher by {self.sideways:.2f} when turned"
-            return (Suspicion("on its side", reason, REMEDIES["on its side"]),)
-        if self.frontal < _INVERTED:
-            reason = f"likely inverted (MONOCHROME1): likeness to a frontal radiograph {self.frontal:.2f}"
-            return (Suspicion("inverted", reason, REMEDIES["inverted"]),)
+        view = view_suspicion(self.frontal, self.sideways)
+        if view is not None and view.kind != "not frontal":
+            return (view,)
         reasons = {
             "bright border": self.bright_sides >= _BRIGHT_SIDES
             and f"bright border: {self.bright_sides} of top, left, right",
             "no lungs": self.fallback and "no lungs found (fallback)",
-            "not frontal": self.frontal < _UNLIKE
-            and f"possibly lateral or no chest: likeness to a frontal radiograph {self.frontal:.2f}",
-            "one-sided": not self.fallback
-            and self.smaller_side < _ONE_SIDED
-            and "lungs found on one side only: one opaque, turned, or possibly a lateral view",
-            "large lungs": self.lung_fraction > _LARGE and f"lungs cover {self.lung_fraction:.0%}",
-            "small lungs": not self.fallback
-            and self.lung_fraction < _SMALL
-            and f"lungs cover only {self.lung_fraction:.1%}",
+            "not frontal": view is not None and view.reason,
             "border": self.band > _BAND and f"flat bands (collimation, padding) on {self.band:.0%} of the area",
-            "hardly visible": self.hidden >= _HIDDEN and f"{self.hidden:.0%} of augmentations hardly visible",
         }
         return tuple(Suspicion(kind, reason, REMEDIES[kind]) for kind, reason in reasons.items() if reason)
 
@@ -127,7 +130,7 @@ class CheckReport:
             files.
 
     Example:
-        >>> row = ImageCheck(0, "a.png", 0.2, 2, 0.4, False, 0.0, -0.8, 0.0, 0)
+        >>> row = ImageCheck(0, "a.png", 0.2, 2, False, 0.0, -0.8, 0.0, 0)
         >>> [(suspicion.kind, suspicion.remedy[:9]) for suspicion in row.suspicions]
         [('inverted', 'invert it')]
         >>> print(CheckReport((row,), 4))  # doctest: +ELLIPSIS
@@ -159,20 +162,11 @@ class CheckReport:
 
     @property
     def suspicious(self) -> tuple[ImageCheck, ...]:
-        """The images with at least one suspicion, the most serious first."""
+        """The images with at least one suspicion, the most serious first; their first 16 make a contact sheet."""
         kinds = list(REMEDIES)
         rows = [row for row in self.images if row.suspicions]
         rows.sort(key=lambda row: (kinds.index(row.suspicions[0].kind), -len(row.suspicions), row.index))
         return tuple(rows)
-
-    def most_suspicious(self, count: int = 16) -> tuple[ImageCheck, ...]:
-        """Return the first ``count`` of `suspicious`, filled up by those with the most unusual lung fraction."""
-        chosen = self.suspicious[:count]
-        usual = float(np.median([row.lung_fraction for row in self.images])) if self.images else 0.0
-        others = sorted(
-            (row for row in self.images if not row.suspicions), key=lambda row: -abs(row.lung_fraction - usual)
-        )
-        return chosen + tuple(others[: max(count - len(chosen), 0)])
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain lists, numbers and strings, for ``json.dumps``."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from anatpaste_aug.files import shown
-from anatpaste_aug.inspection.drawing import LUNG, TEXT, new_figure, show, tint
+from anatpaste_aug.inspection.drawing import ABNORMAL, LUNG, TEXT, new_figure, shorten, show, tint
 from anatpaste_aug.inspection.report import ImageCheck
 
 if TYPE_CHECKING:
@@ -16,14 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["contact_sheet"]
 
-_SUSPICIOUS, _QUIET = "#b3321c", "#5c6770"
+_MUTED = "#5c6770"
 
 
 def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor) -> "Figure":
     """Draw images with their lung masks tinted, each with its name and what is suspicious about it.
 
     Args:
-        rows: N rows of a report, such as ``report.most_suspicious(16)``.
+        rows: N rows of a report, such as ``report.suspicious[:16]``.
         images: The N×C×H×W images of these rows, uint8 or float in [0, 1].
         lung_masks: Their boolean N×1×H×W masks.
 
@@ -32,10 +31,10 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
 
     Raises:
         ValueError: There are no rows, or the numbers of images and masks differ from that of rows.
-        ImportError: matplotlib is not installed.
+        ImportError: Matplotlib is not installed.
 
     Example:
-        >>> rows = report.most_suspicious(16)  # doctest: +SKIP
+        >>> rows = report.suspicious[:16]  # doctest: +SKIP
         >>> some = images[[row.index for row in rows]]  # doctest: +SKIP
         >>> contact_sheet(rows, some, LungSegmenter()(some)).savefig("sheet.png")  # doctest: +SKIP
     """
@@ -45,21 +44,15 @@ def contact_sheet(rows: Sequence[ImageCheck], images: Tensor, lung_masks: Tensor
     lines = math.ceil(len(rows) / columns)
     figure = new_figure(2.7 * columns, 3.35 * lines)
     grid = figure.subplots(lines, columns, squeeze=False).flatten()
-    unit = images if images.is_floating_point() else images.float() / 255
-    for axes, row, image, mask in zip(grid, rows, unit, lung_masks, strict=False):
+    for axes, row, image, mask in zip(grid, rows, images, lung_masks, strict=False):
         show(axes, image)
         tint(axes, mask[0], LUNG)
         reasons = [each.reason for each in row.suspicions] or [f"nothing suspicious; lungs {row.lung_fraction:.1%}"]
         # At most four lines of reasons, so that the images stay aligned.
         words = [line for reason in reasons for line in textwrap.wrap(reason, 40)][:4]
-        axes.set_title(_shorten(row.name), fontsize=7.5, pad=3, **TEXT)
-        color = _SUSPICIOUS if row.suspicions else _QUIET
+        axes.set_title(shorten(row.name, 38), fontsize=7.5, pad=3, **TEXT)
+        color = ABNORMAL if row.suspicions else _MUTED
         axes.set_xlabel("\n".join(words), fontsize=7.5, labelpad=3, color=color, parse_math=False)
     for axes in grid[len(rows) :]:
         axes.set_axis_off()
     return figure
-
-
-def _shorten(name: str, length: int = 38) -> str:
-    name = shown(name)
-    return name if len(name) <= length else f"…{name[1 - length :]}"

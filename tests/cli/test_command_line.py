@@ -1,4 +1,4 @@
-"""Whatever happens, a command ends in an exit code and at most one line with its reason."""
+"""Every command ends in an exit code and at most one line with the reason."""
 
 import os
 import subprocess
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from anatpaste_aug.cli.command_line import CommandLine, Incomplete, blame
-from anatpaste_aug.mask_cache import MaskCacheError
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +31,6 @@ def ended(raised, *argv):
         (ValueError("size=8: expected at least 32"), 2, "prog: error: --size 8: expected at least 32"),
         (OSError("no room"), 2, "prog: error: no room"),
         (ImportError("needs timm"), 2, "prog: error: needs timm"),
-        (MaskCacheError("stale"), 2, "prog: error: stale"),
         (FloatingPointError("the loss is nan"), 2, "prog: error: the loss is nan"),
         (ValueError("two\n  lines"), 2, "prog: error: two lines"),
         (Incomplete("one is missing"), 1, "prog: one is missing"),

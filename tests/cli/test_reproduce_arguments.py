@@ -56,7 +56,7 @@ def test_the_names_in_the_help_are_those_that_there_are():
         (["--table", "4"], "argument --table: invalid choice: 4"),
         (["--figure", "2"], "argument --figure: invalid choice: 2"),
         (["--pretrained", "x.pth"], "--pretrained needs --table"),
-        (["--jobs", "0"], "argument --jobs: 0 is out of range, give a number from 1 up"),
+        (["--jobs", "0"], "argument --jobs: 0 is out of range, give a number of at least 1"),
         (["--checkpoint-every", "0"], "argument --checkpoint-every: 0 is out of range"),
         (["--split-seed", "-1"], "argument --split-seed: -1 is out of range"),
         (["--dataset", "zhanglab"], "--dataset zhanglab needs --root DIR"),

@@ -1,4 +1,4 @@
-"""The command on images of one's own: with labels, with masks, on normal images alone; one line for what is wrong."""
+"""The command on your own images: with labels, with masks, only normal ones; errors in one line."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ needs_adults = pytest.mark.skipif(
 
 @pytest.fixture
 def reproduce(monkeypatch, tmp_path):
-    """The command on little, as a function of its arguments; returns the exit code."""
+    """Run the command with a small configuration; returns the exit code."""
     make_tiny(monkeypatch)
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: main(["reproduce", *QUICK, "--dataset", "folder", *map(str, arguments)])
@@ -39,7 +39,7 @@ def test_two_folders_of_ten_images_each(reproduce, tmp_path, capsys):
     assert [row["weights"] for row in rows[:2]] == ["best", "last"]
     assert (rows[0]["normal"], rows[0]["abnormal"]) == (2, 5)
     assert Split.load(tmp_path / "run" / "split.json").counts()["train"] == {"normal": 6, "abnormal": 0}
-    assert "images divided by patient at random, seed 0" in capsys.readouterr().out
+    assert "images split by patient at random, seed 0" in capsys.readouterr().out
 
 
 def test_a_layout_with_masks_has_pixel_metrics(reproduce, tmp_path, capsys):
@@ -61,10 +61,11 @@ def test_normal_images_alone_train_and_score(reproduce, tmp_path, capsys):
     write_images(tmp_path / "data" / "train" / "good", 40)
     assert reproduce("--root", "data", "--out", "run", "--segmenter", "none") == 0
     printed = capsys.readouterr().out
+    assert printed.count("Normal images only: no AUROC and no sensitivity; the specificity is of the test images.") == 2
     assert (
-        printed.count("Normal images alone: no AUROC and no sensitivity; specificity is measured on test images.") == 2
+        "8 normal validation images are too few for a false-positive rate of 0.05: the threshold is above all of them"
+        in printed
     )
-    assert "8 normal validation images are too few for a share of 0.05: the threshold is above all" in printed
     (row,) = results(tmp_path / "run")["results"]
     assert (row["weights"], row["auroc"], row["sensitivity"], row["abnormal"]) == ("last", None, None, 0)
     assert 0 <= row["specificity"] <= 1
@@ -93,7 +94,7 @@ def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce,
     assert not any("best weights" in finding for finding in record["findings"])
     assert all(row["matched"]["interval"] or row["matched"]["note"] for row in rows.values())
     with (tmp_path / "run" / "val_scores.csv").open() as file:
-        normal = [float(row["last"]) for row in csv.DictReader(file) if row["label"] == "0"]
+        normal = [float(row["last_scaled"]) for row in csv.DictReader(file) if row["label"] == "0"]
     assert sum(score >= rows["last"]["threshold"] for score in normal) <= 0.25 * len(normal)
 
 
@@ -101,7 +102,7 @@ def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce,
 def test_what_needs_labels_is_left_out_and_said(reproduce, tmp_path, capsys):
     write_images(tmp_path / "normal", 20)
     assert reproduce("--normal", "normal", "--table", 1, "--figure", 1, 3, 4, "--seeds", 0, 1, "--out", "run") == 0
-    assert "No abnormal test images: tables and ROC curves, which need them, are left out." in capsys.readouterr().out
+    assert "No abnormal test images: without tables and ROC curves." in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"figure1.png", "figure4.png"}
     assert "specificity" in (tmp_path / "run" / "report.html").read_text()
 
@@ -128,7 +129,7 @@ def test_a_manifest_and_weights_by_the_pretext_loss_and_a_run_that_goes_on(repro
         (["--root", "data", "--abnormal", "data"], "--abnormal DIR needs --normal DIR"),
         (
             ["--root", "data"],
-            "data has no train/good (it holds loose): expected train/good, test/good and test/FINDING",
+            "data has no train/good (it contains loose): expected train/good, test/good and test/FINDING",
         ),
         (["--normal", "nowhere"], "nowhere, does not exist: give two folders of images"),
         (

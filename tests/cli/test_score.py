@@ -1,4 +1,4 @@
-"""The score command: the detector's own scores in the table, a picture for each image, and clear ends."""
+"""The score command: scores of the detector in the table, a picture for each image, and clear errors."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A run folder of a network that nobody trained: scores need no good weights to be the right ones."""
+    """A run folder of an untrained network, which suffices to test scores."""
     folder = tmp_path_factory.mktemp("run")
     task = phantom_task(64, train=12, val=10, test=2)
     states = [untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2)]
@@ -70,16 +70,17 @@ def test_scores_and_decisions_are_the_detectors(model, images, tmp_path, weights
     detector = PretextDetector.load(model, weights)
     batch = torch.stack([torch.from_numpy(read_gray(images / name, 64)) for name in names]).unsqueeze(1)
     expected = detector.predict(batch)
-    assert [float(row["score"]) for row in rows] == expected.raw.tolist()
-    np.testing.assert_allclose([float(row["scaled_score"]) for row in rows], expected.scaled, rtol=0, atol=1e-6)
-    assert {float(row["threshold"]) for row in rows} == {detector.calibration.threshold}
+    assert [float(row["score"]) for row in rows] == expected.scaled.tolist()
+    assert {float(row["threshold"]) for row in rows} == {detector.calibration.scaled_threshold}
     assert [row["decision"] == "abnormal" for row in rows] == expected.abnormal.tolist()
     assert len({row["score"] for row in rows}) == 4
     assert {row["note"] for row in rows} == {DISCLAIMER}
     assert {row["picture"] for row in rows} == {""}
     assert [path.name for path in out.iterdir()] == ["scores.csv"]
+    assert ["inverted" in row["warning"] for row in rows] == [False, False, True, False]
     printed, warned = capsys.readouterr()
     assert len(printed.splitlines()) == 4
+    assert " of 4 images look unlike those that the detector was trained on" in warned
     assert "not a medical device" in warned
 
 
@@ -105,9 +106,26 @@ def test_pictures_in_a_process_of_its_own(model, images, tmp_path):
         assert (colourful > 0.02) == bool(heat.any())
 
 
+def test_the_map_is_drawn_over_the_original_image(model, tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 90), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    drawn = []
+    monkeypatch.setattr(
+        "anatpaste_aug.detection.reporting.explanation_figures.cam_figure",
+        lambda path, images, maps, **options: drawn.append((images, maps, options)),
+    )
+    assert main(["score", "--model", str(model), str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]) == 0
+    ((images, maps, options),) = drawn
+    assert np.array_equal(images[0][0], pixels)
+    assert maps.shape == (1, 1, 64, 64)
+    (row,) = table(tmp_path / "out")
+    assert "no chest" in row["warning"]
+    assert row["warning"] in options["note"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="such names are for POSIX file systems")
 def test_file_names_as_only_an_attacker_gives_them(model, images, tmp_path, capsys, monkeypatch):
-    """None of them ends the run, moves the cursor, or is a formula in the table."""
+    """No name ends the run, moves the cursor, or is a formula in the table."""
     folder, content = tmp_path / "images", (images / "a.jpeg").read_bytes()
     folder.mkdir()
     names = ["=1+1.png", "\x1b[2J.png", "a\nb.png", 'a,b".png', "<script>.png", "$(touch x).png"]
@@ -146,7 +164,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_scored(model, images, tmp_
 
 @pytest.mark.slow
 def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
-    """Nothing in the file tells that it has 12 bits; the trained model does."""
+    """The file does not specify that it has 12 bits; the trained model does."""
     rng, root = np.random.default_rng(0), write_zhanglab(tmp_path / "chest_xray")
     for path in root.rglob("*.jpeg"):
         png16(path, rng.integers(0, 4096, (20, 20)) // (1 + ("PNEUMONIA" in str(path))))
@@ -162,8 +180,8 @@ def test_a_lone_file_of_sixteen_bits_is_read_as_in_training(tmp_path, capsys):
         out = tmp_path / f"out{len(scores)}"
         assert main([*options, "-o", str(out), *given]) == 0
         scores.append(float(table(out)[0]["score"]))
-    expected = next(float(r["best"]) for r in table(tmp_path / "run") if r["name"] == task.test.names[-1])
-    # In another batch than in training, float32 features differ in their last digits.
+    expected = next(float(r["best_scaled"]) for r in table(tmp_path / "run") if r["name"] == task.test.names[-1])
+    # float32 features depend on the batch in their last digits.
     assert scores[:2] == pytest.approx([expected] * 2, abs=1e-5)
     assert scores[2] != pytest.approx(expected, abs=1e-3)
     assert main([*options, "-o", str(tmp_path / "no"), "--white", "70000"]) == 2
@@ -195,7 +213,7 @@ def test_a_network_without_convolutions_is_scored_without_pictures(model, images
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing:UserWarning")  # the picture shows a box for it
 def test_names_that_no_terminal_shows_are_scored_like_any_other(model, images, tmp_path, monkeypatch):
-    """Line breaks, other alphabets, and bytes that are no text; on a terminal that knows ASCII alone."""
+    """Line breaks, other alphabets, and bytes that are not text, on an ASCII terminal."""
     place = tmp_path / "named"
     place.mkdir()
     names = ["line\nbreak.png", os.fsdecode(b"\xff.png"), "胸 é.png", "ordinary.png"]
@@ -215,7 +233,7 @@ def test_names_that_no_terminal_shows_are_scored_like_any_other(model, images, t
     assert ended.value.code == 1
     *_, count, last = complaints.read().splitlines()
     assert count == "1 could not be read"
-    assert last.startswith(rf"  {place}/cut\n.png is damaged or of a kind that cannot be read: ")
+    assert last.startswith(rf"  {place}/cut\n.png is damaged or has an unsupported format: ")
     lines = terminal.read().splitlines()
     assert len(lines) == len(names)
     assert any(line.startswith(rf"{place}/line\nbreak.png: ") for line in lines)
@@ -311,7 +329,7 @@ def test_every_command_names_what_it_cannot_read(command, model, images, tmp_pat
         ),
         (["--model", "study", "a.png"], "--model: study is a study of 2 trainings; give one of its run folders: a, b"),
         (["--model", "full", "a.png", "-o", "full"], "full exists and is not an empty folder; name a new one with -o"),
-        (["--model", "full", "empty"], "empty holds no images"),
+        (["--model", "full", "empty"], "empty contains no images"),
         (["--model", "full", "a.png"], "checkpoint.pt is not a readable checkpoint"),
     ],
 )

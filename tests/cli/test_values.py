@@ -1,4 +1,4 @@
-"""Numbers out of range and devices that are not there are refused."""
+"""Numbers out of range and unavailable devices are errors."""
 
 import argparse
 from types import SimpleNamespace
@@ -14,8 +14,8 @@ from anatpaste_aug.cli.values import COUNT, SEED, SIDE, device, whole
     [
         (SIDE, "31", "31 is out of range, give a number from 32 to 4096"),
         (SIDE, "999999", "999999 is out of range, give a number from 32 to 4096"),
-        (COUNT, "0", "0 is out of range, give a number from 1 up"),
-        (SEED, "-1", "-1 is out of range, give a number from 0 up"),
+        (COUNT, "0", "0 is out of range, give a number of at least 1"),
+        (SEED, "-1", "-1 is out of range, give a number of at least 0"),
         (SEED, "9" * 30, "is out of range, give a number from 0 to 9223372036854775807"),
         (COUNT, "two", "'two' is not a whole number"),
         (COUNT, "1.5", "'1.5' is not a whole number"),

@@ -1,4 +1,4 @@
-"""Errors in the words of the command line."""
+"""Rewording of errors for the command line."""
 
 import errno
 
@@ -20,7 +20,7 @@ OPTIONS = {"--size", "--skip-unreadable", "--views", "--no-segmentation", "--no-
         ("area must be (low, high)", "--area must be (low, high)"),
         ("sync_bn needs a CUDA device", "--sync-bn needs a CUDA device"),
         ("transform has segmentation=False", "transform has --no-segmentation"),
-        # What has no option stays as it is, and so does prose.
+        # Arguments without an option and prose are kept.
         ("limit=0: expected at least 1", "limit=0: expected at least 1"),
         ("protocol='x': expected overall", "protocol='x': expected overall"),
         ("the size must be a number", "the size must be a number"),

@@ -36,10 +36,10 @@ def test_counts():
 @pytest.mark.parametrize(
     ("train", "val", "test", "message"),
     [
-        ((record("a", 1),), (), (), "train holds 1 abnormal"),
+        ((record("a", 1),), (), (), "train has 1 abnormal"),
         ((record("a"), record("a")), (), (), "more than once, such as a.png"),
-        ((record("a", patient="p"),), (record("b", patient="p"),), (), "patient p is both in train and in val"),
-        ((), (record("a", patient="p"),), (record("b", patient="p"),), "patient p is both in val and in test"),
+        ((record("a", patient="p"),), (record("b", patient="p"),), (), "patient p is in both train and val"),
+        ((), (record("a", patient="p"),), (record("b", patient="p"),), "patient p is in both val and test"),
     ],
 )
 def test_refuses(train, val, test, message):
@@ -121,17 +121,17 @@ def change_row(**changes):
         (change(seed=True), "seed=True"),
         (change(note="mine"), "missing or unknown entries: 'note'"),
         (lambda content: content.pop("val"), "missing or unknown entries: 'val'"),
-        (lambda content: content["val"].pop(), "announces"),
-        (change(train={}), "train is no list"),
-        (change(unreadable=3), "unreadable is no list of paths and reasons"),
+        (lambda content: content["val"].pop(), "its counts are"),
+        (change(train={}), "train is not a list"),
+        (change(unreadable=3), "unreadable is not a list of paths and reasons"),
         (change(unreadable=[{"path": "a.png", "reason": ""}]), "reason='' of an unreadable image"),
-        (change(train=[3]), "train holds an entry that is no record: 3"),
-        (change_row(more=1), "val holds an entry"),
-        (change_row(findings=None), "val holds an entry"),
+        (change(train=[3]), "train has an entry that is not a record: 3"),
+        (change_row(more=1), "val has an entry"),
+        (change_row(findings=None), "val has an entry"),
         (change_row(label=5), "label=5"),
         (change_row(label=[]), r"label=\[\]"),
         (change_row(path="../../etc/passwd"), "leaves the dataset's root"),
-        (change_row(patient="a"), "patient a is both in train and in val"),
+        (change_row(patient="a"), "patient a is in both train and val"),
     ],
 )
 def test_damaged_content(tmp_path, damage, message):
@@ -191,7 +191,7 @@ def test_hashes_tell_other_images_apart(tmp_path):
     loaded.verify(tmp_path)
     (tmp_path / "d.png").write_bytes(b"x")
     for check in (loaded.verify, loaded.hashed):
-        with pytest.raises(DatasetError, match=r"1 of the split's 5 images .* not the ones .*: d\.png\. Download"):
+        with pytest.raises(DatasetError, match=r"1 of the split's 5 images .* not those that .*: d\.png\. Download"):
             check(tmp_path)
     plain.verify(tmp_path)
     (tmp_path / "d.png").unlink()

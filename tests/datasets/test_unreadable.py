@@ -1,4 +1,4 @@
-"""Datasets with files that cannot be read: none is trained on, and nothing moves against anything else."""
+"""Datasets with unreadable files: these are not used, and the others keep their order and labels."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,12 @@ from layouts import write_chexpert, write_rsna, write_zhanglab
 from anatpaste_aug.datasets import (
     DatasetError,
     Split,
-    cache,
     chexpert_task,
-    images,
     read_gray,
     rsna_task,
     zhanglab_task,
 )
+from anatpaste_aug.datasets.files import cache, images
 
 LAYOUTS = {
     "zhanglab": (write_zhanglab, zhanglab_task),
@@ -33,7 +32,7 @@ def layout(request, tmp_path):
 
 
 def damage(root, split):
-    """Four files that cannot be read, each in its own way; their paths."""
+    """The paths of four files that cannot be read for different reasons."""
     bad = [split.train[2].path, split.val[0].path, split.test[0].path, split.test[-1].path]
     cut, empty, zeros, text = (root / path for path in bad)
     cut.write_bytes(cut.read_bytes()[:-200])
@@ -60,7 +59,7 @@ def check_aligned(task, root, full, bad):
         expected = np.stack([read_gray(root / name, 16) for name in subset.names])
         np.testing.assert_array_equal(subset.images[:, 0].numpy(), expected)
     pixels = torch.cat([getattr(task, part).images for part in PARTS]).flatten(1)
-    assert len(pixels.unique(dim=0)) == len(pixels)  # so that no two could have changed places unseen
+    assert len(pixels.unique(dim=0)) == len(pixels)  # so that swapped images would be noticed
 
 
 @pytest.mark.parametrize("cached", [False, True])
@@ -125,14 +124,14 @@ def test_the_cache_decodes_nothing_twice_but_what_was_bad(tmp_path, monkeypatch)
     zhanglab_task(root, 16, **options)
     assert sorted(read) == sorted(root / path for path in bad)
 
-    (root / bad[0]).write_bytes(before)  # mended: back in its place
+    (root / bad[0]).write_bytes(before)  # repaired: used again
     task = zhanglab_task(root, 16, **options)
     assert len(task.unreadable) == 3
     check_aligned(task, root, full, bad[1:])
 
 
 def test_what_became_readable_without_a_change_of_the_file_is_read(tmp_path, monkeypatch):
-    """A decoder was installed, or a permission given."""
+    """A decoder was installed, or a permission was granted."""
     root = write_zhanglab(tmp_path / "download")
     options = {"cache": tmp_path / "cache", "on_error": "skip", "progress": False}
     full = zhanglab_task(root, 16, progress=False)
@@ -153,7 +152,7 @@ def test_what_became_readable_without_a_change_of_the_file_is_read(tmp_path, mon
 
 
 def test_without_a_header_an_image_is_left_out_before_the_split(tmp_path):
-    """Nobody knows its view."""
+    """Its view is unknown."""
     root = write_rsna(tmp_path / "download")
     for name in ("p03", "p44"):
         (root / "stage_2_train_images" / f"{name}.dcm").write_bytes(b"<html>404</html>")
@@ -185,11 +184,11 @@ def test_missing_files_are_left_out_too(tmp_path):
 
 
 def test_a_file_that_changed_is_not_skipped_but_an_error(tmp_path):
-    """It can be read; but it is not the image of the split."""
+    """It can be read, but is not the image of the split."""
     root = write_chexpert(tmp_path / "download")
     split = chexpert_task(root, 16, progress=False).split
     (root / split.test[0].path).write_bytes((root / split.test[1].path).read_bytes())
-    with pytest.raises(DatasetError, match="not the ones it was made with"):
+    with pytest.raises(DatasetError, match="not those that it was made with"):
         chexpert_task(root, 16, split=split, on_error="skip", progress=False)
 
 

@@ -73,11 +73,13 @@ def test_no_threshold_has_a_better_f1(case):
 
 
 @given(cases, cases)
-def test_scaled_scores_are_shares_in_the_same_order(case, other):
+def test_scaled_scores_keep_the_order_and_those_of_validation_are_from_0_to_1(case, other):
     scaler = ScoreScaler.fit(case[1])
     for scores in (case[1], other[1]):
         scaled = scaler.transform(scores)
-        assert ((scaled >= 0) & (scaled <= 1)).all()
+        assert np.isfinite(scaled).all()
+        inside = (scores >= scaler.low) & (scores <= scaler.high)
+        assert (((scaled >= 0) & (scaled <= 1)) == inside).all()
         assert (np.diff(scaled[np.argsort(scores)]) >= 0).all()
     ends = scaler.transform([scaler.low, scaler.high])
     assert ends.tolist() == ([0, 0] if scaler.low == scaler.high else [0, 1])

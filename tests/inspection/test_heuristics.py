@@ -1,4 +1,4 @@
-"""What an image looks like: against NumPy on plain images, on phantoms, and on real radiographs."""
+"""Heuristics against NumPy on simple images, on phantoms, and on real radiographs."""
 
 import doctest
 

@@ -1,4 +1,4 @@
-"""The preview: every panel against the augmentation it shows, from files and from tensors."""
+"""The preview: each panel against the augmentation, from files and tensors."""
 
 import sys
 
@@ -63,7 +63,7 @@ def test_the_panels_are_the_steps_of_the_augmentation(phantoms):
             np.testing.assert_array_equal(line[2][0], soft_mask(result.params, 64, 64)[0, 0])
             np.testing.assert_array_equal(line[3][0], result.soft_mask[0, 0])
             np.testing.assert_allclose(line[4][0], after, atol=1e-6)
-            # Tolerance: 1e-4 grey levels, rounding.
+            # Tolerance: 1e-4 gray levels, rounding.
             np.testing.assert_allclose(line[5][0], (after - before) * 255, atol=1e-4)
 
 
@@ -113,7 +113,7 @@ def test_files_of_all_kinds(tmp_path, phantoms):
     figure = preview([tmp_path / "a.png", str(tmp_path / "b.jpeg"), tmp_path / "c.dcm"], seeds=[0], size=64)
     lines = panels(figure, 3)
     np.testing.assert_allclose(lines[0][0][0], pixels / 255, atol=1e-6)
-    # Tolerance: 3 grey levels, the loss of JPEG.
+    # Tolerance: 3 gray levels, the loss of JPEG.
     np.testing.assert_allclose(lines[1][0][0], pixels / 255, atol=3 / 255)
     np.testing.assert_allclose(lines[2][0][0], pixels / 255, atol=1e-6)
     assert {"a.png", "b.jpeg", "c.dcm"} <= set(texts(figure))

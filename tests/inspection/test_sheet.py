@@ -8,7 +8,7 @@ import torch
 
 from anatpaste_aug.inspection import ImageCheck, contact_sheet
 
-ROW = ImageCheck(0, "folder/$a.png", 0.2, 2, 0.45, False, 0.0, 0.8, 0.0, 0)
+ROW = ImageCheck(0, "folder/$a.png", 0.2, 2, False, 0.0, 0.8, 0.0, 0)
 
 
 @pytest.mark.parametrize("count", [1, 4, 6, 16])
@@ -22,13 +22,13 @@ def test_every_image_has_its_name_mask_and_reason(count):
         assert each.get_title() == f"{i}.png"
         words = each.get_xlabel().replace("\n", " ")
         assert words.startswith("likely inverted (MONOCHROME1)" if i % 2 else "nothing suspicious; lungs 20.0%")
-        np.testing.assert_allclose(each.images[0].get_array(), images[i, 0] / 255, atol=1e-6)
+        np.testing.assert_array_equal(each.images[0].get_array(), images[i, 0])
         assert np.array_equal(each.images[1].get_array()[..., 3] > 0, masks[i, 0].numpy())
     assert not any(each.axison for each in axes[count:])
 
 
 def test_long_names_keep_their_end_and_many_reasons_stay_in_their_cell():
-    row = replace(ROW, name="x" * 80 + "/end.png", frontal=0.0, bright_sides=3, band=0.4, hidden=1.0)
+    row = replace(ROW, name="x" * 80 + "/end.png", fallback=True, frontal=0.0, bright_sides=3, band=0.4)
     assert len(row.suspicions) == 4
     axes = contact_sheet([row], torch.zeros(1, 1, 40, 40), torch.zeros(1, 1, 40, 40, dtype=torch.bool)).axes[0]
     assert axes.get_title().endswith("/end.png")

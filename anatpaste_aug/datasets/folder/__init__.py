@@ -1,1 +1,1 @@
-"""Images of one's own: a folder layout, two folders or lists, or a manifest."""
+"""Your own images: a folder layout, two folders or lists, or a manifest."""

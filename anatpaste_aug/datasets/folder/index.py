@@ -1,4 +1,4 @@
-"""Images of one's own, listed with what the user says about each of them."""
+"""The index of your own images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ LAYOUT = (
 
 @dataclass(frozen=True)
 class FolderIndex:
-    """Images of one's own. Iterating, or ``len``, is over the records.
+    """Your own images; an iterable of records.
 
     Attributes:
         root: Folder that the records' paths are relative to.
-        records: ``source`` is "train", "val" or "test" where the user divided the images, else "all".
-        remedy: What to do about a division that is impossible, to end an error message.
+        records: ``source`` is "train", "val" or "test" if the images are already split, else "all".
+        remedy: What to do if the images cannot be split; the end of an error message.
     """
 
     root: Path

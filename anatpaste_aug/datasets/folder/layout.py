@@ -1,14 +1,14 @@
-"""The folder layout of MVTec AD, and two folders or lists of normal and abnormal images."""
+"""Index the folder layout of MVTec AD, or two folders or lists of normal and abnormal images."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from anatpaste_aug.datasets.filenames import is_image_name, is_leftover_folder
+from anatpaste_aug.datasets.files.filenames import is_image_name, is_leftover_folder
+from anatpaste_aug.datasets.files.listing import list_images
+from anatpaste_aug.datasets.files.parallel import some_of
 from anatpaste_aug.datasets.folder.index import LAYOUT, FolderIndex
 from anatpaste_aug.datasets.folder.masks import find_mask
-from anatpaste_aug.datasets.listing import list_images
-from anatpaste_aug.datasets.parallel import some_of
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.files import shown
 
@@ -16,36 +16,36 @@ __all__ = ["index_folder", "index_images", "is_layout"]
 
 _Path = str | os.PathLike[str]
 _GOOD = "good"
-_MEANT = {
+_EXPECTED_NAMES = {
     **{name: name for name in ("train", "val", "test", "ground_truth")},
     **{"training": "train", "valid": "val", "validation": "val", "testing": "test", "groundtruth": "ground_truth"},
 }
 
 
 def is_layout(root: _Path) -> bool:
-    """Whether a folder has the layout of MVTec AD."""
+    """Return whether a folder has the layout of MVTec AD."""
     return Path(root, "train", _GOOD).is_dir()
 
 
 def index_folder(root: _Path) -> FolderIndex:
-    """List the images of a folder in the layout of MVTec AD (Bergmann et al. 2019), without opening one.
+    """List the images of a folder in the layout of MVTec AD (Bergmann et al. 2019), without opening them.
 
-    ``train/good`` holds the normal images to train on, ``val`` and ``test`` hold ``good`` and a folder for each
-    finding; ``val`` may be missing, and so may ``test``. A mask ``ground_truth/FINDING/NAME.png`` or
-    ``NAME_mask.png`` belongs to the image ``test/FINDING/NAME``. Other folders are not read. Each image counts as a
-    patient of its own; a manifest says otherwise, see `annotated`.
+    ``train/good`` has the normal training images; ``val`` and ``test`` have ``good`` and a folder for each finding, and
+    are optional. A mask ``ground_truth/FINDING/NAME.png`` or ``NAME_mask.png`` belongs to the image
+    ``test/FINDING/NAME``. Other folders are not read. Each image counts as one patient, unless a manifest says
+    otherwise, see `annotated`.
 
     Args:
-        root: The folder that holds ``train``.
+        root: The folder that contains ``train``.
 
     Raises:
-        DatasetError: The layout is another one; the message shows the right one.
+        DatasetError: The layout is different; the message shows the expected one.
     """
     root = Path(root)
     if not root.is_dir():
         raise DatasetError(f"{shown(root)} is not a folder: give one with {LAYOUT}")
     if not is_layout(root):
-        raise DatasetError(f"{shown(root)} has no train/good{_found_instead(root)}: expected {LAYOUT}")
+        raise DatasetError(f"{shown(root)} has no train/good{_describe(root)}: expected {LAYOUT}")
     _check_names(root)
     records: list[Record] = []
     for part in ("train", "val", "test"):
@@ -55,32 +55,32 @@ def index_folder(root: _Path) -> FolderIndex:
         files = sorted(path for path in (root / part).iterdir() if path.is_file())
         if loose := [path.name for path in files if is_image_name(path.name)]:
             raise DatasetError(
-                f"{shown(root / part)} holds {len(loose)} image(s) outside of a class, such as {shown(loose[0])}: move "
+                f"{shown(root / part)} has {len(loose)} image(s) outside of a class, such as {shown(loose[0])}: move "
                 f"them to {part}/good{'' if part == 'train' else f' or {part}/FINDING'}; expected {LAYOUT}"
             )
         if part == "train" and (others := [name for name in classes if name != _GOOD]):
             raise DatasetError(
-                f"{shown(root / part)} holds {some_of(list(map(shown, others)))} beside good, but only normal images "
+                f"{shown(root / part)} has {some_of(list(map(shown, others)))} beside good, but only normal images "
                 f"train: move the others to test; expected {LAYOUT}"
             )
         for name in classes:
             records += _records(root, part, name)
     if not any(record.source == "train" for record in records):
-        raise DatasetError(f"{shown(root / 'train' / _GOOD)} holds no images: expected {LAYOUT}")
+        raise DatasetError(f"{shown(root / 'train' / _GOOD)} contains no images: expected {LAYOUT}")
     return FolderIndex(root, tuple(records), f"expected {LAYOUT}")
 
 
 def index_images(normal: _Path | Sequence[_Path], abnormal: _Path | Sequence[_Path] | None = None) -> FolderIndex:
     """List normal and abnormal images: two folders, or two lists of files.
 
-    A folder below that of the abnormal images names a finding. Each image counts as a patient of its own.
+    A subfolder of the folder of abnormal images names a finding. Each image counts as one patient.
 
     Args:
-        normal: A folder, with the folders below it, or files.
-        abnormal: Likewise; None for normal images alone.
+        normal: A folder, including its subfolders, or files.
+        abnormal: A folder or files; None for normal images only.
 
     Raises:
-        DatasetError: A folder or a file is missing, a folder holds no images, or one image is in both.
+        DatasetError: A folder or file is missing, a folder has no images, or an image is in both.
     """
     given = {0: _files("normal", normal), 1: [] if abnormal is None else _files("abnormal", abnormal)}
     if both := sorted(set(given[0]) & set(given[1])):
@@ -103,7 +103,7 @@ def index_images(normal: _Path | Sequence[_Path], abnormal: _Path | Sequence[_Pa
 
 
 def _files(which: str, given: _Path | Sequence[_Path]) -> list[Path]:
-    """The images of a folder or a list, as absolute paths, each once."""
+    """Return the images of a folder or list as absolute paths, without repetitions."""
     remedy = "give two folders of images, --normal DIR --abnormal DIR, or --normal DIR alone"
     if isinstance(given, str | os.PathLike):
         folder = Path(os.path.abspath(given))
@@ -111,7 +111,7 @@ def _files(which: str, given: _Path | Sequence[_Path]) -> list[Path]:
             raise DatasetError(f"the folder of {which} images, {shown(given)}, does not exist: {remedy}")
         paths = [folder / name for name in list_images(folder)[0]]
         if not paths:
-            raise DatasetError(f"the folder of {which} images, {shown(given)}, holds no images: {remedy}")
+            raise DatasetError(f"the folder of {which} images, {shown(given)}, contains no images: {remedy}")
         return paths
     paths = list(dict.fromkeys(Path(os.path.abspath(path)) for path in given))
     if missing := [path for path in paths if not path.exists()]:
@@ -124,7 +124,7 @@ def _files(which: str, given: _Path | Sequence[_Path]) -> list[Path]:
 
 
 def _records(root: Path, part: str, name: str) -> list[Record]:
-    """The images of one class of one part; subfolders belong to it."""
+    """Return the records of one class of one part, including subfolders."""
     folder = root / part / name
     label = int(name != _GOOD)
     records = []
@@ -141,24 +141,24 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _check_names(root: Path) -> None:
-    """Check for folders that would be passed over although their names say that they belong to it."""
+    """Check for folders that would be ignored although they seem to belong to the layout."""
     for name in _folders(root):
-        if (meant := _MEANT.get(name.lower(), name)) != name:
-            raise DatasetError(f"{shown(root)} holds {shown(name)}: rename it to {meant}; expected {LAYOUT}")
+        if (expected := _EXPECTED_NAMES.get(name.lower(), name)) != name:
+            raise DatasetError(f"{shown(root)} has {shown(name)}: rename it to {expected}; expected {LAYOUT}")
     truth, test = (_folders(root / name) if (root / name).is_dir() else [] for name in ("ground_truth", "test"))
     if strange := [name for name in truth if name not in test]:
         raise DatasetError(
-            f"{shown(root / 'ground_truth')} holds masks of {some_of(list(map(shown, strange)))}, which test does not "
+            f"{shown(root / 'ground_truth')} has masks of {some_of(list(map(shown, strange)))}, which test does not "
             f"have: give the folders one name; expected {LAYOUT}"
         )
 
 
-def _found_instead(root: Path) -> str:
-    """What a wrong layout holds, in words."""
+def _describe(root: Path) -> str:
+    """Describe what a folder with another layout contains."""
     if below := [name for name in _folders(root) if is_layout(root / name)]:
         return f", but {some_of(list(map(shown, below)))} below it: give {'that' if len(below) == 1 else 'one of them'}"
     names = _folders(root / "train") if (root / "train").is_dir() else []
     if names:
-        return f" (train holds {some_of(list(map(shown, names)))})"
+        return f" (train contains {some_of(list(map(shown, names)))})"
     names = _folders(root)
-    return f" (it holds {some_of(list(map(shown, names))) or 'no folders'})"
+    return f" (it contains {some_of(list(map(shown, names))) or 'no folders'})"

@@ -1,4 +1,4 @@
-"""A manifest: a CSV file that says of each image what it is, and, if one wants, where it belongs and whose it is."""
+"""A manifest: a CSV file with the label of each image and, optionally, its split, patient, view and finding."""
 
 import csv
 import os
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from anatpaste_aug.datasets.files.parallel import some_of
 from anatpaste_aug.datasets.folder.index import FolderIndex
-from anatpaste_aug.datasets.parallel import some_of
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.files import shown
 
@@ -22,18 +22,18 @@ _LABELS = {"0": 0, "normal": 0, "good": 0, "1": 1, "abnormal": 1, "anomalous": 1
 
 
 def index_manifest(manifest: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> FolderIndex:
-    """List the images of a manifest, without opening one.
+    """List the images of a manifest, without opening them.
 
     Columns: ``path`` (relative to ``root``), ``label`` (0 or normal, 1 or abnormal), and optionally ``split`` (train,
-    val or test; without this column the images are divided), ``patient``, ``view`` and ``finding`` (several with a
-    semicolon between them). Other columns are ignored.
+        val or test; without it, the images are split by patient), ``patient``, ``view`` and ``finding`` (several
+        separated by semicolons). Other columns are ignored.
 
     Args:
         manifest: The CSV file.
-        root: Folder that the paths are relative to; None is the manifest's.
+        root: Folder that the paths are relative to; None is the folder of the manifest.
 
     Raises:
-        DatasetError: The file cannot be read, lacks a column, or a line is wrong; the message names the line.
+        DatasetError: The file cannot be read, lacks a column, or has an invalid line; the message gives its number.
     """
     manifest = Path(manifest)
     root = manifest.parent if root is None else Path(root)
@@ -69,24 +69,24 @@ def index_manifest(manifest: str | os.PathLike[str], root: str | os.PathLike[str
         records[path] = Record(path, label, patient, source, view, findings=_findings(row) if label else ())
     if not records:
         raise DatasetError(f"{shown(manifest)} lists no images: {_HELP}")
-    remedy = f"change the split column of {shown(manifest)}, or leave it out to have the images divided"
+    remedy = f"change the split column of {shown(manifest)}, or leave it out to split the images by patient"
     return FolderIndex(root, tuple(records.values()), remedy)
 
 
 def has_labels(manifest: str | os.PathLike[str]) -> bool:
-    """Whether a manifest has a column ``label``; without one it describes the images of a layout, see `annotated`."""
+    """Return whether a manifest has a column ``label``; else it describes the images of a layout, see `annotated`."""
     return any("label" in row for _, row in _rows(Path(manifest)))
 
 
 def annotated(index: FolderIndex, manifest: str | os.PathLike[str]) -> FolderIndex:
-    """The images of a folder layout with patient, view and finding of a manifest, which need not list them all.
+    """Add patient, view and finding of a manifest, which may be incomplete, to the images of a folder layout.
 
     Args:
-        index: Of the layout.
-        manifest: With the columns ``path``, relative to the layout's root, and ``patient``, ``view`` or ``finding``.
+        index: The images of the layout.
+        manifest: With the columns ``path`` (relative to the layout's root) and ``patient``, ``view`` or ``finding``.
 
     Raises:
-        DatasetError: The file cannot be read, or lists an image that the layout does not have.
+        DatasetError: The file cannot be read, or lists an image that is not in the layout.
     """
     manifest = Path(manifest)
     records = {record.path: record for record in index}
@@ -104,12 +104,12 @@ def annotated(index: FolderIndex, manifest: str | os.PathLike[str]) -> FolderInd
             f"{shown(manifest)} lists {len(unknown)} image(s) that {shown(index.root)} does not have: "
             f"{some_of(list(map(shown, unknown)))}. Write paths relative to that folder"
         )
-    remedy = f"move all images of a patient to one part, or mend the patient column of {shown(manifest)}"
+    remedy = f"move all images of a patient to one part, or correct the patient column of {shown(manifest)}"
     return FolderIndex(index.root, tuple(records.values()), remedy)
 
 
 def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and values by lower-case column name, without spaces around them; empty lines are passed over."""
+    """Yield line number and stripped values by lower-case column name; skip empty lines."""
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -134,7 +134,7 @@ def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _relative(text: str, root: Path, where: str) -> str:
-    """A path of the manifest as records have it."""
+    """Return a path of the manifest relative to the root."""
     path = text.replace("\\", "/")
     if Path(text).is_absolute():
         try:

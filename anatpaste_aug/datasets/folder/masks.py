@@ -1,4 +1,4 @@
-"""Mask files that belong to images by name: organs to paste into, and the ground truth of findings."""
+"""Mask files that belong to images by name: regions to paste into, and the ground truth of findings."""
 
 import os
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from anatpaste_aug.datasets.decoding import fault_of, need_pillow, reason_of
-from anatpaste_aug.datasets.filenames import is_image_name
-from anatpaste_aug.datasets.listing import list_images
-from anatpaste_aug.datasets.parallel import some_of
+from anatpaste_aug.datasets.files.decoding import fault_of, need_pillow, reason_of
+from anatpaste_aug.datasets.files.filenames import is_image_name
+from anatpaste_aug.datasets.files.listing import list_images
+from anatpaste_aug.datasets.files.parallel import some_of
 from anatpaste_aug.datasets.records import DatasetError
 from anatpaste_aug.files import shown
 
@@ -20,10 +20,10 @@ __all__ = ["find_mask", "masks_by_stem", "read_mask"]
 
 
 def find_mask(folder: Path, image: str) -> Path | None:
-    """The mask of an image: a file of its name, with or without ``_mask`` and whatever the suffix; None without one.
+    """Return the mask file of an image: the same name with or without ``_mask``, and any suffix; None if there is none.
 
     Args:
-        folder: Of the masks.
+        folder: Folder of the masks.
         image: Path of the image relative to the folder of images that corresponds to ``folder``.
     """
     place = folder / PurePosixPath(image).parent
@@ -39,10 +39,10 @@ def find_mask(folder: Path, image: str) -> Path | None:
 
 
 def read_mask(path: str | os.PathLike[str], size: int) -> npt.NDArray[np.bool_]:
-    """Read a mask file: what is not black, or not color 0 of a palette; of JPEG, what is brighter than half.
+    """Read a mask file: pixels that are not black or not color 0 of a palette; for JPEG, pixels of at least 128.
 
     Args:
-        path: PNG, TIFF or any other picture that Pillow reads.
+        path: PNG, TIFF or another image that Pillow reads.
         size: Side of the square that it is resized to; at least half of a pixel must be inside.
 
     Returns:
@@ -50,7 +50,7 @@ def read_mask(path: str | os.PathLike[str], size: int) -> npt.NDArray[np.bool_]:
 
     Raises:
         DatasetError: The file is missing or cannot be read.
-        ImportError: Without Pillow.
+        ImportError: Pillow is not installed.
     """
     need_pillow()
     from PIL import Image, ImageOps
@@ -66,7 +66,7 @@ def read_mask(path: str | os.PathLike[str], size: int) -> npt.NDArray[np.bool_]:
         values = np.asarray(image)
     except MemoryError:
         raise
-    except Exception as error:  # what decoders raise on a damaged file is not limited to OSError
+    except Exception as error:  # decoders raise more than OSError for damaged files
         raise DatasetError(f"mask {shown(path)} {reason_of(error)}") from error
     inside = values >= 128 if lossy else values != 0
     if inside.ndim == 3:
@@ -85,7 +85,7 @@ def masks_by_stem(folder: str | os.PathLike[str], images: Sequence[str], size: i
     the folder; the suffix does not matter.
 
     Args:
-        folder: Of the masks, with the folders below it.
+        folder: Folder of the masks, including its subfolders.
         images: Paths of the images.
         size: Side of the masks.
         required: False leaves the mask of an image without a file empty.
@@ -109,7 +109,7 @@ def masks_by_stem(folder: str | os.PathLike[str], images: Sequence[str], size: i
         candidates = [stem] if stem in by_path else by_name.get(short, [])
         if len(candidates) > 1:
             raise DatasetError(
-                f"{shown(folder)} holds several masks for {shown(image)} ({some_of(candidates)}): name one of them as "
+                f"{shown(folder)} has several masks for {shown(image)} ({some_of(candidates)}): name one of them as "
                 "the image, folders included"
             )
         found[image] = by_path[candidates[0]] if candidates else None

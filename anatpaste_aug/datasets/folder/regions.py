@@ -1,4 +1,4 @@
-"""The organ that patches are pasted into, where it is not the lungs that the augmentation finds by itself."""
+"""The region that patches are pasted into, if it is not the lungs that the augmentation segments itself."""
 
 import os
 from dataclasses import replace
@@ -19,16 +19,16 @@ _BATCH = 64
 
 
 def with_regions(task: DetectionTask, segmenter: str | os.PathLike[str] | Segmenter) -> DetectionTask:
-    """A task whose images have the masks of an organ of one's own.
+    """Return a task with a mask of the region to paste into for each training and validation image.
 
     Args:
         task: The images.
-        segmenter: "lungs" leaves them to the augmentation (Algorithm 1 of the paper), "lung-field" finds the whole
-            lung fields, "none" takes the whole image. A folder holds a mask file for each training image, found by
-            name, see `masks_by_stem`; validation images without a file have an empty mask. Or any segmenter.
+        segmenter: "lungs" lets the augmentation segment them (Algorithm 1 of the paper), "lung-field" segments the
+            whole lung fields, "none" is the whole image. A folder contains a mask file for each training image, found
+            by its name, see `masks_by_stem`; validation images without a file get an empty mask. Or any segmenter.
 
     Raises:
-        DatasetError: No such folder, or masks are missing or cannot be read.
+        DatasetError: The folder does not exist, or masks are missing or cannot be read.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_task
@@ -38,31 +38,31 @@ def with_regions(task: DetectionTask, segmenter: str | os.PathLike[str] | Segmen
     if segmenter == "lungs":
         return task
     if not isinstance(segmenter, str | os.PathLike):
-        return _segmented(task, segmenter, "masks of a segmenter of one's own")
+        return _segmented(task, segmenter, "the masks of a custom segmenter")
     if segmenter == "lung-field":
         return _segmented(task, LungFieldSegmenter(), "the lung fields")
     if segmenter == "none":
-        return _segmented(task, _everything, "the whole image")
+        return _segmented(task, _whole_image, "the whole image")
     if not Path(segmenter).is_dir():
         raise DatasetError(f"{segmenter} is not a folder of masks: give one, or {', '.join(SEGMENTERS)}")
     size = task.train.images.shape[-1]
     train = masks_by_stem(segmenter, task.train.names, size)
     val = masks_by_stem(segmenter, task.val.names, size, required=False)
-    return _with(task, train, val, f"masks in {Path(segmenter).name}")
+    return _with_masks(task, train, val, f"masks in {Path(segmenter).name}")
 
 
 def _segmented(task: DetectionTask, segmenter: Segmenter, where: str) -> DetectionTask:
     def masks(subset: Subset) -> Tensor:
         return torch.cat([segmenter(batch) for batch in subset.images.split(_BATCH)])
 
-    return _with(task, masks(task.train), masks(task.val), where)
+    return _with_masks(task, masks(task.train), masks(task.val), where)
 
 
-def _everything(images: Tensor) -> Tensor:
+def _whole_image(images: Tensor) -> Tensor:
     return torch.ones_like(images[:, :1], dtype=torch.bool)
 
 
-def _with(task: DetectionTask, train: Tensor, val: Tensor, where: str) -> DetectionTask:
+def _with_masks(task: DetectionTask, train: Tensor, val: Tensor, where: str) -> DetectionTask:
     return replace(
         task,
         protocol=f"{task.protocol}; pasted into {where}",

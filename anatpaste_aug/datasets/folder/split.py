@@ -1,51 +1,51 @@
-"""Division of one's own images into training, validation and test, by patient."""
+"""Split your own images into training, validation and test by patient."""
 
 from collections import Counter
 from collections.abc import Sequence
 
+from anatpaste_aug.datasets.files.parallel import some_of
 from anatpaste_aug.datasets.folder.index import FolderIndex
-from anatpaste_aug.datasets.parallel import some_of
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.datasets.splits import Split, by_patient
 
 __all__ = ["split_folder"]
 
-_SHARE = 0.2  # of the normal images that validate, and of those that test, where nothing is said
+_FRACTION = 0.2  # of the normal images that validate, and of those that test, if the images are not split
 
 Part = list[Record]
 
 
 def split_folder(index: FolderIndex, seed: int = 0) -> Split:
-    """Divide images of one's own into training, validation and test.
+    """Split your own images into training, validation and test.
 
-    What the user divided stays so. Where only validation or only test images are given, half of their patients become
-    the other part, each class by itself. Where nothing is divided, a fifth of the normal patients validate and a fifth
-    test; of the abnormal patients, half and half. A patient with both kinds of images counts as abnormal, and their
-    normal images validate or test. The same images and seed give the same split everywhere.
+    A given split is kept. If only validation or only test images are given, half of their patients become the other
+    part, for each class. If nothing is split, a fifth of the normal patients validate and a fifth test; of the abnormal
+    patients, half each. A patient with both kinds of images counts as abnormal, and their normal images validate or
+    test. The result depends only on the images and the seed.
 
     Args:
         index: The images.
-        seed: Of the division; without effect where all three parts are given.
+        seed: Seed of the split; not used if all three parts are given.
 
     Raises:
-        DatasetError: There are no normal images to train on, a patient is in two parts, or a part has too few images.
+        DatasetError: There are no normal training images, a patient is in two parts, or a part has too few images.
     """
     parts: dict[str, Part] = {"train": [], "val": [], "test": [], "all": []}
     for record in index:
         parts[record.source].append(record)
     _check_patients(index)
-    said = [name for name in ("train", "val", "test") if parts[name]]
-    if parts["all"] or said == ["train"]:
-        parts |= _divide_all(parts["all"] or parts["train"], seed)
-        protocol = f"images divided by patient at random, seed {seed}"
+    given = [name for name in ("train", "val", "test") if parts[name]]
+    if parts["all"] or given == ["train"]:
+        parts |= _split_all(parts["all"] or parts["train"], seed)
+        protocol = f"images split by patient at random, seed {seed}"
     elif not parts["val"] and parts["test"]:
         parts["val"], parts["test"] = _halves(parts["test"], seed)
-        protocol = f"half of the given test images validate, divided by patient at random, seed {seed}"
+        protocol = f"half of the given test images validate, split by patient at random, seed {seed}"
     elif not parts["test"] and parts["val"]:
         parts["val"], parts["test"] = _halves(parts["val"], seed)
-        protocol = f"half of the given validation images test, divided by patient at random, seed {seed}"
+        protocol = f"half of the given validation images test, split by patient at random, seed {seed}"
     else:
-        protocol = "images divided by their owner"
+        protocol = "images split by their owner"
     _check_counts(parts, index)
     if all(record.patient == record.path for record in index):
         protocol += "; patients unknown, each image counts as one"
@@ -53,12 +53,12 @@ def split_folder(index: FolderIndex, seed: int = 0) -> Split:
     return Split("folder", protocol, seed, train, val, test)
 
 
-def _divide_all(records: Sequence[Record], seed: int) -> dict[str, Part]:
+def _split_all(records: Sequence[Record], seed: int) -> dict[str, Part]:
     ill = {record.patient for record in records if record.label}
     normal = by_patient([record for record in records if record.patient not in ill], seed)
     val, test = _halves([record for record in records if record.patient in ill], seed)
-    share = round(_SHARE * sum(map(len, normal)))
-    wanted = {"test": max(2, share), "val": max(1, share)}
+    count = round(_FRACTION * sum(map(len, normal)))
+    wanted = {"test": max(2, count), "val": max(1, count)}
     parts: dict[str, Part] = {"train": [], "val": val, "test": test}
     taken = Counter({"val": 0, "test": 0})
     for images in normal:
@@ -69,7 +69,7 @@ def _divide_all(records: Sequence[Record], seed: int) -> dict[str, Part]:
 
 
 def _halves(records: Sequence[Record], seed: int) -> tuple[Part, Part]:
-    """Validation and test images, whole patients each; the first patients of each class take turns."""
+    """Split patients into validation and test, alternating within each class."""
     ill = {record.patient for record in records if record.label}
     val: Part = []
     test: Part = []
@@ -87,15 +87,15 @@ def _check_patients(index: FolderIndex) -> None:
     homes: dict[str, set[str]] = {}
     for record in index:
         homes.setdefault(record.patient, set()).add(record.source)
-    if torn := sorted(patient for patient, sources in homes.items() if len(sources) > 1):
-        first = " and ".join(name for name in ("train", "val", "test") if name in homes[torn[0]])
+    if divided := sorted(patient for patient, sources in homes.items() if len(sources) > 1):
+        first = " and ".join(name for name in ("train", "val", "test") if name in homes[divided[0]])
         raise DatasetError(
-            f"{len(torn)} patient(s) are in several parts: {some_of(torn)} (the first in {first}); {index.remedy}"
+            f"{len(divided)} patient(s) are in several parts: {some_of(divided)} (the first in {first}); {index.remedy}"
         )
 
 
 def _check_counts(parts: dict[str, Part], index: FolderIndex) -> None:
-    """Check that what is there suffices: normal images everywhere; abnormal ones in val and test, if in any."""
+    """Check the number of images: normal ones in every part; abnormal ones in val and test, if in any."""
     for name, least in (("train", 1), ("val", 1), ("test", 2)):
         if (count := sum(not record.label for record in parts[name])) < least:
             given = sum(not record.label for record in index)

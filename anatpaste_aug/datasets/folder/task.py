@@ -1,4 +1,4 @@
-"""Images of one's own as a detection task."""
+"""Your own images as a detection task."""
 
 import os
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from anatpaste_aug.datasets.files.parallel import on_all
 from anatpaste_aug.datasets.folder.index import FolderIndex
 from anatpaste_aug.datasets.folder.layout import index_folder, index_images, is_layout
 from anatpaste_aug.datasets.folder.manifest import annotated, has_labels, index_manifest
 from anatpaste_aug.datasets.folder.masks import read_mask
 from anatpaste_aug.datasets.folder.split import split_folder
-from anatpaste_aug.datasets.parallel import on_all
 from anatpaste_aug.datasets.reading import OnError, check_options, check_split, read_task
 from anatpaste_aug.datasets.records import Record
 from anatpaste_aug.datasets.splits import Split
 from anatpaste_aug.datasets.subsets import DetectionTask
 
-__all__ = ["folder_task", "index_own"]
+__all__ = ["folder_task", "index_own_images"]
 
 _Path = str | os.PathLike[str]
 
@@ -39,29 +39,29 @@ def folder_task(
     name: str | None = None,
     progress: bool = True,
 ) -> DetectionTask:
-    """Images of one's own: a folder in the layout of MVTec AD, two folders or lists, or a manifest.
+    """Read your own images: a folder in the layout of MVTec AD, two folders or lists, or a manifest.
 
-    Give ``root`` alone for a layout (see `index_folder`), ``manifest`` for a table (see `index_manifest`), or
-    ``normal`` with or without ``abnormal`` (see `index_images`). ``root`` and a manifest without labels give a layout
-    whose patients, views and findings the manifest knows. PNG, JPEG, TIFF, DICOM and whatever else `read_gray` reads.
-    Images that are not divided yet are divided by patient, see `split_folder`. Abnormal images are optional.
+    Pass ``root`` for a layout (see `index_folder`), ``manifest`` for a table (see `index_manifest`), or ``normal`` with
+    or without ``abnormal`` (see `index_images`). ``root`` with a manifest without labels is a layout with patients,
+    views and findings from the manifest. Files can be PNG, JPEG, TIFF, DICOM or any format of `read_gray`. Images that
+    are not split yet are split by patient, see `split_folder`. Abnormal images are optional.
 
     Args:
-        root: The folder of the layout, or the one that a manifest's paths are relative to.
-        size: Side in pixels to which the images are resized.
+        root: The folder of the layout, or the one that the paths of a manifest are relative to.
+        size: Side in pixels that the images are resized to.
         normal: A folder of normal images, or their files.
-        abnormal: A folder of abnormal images, or their files; None for normal images alone.
+        abnormal: A folder of abnormal images, or their files; None for normal images only.
         manifest: A CSV file with the columns path, label, split, patient, view and finding.
-        seed: Of the division.
-        split: A split to repeat, as `Split.load` reads it.
-        white: Of 16-bit files that don't tell it, see `read_gray`.
-        cache: Folder that keeps the decoded images, see `cached_images`. None keeps nothing.
+        seed: Seed of the split.
+        split: A saved split to repeat, see `Split.load`.
+        white: The value of white in 16-bit files that do not specify it, see `read_gray`.
+        cache: Folder that keeps the decoded images, see `cached_images`; None keeps nothing.
         on_error: "raise" names all images that cannot be read, "skip" leaves them out.
-        name: How results name the data; None is the folder's name.
+        name: Name of the data in results; None is the name of the folder.
         progress: Show a progress bar.
 
     Raises:
-        DatasetError: The layout or the manifest is wrong, a patient is in two parts, a part has too few images, or
+        DatasetError: The layout or the manifest is invalid, a patient is in two parts, a part has too few images, or
             images cannot be read.
         ValueError: The arguments do not fit together.
 
@@ -69,14 +69,14 @@ def folder_task(
         >>> task = folder_task(size=128, normal=normal_paths, abnormal=abnormal_paths)  # doctest: +SKIP
     """
     check_options(on_error, cache, white)
-    index = index_own(root, normal=normal, abnormal=abnormal, manifest=manifest)
+    index = index_own_images(root, normal=normal, abnormal=abnormal, manifest=manifest)
     split = check_split(split, "folder") or split_folder(index, seed)
     findings = sorted({finding for record in split.test for finding in record.findings})
     note = ""
     if not any(record.label for record in split.test):
-        note = "Normal images alone: no AUROC and no sensitivity; specificity is measured on test images."
+        note = "Normal images only: no AUROC and no sensitivity; the specificity is of the test images."
     elif not any(record.label for record in split.val):
-        note = "No abnormal validation images: they choose neither weights nor threshold."
+        note = "No abnormal validation images: weights and threshold are chosen without them."
     task = read_task(
         index.root,
         split,
@@ -92,17 +92,17 @@ def folder_task(
     return _with_truth(task, size)
 
 
-def index_own(
+def index_own_images(
     root: _Path | None = None,
     *,
     normal: _Path | Sequence[_Path] | None = None,
     abnormal: _Path | Sequence[_Path] | None = None,
     manifest: _Path | None = None,
 ) -> FolderIndex:
-    """List images of one's own; arguments and errors as `folder_task`."""
+    """List your own images; arguments and errors are those of `folder_task`."""
     if normal is not None:
         if root is not None or manifest is not None:
-            raise ValueError("normal= and abnormal= say all: leave out root= and manifest=")
+            raise ValueError("normal= and abnormal= are complete: leave out root= and manifest=")
         return index_images(normal, abnormal)
     if abnormal is not None:
         raise ValueError("abnormal= needs normal=: the detector learns from normal images")
@@ -120,7 +120,7 @@ def _name(index: FolderIndex, manifest: _Path | None) -> str:
 
 
 def _with_truth(task: DetectionTask, size: int) -> DetectionTask:
-    """The task with the masks of its test images, if there are any; images without one are not judged by pixels."""
+    """Add the masks of the test images, if there are any; images without one are not evaluated by pixels."""
     assert task.split is not None
     root, records = task.root, task.split.test
     if root is None or not any(record.mask for record in records):

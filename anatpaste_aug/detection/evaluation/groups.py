@@ -13,7 +13,7 @@ from anatpaste_aug.detection.evaluation.metrics import to_numpy
 
 @dataclass(frozen=True)
 class GroupAuroc:
-    """Images per class in a group, and its AUROC with the 95 % interval; both None for too few images."""
+    """The AUROC of a group with its 95 % interval, and its numbers of images; None for too few images."""
 
     normal: int
     abnormal: int
@@ -21,24 +21,24 @@ class GroupAuroc:
     interval: Interval | None
 
     def __str__(self) -> str:
-        shown = "too few for an AUROC" if self.interval is None else f"AUROC {self.interval}"
-        return f"{shown} ({self.normal} normal + {self.abnormal} abnormal)"
+        auroc = "too few for an AUROC" if self.interval is None else f"AUROC {self.interval}"
+        return f"{auroc} ({self.normal} normal + {self.abnormal} abnormal)"
 
 
 def group_aurocs(
     groups: Mapping[str, Any], labels: Any, scores: Any, *, min_per_class: int = MIN_PER_CLASS, resamples: int = 2000
 ) -> dict[str, GroupAuroc]:
-    """Return each group's image counts and AUROC; a group with too few images of a class has counts alone.
+    """Return the numbers of images and the AUROC of each group; groups with too few images of a class have no AUROC.
 
     Args:
-        groups: name -> boolean mask over the M test images, as ``DetectionTask.groups()`` returns them.
+        groups: Name -> boolean mask over the M test images, as ``DetectionTask.groups()`` returns them.
         labels: M values, 0 (normal) or 1 (abnormal).
         scores: M values, larger is more anomalous.
-        min_per_class: images of a class that are needed for an AUROC; at least 2, which its interval takes.
-        resamples: of the intervals.
+        min_per_class: Number of images of a class that an AUROC needs; at least 2, for the interval.
+        resamples: Number of bootstrap resamples.
 
     Raises:
-        ValueError: the lengths differ; the message names the group.
+        ValueError: The lengths differ; the message names the group.
 
     Example:
         >>> print(group_aurocs({"edema": [True] * 4}, [0, 0, 1, 1], [1.0, 2.0, 3.0, 4.0])["edema"])
@@ -49,7 +49,7 @@ def group_aurocs(
     for name, mask in groups.items():
         inside = to_numpy(mask).astype(bool)
         if not len(inside) == len(truth) == len(values):
-            raise ValueError(f"{name} has {len(inside)} marks for {len(truth)} labels and {len(values)} scores")
+            raise ValueError(f"{name} has {len(inside)} values for {len(truth)} labels and {len(values)} scores")
         abnormal = int(truth[inside].sum())
         normal = int(inside.sum()) - abnormal
         interval = None
@@ -62,29 +62,32 @@ def group_aurocs(
 def matched_group_aurocs(
     groups: Mapping[str, Any], labels: Any, scores: Mapping[str, Any], nuisances: Mapping[str, Any]
 ) -> dict[str, dict[str, MatchedAuroc]]:
-    """Return each method's AUROC at matched nuisance in each group; the images of a group are matched by themselves.
+    """Return the AUROC at matched nuisance of each method in each group; the images of a group are matched separately.
 
     Args:
-        groups: as for :func:`group_aurocs`.
-        labels: likewise.
-        scores, nuisances: as for :func:`anatpaste_aug.detection.evaluation.matched.matched_aurocs`.
+        groups: See `group_aurocs`.
+        labels: See `group_aurocs`.
+        scores: See `matched_aurocs`.
+        nuisances: See `matched_aurocs`.
 
     Returns:
         Method -> group -> AUROC.
 
     Raises:
-        ValueError: as :func:`matched_aurocs`.
+        ValueError: See `matched_aurocs`.
 
     Example:
-        >>> found = matched_group_aurocs({"edema": [True] * 4}, [0, 0, 1, 1], {"a": range(4)}, {"size": range(4)})
-        >>> print(found["a"]["edema"])
+        >>> aurocs = matched_group_aurocs({"edema": [True] * 4}, [0, 0, 1, 1], {"a": range(4)}, {"size": range(4)})
+        >>> print(aurocs["a"]["edema"])
         too few images (2 normal, 2 abnormal)
     """
     truth = to_numpy(labels)
     results: dict[str, dict[str, MatchedAuroc]] = {name: {} for name in scores}
     for group, mask in groups.items():
         inside = to_numpy(mask).astype(bool)
-        own, numbers = ({name: to_numpy(v)[inside] for name, v in part.items()} for part in (scores, nuisances))
-        for name, found in matched_aurocs(truth[inside], own, numbers).items():
-            results[name][group] = found
+        scores_inside, nuisances_inside = (
+            {name: to_numpy(v)[inside] for name, v in part.items()} for part in (scores, nuisances)
+        )
+        for name, auroc in matched_aurocs(truth[inside], scores_inside, nuisances_inside).items():
+            results[name][group] = auroc
     return results

@@ -15,20 +15,24 @@ from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored
 from anatpaste_aug.validation import check_count
 
 MIN_PER_CLASS = 10
-"""Images of a class below which no AUROC of a part of the test set is shown."""
+"""Number of images of each class that a part of the test set needs for an AUROC."""
 
-# Scores that are resampled at once: 32 MiB in float64.
+# Number of scores that are resampled at once; 32 MiB in float64.
 _BATCH_ELEMENTS = 2**22
 
-# SciPy 1.15 gave the argument another name.
+# SciPy 1.15 renamed the argument.
 _GENERATOR = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate between its confidence limits.
+    """An estimate with its confidence limits.
 
-    ``estimate`` is an AUROC, or the difference of two; ``level`` is the confidence, such as 0.95.
+    Attributes:
+        estimate: An AUROC, or the difference of two.
+        low: Lower limit.
+        high: Upper limit.
+        level: Confidence, such as 0.95.
     """
 
     estimate: float
@@ -44,8 +48,10 @@ class Interval:
 class Comparison:
     """DeLong's comparison of two AUROCs on the same images.
 
-    ``difference`` is the first minus the second, with the normal interval about it; ``p_value`` is two-sided, under the
-    hypothesis that both areas are equal.
+    Attributes:
+        difference: The first minus the second, with a symmetric normal interval.
+        standard_error: Of the difference.
+        p_value: Two-sided, for the hypothesis that both AUROCs are equal.
     """
 
     difference: Interval
@@ -54,21 +60,21 @@ class Comparison:
 
 
 def bootstrap_auroc(labels: Any, scores: Any, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
-    """Return the confidence interval of an AUROC by the stratified percentile bootstrap.
+    """Return the confidence interval of an AUROC by the stratified percentile bootstrap (``scipy.stats.bootstrap``).
 
-    Normal and abnormal images are resampled separately, each to its own number, by ``scipy.stats.bootstrap``. The
-    interval describes the choice of the test images, not the variation between training seeds. Where all abnormal
-    images score higher than all normal ones it has no width: no resample can show an error.
+    Normal and abnormal images are resampled separately, each to their own number. The interval describes the sampling
+    of the test images, not the variation between training seeds. If all abnormal images score higher than all normal
+    ones, its width is 0, because no resample contains an error.
 
     Args:
-        labels: as for :func:`anatpaste_aug.detection.auroc`.
-        scores: as for :func:`anatpaste_aug.detection.auroc`.
-        level: confidence, between 0 and 1.
-        resamples: number of resamples, at least 100.
-        seed: of the resampling; the same seed gives the same interval.
+        labels: See `auroc`.
+        scores: See `auroc`.
+        level: Confidence, between 0 and 1.
+        resamples: Number of resamples, at least 100.
+        seed: Seed of the resampling.
 
     Raises:
-        ValueError: as :func:`auroc`, or fewer than two images of a class, or an impossible level or number.
+        ValueError: See `auroc`; or a class has fewer than two images, or ``level`` or ``resamples`` is out of range.
 
     Example:
         >>> print(bootstrap_auroc([0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.6, 0.4, 0.7, 0.9]))
@@ -84,16 +90,18 @@ def bootstrap_difference(
 ) -> Interval:
     """Return the interval of the first AUROC minus the second, by the paired stratified percentile bootstrap.
 
-    Both methods are evaluated on the same resampled images, so that images that are hard for both cancel.
+    Both methods are evaluated on the same resampled images, so that images that are difficult for both cancel.
 
     Args:
-        labels: as for :func:`anatpaste_aug.detection.auroc`.
-        first: scores of one method, one per label.
-        second: scores of the other method, for the same images in the same order.
-        level, resamples, seed: as for :func:`bootstrap_auroc`.
+        labels: See `auroc`.
+        first: Scores of one method, one per label.
+        second: Scores of the other method, for the same images in the same order.
+        level: See `bootstrap_auroc`.
+        resamples: See `bootstrap_auroc`.
+        seed: See `bootstrap_auroc`.
 
     Raises:
-        ValueError: as :func:`bootstrap_auroc`.
+        ValueError: See `bootstrap_auroc`.
 
     Example:
         >>> labels = [0, 0, 0, 1, 1, 1]
@@ -109,18 +117,18 @@ def bootstrap_difference(
 def delong_covariance(labels: Any, *scores: Any) -> NDArray[np.float64]:
     """Return the covariance of the AUROCs of K methods on the same images.
 
-    By DeLong, DeLong and Clarke-Pearson (Biometrics 1988), computed from midranks in O(N log N), as Sun and Xu (IEEE
-    Signal Processing Letters 2014) show.
+    DeLong, DeLong and Clarke-Pearson (Biometrics 1988), computed from midranks in O(N log N) as in Sun and Xu (IEEE
+    Signal Processing Letters 2014).
 
     Args:
-        labels: as for :func:`anatpaste_aug.detection.auroc`.
-        scores: K vectors of scores, one per method.
+        labels: See `auroc`.
+        *scores: K vectors of scores, one per method.
 
     Returns:
-        K×K float64; the diagonal holds the variances.
+        K×K float64; the diagonal has the variances.
 
     Raises:
-        ValueError: as :func:`bootstrap_auroc`, or no scores.
+        ValueError: See `bootstrap_auroc`; or there are no scores.
 
     Example:
         >>> delong_covariance([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).round(4).tolist()
@@ -128,7 +136,7 @@ def delong_covariance(labels: Any, *scores: Any) -> NDArray[np.float64]:
     """
     if not scores:
         raise ValueError("the scores of one method or more are needed")
-    truth = _two_each(check_scored(labels, scores[0])[0])
+    truth = _check_two_each(check_scored(labels, scores[0])[0])
     values = np.stack([check_scored(labels, each)[1] for each in scores])
     normal, abnormal = values[:, truth == 0], values[:, truth == 1]
     ranks = rankdata(values, axis=1)
@@ -142,17 +150,17 @@ def delong_covariance(labels: Any, *scores: Any) -> NDArray[np.float64]:
 def delong_test(labels: Any, first: Any, second: Any, *, level: float = 0.95) -> Comparison:
     """Test whether two methods differ in AUROC on the same images (DeLong).
 
-    Two methods that rank all images alike differ by 0 with a p-value of 1; where neither area varies and they differ
-    (a perfect method and a perfectly wrong one), the p-value is the limit, 0.
+    Methods with the same ranking differ by 0 with a p-value of 1. If neither AUROC has a variance and they differ (a
+    perfect method and a perfectly wrong one), the p-value is the limit, 0.
 
     Args:
-        labels: as for :func:`anatpaste_aug.detection.auroc`.
-        first: scores of one method, one per label.
-        second: scores of the other method, for the same images in the same order.
-        level: confidence of the interval of the difference.
+        labels: See `auroc`.
+        first: Scores of one method, one per label.
+        second: Scores of the other method, for the same images in the same order.
+        level: Confidence of the interval of the difference.
 
     Raises:
-        ValueError: as :func:`bootstrap_auroc`.
+        ValueError: See `bootstrap_auroc`.
 
     Example:
         >>> labels = [0, 0, 0, 1, 1, 1]
@@ -163,7 +171,7 @@ def delong_test(labels: Any, first: Any, second: Any, *, level: float = 0.95) ->
     check_level(level)
     difference = auroc(labels, first) - auroc(labels, second)
     covariance = delong_covariance(labels, first, second)
-    # Equal rankings leave rounding errors of either sign.
+    # Rounding errors of equal rankings may be negative.
     error = math.sqrt(max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0))
     if error < 1e-12:
         p_value = 1.0 if abs(difference) < 1e-12 else 0.0
@@ -183,14 +191,14 @@ def _bootstrap(
 ) -> tuple[float, float]:
     check_level(level)
     check_count("resamples", resamples, 100)
-    normal, abnormal = (np.flatnonzero(_two_each(truth) == label) for label in (0, 1))
+    normal, abnormal = (np.flatnonzero(_check_two_each(truth) == label) for label in (0, 1))
 
     def resampled(one: NDArray[np.int64], other: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
         order = np.concatenate([one, other], axis=axis)
         return np.asarray(statistic([_auroc_along(values[order], one.shape[axis], axis) for values in methods]))
 
     interval = bootstrap(
-        (normal, abnormal),  # indices, so that all methods see the same images
+        (normal, abnormal),  # indices, so that all methods are resampled alike
         resampled,
         vectorized=True,
         n_resamples=resamples,
@@ -203,17 +211,17 @@ def _bootstrap(
 
 
 def _auroc_along(values: NDArray[np.float64], normals: int, axis: int) -> NDArray[np.float64]:
-    """The areas along an axis whose first ``normals`` values are the normal ones (Mann and Whitney's U, scaled)."""
+    """Return the AUROCs along an axis whose first ``normals`` values are normal (scaled Mann-Whitney U)."""
     ranks = np.moveaxis(rankdata(values, axis=axis), axis, -1)[..., normals:]
     count = ranks.shape[-1]
     area: NDArray[np.float64] = (ranks.sum(-1) - count * (count + 1) / 2) / (normals * count)
     return area
 
 
-def _two_each(truth: NDArray[np.int64]) -> NDArray[np.int64]:
+def _check_two_each(truth: NDArray[np.int64]) -> NDArray[np.int64]:
     smaller = int(min((truth == 0).sum(), (truth == 1).sum()))
     if smaller < 2:
-        raise ValueError("two images of each class are needed at least, got one of a class")
+        raise ValueError("expected at least two images of each class, got only one of a class")
     return truth
 
 

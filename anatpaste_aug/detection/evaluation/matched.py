@@ -1,4 +1,4 @@
-"""AUROC at matched nuisance: what a score tells beyond sharpness, brightness and other one-number scores."""
+"""AUROC at matched nuisance: what a score measures beyond sharpness, brightness and other one-number scores."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from anatpaste_aug.detection.evaluation.overlap import (
 )
 from anatpaste_aug.validation import check_count
 
-# Numbers of one block of resamples × images; 8 MiB in float64.
+# Number of elements of a block of resamples × images; 8 MiB in float64.
 _BLOCK_ELEMENTS = 2**20
-# The largest share of resamples in which the nuisances may separate the classes. These have no weights, so the interval
-# is taken over the others.
-_LARGEST_SEPARATED = 0.05
+# The largest fraction of resamples in which the nuisances may separate the classes. These have no weights, so the
+# interval is computed from the others.
+_MAX_SEPARATED = 0.05
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class MatchedAuroc:
     """An AUROC under overlap weights, or the reason why there is none.
 
     Attributes:
-        interval: the AUROC with its confidence interval; None where the images cannot be matched.
-        normal: effective number of normal images (Kish): as many equally weighted ones would say as much.
-        abnormal: the same of abnormal images.
-        note: why there is no AUROC; empty if there is one.
+        interval: The AUROC with its confidence interval; None if the images cannot be matched.
+        normal: Effective number of normal images (Kish): the number of equally weighted ones with the same information.
+        abnormal: Effective number of abnormal images.
+        note: Why there is no AUROC; empty if there is one.
     """
 
     interval: Interval | None
@@ -44,7 +44,7 @@ class MatchedAuroc:
 
     @property
     def effective(self) -> float:
-        """The effective number of images: that of the smaller class, which limits what the AUROC can tell."""
+        """The effective number of images of the smaller class, which limits the precision of the AUROC."""
         return min(self.normal, self.abnormal)
 
     def __str__(self) -> str:
@@ -60,38 +60,36 @@ def matched_aurocs(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, MatchedAuroc]:
-    """Return the AUROC of each method after the classes were matched in all nuisances.
+    """Return the AUROC of each method after matching the classes in all nuisances.
 
-    The images have the overlap weights of a logistic regression of the labels on the nuisances, see
-    :func:`anatpaste_aug.detection.evaluation.overlap.overlap_weights`. A method that only repeats a mixture of the
-    nuisances has an AUROC near 0.5, a method that does not depend on them keeps its own. Matching levels what a
-    straight line through the nuisances tells; a method may still gain from a bend in it, or from a shortcut that is not
-    among them.
+    The images have the overlap weights of a logistic regression of the labels on the nuisances, see `overlap_weights`.
+    A method that only repeats a mixture of the nuisances has an AUROC near 0.5; a method that does not depend on them
+    keeps its AUROC. Matching removes linear effects of the nuisances only: a method may still benefit from nonlinear
+    ones, or from a shortcut that is not among them.
 
-    The interval is that of the stratified percentile bootstrap. The regression is fitted again in every resample.
+    The interval is that of the stratified percentile bootstrap. The regression is fitted again in each resample.
 
     Args:
         labels: M values, 0 (normal) or 1 (abnormal).
-        scores: name -> M finite values, larger is more anomalous.
-        nuisances: name -> M finite values, such as the test scores of
-            :func:`anatpaste_aug.detection.evaluation.one_number.one_number_scores`. Constant ones are left out.
-        level: confidence, between 0 and 1.
-        resamples: number of resamples, at least 100.
-        seed: of the resampling.
+        scores: Name -> M finite values, larger is more anomalous.
+        nuisances: Name -> M finite values, such as the test scores of `one_number_scores`. Constant ones are ignored.
+        level: Confidence, between 0 and 1.
+        resamples: Number of resamples, at least 100.
+        seed: Seed of the resampling.
 
     Returns:
-        Name -> AUROC. All have no AUROC but a note where a class has fewer than ``MIN_PER_CLASS`` images, or where
-        the nuisances separate the classes, of all images or in more than 5 % of the resamples.
+        Name -> AUROC. All have a note instead if a class has fewer than ``MIN_PER_CLASS`` images, or if the nuisances
+        separate the classes, for all images or in more than 5 % of the resamples.
 
     Raises:
-        ValueError: no nuisances, or the lengths differ, or a value is not finite, or a label is neither 0 nor 1.
+        ValueError: There are no nuisances, lengths differ, a value is not finite, or a label is neither 0 nor 1.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> labels, sharpness = np.repeat([0, 1], 200), rng.normal(size=400)
         >>> sharpness[200:] += 1
-        >>> found = matched_aurocs(labels, {"detector": 2 * sharpness + 3}, {"mean gradient": sharpness})
-        >>> bool(abs(found["detector"].interval.estimate - 0.5) < 0.05)
+        >>> aurocs = matched_aurocs(labels, {"detector": 2 * sharpness + 3}, {"mean gradient": sharpness})
+        >>> bool(abs(aurocs["detector"].interval.estimate - 0.5) < 0.05)
         True
     """
     check_level(level)
@@ -110,7 +108,7 @@ def matched_aurocs(
     normal, abnormal = (effective_number(weights[truth == label]) for label in (0, 1))
     estimates = {name: float(weighted_auroc(truth, values, weights[None])[0]) for name, values in checked.items()}
     resampled, dropped = _bootstrap(truth, design, checked, resamples, seed)
-    if dropped > _LARGEST_SEPARATED:
+    if dropped > _MAX_SEPARATED:
         note = f"cannot be matched: the one-number scores separate the classes in {dropped:.0%} of the resamples"
         return {name: MatchedAuroc(None, normal, abnormal, note) for name in scores}
     tails = [(1 - level) / 2, (1 + level) / 2]
@@ -128,7 +126,7 @@ def _bootstrap(
     resamples: int,
     seed: int,
 ) -> tuple[dict[str, NDArray[np.float64]], float]:
-    """Return the areas of each method in the resamples that can be matched, and the fraction that cannot."""
+    """Return the AUROCs of each method in the resamples that can be matched, and the fraction that cannot."""
     rng = np.random.default_rng(seed)
     classes = [np.flatnonzero(truth == label) for label in (0, 1)]
     areas: dict[str, list[NDArray[np.float64]]] = {name: [] for name in scores}

@@ -1,4 +1,4 @@
-"""The metrics of the paper: AUROC, accuracy, F1, a validation threshold and scaled scores."""
+"""The metrics of the paper: AUROC, accuracy, F1, a threshold from validation images, and scaled scores."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics of one set of scores at one threshold; rates are in [0, 1], abnormal is the positive class.
+    """Metrics of a set of scores at a threshold; rates are in [0, 1], abnormal is the positive class.
 
-    Without abnormal images ``auroc``, ``f1`` and ``sensitivity`` are None.
+    ``auroc``, ``f1`` and ``sensitivity`` are None without abnormal images.
     """
 
     auroc: float | None
@@ -31,7 +31,7 @@ class Metrics:
 
 
 def auroc(labels: Any, scores: Any) -> float:
-    """Return the area under the ROC curve, by scikit-learn's ``roc_auc_score``.
+    """Return the area under the ROC curve (scikit-learn's ``roc_auc_score``).
 
     Args:
         labels: M values, 0 (normal) or 1 (abnormal); array, tensor or sequence. Both must occur.
@@ -41,7 +41,7 @@ def auroc(labels: Any, scores: Any) -> float:
         The area, in [0, 1].
 
     Raises:
-        ValueError: lengths differ, a label is neither 0 nor 1, a class is missing, or a score is not finite.
+        ValueError: The lengths differ, a label is neither 0 nor 1, a class is missing, or a score is not finite.
 
     Example:
         >>> auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
@@ -52,35 +52,40 @@ def auroc(labels: Any, scores: Any) -> float:
 
 
 def best_f1_threshold(labels: Any, scores: Any) -> float:
-    """Return the validation score that gives the best F1 as a threshold (``score >= threshold`` is abnormal).
+    """Return the score with the best F1 as a threshold (``score >= threshold`` is abnormal).
 
-    Of several thresholds with the same F1 the largest is taken: the one with the min_per_class false alarms.
+    Of several thresholds with the same F1, the largest is returned: the one with the fewest false alarms.
 
-    Args and errors as :func:`auroc`.
+    Args:
+        labels: See `auroc`.
+        scores: See `auroc`.
+
+    Raises:
+        ValueError: See `auroc`.
 
     Example:
         >>> best_f1_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8])
         0.6
     """
     truth, values = check_scored(labels, scores)
-    false_alarms, found, thresholds = roc_curve(truth, values, drop_intermediate=False)
+    false_alarms, sensitivity, thresholds = roc_curve(truth, values, drop_intermediate=False)
     abnormal = truth.sum()
-    # From counts: equal F1 values are then equal floats, which makes ties exact.
-    true_positives, false_positives = np.rint(found * abnormal), np.rint(false_alarms * (len(truth) - abnormal))
+    # Computed from counts, so that ties are exact.
+    true_positives, false_positives = np.rint(sensitivity * abnormal), np.rint(false_alarms * (len(truth) - abnormal))
     f1 = 2 * true_positives / (true_positives + false_positives + abnormal)
     return float(thresholds[f1 == f1.max()].max())
 
 
 def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
-    """All figures of one set of scores; an image is called abnormal where ``score >= threshold``.
+    """Compute all metrics of a set of scores; an image is called abnormal if ``score >= threshold``.
 
     Args:
-        labels: as for :func:`auroc`, but abnormal images need not occur.
-        scores: as for :func:`auroc`.
-        threshold: finite, on the scale of ``scores``; chosen on validation images, never on the test images.
+        labels: See `auroc`; abnormal images are optional.
+        scores: See `auroc`.
+        threshold: Finite, on the scale of ``scores``; chosen by validation images, never by test images.
 
     Raises:
-        ValueError: as :func:`auroc`, or ``threshold`` is not finite.
+        ValueError: See `auroc`; or ``threshold`` is not finite.
 
     Example:
         >>> evaluate([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8], threshold=0.7).sensitivity
@@ -106,14 +111,15 @@ def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
 
 @dataclass(frozen=True)
 class ScoreScaler:
-    """Scales scores to [0, 1] by the validation minimum and maximum, and clips what lies outside.
+    """Scale scores so that 0 is the lowest and 1 the highest validation score.
 
-    Where all validation scores were equal, a score above them becomes 1 and any other 0.
+    Scores outside the range of the validation scores are below 0 or above 1. If all validation scores are equal, they
+    become 0, lower ones −1 and higher ones 1.
 
     Example:
         >>> scaler = ScoreScaler.fit([2.0, 4.0])
         >>> scaler.transform([1.0, 3.0, 9.0]).tolist()
-        [0.0, 0.5, 1.0]
+        [-0.5, 0.5, 3.5]
     """
 
     low: float
@@ -121,28 +127,42 @@ class ScoreScaler:
 
     def __post_init__(self) -> None:
         try:
-            fit = math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high
-        except OverflowError:  # a whole number that no float holds
-            fit = False
-        if not fit:
+            valid = math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high
+        except OverflowError:  # an integer that is too large for a float
+            valid = False
+        if not valid:
             raise ValueError(f"need finite low <= high, got low={self.low}, high={self.high}")
 
     @classmethod
     def fit(cls, scores: Any) -> ScoreScaler:
-        """A scaler from validation scores (a non-empty vector of finite values, else ValueError)."""
+        """Return the scaler of validation scores.
+
+        Args:
+            scores: A non-empty vector of finite values.
+
+        Raises:
+            ValueError: The scores are not such a vector.
+        """
         values = check_scores(scores)
         return cls(low=float(values.min()), high=float(values.max()))
 
     def transform(self, scores: Any) -> NDArray[np.float64]:
-        """Scores scaled to [0, 1] as float64; a vector of finite values, else ValueError."""
+        """Return scaled scores as finite float64.
+
+        Args:
+            scores: A vector of finite values.
+
+        Raises:
+            ValueError: The scores are not such a vector.
+        """
         values = check_scores(scores)
         if self.low == self.high:
-            return (values > self.high).astype(np.float64)
+            return np.sign(values - self.high)
         # The distance of two finite numbers may be infinite; that of their halves is not.
         part = 1.0 if math.isfinite(self.high - self.low) else 0.5
         low, high = part * self.low, part * self.high
-        with np.errstate(over="ignore"):  # scores far outside are clipped
-            return np.clip((part * values - low) / (high - low), 0.0, 1.0)
+        with np.errstate(over="ignore"):
+            return np.nan_to_num((part * values - low) / (high - low))
 
 
 def to_numpy(values: Any) -> NDArray[Any]:
@@ -154,7 +174,7 @@ def to_numpy(values: Any) -> NDArray[Any]:
 
 
 def check_scores(scores: Any) -> NDArray[np.float64]:
-    """Return scores as a non-empty float64 vector of finite values, else raise a ValueError."""
+    """Return scores as a non-empty float64 vector of finite values; raise a ValueError for others."""
     try:
         given = to_numpy(scores)
         values = given.astype(np.float64, casting="unsafe" if given.dtype == object else "same_kind")
@@ -168,9 +188,15 @@ def check_scores(scores: Any) -> NDArray[np.float64]:
 
 
 def check_scored(labels: Any, scores: Any, *, both: bool = True) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return labels and scores as int64 and float64 vectors, or raise the errors of :func:`auroc`.
+    """Return labels and scores as int64 and float64 vectors.
 
-    ``both=False`` allows that abnormal images are missing.
+    Args:
+        labels: M values, 0 or 1.
+        scores: M finite values.
+        both: Whether abnormal images must occur.
+
+    Raises:
+        ValueError: See `auroc`.
     """
     values = check_scores(scores)
     truth = to_numpy(labels)

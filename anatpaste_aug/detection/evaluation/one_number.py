@@ -1,7 +1,7 @@
 """Scores that are a single number of an image, such as its sharpness: baselines that a detector has to beat.
 
-Datasets have shortcuts. Where normal and abnormal images were taken, compressed or scaled differently, sharpness or
-brightness alone may tell the classes apart, and a detector's AUROC means little beside it.
+If normal and abnormal images were acquired, compressed or scaled differently, sharpness or brightness alone may
+separate the classes, and a detector's AUROC means little without this comparison.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from anatpaste_aug.datasets import DatasetError, DetectionTask
-from anatpaste_aug.datasets.dicom import is_dicom
+from anatpaste_aug.datasets.files.dicom import is_dicom
 from anatpaste_aug.detection.evaluation.metrics import auroc
 from anatpaste_aug.detection.evaluation.results import MethodScores
 
@@ -34,7 +34,7 @@ def image_statistics(images: Tensor) -> dict[str, Tensor]:
         "intensity spread" (standard deviation).
 
     Raises:
-        ValueError: another shape.
+        ValueError: The shape is wrong.
 
     Example:
         >>> ramp = torch.tensor([0.0, 0.25, 0.5]).expand(1, 1, 2, 3)
@@ -59,15 +59,15 @@ def original_sizes(root: str | os.PathLike[str], names: Sequence[str]) -> Tensor
     """Return the pixels (width × height) of image files before they were resized; only their headers are read.
 
     Args:
-        root: the folder that the names are relative to.
-        names: image files, as ``Subset.names`` has them.
+        root: The folder that the names are relative to.
+        names: Image files, as ``Subset.names`` has them.
 
     Returns:
         N float64 values.
 
     Raises:
-        DatasetError: a file cannot be read; the message names it.
-        ImportError: without Pillow, or pydicom for DICOM.
+        DatasetError: A file cannot be read; the message names it.
+        ImportError: Pillow is not installed, or pydicom for DICOM files.
     """
     return torch.tensor([_pixels(Path(root, name)) for name in names], dtype=torch.float64)
 
@@ -78,15 +78,16 @@ def one_number_methods(
     """Return one-number scores as methods, with the sign that scores abnormal *validation* images higher.
 
     Args:
-        val_values: name -> one value per validation image, as :func:`image_statistics` returns them.
-        val_labels: their labels, 0 (normal) or 1 (abnormal); both must occur.
-        test_values: the same names for the test images, whose labels are not used.
+        val_values: Name -> one value per validation image, as `image_statistics` returns them.
+        val_labels: Their labels, 0 (normal) or 1 (abnormal); both must occur.
+        test_values: The same names for the test images, whose labels are not used.
 
     Returns:
-        Methods in the given order, named like "mean intensity (low)" where low values are the abnormal ones.
+        Methods in the given order, named like "mean intensity (low)" where low values are the abnormal ones. Scores
+        that are the same for all validation images are left out.
 
     Raises:
-        ValueError: the names differ, or as :func:`auroc`.
+        ValueError: The names differ, or as `auroc`.
 
     Example:
         >>> (method,) = one_number_methods({"a": torch.tensor([1.0, 2.0])}, [1, 0], {"a": torch.tensor([3.0])})
@@ -97,6 +98,8 @@ def one_number_methods(
         raise ValueError(f"validation has the scores {sorted(val_values)}, test has {sorted(test_values)}")
     methods = []
     for name, values in val_values.items():
+        if bool((values == values[0]).all()):
+            continue  # such as the size of images that all have the same
         low = auroc(val_labels, values) < 0.5
         sign = -1 if low else 1
         methods.append(MethodScores(f"{name} ({'low' if low else 'high'})", sign * values, sign * test_values[name]))
@@ -104,7 +107,7 @@ def one_number_methods(
 
 
 def one_number_scores(task: DetectionTask) -> list[MethodScores]:
-    """Return the one-number scores of a task: :func:`image_statistics`, and the original size of image files."""
+    """Return the one-number scores of a task: `image_statistics`, and the original size of image files."""
     val, test = (
         image_statistics(subset.images)
         | ({} if task.root is None else {"original size": original_sizes(task.root, subset.names)})
@@ -126,5 +129,5 @@ def _pixels(path: Path) -> int:
             return image.width * image.height
     except ImportError as error:
         raise ImportError(f'the size of {path} needs {error.name}: pip install "anatpaste_aug[datasets]"') from error
-    except Exception as error:  # what a parser raises on a damaged file is not limited to OSError
+    except Exception as error:  # parsers raise more than OSError for damaged files
         raise DatasetError(f"the size of {path} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Overlap weights: they give normal and abnormal images the same mean of every nuisance."""
+"""Overlap weights, which give normal and abnormal images the same mean of every nuisance."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from anatpaste_aug.detection.evaluation.metrics import check_scored, check_score
 
 _MAX_ITERATIONS = 40
 _CONVERGED = 1e-10  # relative change of the log likelihood
-# A value that varies by less than this part of its size is constant but for rounding.
+# A value that varies by less than this fraction of its size is constant except for rounding.
 _CONSTANT = 1e-9
 # Added to the diagonal of the Hessian, relative to its mean, so that collinear nuisances do not make it singular.
 _RIDGE = 1e-9
-# Images are separated where the classes' summed weights are below this number of images.
+# The classes are separated if the sum of weights of one is below this number of images.
 _LEAST_WEIGHT = 1e-3
 
 
 def design_matrix(nuisances: Sequence[Any]) -> NDArray[np.float64]:
-    """Return a column of ones, and the standardized nuisances; constant ones are left out.
+    """Return a column of ones and the standardized nuisances, without constant ones.
 
     Args:
-        nuisances: vectors of M finite values.
+        nuisances: Vectors of M finite values.
 
     Returns:
-        M×(K+1) float64, K the number of nuisances that vary.
+        M×(K+1) float64, where K is the number of nuisances that vary.
 
     Raises:
-        ValueError: no nuisances, or vectors that differ in length, are empty or not finite.
+        ValueError: There are no nuisances, or vectors differ in length, are empty or not finite.
 
     Example:
         >>> design_matrix([[1.0, 3.0], [5.0, 5.0]]).tolist()
@@ -49,23 +49,24 @@ def design_matrix(nuisances: Sequence[Any]) -> NDArray[np.float64]:
 def overlap_weights(
     labels: Any, design: NDArray[np.float64], counts: NDArray[Any] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Weight images by the probability of the other class, by an unpenalized logistic regression on the nuisances.
+    """Weight images by the probability of the other class, from an unpenalized logistic regression on the nuisances.
 
-    An abnormal image of predicted probability p has the weight 1 - p, a normal one p (Li, Morgan and Zaslavsky, JASA
-    2018). Under these weights both classes have the same mean of every nuisance, exactly, and images that have no
-    counterpart in the other class count little. The regression is fitted by Newton's method, for all resamples at once.
+    An abnormal image with predicted probability p has the weight 1 - p, a normal one p (Li, Morgan and Zaslavsky, JASA
+    2018). Under these weights both classes have exactly the same mean of every nuisance, and images without a
+    counterpart in the other class have small weights. The regression is fitted by Newton's method, for all resamples at
+    once.
 
     Args:
         labels: M values, 0 (normal) or 1 (abnormal); both must occur.
-        design: M×(K+1), see :func:`design_matrix`.
-        counts: B×M, how often each of B resamples holds an image, with both classes in each; None is every image once.
+        design: M×(K+1), see `design_matrix`.
+        counts: B×M, how often each of B resamples contains an image, with both classes in each; None is once each.
 
     Returns:
         B×M weights in [0, 1], to be multiplied by ``counts``, and B flags: whether the nuisances separate the classes
-        of the resample perfectly. The regression then has no solution, and the weights are meaningless.
+        of the resample perfectly, in which case the regression has no solution and the weights are meaningless.
 
     Raises:
-        ValueError: as :func:`anatpaste_aug.detection.auroc`, or the number of rows differs.
+        ValueError: See `auroc`; or the number of rows differs.
 
     Example:
         >>> weights, separated = overlap_weights([0, 1, 0, 1], design_matrix([[0.0, 1.0, 2.0, 3.0]]))
@@ -104,7 +105,7 @@ def overlap_weights(
 
 
 def effective_number(weights: NDArray[np.float64]) -> float:
-    """Return the number of equally weighted images that say as much as these: Kish's (Σw)² / Σw².
+    """Return the number of equally weighted images with the same information: Kish's (Σw)² / Σw².
 
     Example:
         >>> effective_number(np.array([1.0, 1.0, 0.0]))
@@ -126,7 +127,7 @@ def weighted_auroc(labels: Any, scores: Any, weights: NDArray[np.float64]) -> ND
         B areas in [0, 1].
 
     Raises:
-        ValueError: as :func:`anatpaste_aug.detection.auroc`.
+        ValueError: See `auroc`.
 
     Example:
         >>> weighted_auroc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], np.array([[1.0, 1, 1, 1], [1, 0, 1, 1]])).tolist()
@@ -159,13 +160,13 @@ def _line_search(
     sign: NDArray[np.float64],
     counts: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Take each Newton step, halved until the likelihood is no smaller than before."""
+    """Take Newton steps, halved until the likelihood does not decrease."""
     length = np.ones(len(beta))
     for _ in range(20):
-        found = beta + length[:, None] * step
-        likelihood = _log_likelihood(found, design, sign, counts)
+        candidate = beta + length[:, None] * step
+        likelihood = _log_likelihood(candidate, design, sign, counts)
         worse = ~(likelihood >= before - 1e-12 * (np.abs(before) + 1))  # NaN included
         if not worse.any():
-            return found, likelihood
+            return candidate, likelihood
         length[worse] /= 2
-    return np.where(worse[:, None], beta, found), np.where(worse, before, likelihood)
+    return np.where(worse[:, None], beta, candidate), np.where(worse, before, likelihood)

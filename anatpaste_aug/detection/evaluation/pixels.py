@@ -1,4 +1,4 @@
-"""How well an anomaly map finds the pixels of a finding."""
+"""Metrics of anomaly maps against masks of findings."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class PixelMetrics:
     """Metrics over all pixels of some images.
 
     Attributes:
-        auroc: area under the ROC curve, in [0, 1].
-        average_precision: in [0, 1]; a map that knows nothing has ``share``.
-        share: of the pixels that are abnormal.
-        images: number of images.
+        auroc: Area under the ROC curve, in [0, 1].
+        average_precision: In [0, 1]; random maps have ``share``.
+        share: Fraction of the pixels that are abnormal.
+        images: Number of images.
     """
 
     auroc: float
@@ -35,14 +35,14 @@ class PixelMetrics:
 
 
 def pixel_metrics(masks: Tensor, maps: Tensor) -> PixelMetrics:
-    """Compare anomaly maps with masks, pixel by pixel, by scikit-learn's metrics.
+    """Compare anomaly maps with masks by pixel (scikit-learn's metrics).
 
     Args:
-        masks: N×1×H×W boolean, True where the finding is; normal images are False throughout.
+        masks: N×1×H×W boolean, True inside the finding; False everywhere for normal images.
         maps: N×1×H×W finite, larger is more anomalous.
 
     Raises:
-        ValueError: the shapes differ, a value is not finite, or all pixels are of one class.
+        ValueError: The shapes differ, a value is not finite, or all pixels are of one class.
 
     Example:
         >>> import torch
@@ -54,7 +54,7 @@ def pixel_metrics(masks: Tensor, maps: Tensor) -> PixelMetrics:
     if truth.shape != values.shape:
         raise ValueError(f"masks and maps must have one shape, got {truth.shape} and {values.shape}")
     if not np.isfinite(values).all():
-        raise ValueError("the maps hold NaN or infinite values")
+        raise ValueError("the maps contain NaN or infinite values")
     if not truth.any() or truth.all():
         raise ValueError("normal and abnormal pixels are needed")
     flat, scores = truth.ravel(), values.ravel()

@@ -1,9 +1,9 @@
-"""Scores of methods on the same images, their ensemble, and one row of results for each."""
+"""Scores of methods on the same images, their ensemble, and a row of results for each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,19 +19,21 @@ from anatpaste_aug.detection.evaluation.metrics import (
 )
 from anatpaste_aug.detection.evaluation.thresholds import choose_scaler, choose_threshold, has_both
 
+_ABOUT_DATA = ("dataset", "update", "effective images")  # columns that are left out if all rows have the same text
+
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One row of results: the metrics of one set of scores on one test set.
+    """One row of results: the metrics of a set of scores on a test set.
 
     Attributes:
-        dataset: name of the data as a reader must see it, such as "phantoms (synthetic)".
+        dataset: Name of the data as shown to a reader, such as "phantoms (synthetic)".
         weights: "best" (chosen by validation AUROC) or "last", or the name of another method.
-        metrics: on the test images.
-        update: of these weights, if they are from a training.
-        val_auroc: AUROC on the validation images; None where they lack a class.
-        interval: confidence interval of the test AUROC; None without abnormal test images.
-        matched: AUROC at matched nuisance, see :func:`anatpaste_aug.detection.evaluation.matched.matched_aurocs`.
+        metrics: On the test images. The threshold is on the scale of the scaled scores, see `ScoreScaler`.
+        update: The update of these weights, if they are from a training.
+        val_auroc: AUROC on the validation images; None if a class is missing.
+        interval: Confidence interval of the test AUROC; None without abnormal test images.
+        matched: AUROC at matched nuisance, see `matched_aurocs`.
     """
 
     dataset: str
@@ -43,38 +45,39 @@ class ResultRow:
     matched: MatchedAuroc | None = None
 
     def cells(self) -> dict[str, str]:
-        """Return column title to text, in the order of the table."""
+        """Return the text of each column, in the order of the table."""
         metrics, matched = self.metrics, self.matched
-        shown = matched is not None and matched.interval is not None
+        is_matched = matched is not None and matched.interval is not None
         return {
             "dataset": self.dataset,
             "weights": self.weights,
             "update": "–" if self.update is None else str(self.update),
-            "val. AUROC": _shown(self.val_auroc),
-            "AUROC": _shown(metrics.auroc) if self.interval is None else str(self.interval),
-            "matched AUROC": str(matched) if shown else "–",
-            "effective images": f"{matched.normal:.0f} + {matched.abnormal:.0f}" if matched and shown else "–",
-            "accuracy": _shown(metrics.accuracy),
-            "F1": _shown(metrics.f1),
-            "sensitivity": _shown(metrics.sensitivity),
-            "specificity": _shown(metrics.specificity),
-            "threshold": f"{metrics.threshold:.4g}",
+            "val. AUROC": _format(self.val_auroc),
+            "AUROC": _format(metrics.auroc) if self.interval is None else str(self.interval),
+            "matched AUROC": str(matched) if is_matched else "–",
+            "effective images": f"{matched.normal:.0f} + {matched.abnormal:.0f}" if matched and is_matched else "–",
+            "accuracy": _format(metrics.accuracy),
+            "F1": _format(metrics.f1),
+            "sensitivity": _format(metrics.sensitivity),
+            "specificity": _format(metrics.specificity),
+            "threshold": f"{metrics.threshold:.3f}",
         }
 
 
 @dataclass(frozen=True, eq=False)
 class MethodScores:
-    """Scores of one method for the validation and the test images.
+    """Scores of a method for the validation and test images.
 
     Args:
-        name: how results name the method, such as "AnatPaste, seed 0".
-        val: one finite score per validation image, larger is more anomalous; array, tensor or sequence.
-        test: the same for the test images. Both are kept as float64 vectors.
-        false_positive_rate: chooses the threshold, see :func:`choose_threshold`.
-        normals_only: whether all validation images are normal, which changes the scale, see :func:`choose_scaler`.
+        name: Name of the method in results, such as "AnatPaste, seed 0".
+        val: One finite score per validation image, larger is more anomalous; array, tensor or sequence.
+        test: One finite score per test image. Both are stored as float64 vectors.
+        false_positive_rate: For the threshold, see `choose_threshold`.
+        normals_only: Whether all validation images are normal, which changes the scale, see `choose_scaler`.
+        scaled: Whether the scores are already scaled, as those of an ensemble are.
 
     Raises:
-        ValueError: scores that are no vector, empty or not finite.
+        ValueError: Scores are not vectors, are empty, or not finite.
 
     Example:
         >>> MethodScores("mean intensity", [0.1, 0.4], [0.2, 0.3]).test
@@ -86,6 +89,7 @@ class MethodScores:
     test: Any
     false_positive_rate: float | None = None
     normals_only: bool = False
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         for part in ("val", "test"):
@@ -94,28 +98,34 @@ class MethodScores:
     @property
     def scaler(self) -> ScoreScaler:
         """The scale of the scores, from the validation images."""
+        if self.scaled:
+            return ScoreScaler(0.0, 1.0)
         if not self.normals_only:
             return ScoreScaler.fit(self.val)
         labels = np.zeros(self.val.size, np.int64)
         return choose_scaler(labels, self.val, self.threshold(labels))
 
     def threshold(self, val_labels: Any) -> float:
-        """Return the threshold that the validation images give."""
+        """Return the threshold that is chosen by the validation images."""
         return choose_threshold(val_labels, self.val, self.false_positive_rate)
+
+    def scaled_threshold(self, val_labels: Any) -> float:
+        """Return the threshold on the scale of `scaler`."""
+        return float(self.scaler.transform([self.threshold(val_labels)])[0])
 
 
 def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodScores:
-    """Average the members' scores, each scaled to [0, 1] by its own validation minimum and maximum.
+    """Average the members' scores, each scaled by its own validation minimum and maximum, and clipped to [0, 1].
 
-    As Sato et al. (arXiv 2205.04282) do with the networks of five seeds. The ensemble has its own threshold, see
-    :func:`result_row`.
+    Sato et al. (arXiv 2205.04282) do so with the networks of five seeds. The ensemble has its own threshold, see
+    `result_row`.
 
     Args:
-        members: methods, or one method's seeds, on the same images in the same order; one or more.
-        name: how results name it.
+        members: Methods, or seeds of one method, on the same images in the same order; at least one.
+        name: Name of the ensemble in results.
 
     Raises:
-        ValueError: no members, or members with another number of images.
+        ValueError: There are no members, or their numbers of images differ.
 
     Example:
         >>> one, other = MethodScores("a", [0.0, 2.0], [1.0, 4.0]), MethodScores("b", [10.0, 20.0], [15.0, 5.0])
@@ -127,12 +137,11 @@ def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodS
     sizes = {(member.val.size, member.test.size) for member in members}
     if len(sizes) > 1:
         raise ValueError(f"the members scored different images: {sorted(sizes)} for validation and test")
-    scalers = [member.scaler for member in members]
     val, test = (
-        np.mean([scaler.transform(getattr(each, part)) for scaler, each in zip(scalers, members, strict=True)], axis=0)
+        np.mean([np.clip(each.scaler.transform(getattr(each, part)), 0, 1) for each in members], axis=0)
         for part in ("val", "test")
     )
-    return MethodScores(name, val, test, members[0].false_positive_rate, members[0].normals_only)
+    return MethodScores(name, val, test, members[0].false_positive_rate, members[0].normals_only, scaled=True)
 
 
 def result_row(
@@ -146,30 +155,32 @@ def result_row(
     resamples: int = 2000,
     seed: int = 0,
 ) -> ResultRow:
-    """Return test metrics at the method's own validation threshold, with the interval of the AUROC.
+    """Compute test metrics at the validation threshold of a method, with the interval of the AUROC.
 
     Args:
-        method: scores of the images; its name becomes that of the row.
-        val_labels: one per validation image, 0 (normal) or 1 (abnormal); the latter need not occur.
-        test_labels: one per test image, at least two of each class, or normal ones alone.
-        dataset: name of the data as a reader must see it.
-        update: of the weights, if they are from a training.
+        method: The scores; the row has the name of the method.
+        val_labels: One per validation image, 0 (normal) or 1 (abnormal); the latter are optional.
+        test_labels: One per test image; at least two of each class, or only normal ones.
+        dataset: Name of the data as shown to a reader.
+        update: The update of the weights, if they are from a training.
         matched: AUROC of the method at matched nuisance.
-        resamples, seed: of :func:`bootstrap_auroc`.
+        resamples: See `bootstrap_auroc`.
+        seed: See `bootstrap_auroc`.
 
     Raises:
-        ValueError: the lengths differ, or a class is missing.
+        ValueError: The lengths differ, or a class is missing.
 
     Example:
         >>> method = MethodScores("mean intensity", [0.1, 0.2, 0.3, 0.4], [0.1, 0.3, 0.2, 0.4])
         >>> row = result_row(method, [0, 0, 1, 1], [0, 0, 1, 1], dataset="phantoms (synthetic)")
-        >>> row.metrics.auroc, row.metrics.threshold, row.val_auroc
-        (0.75, 0.3, 1.0)
+        >>> row.metrics.auroc, round(row.metrics.threshold, 3), row.val_auroc
+        (0.75, 0.667, 1.0)
     """
+    metrics = evaluate(test_labels, method.test, method.threshold(val_labels))
     return ResultRow(
         dataset,
         method.name,
-        evaluate(test_labels, method.test, method.threshold(val_labels)),
+        replace(metrics, threshold=method.scaled_threshold(val_labels)),
         update,
         auroc(val_labels, method.val) if has_both(val_labels) else None,
         bootstrap_auroc(test_labels, method.test, resamples=resamples, seed=seed) if has_both(test_labels) else None,
@@ -177,5 +188,27 @@ def result_row(
     )
 
 
-def _shown(value: float | None) -> str:
+def result_cells(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
+    """Return the cells of each row, without columns that are empty, or that repeat one text about the data.
+
+    Args:
+        rows: The rows of one table.
+
+    Example:
+        >>> metrics = evaluate([0, 1], [0.1, 0.4], 0.4)
+        >>> rows = [ResultRow("phantoms", weights, metrics) for weights in ("best", "last")]
+        >>> list(result_cells(rows)[0])
+        ['weights', 'AUROC', 'accuracy', 'F1', 'sensitivity', 'specificity', 'threshold']
+    """
+    cells = [row.cells() for row in rows]
+    columns = {name: {row[name] for row in cells} for name in (cells[0] if cells else ())}
+    dropped = {
+        name
+        for name, texts in columns.items()
+        if texts == {"–"} or (name in _ABOUT_DATA and len(rows) > 1 and len(texts) == 1)
+    }
+    return [{name: text for name, text in row.items() if name not in dropped} for row in cells]
+
+
+def _format(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"

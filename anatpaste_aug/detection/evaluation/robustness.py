@@ -1,4 +1,4 @@
-"""AUROCs on changed test images: without a shortcut such as sharpness, or with a slightly different look."""
+"""AUROCs on changed test images: without a shortcut such as sharpness, or with a slightly different appearance."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _BATCH = 64
 
 
 def common_sharpness(images: Tensor, quantile: float = 0.05) -> float:
-    """The mean gradient that nearly all of these images can be blurred to: a low quantile of theirs.
+    """Return a low quantile of the mean gradients, to which nearly all of these images can be blurred.
 
     Args:
-        images: N×1×H×W, uint8 or float in [0, 1]; labels are not used.
-        quantile: fraction of the images that may be less sharp, and stay as they are.
+        images: N×1×H×W, uint8 or float in [0, 1].
+        quantile: Fraction of the images that may be less sharp, and are not changed.
 
     Returns:
-        Mean absolute difference between neighboring pixels on the scale [0, 1], as in :func:`image_statistics`.
+        Mean absolute difference between neighboring pixels on the scale [0, 1], as in `image_statistics`.
     """
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile must be in [0, 1], got {quantile}")
@@ -37,23 +37,23 @@ def common_sharpness(images: Tensor, quantile: float = 0.05) -> float:
 
 
 def match_sharpness(images: Tensor, target: float) -> Tensor:
-    """Each image blurred to the same mean gradient, as far as a sigma of 16 pixels (at 256×256) goes.
+    """Blur each image to the same mean gradient, with a sigma of at most 16 pixels (at 256×256).
 
-    A Gaussian blur (reflecting edges) of its own sigma for each image, found by bisection. An image that is less sharp
-    already stays as it is, since nothing can sharpen it honestly; one that the largest sigma leaves sharper, such as a
-    small picture in a wide black frame, stays that much sharper. Only this one number is leveled: images may still
-    differ in sharpness from place to place, by direction, or in how noise and edges share it, and the small differences
-    that the bisection leaves have an order, so that the AUROC of the mean gradient itself tells nothing afterwards.
+    Each image has its own Gaussian blur (reflecting edges), found by bisection. Images that are less sharp are not
+    changed, because sharpening would invent detail. Images that are sharper even at the largest sigma, such as a small
+    radiograph in a wide black frame, stay sharper. Only the mean gradient is matched: images may still differ in local
+    sharpness, direction, or noise. The remaining small differences have an order, so the AUROC of the mean gradient
+    itself is meaningless afterwards.
 
     Args:
         images: N×1×H×W, uint8 or float in [0, 1].
-        target: mean gradient, positive; see :func:`common_sharpness`.
+        target: Mean gradient, positive; see `common_sharpness`.
 
     Returns:
-        N×1×H×W float32 in [0, 1], with a mean gradient within 0.5 % of ``target`` but for those two kinds.
+        N×1×H×W float32 in [0, 1], with a mean gradient within 0.5 % of ``target`` except for those two kinds.
 
     Raises:
-        ValueError: another shape, or a target that is not positive.
+        ValueError: The shape is wrong, or the target is not positive.
 
     Example:
         >>> sharp = torch.rand(2, 1, 32, 32)
@@ -64,12 +64,12 @@ def match_sharpness(images: Tensor, target: float) -> Tensor:
     if not target > 0:
         raise ValueError(f"target must be a positive mean gradient, got {target}")
     before = image_statistics(images)["mean gradient"]
-    portions = zip(_unit(images).split(_BATCH), before.split(_BATCH), strict=True)
-    return torch.cat([_blur_to(batch, have > target, target) for batch, have in portions])
+    batches = zip(_unit(images).split(_BATCH), before.split(_BATCH), strict=True)
+    return torch.cat([_blur_to(batch, have > target, target) for batch, have in batches])
 
 
 def fixed_changes() -> dict[str, Change]:
-    """Changes that leave a reader's diagnosis alone: gamma, contrast (about the image's mean) and a central crop.
+    """Return changes that would not affect a diagnosis: gamma, contrast (about the image's mean) and a central crop.
 
     Returns:
         Name -> function from N×1×H×W images, uint8 or float in [0, 1], to float32 in [0, 1] of the same shape.
@@ -88,9 +88,9 @@ def fixed_changes() -> dict[str, Change]:
 
 
 def standard_changes(images: Tensor) -> dict[str, Change]:
-    """A common sharpness (see :func:`match_sharpness`), the 5th percentile of these images, and :func:`fixed_changes`.
+    """Return a common sharpness (`match_sharpness` to the 5th percentile of these images) and `fixed_changes`.
 
-    Without the first where that percentile is 0: flat images have no sharpness.
+    The first is left out if the percentile is 0, because flat images have no sharpness.
 
     Example:
         >>> list(standard_changes(torch.rand(4, 1, 32, 32)))[:2]
@@ -109,16 +109,14 @@ def robustness_row(
     *,
     resamples: int = 2000,
 ) -> dict[str, Interval]:
-    """A method's AUROC on the test images as they are, and after each change.
-
-    The method itself, its training images included, stays as it is.
+    """Compute the AUROC of a method on the unchanged test images and after each change of the images.
 
     Args:
-        score: from N×1×H×W images, float in [0, 1] or uint8, to N scores, such as ``detector.score``.
-        images: test images, N×1×H×W, uint8 or float in [0, 1].
+        score: From N×1×H×W images, float in [0, 1] or uint8, to N scores, such as ``detector.score``.
+        images: Test images, N×1×H×W, uint8 or float in [0, 1].
         labels: N values, 0 (normal) or 1 (abnormal).
-        changes: name -> function of the images; None is :func:`standard_changes`.
-        resamples: of the intervals.
+        changes: Name -> function of the images; None is `standard_changes`.
+        resamples: Number of bootstrap resamples.
 
     Returns:
         "unchanged" and each change -> AUROC with its interval.
@@ -139,15 +137,15 @@ def _blur_to(images: Tensor, sharper: Tensor, target: float) -> Tensor:
     low, high = (chosen.new_full((len(chosen),), sigma) for sigma in (0.0, largest))
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        still = image_statistics(_blur(chosen, middle))["mean gradient"] > target
-        low, high = torch.where(still, middle, low), torch.where(still, high, middle)
+        too_sharp = image_statistics(_blur(chosen, middle))["mean gradient"] > target
+        low, high = torch.where(too_sharp, middle, low), torch.where(too_sharp, high, middle)
     done = images.clone()
     done[sharper] = _blur(chosen, high)
     return done
 
 
 def _blur(images: Tensor, sigma: Tensor) -> Tensor:
-    # The kernel reaches 3 sigma of the largest one, but no further than reflection can.
+    # The radius is 3 times the largest sigma, limited by what reflection allows.
     reach = min(int(3 * float(sigma.max()) + 1), min(images.shape[-2:]) - 1)
     sigmas = sigma.clamp_min(1e-3).to(images).unsqueeze(1).expand(-1, 2)
     return gaussian_blur2d(images, 2 * reach + 1, sigmas, border_type="reflect")

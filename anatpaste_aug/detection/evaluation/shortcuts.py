@@ -1,4 +1,4 @@
-"""Whether methods are better than the best score that is a single number of an image."""
+"""Find methods that are not better than the best one-number score."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def best_one_number(labels: Any, one_numbers: Sequence[MethodScores]) -> MethodS
     """Return the one-number score with the highest test AUROC.
 
     Args:
-        labels: one per test image, 0 (normal) or 1 (abnormal); both must occur.
-        one_numbers: see :func:`anatpaste_aug.detection.evaluation.one_number.one_number_scores`; one or more.
+        labels: One per test image, 0 (normal) or 1 (abnormal); both must occur.
+        one_numbers: See `one_number_scores`; at least one.
 
     Raises:
-        ValueError: as :func:`anatpaste_aug.detection.auroc`.
+        ValueError: See `auroc`.
 
     Example:
         >>> scores = [MethodScores("a", [0.0], [1.0, 2.0]), MethodScores("b", [0.0], [2.0, 1.0])]
@@ -37,22 +37,22 @@ def shortcut_findings(
     *,
     resamples: int = 2000,
 ) -> list[str]:
-    """Name the best one-number score, and each method that is not better than it.
+    """Name the best one-number score, and each method that is not better.
 
-    A method is better if the 95 % interval of the difference of the AUROCs (paired bootstrap) lies above 0.
+    A method is better if the 95 % interval of the difference of the AUROCs (paired bootstrap) is above 0.
 
     Args:
-        labels: one per test image, 0 (normal) or 1 (abnormal); at least two of each.
-        methods: detectors.
-        one_numbers: one-number scores of the same images; one or more.
-        matched: the result of any method; if the images cannot be matched, a line says why.
-        resamples: of the intervals.
+        labels: One per test image, 0 (normal) or 1 (abnormal); at least two of each.
+        methods: Detectors.
+        one_numbers: One-number scores of the same images; at least one.
+        matched: The result of any method; if the images cannot be matched, a finding says why.
+        resamples: Number of bootstrap resamples.
 
     Returns:
-        One sentence for each finding.
+        One sentence per finding.
 
     Raises:
-        ValueError: as :func:`anatpaste_aug.detection.bootstrap_difference`.
+        ValueError: See `bootstrap_difference`.
 
     Example:
         >>> number = MethodScores("mean gradient (low)", [0.0], [1.0, 3.0, 2.0, 4.0])

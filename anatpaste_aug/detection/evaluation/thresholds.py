@@ -10,11 +10,11 @@ import numpy as np
 from anatpaste_aug.detection.evaluation.metrics import ScoreScaler, best_f1_threshold, check_scores, to_numpy
 
 FALSE_POSITIVE_RATE = 0.05
-"""Share of held-out normal images that may be called abnormal, where there are no abnormal ones to choose by."""
+"""Fraction of held-out normal images that may be called abnormal, if there are no abnormal ones."""
 
 
 def has_both(labels: Any) -> bool:
-    """Return whether there are normal (0) and abnormal (1) images.
+    """Return whether both normal (0) and abnormal (1) labels occur.
 
     Example:
         >>> has_both([0, 1]), has_both([0, 0])
@@ -25,17 +25,16 @@ def has_both(labels: Any) -> bool:
 
 
 def false_positive_threshold(scores: Any, rate: float = FALSE_POSITIVE_RATE) -> float:
-    """Return the smallest threshold from which on at most a share of normal images lies (``score >= threshold``).
+    """Return the smallest threshold that at most a given fraction of normal images reaches (``score >= threshold``).
 
-    It lies directly above a score, so that the images of equal scores are on one side.
+    It is just above a score, so that images with equal scores are on the same side.
 
     Args:
-        scores: finite scores of held-out normal images.
-        rate: the share, between 0 and 1. Fewer than 1 / ``rate`` images cannot show such a share: none of them is then
-            called abnormal.
+        scores: Finite scores of held-out normal images.
+        rate: The fraction, between 0 and 1. With fewer than 1 / ``rate`` images, none of them is called abnormal.
 
     Raises:
-        ValueError: ``rate`` is out of range, or scores that are no vector, empty or not finite.
+        ValueError: ``rate`` is out of range, or scores are not a vector, empty or not finite.
 
     Example:
         >>> import numpy as np
@@ -51,16 +50,16 @@ def false_positive_threshold(scores: Any, rate: float = FALSE_POSITIVE_RATE) -> 
 
 
 def choose_threshold(labels: Any, scores: Any, false_positive_rate: float | None = None) -> float:
-    """Return a threshold from validation images: by a share of the normal ones, or by the best F1.
+    """Choose a threshold by validation images: by a fraction of the normal ones, or by the best F1.
 
     Args:
-        labels: M values, 0 (normal) or 1 (abnormal); the latter need not occur.
+        labels: M values, 0 (normal) or 1 (abnormal); the latter are optional.
         scores: M finite values, larger is more anomalous.
-        false_positive_rate: see :func:`false_positive_threshold`; None is the best F1 where both classes occur, else
-            :data:`FALSE_POSITIVE_RATE`.
+        false_positive_rate: See `false_positive_threshold`; None is the best F1 if both classes occur, else
+            `FALSE_POSITIVE_RATE`.
 
     Raises:
-        ValueError: no normal images, or as :func:`best_f1_threshold`.
+        ValueError: There are no normal images; or see `best_f1_threshold`.
 
     Example:
         >>> choose_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.8])
@@ -75,14 +74,15 @@ def choose_threshold(labels: Any, scores: Any, false_positive_rate: float | None
 
 
 def choose_scaler(labels: Any, scores: Any, threshold: float) -> ScoreScaler:
-    """Return the scale of scores: from the smallest to the largest validation score.
+    """Return the scale of scores: from the lowest to the highest validation score.
 
-    Of normal images alone the largest score is no end of the scale. It then ends as far above the threshold as the
-    smallest score lies below, so that the threshold becomes 0.5.
+    If all validation images are normal, the highest score is no end of the scale. The scale then ends as far above the
+    threshold as the lowest score is below it, so that the threshold becomes 0.5.
 
     Args:
-        labels, scores: as :func:`choose_threshold` takes them.
-        threshold: on the scale of the scores.
+        labels: See `choose_threshold`.
+        scores: See `choose_threshold`.
+        threshold: On the scale of the scores.
 
     Example:
         >>> choose_scaler([0, 0], [1.0, 3.0], threshold=4.0)

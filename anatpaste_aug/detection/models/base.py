@@ -25,7 +25,11 @@ CHECKPOINT = "checkpoint.pt"
 
 
 class Predictions(NamedTuple):
-    """Scores of N images: as the detector gives them, scaled to [0, 1], and compared with the threshold."""
+    """Scores of N images: as the detector gives them, scaled by the validation images, and compared with the threshold.
+
+    Scaled scores are from 0 (the lowest validation score) to 1 (the highest), and outside for images that score lower
+    or higher than all validation images.
+    """
 
     raw: NDArray[np.float64]
     scaled: NDArray[np.float64]
@@ -38,7 +42,7 @@ class Calibration:
 
     Args:
         threshold: raw score from which on an image is called abnormal.
-        scaler: from raw scores to [0, 1].
+        scaler: from raw to scaled scores.
 
     Example:
         >>> calibration = Calibration.fit([0, 0, 1, 1], [1.0, 2.0, 3.0, 5.0])
@@ -164,7 +168,7 @@ class Detector(ABC):
         """
 
     def predict(self, images: Tensor) -> Predictions:
-        """Score images, scale the scores to [0, 1], and compare them with the threshold; see :meth:`score`."""
+        """Score images, scale the scores, and compare them with the threshold; see :meth:`score`."""
         raw = self.score(images).numpy().astype(np.float64)
         calibration = self.calibration
         return Predictions(raw, calibration.scaler.transform(raw), raw >= calibration.threshold)

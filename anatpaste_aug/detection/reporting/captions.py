@@ -3,8 +3,9 @@
 CAPTIONS = {
     "roc": (
         "ROC curves",
-        "Each point of a curve is one possible threshold: how many abnormal images are found against how many normal "
-        "ones are called abnormal. The area under the curve (AUROC) is 1 for a perfect detector and 0.5 for guessing.",
+        "Each point of a curve is a threshold: the fraction of abnormal images that are found against the fraction of "
+        "normal ones that are called abnormal. The area under the curve (AUROC) is 1 for a perfect detector and 0.5 "
+        "for guessing.",
     ),
     "history": (
         "Training",
@@ -13,34 +14,33 @@ CAPTIONS = {
     ),
     "gallery": (
         "What the network learns from",
-        "Normal images, the lungs found in them if the method looks for them, what was pasted, and the result. "
-        "Training shows a new anomaly every time.",
+        "Normal images, the lung mask if the method uses one, the mask of the anomaly, and the result. Training "
+        "creates a new anomaly each time.",
     ),
     "extremes": (
         "Best and worst scored test images",
-        "The most clear-cut and the most mistaken images of each class; the number above an image is its score, "
-        "and a red frame marks a wrong decision.",
+        "The clearest and the most wrongly scored images of each class. The number above an image is its score (0 and "
+        "1 are the lowest and the highest validation score); a red frame marks a wrong decision.",
     ),
     "figure1": (
         "Figure 1: what the augmentations paste",
-        "Normal training images, and what each augmentation makes of them. The red frame marks what changed, the inset "
-        "shows it larger.",
+        "Normal training images and their augmentations. The red frame marks the change, and the inset magnifies it.",
     ),
     "figure3": (
         "Figure 3: ROC curves of the methods",
-        "Test images; where several seeds were trained, the curve is that of their ensemble. Brackets hold the 95 % "
-        "interval of the area.",
+        "On the test images; for several seeds, the curve is that of their ensemble. Brackets: 95 % interval of the "
+        "area.",
     ),
     "figure4": (
         "Figure 4: scored test images",
-        "The most clear-cut and the most mistaken test images of each class. The number above an image is its score, "
-        "scaled to [0, 1] by the validation images; a red frame marks a wrong decision of the threshold.",
+        "The clearest and the most wrongly scored test images of each class. The number above an image is its score "
+        "(0 and 1 are the lowest and the highest validation score); a red frame marks a wrong decision.",
     ),
     "figure5": (
         "Figure 5: where the network looks",
-        "Grad-CAM of the first seed's network: bright are the places that make it say “augmented”. It explains the "
-        "pretext task, not the score of the features. From the highest scored abnormal images over the "
-        "lowest scored ones to the highest scored normal ones.",
+        "Grad-CAM of the first seed's network: bright areas contribute to the class “augmented”. It explains the "
+        "pretext task, not the score of the features. Abnormal images with the highest and the lowest scores, then "
+        "normal ones with the highest scores.",
     ),
 }
-"""Key -> heading and caption of a picture in a report, in the order of the page."""
+"""Key -> heading and caption of a figure, in the order of the report."""

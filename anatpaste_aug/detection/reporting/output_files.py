@@ -1,4 +1,4 @@
-"""Results in files and on the terminal: a text table, scores as CSV, metrics as JSON."""
+"""Write results: a text table, scores as CSV, metrics as JSON."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.evaluation.results import ResultRow, result_cells
 from anatpaste_aug.files import atomic_path, spreadsheet_safe
 
 
 def results_table(rows: Sequence[ResultRow]) -> str:
     """Return the results as a plain text table; text is aligned to the left, numbers to the right.
 
+    Columns that tell the rows nothing apart are left out, see `result_cells`.
+
     Raises:
-        ValueError: there are no rows.
+        ValueError: There are no rows.
     """
     if not rows:
         raise ValueError("no results to show")
-    cells = [row.cells() for row in rows]
+    cells = result_cells(rows)
     lines = [list(cells[0]), *(list(row.values()) for row in cells)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     aligned = [
         [
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if title in ("dataset", "weights") else cell.rjust(width)
+            for title, cell, width in zip(cells[0], line, widths, strict=True)
         ]
         for line in lines
     ]
@@ -45,13 +47,13 @@ def write_scores_csv(
     """Write one line per image: name, label, and the given columns.
 
     Args:
-        path: the file to write.
-        names: M file names. See :func:`spreadsheet_safe` for those that look like formulas.
+        path: The file to write.
+        names: M file names. See `spreadsheet_safe` for those that look like formulas.
         labels: M values, 0 (normal) or 1 (abnormal).
-        columns: title to M values, such as ``{"best": scores, "best_scaled": scaled}``.
+        columns: Title to M values, such as ``{"best": scores, "best_scaled": scaled}``.
 
     Raises:
-        ValueError: a column does not have M values.
+        ValueError: A column does not have M values.
     """
     table = {
         "name": [spreadsheet_safe(name) for name in names],
@@ -77,13 +79,13 @@ def write_metrics_json(
     """Write the metrics in full precision under ``"results"``, and ``extra`` beside them.
 
     Args:
-        path: the file to write.
-        rows: the results.
-        extra: further entries; dataclasses, paths, arrays and tensors become plain JSON.
+        path: The file to write.
+        rows: The results.
+        extra: Further entries; dataclasses, paths, arrays and tensors become plain JSON.
 
     Raises:
-        ValueError: a number is NaN or infinite, which JSON cannot hold.
-        TypeError: a value has no JSON form.
+        ValueError: A number is NaN or infinite, which JSON cannot hold.
+        TypeError: A value has no JSON form.
     """
     results = []
     for row in rows:

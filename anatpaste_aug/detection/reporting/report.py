@@ -1,4 +1,4 @@
-"""The report: one HTML page that explains a run to a reader who has not seen the code."""
+"""The report: one HTML page with results, figures, settings and environment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import jinja2
 
-from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection.evaluation.results import ResultRow, result_cells
 from anatpaste_aug.detection.models.distances import SCORES
 from anatpaste_aug.detection.reporting.captions import CAPTIONS
-from anatpaste_aug.detection.reporting.result_tables import Table
+from anatpaste_aug.detection.reporting.result_tables import Table, unbroken
 from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.files import atomic_path
 
@@ -38,35 +38,34 @@ def write_report(
     command: str = "",
     seconds: float | None = None,
 ) -> Path:
-    """Write ``report.html``, one page that needs no other file: pictures are part of it.
+    """Write ``report.html``, a single file with embedded figures.
 
-    All text is escaped, file names included.
+    All text, including file names, is escaped.
 
     Args:
-        run_dir: the existing run folder.
-        title: heading of the page.
-        config: settings of the training.
-        data: name of a set of images to their number, such as ``{"training, normal": 1133}``.
-        rows: results of the best and the last weights, or of several methods; empty where nothing was trained.
-        figures: PNG files, relative to ``run_dir`` or absolute. The keys of
-            ``CAPTIONS``, such as ``"roc"``, come with an explanation; any other is its own heading, after them.
-        environment: versions and hardware, from :func:`anatpaste_aug.detection.training.fingerprint.environment`.
-        highlights: results shown at the top; None is the first two.
-        findings: sentences about shortcuts, shown at the top; see
-            :func:`anatpaste_aug.detection.evaluation.shortcuts.shortcut_findings`.
-        tables: shown above the results, each with its notes.
-        methods: name of an augmentation -> what it does, in a sentence.
-        protocol: how the images were split, in a sentence.
-        data_note: shown at the top, such as that the data are synthetic, stand-ins or development data.
-        command: the command line of the run.
-        seconds: time of training and scoring.
+        run_dir: The existing run folder.
+        title: Heading of the page.
+        config: Settings of the training.
+        data: Name of a set of images -> number of images, such as ``{"training, normal": 1133}``.
+        rows: Results of the best and the last weights, or of several methods; empty if nothing was trained.
+        figures: PNG files, relative to ``run_dir`` or absolute. Keys of ``CAPTIONS``, such as ``"roc"``, have a
+            caption; other keys are headings, and follow.
+        environment: Versions and hardware, see `environment`.
+        highlights: Results at the top of the page; None is the first two.
+        findings: Sentences about shortcuts, at the top of the page; see `shortcut_findings`.
+        tables: Tables above the results, with their notes.
+        methods: Name of an augmentation -> description in one sentence.
+        protocol: How the images were split, in one sentence.
+        data_note: Note at the top of the page, for example that the data are synthetic or development data.
+        command: The command line of the run.
+        seconds: Time of training and scoring.
 
     Returns:
         The path of the page.
 
     Raises:
-        FileNotFoundError: the folder or a picture is missing.
-        ValueError: there are neither rows nor tables nor figures.
+        FileNotFoundError: The folder or a figure is missing.
+        ValueError: There are neither rows nor tables nor figures.
     """
     if not (rows or tables or figures):
         raise ValueError("no results to show")
@@ -80,13 +79,15 @@ def write_report(
     top = rows[:2] if highlights is None else highlights
     settings = dataclasses.asdict(config) if isinstance(config, TrainConfig) else dict(config)
     template = resources.files("anatpaste_aug.detection.reporting").joinpath("report.html").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)
-    html = page.render(
+    engine = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    engine.filters["cell"] = unbroken
+    html = engine.from_string(template).render(
         title=title,
         config=settings,
         score=SCORES[settings.get("score", "kde")],
         data=data,
-        rows=[row.cells() for row in rows],
+        rows=result_cells(rows),
+        effective=sorted({row.cells()["effective images"] for row in rows} - {"–"}),
         findings=findings,
         tables=[table.html() for table in tables],
         methods=methods or {},
@@ -106,7 +107,7 @@ def write_report(
 
 
 def _headline(row: ResultRow) -> tuple[str, str]:
-    """The number at the top of the page, and what it is."""
+    """Return the number at the top of the page and its name."""
     if row.metrics.auroc is None:
         return f"{row.metrics.specificity:.3f}", "specificity"
     return f"{row.metrics.auroc:.3f}", "AUROC"

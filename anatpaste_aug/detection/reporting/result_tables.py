@@ -1,8 +1,9 @@
-"""The paper's tables with measured figures beside the published ones, as Markdown or HTML."""
+"""The paper's tables with measured and published results, as Markdown or HTML."""
 
 from __future__ import annotations
 
 import html
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
 
 @dataclass(frozen=True)
 class Auroc:
-    """An AUROC as a table shows it.
+    """An AUROC as shown in a table.
 
     Args:
-        auroc: in [0, 1]; of several seeds the mean.
-        spread: standard deviation over the seeds; of measured ones the sample's (n - 1).
-        seeds: how many there were.
-        interval: of the test images, for a single set of scores.
+        auroc: In [0, 1]; the mean of several seeds.
+        spread: Standard deviation over the seeds; for measured ones, of the sample (n - 1).
+        seeds: Number of seeds.
+        interval: Interval of the test images, for a single set of scores.
     """
 
     auroc: float
@@ -40,16 +41,16 @@ class Auroc:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method's AUROCs, by name of the dataset; ``source`` says whether measured here or published."""
+    """The AUROCs of a method by dataset; ``source`` says whether they are measured here or published."""
 
     method: str
     source: Literal["measured", "published"]
-    figures: Mapping[str, Auroc]
+    aurocs: Mapping[str, Auroc]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Texts in rows and columns, with notes below.
+    r"""A table of text with a title and notes.
 
     Example:
         >>> print(Table("Small", ("method", "AUROC"), (("a|b", "91.4"),), ("A note.",)).markdown())
@@ -57,7 +58,7 @@ class Table:
         <BLANKLINE>
         | method | AUROC |
         |---|---|
-        | a\\|b | 91.4 |
+        | a\|b | 91.4 |
         <BLANKLINE>
         A note.
     """
@@ -76,11 +77,11 @@ class Table:
         return "\n".join(lines)
 
     def html(self) -> str:
-        """Return a ``table`` element with a caption, and the notes as paragraphs; every text is escaped."""
+        """Return a ``table`` element with a caption, followed by the notes as paragraphs; all text is escaped."""
         heads = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in self.header)
         body = "\n".join(
             f'<tr><th scope="row">{html.escape(row[0])}</th>'
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
+            + "".join(f"<td>{html.escape(unbroken(cell))}</td>" for cell in row[1:])
             + "</tr>"
             for row in self.rows
         )
@@ -91,31 +92,43 @@ class Table:
         )
 
 
+def unbroken(text: str) -> str:
+    r"""Put no-break spaces into a cell of numbers, so that lines break between estimate and interval only.
+
+    Example:
+        >>> unbroken("91.0 [88.5, 93.1]"), unbroken("a, b")
+        ('91.0 [88.5,\xa093.1]', 'a, b')
+    """
+    if re.fullmatch(r"[-+\d., ±\[\]]+", text):
+        return text.replace(", ", ",\xa0").replace(" ± ", "\xa0±\xa0")
+    return text
+
+
 def mean_over_seeds(aurocs: Sequence[float]) -> Auroc:
-    """Return mean and sample standard deviation over seeds; a single seed has no spread.
+    """Return mean and sample standard deviation over seeds; a single seed has no deviation.
 
     Raises:
-        ValueError: no seeds.
+        ValueError: There are no seeds.
 
     Example:
         >>> str(mean_over_seeds([0.90, 0.92]))
         '91.0 ± 1.4'
     """
     if not aurocs:
-        raise ValueError("the AUROC of one seed or more is needed")
+        raise ValueError("expected the AUROC of at least one seed")
     spread = statistics.stdev(aurocs) if len(aurocs) > 1 else None
     return Auroc(statistics.fmean(aurocs), spread, len(aurocs))
 
 
 def methods_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -> Table:
-    """Return Table I: AUROC (%) of published and measured methods, one column per dataset.
+    """Make Table I: AUROC (%) of published and measured methods, one column per dataset.
 
-    A measured value is shown in a published column only if its dataset has the same name, "Zhanglab", "CheXpert" or
-    "RSNA"; any other data, such as a development split, get a column of their own.
+    A measured result is in a published column only if the dataset has the same name ("Zhanglab", "CheXpert" or "RSNA");
+    other data, such as a development split, have their own column.
 
     Args:
-        measured: rows such as ``MethodRow("AnatPaste", "measured", {task.name: mean_over_seeds(aurocs)})``.
-        notes: about the measured data.
+        measured: Rows such as ``MethodRow("AnatPaste", "measured", {task.name: mean_over_seeds(aurocs)})``.
+        notes: Notes about the measured data.
 
     Example:
         >>> row = MethodRow("AnatPaste", "measured", {"phantoms (synthetic)": mean_over_seeds([0.90, 0.92])})
@@ -126,9 +139,11 @@ def methods_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -
 
 
 def ablation_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) -> Table:
-    """Return Table III: AUROC (%) without parts of the augmentation.
+    """Make Table III: AUROC (%) without parts of the augmentation.
 
-    See :func:`methods_table` for columns and arguments.
+    Args:
+        measured: See `methods_table`.
+        notes: Notes about the measured data.
 
     Example:
         >>> ablation_table([]).rows[1]
@@ -140,61 +155,65 @@ def ablation_table(measured: Iterable[MethodRow], *, notes: Sequence[str] = ()) 
 def groups_table(
     methods: Mapping[str, Mapping[str, GroupAuroc]], *, title: str = "AUROC (%) by group", notes: Sequence[str] = ()
 ) -> Table:
-    """Return Table II: AUROC (%) of each disease against all normal images, or of each view, with its interval.
+    """Make Table II: AUROC (%) of each disease against all normal images, or of each view, with its interval.
 
     Args:
-        methods: name -> what :func:`group_aurocs` returned for it, on the same images. The column titles give the
-            number of images in a group; a group with too few has no AUROC.
-        title: the caption.
-        notes: about the data.
+        methods: Name -> result of `group_aurocs` on the same images. The column titles give the number of images in a
+            group; groups with too few images are named below the table.
+        title: The caption.
+        notes: Notes about the data.
 
     Example:
         >>> table = groups_table({"AnatPaste": {"edema": GroupAuroc(30, 9, None, None)}})
-        >>> table.header, table.rows
-        (('method', 'edema (9 abnormal, 30 normal)'), (('AnatPaste', 'too few'),))
+        >>> table.header, table.notes[1]
+        (('method',), 'Too few for an AUROC (under 10 images of a class): edema (9 abnormal, 30 normal).')
     """
     first: Mapping[str, GroupAuroc] = next(iter(methods.values()), {})
-    columns = (f"{name} ({group.abnormal} abnormal, {group.normal} normal)" for name, group in first.items())
-    rows = []
-    for method, groups in methods.items():
-        intervals = [group.interval for group in groups.values()]
-        cells = ["too few" if each is None else str(Auroc(each.estimate, interval=each)) for each in intervals]
-        rows.append((method, *cells))
-    about = f"Brackets: 95 % interval (stratified bootstrap). Too few: under {MIN_PER_CLASS} images of a class."
-    return Table(title, ("method", *columns), tuple(rows), (about, *notes))
+    titles = {name: f"{name} ({group.abnormal} abnormal, {group.normal} normal)" for name, group in first.items()}
+    shown = [name for name, group in first.items() if group.interval is not None]
+    rows = [
+        (method, *(_percent(groups[name].interval) for name in shown)) for method, groups in methods.items() if shown
+    ]
+    about = ["Brackets: 95 % interval (stratified bootstrap)."]
+    if few := [title for name, title in titles.items() if name not in shown]:
+        about.append(f"Too few for an AUROC (under {MIN_PER_CLASS} images of a class): {', '.join(few)}.")
+    return Table(title, ("method", *map(titles.__getitem__, shown)), tuple(rows), (*about, *notes))
 
 
 def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, notes: Sequence[str] = ()) -> Table:
-    """Return the table of AUROC (%) by group at matched nuisance.
+    """Make the table of AUROC (%) by group at matched nuisance.
 
     Args:
-        methods: what :func:`matched_group_aurocs` returned. The column titles give the effective number of images.
-        notes: about the data.
+        methods: Result of `matched_group_aurocs`. The column titles give the effective number of images; groups that
+            cannot be matched are named below the table.
+        notes: Notes about the data.
 
     Example:
-        >>> matched_groups_table({"AnatPaste": {"edema": MatchedAuroc(None, note="too few images")}}).rows
-        (('AnatPaste', 'too few images'),)
+        >>> matched_groups_table({"AnatPaste": {"edema": MatchedAuroc(None, note="too few images")}}).notes[1]
+        'No AUROC of edema: too few images.'
     """
     first: Mapping[str, MatchedAuroc] = next(iter(methods.values()), {})
-    columns = (f"{name} ({each.abnormal:.0f} abnormal, {each.normal:.0f} normal)" for name, each in first.items())
-    rows = []
-    for method, groups in methods.items():
-        intervals = [(each, each.interval) for each in groups.values()]
-        cells = [
-            each.note if level is None else str(Auroc(level.estimate, interval=level)) for each, level in intervals
-        ]
-        rows.append((method, *cells))
-    about = "Brackets: 95 % interval. The images of each group are weighted; their effective numbers are in the titles."
-    return Table("AUROC (%) by group at matched nuisance", ("method", *columns), tuple(rows), (about, *notes))
+    shown = {name: each for name, each in first.items() if each.interval is not None}
+    columns = (f"{name} ({each.abnormal:.0f} abnormal, {each.normal:.0f} normal)" for name, each in shown.items())
+    rows = [
+        (method, *(_percent(groups[name].interval) for name in shown)) for method, groups in methods.items() if shown
+    ]
+    about = ["Brackets: 95 % interval. The images of a group are weighted; the titles hold their effective numbers."]
+    about += [f"No AUROC of {name}: {each.note}." for name, each in first.items() if name not in shown]
+    return Table("AUROC (%) by group at matched nuisance", ("method", *columns), tuple(rows), (*about, *notes))
+
+
+def _percent(interval: Interval | None) -> str:
+    return "–" if interval is None else str(Auroc(interval.estimate, interval=interval))
 
 
 def _compared(title: str, rows: Sequence[MethodRow], notes: Sequence[str]) -> Table:
-    columns = list(dict.fromkeys(name for row in rows for name in row.figures))
+    columns = list(dict.fromkeys(name for row in rows for name in row.aurocs))
     lines = []
     for row in rows:
-        seeds = {figure.seeds for figure in row.figures.values() if row.source == "measured" and figure.seeds > 1}
+        seeds = {auroc.seeds for auroc in row.aurocs.values() if row.source == "measured" and auroc.seeds > 1}
         name = f"{row.method} ({'/'.join(map(str, sorted(seeds)))} seeds)" if seeds else row.method
-        cells = (str(row.figures[column]) if column in row.figures else "–" for column in columns)
+        cells = (str(row.aurocs[column]) if column in row.aurocs else "–" for column in columns)
         lines.append((name, row.source, *cells))
     about = "± is the standard deviation over seeds, brackets a 95 % interval of the test images, – not measured."
     return Table(title, ("method", "source", *columns), tuple(lines), (_SOURCE, about, *notes))
@@ -205,18 +224,18 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape what Markdown would read as a column, a tag or a line break."""
+    """Escape what Markdown would interpret as a column, tag or line break."""
     text = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _published(method: str, **percent: float | tuple[float, float]) -> MethodRow:
-    """Return a row of published values: the AUROC, or (mean, deviation over five seeds), in percent."""
-    figures = {
+    """Make a row of published results in percent: the AUROC, or (mean, deviation over five seeds)."""
+    aurocs = {
         name: Auroc(value[0] / 100, value[1] / 100, 5) if isinstance(value, tuple) else Auroc(value / 100)
         for name, value in percent.items()
     }
-    return MethodRow(method, "published", figures)
+    return MethodRow(method, "published", aurocs)
 
 
 _SOURCE = "Published: Sato et al., iScience 2023, arXiv 2205.04282; other methods as quoted there."

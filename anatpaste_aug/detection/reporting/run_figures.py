@@ -1,6 +1,6 @@
-"""The pictures of a run: ROC curves, history, gallery of augmentations, best and worst scored images.
+"""Figures of a run: ROC curves, history, gallery of augmentations, best and worst scored images.
 
-All draw on ``matplotlib.figure.Figure`` objects, without pyplot's global state or a display, and write a PNG.
+All are ``matplotlib.figure.Figure`` objects, without pyplot's global state or a display, and are written as PNG.
 """
 
 from __future__ import annotations
@@ -17,21 +17,9 @@ from torch import Tensor
 
 from anatpaste_aug.detection.evaluation.intervals import Interval
 from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored, to_numpy
-from anatpaste_aug.detection.reporting.canvas import (
-    ABNORMAL,
-    MUTED,
-    NORMAL,
-    TEXT,
-    THIRD,
-    new_figure,
-    new_single,
-    plain,
-    save,
-    shorten,
-    show,
-    tint,
-)
+from anatpaste_aug.detection.reporting.canvas import MUTED, NORMAL, THIRD, check_texts, new_single, plain, save
 from anatpaste_aug.detection.training.result import Progress
+from anatpaste_aug.inspection.drawing import ABNORMAL, TEXT, new_figure, shorten, show, tint
 
 
 def roc_figure(
@@ -42,24 +30,24 @@ def roc_figure(
     note: str = "",
     intervals: Mapping[str, Interval] | None = None,
 ) -> Path:
-    """Draw ROC curves with their areas, of one method or of many (Figure 3 of the paper).
+    """Draw ROC curves with their areas, of one method or several (Figure 3 of the paper).
 
     Args:
-        path: the PNG to write.
-        curves: name of the curve to (labels, scores) as :func:`anatpaste_aug.detection.auroc` takes them.
-        title: above the axes.
-        note: small print below, such as that the data are synthetic.
-        intervals: name of the curve to the interval of its area, shown beside it.
+        path: PNG to write.
+        curves: Name of the curve -> (labels, scores), see `auroc`.
+        title: Title of the axes.
+        note: Small print at the bottom, for example that the data are synthetic.
+        intervals: Name of the curve -> interval of its area, shown with it.
 
     Returns:
         ``path``.
 
     Raises:
-        ValueError: there are no curves, or labels and scores are not what :func:`auroc` takes.
+        ValueError: There are no curves, or labels and scores are invalid, see `auroc`.
     """
     if not curves:
         raise ValueError("no curves to draw")
-    long = max(map(len, curves)) > 20  # too wide for the axes, so the legend is above them, two lines each
+    long = max(map(len, curves)) > 20  # too wide for the axes: the legend is above them, with two lines per curve
     figure, axes = new_single(5.6, 5.0 + (0.36 if long else 0.2) * len(curves), title, note)
     between = "\n" if long else " "
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1)
@@ -75,8 +63,8 @@ def roc_figure(
         area_text = intervals[name] if intervals and name in intervals else f"{area:.3f}"
         axes.plot(false_positive_rate, sensitivity, label=f"{name}:{between}AUROC {area_text}", **line)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    axes.set_xlabel("normal images called abnormal (1 − specificity)")
-    axes.set_ylabel("abnormal images found (sensitivity)")
+    axes.set_xlabel("fraction of normal images called abnormal (1 − specificity)")
+    axes.set_ylabel("fraction of abnormal images found (sensitivity)")
     if long:
         figure.legend(loc="outside upper left", frameon=False, fontsize=9)
     else:
@@ -87,18 +75,18 @@ def roc_figure(
 def history_figure(
     path: str | os.PathLike[str], history: Sequence[Progress], *, best_update: int | None = None, note: str = ""
 ) -> Path:
-    """Draw training loss and validation AUROC (or pretext loss) over the updates, one above the other.
+    """Draw training loss and validation AUROC (or validation loss) over the updates, one above the other.
 
     Args:
-        path: the PNG to write.
+        path: PNG to write.
         history: ``TrainResult.history``; not empty.
-        best_update: marks the update of the best weights.
-        note: small print below.
+        best_update: Mark the update of the best weights.
+        note: Small print at the bottom.
     """
     areas = [(step, step.val_auroc) for step in history if step.val_auroc is not None]
     validated = areas or [(step, step.val_loss) for step in history if step.val_loss is not None]
     if not validated:
-        raise ValueError("the history holds no validation")
+        raise ValueError("the history contains no validation")
     figure = new_figure(7.2, 4.6, note)
     upper, lower = figure.subplots(2, 1, sharex=True)
     updates = [step.update for step, _ in validated]
@@ -125,24 +113,28 @@ def gallery_figure(
     anomaly_masks: Tensor,
     augmented: Tensor,
     *,
+    names: Sequence[str] | None = None,
     note: str = "",
 ) -> Path:
     """Draw one row per image: input, lung mask, anomaly mask (each over the input), augmented image.
 
     Args:
-        path: the PNG to write.
-        images, augmented: R×1×H×W, uint8 or float in [0, 1].
-        lung_masks, anomaly_masks: R×1×H×W, boolean, or float in [0, 1] for soft masks. None leaves the lungs out, for
-            an augmentation without segmentation.
-        note: small print below.
+        path: PNG to write.
+        images: R×1×H×W, uint8 or float in [0, 1].
+        lung_masks: R×1×H×W, boolean; None leaves them out, for an augmentation without segmentation.
+        anomaly_masks: R×1×H×W, boolean, or float in [0, 1] for soft masks.
+        augmented: R×1×H×W, like ``images``.
+        names: R file names, shown below the inputs.
+        note: Small print at the bottom.
 
     Raises:
-        ValueError: no images, or the shapes differ.
+        ValueError: There are no images, the shapes differ, or the number of names differs.
     """
     given = [batch for batch in (images, lung_masks, anomaly_masks, augmented) if batch is not None]
     shapes = {tuple(batch.shape) for batch in given}
     if len(shapes) != 1 or images.ndim != 4 or images.shape[1] != 1 or not len(images):
         raise ValueError(f"the batches must have one non-empty shape R×1×H×W, got {sorted(shapes)}")
+    check_texts(names, len(images), "names")
     panels: list[tuple[str, Tensor, Tensor | None, str]] = [
         ("input", images, None, ""),
         ("lung mask", images, lung_masks, NORMAL),
@@ -151,7 +143,7 @@ def gallery_figure(
     ]
     if lung_masks is None:
         del panels[1]
-    figure = new_figure(2.2 * len(panels), 2.2 * len(images) + 0.3, note)
+    figure = new_figure(2.2 * len(panels), (2.35 if names else 2.2) * len(images) + 0.3, note)
     grid = figure.subplots(len(images), len(panels), squeeze=False)
     for column, (title, pictures, masks, color) in enumerate(panels):
         grid[0][column].set_title(title, fontsize=10, **TEXT)
@@ -159,6 +151,8 @@ def gallery_figure(
             show(grid[row][column], pictures[row, 0])
             if masks is not None:
                 tint(grid[row][column], masks[row, 0], color)
+    for line, name in zip(grid, names or (), strict=False):
+        line[0].set_xlabel(shorten(name, 34), fontsize=7, labelpad=2, **TEXT)
     return save(figure, path)
 
 
@@ -173,24 +167,23 @@ def extremes_figure(
     count: int = 6,
     note: str = "",
 ) -> Path:
-    """Draw the best and the worst scored images of each class, after Figure 4 of the paper.
+    """Draw the best and the worst scored images of each class (Figure 4 of the paper).
 
-    Four rows: the lowest and the highest scored normal images, the highest and the lowest scored abnormal ones, if
-    there are any. The
-    frame is colored where the threshold decides wrongly (``score >= threshold`` is abnormal).
+    Four rows: the normal images with the lowest and the highest scores, and the abnormal ones, if any, with the highest
+        and the lowest scores. A colored frame marks a wrong decision (``score >= threshold`` is abnormal).
 
     Args:
-        path: the PNG to write.
+        path: PNG to write.
         images: M×1×H×W, uint8 or float in [0, 1].
         labels: M values, 0 (normal) or 1 (abnormal).
         scores: M finite values on the scale of ``threshold``, larger is more anomalous.
-        threshold: from the validation images.
-        names: file names, shown below the images.
-        count: images per row.
-        note: small print below.
+        threshold: Threshold from the validation images.
+        names: File names, shown below the images.
+        count: Images per row.
+        note: Small print at the bottom.
 
     Raises:
-        ValueError: the lengths differ, or labels and scores are not what :func:`auroc` takes.
+        ValueError: The lengths differ, or labels and scores are invalid, see `auroc`.
     """
     check_scored(labels, scores, both=False)
     truth, values = to_numpy(labels), to_numpy(scores)

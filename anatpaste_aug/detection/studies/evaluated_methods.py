@@ -64,7 +64,7 @@ class EvaluatedMethod:
         detectors = [load() for load in self.detectors]
         if len(detectors) == 1:
             return detectors[0].score
-        return lambda images: np.mean([detector.predict(images).scaled for detector in detectors], axis=0)
+        return lambda images: np.mean([np.clip(each.predict(images).scaled, 0, 1) for each in detectors], axis=0)
 
     @property
     def all_scores(self) -> list[MethodScores]:

@@ -32,14 +32,14 @@ _WEIGHTS: tuple[Weights, ...] = ("best", "last")
 
 
 def write_results(folder: Path, task: DetectionTask, method: str, detector: PretextDetector, command: str) -> str:
-    """Score the images with a trained detector, and write all files of its folder; the report comes last.
+    """Score the images with a trained detector, and write all files of its run folder; the report is the last.
 
     Args:
-        folder: the run folder.
-        task: the images.
-        method: a name of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
-        detector: trained on them.
-        command: the command line, for the report.
+        folder: The run folder.
+        task: The images.
+        method: A name in `METHODS`.
+        detector: Trained on them.
+        command: The command line, for the report.
 
     Returns:
         The results as text for a terminal.
@@ -61,11 +61,11 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
             scaled = scorer.calibration.scaler.transform(values)
             columns[part] |= {weights: values, f"{weights}_scaled": scaled}
         if weights == "best" and config.selects_last(labeled):
-            continue  # in the files, but not twice in the tables
+            continue  # written to the files, but shown only once in the tables
         methods.append(scores)
         updates[scores.name] = result.best_update if weights == "best" else config.updates
     both, label = has_both(labels), METHODS[method].label
-    # What one number per image achieves without any learning: a detector has to beat it. Its sign takes labels.
+    # Baselines of one number per image, without training. Their sign is chosen by labels.
     numbers = one_number_scores(task) if labeled and both else []
     numbers = [dataclasses.replace(number, false_positive_rate=rate) for number in numbers]
     tests = {each.name: each.test for each in (*methods, *numbers)}
@@ -106,8 +106,8 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         "matched_groups": matched_groups,
         "findings": findings,
     }
-    if (found := _pixels(task, detector.with_weights("best"))) is not None:
-        record["pixels"] = found
+    if (pixels := _pixels(task, detector.with_weights("best"))) is not None:
+        record["pixels"] = pixels
     record |= {"seconds": time.perf_counter() - start, "environment": environment(config.device)}
     write_metrics_json(folder / "metrics.json", rows, record)
     notes = [
@@ -134,21 +134,22 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         seconds=record["seconds"],
     )
     lines = [results_table(rows), *findings]
-    shown = own[0].weights
-    lines += [f"{name}: {group}, {shown} weights" for name, group in groups[shown].items()]
+    first = own[0].weights
+    lines += [f"{name}: {group}, {first} weights" for name, group in groups[first].items()]
     normals, share = int((task.val.labels == 0).sum()), rate or FALSE_POSITIVE_RATE
     if (rate or not labeled) and normals * share < 1:
         lines.append(
-            f"{normals} normal validation images are too few for a share of {share:g}: the threshold is above all"
+            f"{normals} normal validation images are too few for a false-positive rate of {share:g}: the threshold is "
+            "above all of them"
         )
-    lines += [] if found is None else [f"Grad-CAM: {found}"]
+    lines += [] if pixels is None else [f"Grad-CAM: {pixels}"]
     return "\n".join([*lines, *filter(None, [task.note]), f"report: {report}"])
 
 
 def _pixels(task: DetectionTask, detector: PretextDetector) -> PixelMetrics | str | None:
-    """Return how well the Grad-CAM maps meet the masks of the test images; None without masks.
+    """Compare the Grad-CAM maps with the masks of the test images; None without masks.
 
-    Where there are no such maps, the reason as a text.
+    If there are no such maps, return the reason as a text.
     """
     truth, known = task.test.truth, task.test.has_truth
     if truth is None or known is None or not bool(truth[known].any()):
@@ -168,7 +169,7 @@ def _draw(
     columns: Mapping[str, Any],
     threshold: float,
 ) -> tuple[str, ...]:
-    """Draw the pictures; return their names in the report."""
+    """Draw the figures; return their names in the report."""
     labels, note = task.test.labels, task.note
     curves = {f"{row.weights} weights": row for row in rows}
     both = has_both(labels)
@@ -184,7 +185,15 @@ def _draw(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(result.config.seed)
         augmented = METHODS[method].augment(images, None if task.train.regions is None else task.train.regions[:6])
-    gallery_figure(folder / "gallery.png", images, augmented.region_mask, augmented.mask, augmented.image, note=note)
+    gallery_figure(
+        folder / "gallery.png",
+        images,
+        augmented.region_mask,
+        augmented.mask,
+        augmented.image,
+        names=task.train.names[:6],
+        note=note,
+    )
     extremes_figure(
         folder / "extremes.png",
         task.test.images,

@@ -1,8 +1,8 @@
-"""A run folder: one training of one method, begun with its settings, trained, scored, and read back.
+"""A run folder: one training of one method with its settings, weights, scores and report.
 
-A finished folder holds ``config.json``, ``checkpoint.pt``, the scores of the test images (``scores.csv``) and of the
-validation images (``val_scores.csv``), ``metrics.json``, pictures, ``report.html``, and ``split.json`` where there are
-files to split. The report comes last: a folder that has one is finished.
+A finished folder contains ``config.json``, ``checkpoint.pt``, the scores of the test images (``scores.csv``) and of the
+validation images (``val_scores.csv``), ``metrics.json``, figures, ``report.html``, and ``split.json`` if the data are
+files. The report is written last: a folder with a report is finished.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from anatpaste_aug.detection.training.result import Progress, Weights
 from anatpaste_aug.detection.training.tensorboard import TensorBoardLog
 from anatpaste_aug.files import atomic_path
 
-_TRAINING = "training.pt"  # of a training in progress
+_TRAINING = "training.pt"  # checkpoint of a training in progress
 _LABELS: tuple[tuple[Weights, str], ...] = (("best", ""), ("last", ", last weights"))
 
 
@@ -41,14 +41,14 @@ class Run:
     """A finished training, with the scores of its best and its last weights.
 
     Attributes:
-        folder: the run folder.
-        method: a name of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
-        seed: of the training.
-        best: scores of the validation and test images with the best weights.
-        last: the same with the last weights.
-        seconds: time of training and scoring.
-        device: of the training.
-        environment: versions and hardware of the training.
+        folder: The run folder.
+        method: A name in `METHODS`.
+        seed: Seed of the training.
+        best: Scores of the validation and test images with the best weights.
+        last: Scores with the last weights.
+        seconds: Time of training and scoring.
+        device: Device of the training.
+        environment: Versions and hardware of the training.
     """
 
     folder: Path
@@ -61,13 +61,13 @@ class Run:
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def detector(self, weights: Weights = "best") -> Detector:
-        """Load the trained detector, on the device of the training if there is one, else on the CPU."""
+        """Load the trained detector on the device of the training if it is available, else on the CPU."""
         here = torch.device(self.device).type == "cpu" or torch.cuda.is_available()
         return PretextDetector.load(self.folder, weights, self.device if here else "cpu")
 
 
 def begin_run(folder: Path, settings: Mapping[str, Any], task: DetectionTask) -> None:
-    """Create the folder, with all that is needed to repeat or to resume its run."""
+    """Create the folder with everything that is needed to repeat or resume its run."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "config.json") as file:
         file.write_text(json.dumps(settings, indent=2, default=str) + "\n", encoding="utf-8")
@@ -76,12 +76,12 @@ def begin_run(folder: Path, settings: Mapping[str, Any], task: DetectionTask) ->
 
 
 def has_begun(folder: Path, task: DetectionTask) -> bool:
-    """Return whether :func:`begin_run` has completed in this folder."""
+    """Return whether `begin_run` has completed in this folder."""
     return (folder / "config.json").is_file() and (task.split is None or (folder / "split.json").is_file())
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether the run, or the study of several, in this folder is finished."""
+    """Return whether the run or study in this folder is finished."""
     return (folder / "report.html").is_file()
 
 
@@ -96,19 +96,19 @@ def train_run(
     checkpoint_every: int | None = None,
     tensorboard: bool = False,
 ) -> str:
-    """Train a method in the folder that :func:`begin_run` created, or resume its training, and write all results.
+    """Train a method in the folder that `begin_run` created, or resume its training, and write all results.
 
     Every process of torchrun calls it; the main one shows the progress, and writes.
 
     Args:
-        folder: the run folder.
-        task: the images.
-        method: a name of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
-        config: the settings of the training, including its seed.
-        main: whether this is the main process.
-        command: the command line, for the report.
-        checkpoint_every: updates between checkpoints, besides those at validations.
-        tensorboard: log to ``folder/tensorboard``.
+        folder: The run folder.
+        task: The images.
+        method: A name of `METHODS`.
+        config: The settings of the training, including its seed.
+        main: Whether this is the main process.
+        command: The command line, for the report.
+        checkpoint_every: Updates between checkpoints, besides those at validations.
+        tensorboard: Log to ``folder/tensorboard``.
 
     Returns:
         The results of best weights, last weights and one-number scores, as text for a terminal.
@@ -126,19 +126,19 @@ def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
     """Read a finished run.
 
     Args:
-        folder: the run folder.
-        task: the images; the run must have scored the same.
-        config: the settings; the run must have had the same, except for the device.
+        folder: The run folder.
+        task: The images; must be those that the run scored.
+        config: The settings; must be those of the run, except for the device.
 
     Raises:
-        ValueError: the run had other settings or images.
-        OSError: a file is missing.
+        ValueError: The run had other settings or images.
+        OSError: A file is missing.
     """
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     names = {field.name for field in dataclasses.fields(TrainConfig)} & settings.keys()
     there = dataclasses.replace(TrainConfig(**{name: settings[name] for name in names}), device=config.device)
     if differing := differences(dataclasses.asdict(there), dataclasses.asdict(config)):
-        raise ValueError(f"{folder} holds another run ({differing}): give its settings, or name another folder")
+        raise ValueError(f"{folder} contains another run ({differing}): give its settings, or name another folder")
     val, test = (
         _read_scores(folder / file, part) for file, part in (("val_scores.csv", task.val), ("scores.csv", task.test))
     )
@@ -155,10 +155,10 @@ def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Lock the folder: a training may outlive the process that started it, and two would overwrite each other's files.
+    """Lock the folder, so that two trainings do not overwrite each other's files.
 
     Raises:
-        BlockingIOError: another process trains there.
+        BlockingIOError: Another process trains in the folder.
     """
     from filelock import FileLock, Timeout  # comes with torch
 
@@ -166,7 +166,7 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise BlockingIOError(f"another process trains in {folder}: wait until it is done, or end it") from None
+        raise BlockingIOError(f"another process trains in {folder}: wait for it, or stop it") from None
     try:
         yield
     finally:
@@ -176,19 +176,18 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def check_task(task: DetectionTask) -> None:
-    """Check before hours of training that there are enough test images for an interval, and normal ones to validate.
+    """Check before training that there are enough test images for an interval, and normal validation images.
 
     Raises:
-        ValueError: fewer than two normal test images, a single abnormal one, or no normal validation image.
+        ValueError: There are fewer than two normal test images, only one abnormal one, or no normal validation image.
     """
     normal, abnormal = (int((task.test.labels == label).sum()) for label in (0, 1))
     if normal < 2 or abnormal == 1:
         raise ValueError(
-            f"{normal} normal and {abnormal} abnormal images to test on: at least 2 of each, or no abnormal ones, are "
-            "needed"
+            f"{normal} normal and {abnormal} abnormal test images: expected at least 2 of each, or no abnormal ones"
         )
     if not int((task.val.labels == 0).sum()):
-        raise ValueError("no normal image to validate on: at least 1 is needed for the threshold")
+        raise ValueError("no normal validation image: expected at least 1, for the threshold")
 
 
 def _train(
@@ -205,10 +204,10 @@ def _train(
     except ImportError as error:
         raise ImportError("the progress bar needs tqdm: pip install 'anatpaste_aug[examples]'") from error
     transforms = [make() for make in METHODS[method].transforms]
-    # The lungs of an image never change: they are segmented once and passed to every call.
+    # Segment once; the lungs of an image do not change.
     lung_masks = find_lung_masks(transforms[0], task.train.images, task.train.regions)
     if main and lung_masks is not None and (missing := int((~lung_masks.flatten(1).any(1)).sum())):
-        print(f"no lungs found in {missing} of {len(lung_masks)} training images: patches go anywhere in those")
+        print(f"no lungs found in {missing} of {len(lung_masks)} training images: patches are pasted anywhere in them")
     log = TensorBoardLog(folder / "tensorboard") if tensorboard and main else None
     title = f"{METHODS[method].label}, seed {config.seed}"
     with tqdm(total=config.updates, desc=title, unit="update", disable=not main) as bar, log or nullcontext():
@@ -216,10 +215,10 @@ def _train(
         def show(progress: Progress) -> None:
             if log is not None:
                 log(progress)
-            shown = f"loss {progress.loss:.3f}"
+            text = f"loss {progress.loss:.3f}"
             for name, value in (("AUROC", progress.val_auroc), ("loss", progress.val_loss)):
-                shown += "" if value is None else f", validation {name} {value:.3f}"
-            bar.set_postfix_str(shown, refresh=False)
+                text += "" if value is None else f", validation {name} {value:.3f}"
+            bar.set_postfix_str(text, refresh=False)
             bar.update(progress.update - bar.n)
 
         augments = [transform.augment for transform in transforms]
@@ -233,12 +232,12 @@ def _train(
             progress=show,
             checkpoint=folder / _TRAINING,
             checkpoint_every=checkpoint_every,
-            resume=True,  # or start, if there is no checkpoint yet
+            resume=True,  # starts if there is no checkpoint
         )
 
 
 def find_lung_masks(transform: Any, images: Tensor, regions: Tensor | None = None) -> Tensor | None:
-    """Return the masks of images, given ones or their lungs; None for an augmentation that does not use them."""
+    """Return the given masks or segment the lungs; None for an augmentation that does not use them."""
     if not getattr(transform, "segmentation", False):
         return None
     if regions is not None:
@@ -253,5 +252,5 @@ def _read_scores(path: str | os.PathLike[str], subset: Subset) -> dict[Weights, 
     if [(row["name"], int(row["label"])) for row in rows] != list(
         zip(subset.names, subset.labels.tolist(), strict=True)
     ):
-        raise ValueError(f"{os.fspath(path)} is of other images than those at hand: give its data and split")
+        raise ValueError(f"{os.fspath(path)} has the scores of other images: give the data and split of that run")
     return {"best": [float(row["best"]) for row in rows], "last": [float(row["last"]) for row in rows]}

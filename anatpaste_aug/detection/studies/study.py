@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,10 @@ from anatpaste_aug.detection.studies.evaluated_methods import EvaluatedMethod
 
 @dataclass
 class StudyResults:
-    """Tables and findings for a reader, rows of results, and the same numbers in full precision (``record``)."""
+    """Tables and findings for a reader, rows of results, and the same numbers in full precision (``record``).
+
+    Every table names its data; any other note is below the first table that it belongs to.
+    """
 
     tables: list[Table] = field(default_factory=list)
     rows: list[ResultRow] = field(default_factory=list)
@@ -51,15 +54,16 @@ def analyze(
     """Compute the paper's tables of trained methods on a task.
 
     Args:
-        task: the images.
-        tables: 1 for the methods and their comparisons, 2 for the diseases or views, 3 for the ablations. Each shows
-            the baselines, too, and a table of the robustness of all is added.
-        methods: with the best validation weights; the others are compared with the first.
-        last: the same methods with the last weights.
-        baselines: see :func:`anatpaste_aug.detection.studies.evaluated_methods.baseline_methods`.
+        task: The images.
+        tables: 1 is the methods and their comparisons, 2 the diseases or views, 3 the ablations. Each includes the
+            baselines, and a table of the robustness is added.
+        methods: With the weights chosen by validation images; the first is compared with the others.
+        last: The same methods with the last weights.
+        baselines: See `baseline_methods`.
     """
     results = StudyResults()
-    notes = [f"Measured on {task.name}: {task.protocol}.", _IMAGES, *filter(None, [task.note])]
+    about_data = [f"Measured on {task.name}: {task.protocol}.", *filter(None, [task.note])]
+    notes = [*about_data, _IMAGES]
     all_methods = [*methods, *last, *baselines]
     one_numbers = [method.scores for method in baselines if not method.detectors]
     matched: dict[str, MatchedAuroc] = {}
@@ -98,8 +102,9 @@ def analyze(
     if tables:
         results.record["robustness"] = robustness_rows([*methods, *baselines], task)
         results.tables.append(robustness_table(results.record["robustness"], notes=notes))
+    results.tables = _without_repeated_notes(results.tables, about_data)
     results.record["findings"] = results.findings
-    results.record["methods"] = {row.method: dict(row.figures) for row in measured}
+    results.record["methods"] = {row.method: dict(row.aurocs) for row in measured}
     return results
 
 
@@ -109,21 +114,21 @@ def method_rows(
     """Return mean and deviation over the seeds, and the ensemble with its interval; one row for a single member.
 
     Args:
-        method: with its scores.
-        task: the images.
-        matched: name of scores -> AUROC at matched nuisance, which gets a column of its own.
+        method: The scores.
+        task: The images.
+        matched: Name of scores -> AUROC at matched nuisance, which has its own column.
     """
     labels, column = task.test.labels, f"{task.name}, matched"
-    found = {name: each.interval for name, each in (matched or {}).items() if each.interval is not None}
+    intervals = {name: each.interval for name, each in (matched or {}).items() if each.interval is not None}
     interval = bootstrap_auroc(labels, method.scores.test)
     whole = {task.name: Auroc(interval.estimate, interval=interval)}
-    if level := found.get(method.scores.name):
+    if level := intervals.get(method.scores.name):
         whole[column] = Auroc(level.estimate, interval=level)
     rows = [MethodRow(method.scores.name, "measured", whole)]
     if len(method.members) > 1:
         seeds = {task.name: mean_over_seeds([auroc(labels, member.test) for member in method.members])}
-        if found:
-            seeds[column] = mean_over_seeds([found[member.name].estimate for member in method.members])
+        if intervals:
+            seeds[column] = mean_over_seeds([intervals[member.name].estimate for member in method.members])
         rows.insert(0, MethodRow(method.label, "measured", seeds))
     return rows
 
@@ -131,7 +136,7 @@ def method_rows(
 def compare(
     reference: EvaluatedMethod, others: Iterable[EvaluatedMethod], task: DetectionTask
 ) -> dict[str, dict[str, Any]]:
-    """Compare the AUROC of the reference with that of each other method: DeLong's test, and the paired bootstrap."""
+    """Compare the AUROC of the reference with each other method by DeLong's test and the paired bootstrap."""
     labels, own = task.test.labels, reference.scores.test
     return {
         other.scores.name: {
@@ -143,7 +148,7 @@ def compare(
 
 
 def robustness_rows(methods: Iterable[EvaluatedMethod], task: DetectionTask) -> dict[str, dict[str, Interval]]:
-    """Return the AUROCs on changed test images of all methods with a detector, see :func:`robustness_row`."""
+    """Return the AUROCs on changed test images of all methods with a detector, see `robustness_row`."""
     images, labels = task.test.images, task.test.labels
     changed = {name: change(images) for name, change in standard_changes(images).items()}  # once for all methods
     changes: dict[str, Change] = {name: partial(_precomputed, done) for name, done in changed.items()}
@@ -157,41 +162,41 @@ def robustness_rows(methods: Iterable[EvaluatedMethod], task: DetectionTask) -> 
 def comparisons_table(
     reference: EvaluatedMethod, comparisons: Mapping[str, Mapping[str, Any]], *, notes: Sequence[str] = ()
 ) -> Table:
-    """Return the table of what :func:`compare` returned."""
+    """Make the table of the result of `compare`."""
     rows = []
     for name, comparison in comparisons.items():
         test = comparison["delong"]
         p_value = "< 0.001" if test.p_value < 0.001 else f"{test.p_value:.3f}"
         rows.append((name, _points(test.difference), p_value, _points(comparison["bootstrap"])))
     about = (
-        "Differences in AUROC (percentage points) on the same test images; above 0 the method of the caption is "
-        "better. Brackets: 95 % interval. The p-values are two-sided and not corrected for the number of comparisons; "
-        "test images alone are resampled, not trainings."
+        "Differences in AUROC (percentage points) on the same test images; positive if the method of the caption is "
+        "better. Brackets: 95 % interval. The p-values are two-sided and not corrected for multiple comparisons. Only "
+        "test images are resampled, not trainings."
     )
     header = ("against", "difference (DeLong)", "p (DeLong)", "difference (paired bootstrap)")
     return Table(f"{reference.scores.name}, compared with the others", header, tuple(rows), (about, *notes))
 
 
 def robustness_table(rows: Mapping[str, Mapping[str, Interval]], *, notes: Sequence[str] = ()) -> Table:
-    """Return the table of what :func:`robustness_row` returned for each method."""
+    """Make the table of the results of `robustness_row`."""
     header = ("method", *next(iter(rows.values()), {}))
     lines = tuple(
         (name, *(str(Auroc(interval.estimate, interval=interval)) for interval in row.values()))
         for name, row in rows.items()
     )
     about = (
-        "The test images alone are changed, the detectors are not. Common sharpness: each image is blurred to the mean "
-        "gradient that 95 % of them exceed, as far as a sigma of 16 pixels (at 256×256) goes; the blurriest 5 % stay "
-        "as they are. Brackets: 95 % interval."
+        "Only the test images are changed, not the detectors. Common sharpness: each image is blurred to the mean "
+        "gradient that 95 % of them exceed, with a sigma of at most 16 pixels (at 256×256); the blurriest 5 % are not "
+        "changed. Brackets: 95 % interval."
     )
     return Table("AUROC (%) on changed test images", header, lines, (about, *notes))
 
 
-_IMAGES = "Intervals and tests take the test images as independent, even where a patient has several."
+_IMAGES = "Intervals and tests assume that the test images are independent, even if a patient has several."
 
 _WEIGHTS = (
-    "Measured rows have the weights with the best validation AUROC, as in the paper, which takes labeled abnormal "
-    "images, unless they say “last weights”, those at the end of the training."
+    "Measured rows have the weights with the best validation AUROC, as in the paper, which needs labeled abnormal "
+    "images. Rows with “last weights” have those at the end of the training."
 )
 
 
@@ -208,8 +213,18 @@ def _precomputed(images: Tensor, _: Tensor) -> Tensor:
     return images
 
 
+def _without_repeated_notes(tables: Sequence[Table], about_data: Collection[str]) -> list[Table]:
+    """Keep each note below the first table that has it, and those about the data below all tables."""
+    seen: set[str] = set()
+    result = []
+    for table in tables:
+        result.append(replace(table, notes=tuple(note for note in table.notes if note not in seen)))
+        seen |= {*table.notes} - {*about_data}
+    return result
+
+
 def _numbered(number: str, table: Table) -> Table:
-    return Table(f"{number}: {table.title}", table.header, table.rows, table.notes)
+    return replace(table, title=f"{number}: {table.title}")
 
 
 def _points(difference: Interval) -> str:

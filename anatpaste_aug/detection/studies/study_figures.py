@@ -24,11 +24,11 @@ def draw_augmentations(
     """Draw Figure 1: normal training images beside their augmentations, with magnified insets.
 
     Args:
-        path: the PNG to write.
-        task: the images.
-        methods: names of :data:`anatpaste_aug.detection.studies.methods.METHODS`.
+        path: PNG to write.
+        task: The images.
+        methods: Names of `METHODS`.
         count: images.
-        seed: of the augmentations; torch's global generator is restored.
+        seed: Of the augmentations; torch's global generator is restored.
     """
     images = task.train.images[:count]
     regions = None if task.train.regions is None else task.train.regions[:count]
@@ -38,7 +38,7 @@ def draw_augmentations(
             torch.manual_seed(seed)
             result = METHODS[method].augment(images, regions)
             augmented[METHODS[method].label] = (result.image, result.mask > 0)
-    return augmentations_figure(path, images, augmented, note=task.note)
+    return augmentations_figure(path, images, augmented, names=task.train.names[:count], note=task.note)
 
 
 def draw_roc_curves(path: Path, task: DetectionTask, methods: Iterable[EvaluatedMethod]) -> Path:
@@ -51,7 +51,7 @@ def draw_roc_curves(path: Path, task: DetectionTask, methods: Iterable[Evaluated
 
 
 def draw_scored_images(path: Path, task: DetectionTask, method: EvaluatedMethod) -> Path:
-    """Draw Figure 4: test images with their scores, scaled to [0, 1], and the decision of the threshold."""
+    """Draw Figure 4: test images with their scaled scores, and the decision of the threshold."""
     scores, threshold = _scaled(method, task)
     return extremes_figure(
         path, task.test.images, task.test.labels, scores, threshold, names=task.test.names, note=task.note
@@ -62,10 +62,10 @@ def draw_grad_cam(path: Path, task: DetectionTask, method: EvaluatedMethod, run:
     """Draw Figure 5: Grad-CAM of the highest and lowest scored abnormal test images, and the highest normal ones.
 
     Args:
-        path: the PNG to write.
-        task: the images.
-        method: its scores choose the images and are shown above them.
-        run: its network is explained, since Grad-CAM is of one network, not of an ensemble.
+        path: PNG to write.
+        task: The images.
+        method: Its scores choose the images and are shown above them.
+        run: Its network is explained, since Grad-CAM is of one network, not of an ensemble.
     """
     scores, threshold = _scaled(method, task)
     labels = task.test.labels.numpy()
@@ -75,7 +75,7 @@ def draw_grad_cam(path: Path, task: DetectionTask, method: EvaluatedMethod, run:
     images = task.test.images[torch.from_numpy(chosen)]
     titles = [
         f"{'abnormal' if labels[i] else 'normal'}: score {scores[i]:.3f} {'≥' if scores[i] >= threshold else '<'} "
-        f"{threshold:.3f}"
+        f"threshold {threshold:.3f}"
         for i in chosen
     ]
     names = [task.test.names[i] for i in chosen]
@@ -83,10 +83,6 @@ def draw_grad_cam(path: Path, task: DetectionTask, method: EvaluatedMethod, run:
 
 
 def _scaled(method: EvaluatedMethod, task: DetectionTask) -> tuple[NDArray[np.float64], float]:
-    """Return test scores and threshold in [0, 1]; those of an ensemble are already scaled."""
+    """Return scaled test scores, and the threshold on their scale."""
     scores = method.scores
-    threshold = scores.threshold(task.val.labels)
-    if len(method.members) > 1:
-        return scores.test, threshold
-    scaler = scores.scaler
-    return scaler.transform(scores.test), float(scaler.transform([threshold])[0])
+    return scores.scaler.transform(scores.test), scores.scaled_threshold(task.val.labels)

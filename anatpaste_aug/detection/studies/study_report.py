@@ -1,4 +1,4 @@
-"""The files of a study: tables, figures, metrics and one page, from the runs in its folder."""
+"""The files of a study: tables, figures, metrics and a report from the runs in its folder."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def check_study(
     """Check what would otherwise fail after hours of training: the weights of a baseline, and Grad-CAM.
 
     Args:
-        config: the settings of the trainings.
-        figures: numbers of the paper's figures.
-        weights_file: of a pretrained backbone.
+        config: Settings of the trainings.
+        figures: Numbers of the paper's figures.
+        weights_file: Weights of a pretrained backbone.
 
     Raises:
-        FileNotFoundError, ValueError: see :func:`pretrained_net` and :func:`grad_cam`.
+        FileNotFoundError, ValueError: See `pretrained_net` and `grad_cam`.
         ImportError: pytorch-grad-cam is not installed.
     """
     if weights_file is not None:
@@ -68,16 +68,16 @@ def write_study(
     """Evaluate the runs together; write ``tables.md``, ``metrics.json``, ``figureN.png`` and ``report.html``.
 
     Args:
-        folder: the study's folder.
-        task: the images.
-        runs: finished runs on them; empty for a study of Figure 1 alone. The method of the first one is compared with
+        folder: The study's folder.
+        task: The images.
+        runs: Finished runs on them; empty for a study of Figure 1 alone. The method of the first one is compared with
             the others, and shown in Figures 4 and 5.
-        config: the settings of the trainings; the seed is that of the untrained baseline and of Figure 1.
-        tables: 1, 2, 3, see :func:`anatpaste_aug.detection.studies.study.analyze`.
+        config: The settings of the trainings; the seed is that of the untrained baseline and of Figure 1.
+        tables: 1, 2, 3, see `analyze`.
         figures: 1, 3, 4, 5. Tables and Figure 3 are left out without abnormal test images.
-        drawn_methods: methods of Figure 1, as :data:`anatpaste_aug.detection.studies.methods.METHODS` names them.
-        weights_file: of a pretrained backbone, a baseline in the tables.
-        command: the command line, for the report.
+        drawn_methods: Methods of Figure 1, as `METHODS` names them.
+        weights_file: Of a pretrained backbone, a baseline in the tables.
+        command: The command line, for the report.
 
     Returns:
         The tables and the path of the report, as text for a terminal.
@@ -85,7 +85,7 @@ def write_study(
     start = time.perf_counter() - sum(run.seconds for run in runs)
     missing = ""
     if not has_both(task.test.labels) and (tables or 3 in figures):
-        missing = "No abnormal test images: tables and ROC curves, which need them, are left out."
+        missing = "No abnormal test images: without tables and ROC curves."
         tables, figures = (), [number for number in figures if number != 3]
     methods = trained_methods(runs)
     last = [] if config.selects_last(has_both(task.val.labels)) else trained_methods(runs, "last")

@@ -1,4 +1,4 @@
-"""The layout of MVTec AD and two folders: what they mean, and one line for each way to get them wrong."""
+"""The layout of MVTec AD and two folders, and one line for each mistake."""
 
 import shutil
 
@@ -69,16 +69,16 @@ def wrong(tmp_path, kind):
     [
         ("missing", "is not a folder: give one with"),
         ("above", r"has no train/good, but data below it: give that: expected"),
-        ("flat", r"has no train/good \(it holds no folders\): expected"),
-        ("named otherwise", r"has no train/good \(train holds normal\): expected"),
-        ("abnormal in train", r"train holds edema beside good, .* move the others to test; expected"),
+        ("flat", r"has no train/good \(it contains no folders\): expected"),
+        ("named otherwise", r"has no train/good \(train contains normal\): expected"),
+        ("abnormal in train", r"train has edema beside good, .* move the others to test; expected"),
         (
             "loose",
-            r"test holds 1 image\(s\) outside of a class, such as 090.png: move them to test/good or ",
+            r"test has 1 image\(s\) outside of a class, such as 090.png: move them to test/good or ",
         ),
-        ("part", r"holds Validation: rename it to val; expected"),
-        ("masks", r"ground_truth holds masks of Edema, which test does not have: give the folders one name; expected"),
-        ("empty", r"train/good holds no images: expected"),
+        ("part", r"has Validation: rename it to val; expected"),
+        ("masks", r"ground_truth has masks of Edema, which test does not have: give the folders one name; expected"),
+        ("empty", r"train/good contains no images: expected"),
     ],
 )
 def test_a_wrong_layout_is_answered_by_the_right_one_in_one_line(tmp_path, kind, message):
@@ -106,7 +106,7 @@ def test_wrong_folders_are_answered_in_one_line(tmp_path):
     remedy = "give two folders of images, --normal DIR --abnormal DIR, or --normal DIR alone"
     for arguments, message in (
         ((tmp_path / "nowhere",), f"nowhere, does not exist: {remedy}"),
-        ((tmp_path / "normal", tmp_path / "empty"), f"empty, holds no images: {remedy}"),
+        ((tmp_path / "normal", tmp_path / "empty"), f"empty, contains no images: {remedy}"),
         ((tmp_path, tmp_path / "normal"), r"2 image\(s\) are normal and abnormal at once, such as .*000.png"),
         (([],), "the list of normal images is empty"),
         ((["nowhere.png", *normal],), "1 of 3 normal images are missing: .*nowhere.png does not exist"),

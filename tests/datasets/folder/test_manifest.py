@@ -1,4 +1,4 @@
-"""Manifests: what each column means, and one line for each way to get it wrong."""
+"""Manifests: the meaning of each column, and one line for each mistake."""
 
 import pytest
 from own_images import write_layout, write_manifest

@@ -1,4 +1,4 @@
-"""Mask files: found by name, read as people write them."""
+"""Mask files: found by name, read in common formats."""
 
 import numpy as np
 import pytest

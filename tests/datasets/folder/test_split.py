@@ -1,4 +1,4 @@
-"""Division by patient: nobody on two sides, the same every time, what is given stays as it is."""
+"""Splits by patient: no patient in two parts, reproducible, and given parts are kept."""
 
 import random
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_given_parts_stay_and_a_missing_one_is_half_of_the_other():
     given = many("val", 0, 3, 50)
     split = split_folder(index_of(*train, *given, *good, *ill))
     assert (split.train, split.val, split.test) == (tuple(train), tuple(given), (*good, *ill))
-    assert split.protocol.startswith("images divided by their owner")
+    assert split.protocol.startswith("images split by their owner")
     split = split_folder(index_of(*train, *many("val", 0, 8, 60), *many("val", 1, 8, 80)))
     assert split.counts()["test"] == {"normal": 4, "abnormal": 4}
 

@@ -1,4 +1,4 @@
-"""Images of one's own as a task: pixels, labels, masks and names in the split's order."""
+"""Your own images as a task: pixels, labels, masks and names in the order of the split."""
 
 import os
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_png_jpeg_tiff_and_dicom(tmp_path):
     (tmp_path / "IM0001").write_bytes(dicom(pixels(50)))
     task = folder_task(normal=tmp_path, size=32, progress=False)
     assert len(task.split.records()) == 10
-    assert task.note.startswith("Normal images alone: no AUROC")
+    assert task.note.startswith("Normal images only: no AUROC")
 
 
 def test_unreadable_images_stop_or_are_left_out(tmp_path):

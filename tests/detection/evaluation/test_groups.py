@@ -1,4 +1,4 @@
-"""Groups are judged by themselves, where they are large enough."""
+"""Groups are evaluated separately if they are large enough."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_a_group_below_ten_images_of_a_class_has_counts_alone():
 
 
 def test_masks_of_another_length_are_named():
-    with pytest.raises(ValueError, match="edema has 3 marks for 4 labels"):
+    with pytest.raises(ValueError, match="edema has 3 values for 4 labels"):
         group_aurocs({"edema": [True] * 3}, [0, 0, 1, 1], [1.0, 2.0, 3.0, 4.0])
 
 

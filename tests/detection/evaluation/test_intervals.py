@@ -14,7 +14,7 @@ from anatpaste_aug.detection.evaluation.intervals import delong_covariance
 
 
 def example(seed, normal=40, abnormal=30, shift=1.0, ties=False):
-    """Labels, and the scores of two methods that err on the same images."""
+    """Labels, and correlated scores of two methods."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat([0, 1], [normal, abnormal]))
     common = rng.normal(size=labels.size)

@@ -1,4 +1,4 @@
-"""Figures against scikit-learn's, thresholds against brute force."""
+"""Metrics against scikit-learn's, thresholds against brute force."""
 
 import numpy as np
 import pytest
@@ -72,8 +72,8 @@ def test_nothing_called_abnormal_is_an_f1_of_zero():
 def test_scaler():
     scaler = ScoreScaler.fit(torch.tensor([1.0, 3.0, 2.0]))
     assert (scaler.low, scaler.high) == (1.0, 3.0)
-    assert scaler.transform([0.0, 1.0, 1.5, 3.0, 10.0]).tolist() == [0.0, 0.0, 0.25, 1.0, 1.0]
-    assert ScoreScaler.fit([2.0, 2.0]).transform([1.0, 2.0, 3.0]).tolist() == [0.0, 0.0, 1.0]
+    assert scaler.transform([0.0, 1.0, 1.5, 3.0, 10.0]).tolist() == [-0.5, 0.0, 0.25, 1.0, 4.5]
+    assert ScoreScaler.fit([2.0, 2.0]).transform([1.0, 2.0, 3.0]).tolist() == [-1.0, 0.0, 1.0]
     with pytest.raises(ValueError, match="low <= high"):
         ScoreScaler(low=1.0, high=0.0)
     with pytest.raises(ValueError, match="need finite low <= high"):
@@ -121,7 +121,8 @@ def test_scores_of_half_precision_are_scores():
 def test_scores_from_one_end_of_floating_point_to_the_other_are_scaled():
     scaler = ScoreScaler.fit([-1.7e308, 0.0, 1.7e308])
     assert scaler.transform([-1.7e308, 0.0, 1.7e308]).tolist() == [0.0, 0.5, 1.0]
-    assert ScoreScaler(0.0, 1e-300).transform([-1.7e308, 1.7e308]).tolist() == [0.0, 1.0]
+    largest = np.finfo(float).max
+    assert ScoreScaler(0.0, 1e-300).transform([-1.7e308, 1.7e308]).tolist() == [-largest, largest]
 
 
 def test_threshold_must_be_finite():

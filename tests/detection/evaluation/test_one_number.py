@@ -44,9 +44,9 @@ def test_the_direction_comes_from_the_validation_images_alone():
     labels = [0, 0, 1, 1]
     val = {"up": torch.tensor([1.0, 2.0, 3.0, 4.0]), "down": torch.tensor([4.0, 3.0, 2.0, 1.0]), "flat": torch.ones(4)}
     test = {"up": torch.tensor([4.0, 3.0, 2.0, 1.0]), "down": torch.tensor([4.0, 3.0, 1.0, 2.0]), "flat": torch.ones(4)}
-    up, down, flat = one_number_methods(val, labels, test)
-    assert [method.name for method in (up, down, flat)] == ["up (high)", "down (low)", "flat (high)"]
-    assert [roc_auc_score(labels, method.test) for method in (up, down, flat)] == [0.0, 1.0, 0.5]
+    up, down = one_number_methods(val, labels, test)
+    assert [method.name for method in (up, down)] == ["up (high)", "down (low)"]
+    assert [roc_auc_score(labels, method.test) for method in (up, down)] == [0.0, 1.0]
     with pytest.raises(ValueError, match="validation has the scores"):
         one_number_methods({"a": torch.ones(2)}, [0, 1], {})
 

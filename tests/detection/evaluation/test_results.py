@@ -1,4 +1,4 @@
-"""The ensemble against its definition, figures of a method against scikit-learn's."""
+"""The ensemble against its definition, metrics of a method against scikit-learn's."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from anatpaste_aug.detection.evaluation.results import MethodScores, ensemble, r
 
 
 def seeds(count=3):
-    """Methods on scales of their own, with validation and test labels."""
+    """Methods with different scales, with validation and test labels."""
     rng = np.random.default_rng(0)
     val_labels, test_labels = (rng.permutation(np.repeat([0, 1], [n, n])) for n in (30, 50))
     methods = [

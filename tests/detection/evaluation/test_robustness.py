@@ -1,4 +1,4 @@
-"""Common sharpness against scipy's blur, fixed changes against their formulas, and a shortcut that is taken away."""
+"""Common sharpness against scipy's blur, fixed changes against their formulas, and removal of a shortcut."""
 
 import numpy as np
 import pytest

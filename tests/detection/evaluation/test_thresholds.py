@@ -1,4 +1,4 @@
-"""Thresholds by normal images alone: against counting, and against a threshold by F1 where labels are known."""
+"""Thresholds by normal images only, against counting and against thresholds by F1."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_labels_decide_unless_a_rate_is_given():
 
 def test_the_threshold_is_the_middle_of_a_scale_by_normal_images():
     scaler = choose_scaler([0, 0, 0], [1.0, 2.0, 3.0], threshold=3.0)
-    assert scaler.transform([1.0, 3.0, 4.0, 9.0]).tolist() == [0.0, 0.5, 0.75, 1.0]
+    assert scaler.transform([1.0, 3.0, 4.0, 9.0]).tolist() == [0.0, 0.5, 0.75, 2.0]
 
 
 def test_an_ensemble_by_normal_images_still_tells_abnormal_ones_apart():

@@ -1,4 +1,4 @@
-"""The pictures hold what they are given: read back from the figures before they are saved."""
+"""Figures show the given data, as read back before they are saved."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,8 @@ def test_cam_overlays(tmp_path, drawn):
     path = cam_figure(tmp_path / "c.png", IMAGES, maps, titles=titles, names=NAMES, columns=2, note="research only")
     assert imread(path)[..., :3].std() > 0.05
     axes = drawn[0].axes
-    assert len(axes) == 8
+    assert len(axes) == 8 + 1
+    assert axes[-1].get_ylabel() == "Grad-CAM, relative to the image's maximum"
     for i in range(3):
         plain, heated = axes[2 * i : 2 * i + 2]
         assert plain.get_title(loc="left") == titles[i]
@@ -92,6 +93,21 @@ def test_cam_overlays(tmp_path, drawn):
         np.testing.assert_array_equal(image, IMAGES[i, 0])
         np.testing.assert_array_equal(heat, maps[i, 0])
         np.testing.assert_allclose(heated.images[1].get_alpha(), 0.7 * maps[i, 0], rtol=1e-6)
+
+
+def test_maps_cover_images_of_any_size(tmp_path, drawn):
+    images = [torch.rand(1, 90, 60), torch.randint(0, 256, (1, 200, 300), dtype=torch.uint8)]
+    maps = torch.rand(2, 1, 64, 64)
+    maps[1] = 0
+    cam_figure(tmp_path / "c.png", images, maps, titles=["abnormal: score 10.000 ≥ threshold 10.000"] * 2)
+    axes = drawn[0].axes
+    for plain, heated in (axes[:2], axes[2:4]):
+        image, heat = heated.images
+        assert image.get_extent() == heat.get_extent()
+        assert plain.images[0].get_array().shape == image.get_array().shape
+        title = plain.texts or plain._left_title  # which has no public name
+        assert title.get_window_extent().x1 <= heated.get_window_extent().x1
+    assert [heated.get_xlabel() for heated in axes[1:4:2]] == ["", "empty map"]
 
 
 def test_many_roc_curves_with_their_intervals(tmp_path, drawn):
@@ -108,12 +124,14 @@ def test_many_roc_curves_with_their_intervals(tmp_path, drawn):
 
 def test_what_does_not_fit(tmp_path):
     path = tmp_path / "a.png"
-    with pytest.raises(ValueError, match="one augmentation or more"):
+    with pytest.raises(ValueError, match="at least one augmentation"):
         augmentations_figure(path, IMAGES, {})
     with pytest.raises(ValueError, match="x has shapes"):
         augmentations_figure(path, IMAGES, {"x": (IMAGES, IMAGES[:1])})
-    with pytest.raises(ValueError, match="images and maps must have one non-empty shape"):
+    with pytest.raises(ValueError, match="expected N images 1×H×W and N×1×h×w maps"):
         cam_figure(path, IMAGES, torch.zeros(2, 1, 64, 64))
     with pytest.raises(ValueError, match="3 images need as many titles, got 1"):
         cam_figure(path, IMAGES, torch.zeros(3, 1, 64, 64), titles=["a"])
+    with pytest.raises(ValueError, match="3 images need as many names, got 1"):
+        augmentations_figure(path, IMAGES, {"x": (IMAGES, IMAGES)}, names=["a"])
     assert not list(tmp_path.iterdir())

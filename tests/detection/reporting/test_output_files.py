@@ -4,44 +4,33 @@ import csv
 import dataclasses
 import json
 
-import numpy as np
 import pytest
 import torch
+from run_pictures import LABELS, METRICS, NASTY, ROWS, SCORES
 
-from anatpaste_aug.detection import Interval, TrainConfig, evaluate
+from anatpaste_aug.detection import Interval, TrainConfig
 from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
-from anatpaste_aug.detection.evaluation.results import ResultRow
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
-
-LABELS = np.array([0, 0, 0, 1, 1, 1, 1])
-SCORES = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9])
-METRICS = evaluate(LABELS, SCORES, 0.5)
-ROWS = [ResultRow("phantoms", "best", METRICS, 8, 0.9), ResultRow("phantoms", "last", METRICS)]
-NASTY = "<script>alert('$1')</script> & $\\frac{.png"
 
 
 def test_results_table():
     header, rule, best, last = results_table(ROWS).splitlines()
-    assert " ".join(header.split()) == (
-        "dataset weights update val. AUROC AUROC matched AUROC effective images "
-        "accuracy F1 sensitivity specificity threshold"
-    )
+    assert " ".join(header.split()) == ("weights update val. AUROC AUROC accuracy F1 sensitivity specificity threshold")
     assert set(rule) == {"─", " "}
     assert best.split() == [
-        "phantoms",
         "best",
         "8",
         "0.900",
         "0.833",
-        "–",
-        "–",
         "0.714",
         "0.750",
         "0.750",
         "0.667",
-        "0.5",
+        "0.500",
     ]
-    assert last.split()[:4] == ["phantoms", "last", "–", "–"]
+    assert last.split()[:3] == ["last", "–", "–"]
+    other = dataclasses.replace(ROWS[1], dataset="mine")
+    assert results_table([ROWS[0], other]).split()[0] == "dataset"
     with pytest.raises(ValueError, match="no results"):
         results_table([])
 

@@ -1,41 +1,20 @@
-"""The page of a run: complete, and safe whatever text it is given."""
+"""The report of a run is complete, and safe for any text."""
 
 import csv
 import dataclasses
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 import torch
+from run_pictures import LABELS, NASTY, ROWS, SCORES, draw
 
-from anatpaste_aug.detection import Progress, TrainConfig, evaluate
-from anatpaste_aug.detection.evaluation.results import ResultRow
+from anatpaste_aug.detection import TrainConfig
 from anatpaste_aug.detection.reporting.output_files import write_scores_csv
 from anatpaste_aug.detection.reporting.report import write_report
 from anatpaste_aug.detection.reporting.result_tables import Table
-from anatpaste_aug.detection.reporting.run_figures import extremes_figure, gallery_figure, history_figure, roc_figure
+from anatpaste_aug.detection.reporting.run_figures import extremes_figure
 from anatpaste_aug.detection.training.fingerprint import environment
-
-LABELS = np.array([0, 0, 0, 1, 1, 1, 1])
-SCORES = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9])
-METRICS = evaluate(LABELS, SCORES, 0.5)
-ROWS = [ResultRow("phantoms", "best", METRICS, 8, 0.9), ResultRow("phantoms", "last", METRICS)]
-STEP = Progress(4, 8, 0.6, 0.03, 0.8, 0.8, 1.0, 1.0, True)
-HISTORY = [STEP, dataclasses.replace(STEP, update=8, loss=0.4, val_auroc=0.9, eta=0.0)]
-NASTY = "<script>alert('$1')</script> & $\\frac{.png"
-
-
-def draw(name, path, note=""):
-    images = torch.randint(0, 256, (7, 1, 40, 32), dtype=torch.uint8)
-    if name == "roc":
-        return roc_figure(path, {"best": (LABELS, SCORES), NASTY.replace("$", "€"): (LABELS, -SCORES)}, note=note)
-    if name == "history":
-        return history_figure(path, HISTORY, best_update=8, note=note)
-    if name == "gallery":
-        masks = images[:3] > 128
-        return gallery_figure(path, images[:3], masks, masks.float() * 0.7, images[:3].flip(-1), note=note)
-    return extremes_figure(path, images, LABELS, SCORES, 0.5, names=[NASTY] * 7, count=4, note=note)
 
 
 def write_page(run_dir, **changes):
@@ -65,7 +44,7 @@ def test_report_is_one_page_that_tells_the_run(tmp_path):
         "python x.py",
         "1 h 2 min",
         "not a medical device",
-        "labelled",
+        "labeled",
         "training, normal",
         "3 normal and 4 abnormal",
         "0.833",

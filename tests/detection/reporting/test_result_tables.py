@@ -1,4 +1,4 @@
-"""Tables show the figures they are given, each with its source, and nothing where there are too few images."""
+"""Tables show the given results with their source, and nothing for too few images."""
 
 import re
 import statistics
@@ -30,7 +30,7 @@ def test_over_seeds_is_mean_and_sample_deviation():
     assert found.spread == pytest.approx(np.std(areas, ddof=1)) == pytest.approx(statistics.stdev(areas))
     assert (found.seeds, str(found)) == (5, "92.2 ± 1.9")
     assert str(mean_over_seeds([0.5])) == "50.0"
-    with pytest.raises(ValueError, match="one seed or more"):
+    with pytest.raises(ValueError, match="at least one seed"):
         mean_over_seeds([])
 
 
@@ -61,11 +61,12 @@ def test_measured_rows_are_marked_and_other_data_keep_to_their_own_column():
 def test_a_group_with_few_images_shows_its_counts_alone():
     found = {"edema": GroupAuroc(30, 9, None, None), "effusion": GroupAuroc(30, 10, 0.8, Interval(0.8, 0.75, 0.9))}
     table = groups_table({"a": found, "b": found}, title="By disease", notes=["Note."])
-    assert table.header == ("method", "edema (9 abnormal, 30 normal)", "effusion (10 abnormal, 30 normal)")
-    assert table.rows == tuple((name, "too few", "80.0 [75.0, 90.0]") for name in "ab")
+    assert table.header == ("method", "effusion (10 abnormal, 30 normal)")
+    assert table.rows == tuple((name, "80.0 [75.0, 90.0]") for name in "ab")
     assert table.title == "By disease"
-    assert "under 10 images" in table.notes[0]
-    assert table.notes[1] == "Note."
+    assert table.notes[1].endswith("(under 10 images of a class): edema (9 abnormal, 30 normal).")
+    assert table.notes[2] == "Note."
+    assert groups_table({"a": {"edema": found["edema"]}}).rows == ()
 
 
 def test_markdown_and_html_escape_every_text():
@@ -87,4 +88,5 @@ def test_html_has_the_cells_of_the_table():
     table = methods_table([MethodRow("AnatPaste", "measured", {"Zhanglab": Auroc(0.9)})])
     root = ElementTree.fromstring(f"<div>{table.html()}</div>")
     assert tuple(cell.text for cell in root.iterfind("table/thead/tr/th")) == table.header
-    assert tuple(tuple(cell.text for cell in row) for row in root.iterfind("table/tbody/tr")) == table.rows
+    cells = [[cell.text.replace("\xa0", " ") for cell in row] for row in root.iterfind("table/tbody/tr")]
+    assert cells == [[*row] for row in table.rows]

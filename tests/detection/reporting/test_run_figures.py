@@ -1,33 +1,14 @@
-"""The pictures of a run."""
+"""The figures of a run."""
 
-import dataclasses
 import threading
 
-import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
+from run_pictures import LABELS, SCORES, draw
 
-from anatpaste_aug.detection import Interval, Progress
+from anatpaste_aug.detection import Interval
 from anatpaste_aug.detection.reporting.run_figures import extremes_figure, gallery_figure, history_figure, roc_figure
-
-LABELS = np.array([0, 0, 0, 1, 1, 1, 1])
-SCORES = np.array([0.1, 0.2, 0.7, 0.3, 0.6, 0.8, 0.9])
-STEP = Progress(4, 8, 0.6, 0.03, 0.8, 0.8, 1.0, 1.0, True)
-HISTORY = [STEP, dataclasses.replace(STEP, update=8, loss=0.4, val_auroc=0.9, eta=0.0)]
-NASTY = "<script>alert('$1')</script> & $\\frac{.png"
-
-
-def draw(name, path, note=""):
-    images = torch.randint(0, 256, (7, 1, 40, 32), dtype=torch.uint8)
-    if name == "roc":
-        return roc_figure(path, {"best": (LABELS, SCORES), NASTY.replace("$", "€"): (LABELS, -SCORES)}, note=note)
-    if name == "history":
-        return history_figure(path, HISTORY, best_update=8, note=note)
-    if name == "gallery":
-        masks = images[:3] > 128
-        return gallery_figure(path, images[:3], masks, masks.float() * 0.7, images[:3].flip(-1), note=note)
-    return extremes_figure(path, images, LABELS, SCORES, 0.5, names=[NASTY] * 7, count=4, note=note)
 
 
 @pytest.mark.parametrize("name", ["roc", "history", "gallery", "extremes"])
@@ -57,6 +38,15 @@ def test_figures_refuse_what_does_not_fit(tmp_path):
     with pytest.raises(ValueError, match="got 2 images"):
         extremes_figure(tmp_path / "a.png", images, LABELS, SCORES, 0.5)
     assert not list(tmp_path.iterdir())
+
+
+def test_galleries_name_their_images(tmp_path):
+    images = torch.zeros(2, 1, 32, 32)
+    with pytest.raises(ValueError, match="2 images need as many names, got 1"):
+        gallery_figure(tmp_path / "a.png", images, None, images, images, names=["a"])
+    plain = imread(gallery_figure(tmp_path / "a.png", images, None, images, images))
+    named = imread(gallery_figure(tmp_path / "b.png", images, None, images, images, names=["a.png", "$b.png"]))
+    assert named.shape[0] > plain.shape[0]  # there is room for the names
 
 
 def test_gallery_of_an_augmentation_without_lungs_has_a_column_less(tmp_path):

@@ -1,4 +1,4 @@
-"""A run folder holds what the trained detector says, goes on after an interruption, and is read for its own data."""
+"""A run folder has the scores of the trained detector, can be resumed, and is only read for its data."""
 
 import dataclasses
 import html
@@ -23,7 +23,7 @@ def test_scores_that_are_read_back_are_the_detectors(finished_runs):
         for weights in ("best", "last"):
             detector = PretextDetector.load(run.folder, weights)
             scores = getattr(run, weights)
-            # In other batches than in training, float32 features differ in their last digits.
+            # float32 features depend on the batch in their last digits.
             for part, images in (("val", TASK.val.images), ("test", TASK.test.images)):
                 assert getattr(scores, part) == pytest.approx(detector.score(images).numpy(), abs=1e-5)
         assert run.seconds > 0
@@ -55,7 +55,7 @@ def test_other_settings_or_images_are_named(finished_runs):
     assert read_run(run.folder, TASK, dataclasses.replace(SHORT, device="cuda")).device == "cpu"
     names = ("other.png", *TASK.val.names[1:])
     other = dataclasses.replace(TASK, val=dataclasses.replace(TASK.val, names=names))
-    with pytest.raises(ValueError, match=r"val_scores.csv is of other images"):
+    with pytest.raises(ValueError, match=r"val_scores.csv has the scores of other images"):
         read_run(run.folder, other, SHORT)
 
 
@@ -99,7 +99,7 @@ def _counted(advance, seen):
 
 @pytest.mark.slow
 def test_two_trainings_cannot_be_in_one_folder(tmp_path):
-    """As where a training goes on after the process that began it was killed, and is begun again."""
+    """As when a training outlives the killed process that started it, and is started again."""
     begin_run(tmp_path, {}, TASK)
     code = f"""
 import sys
@@ -123,5 +123,5 @@ with FileLock({str(tmp_path / ".lock")!r}):
 def test_too_few_test_images_are_named_before_the_training(labels, said):
     check_task(TASK)
     test = dataclasses.replace(TASK.test, labels=torch.tensor(labels))
-    with pytest.raises(ValueError, match=f"{said} abnormal images to test on: at least 2 of each"):
+    with pytest.raises(ValueError, match=f"{said} abnormal test images: expected at least 2 of each"):
         check_task(dataclasses.replace(TASK, test=test))

@@ -1,4 +1,4 @@
-"""A study's tables hold what NumPy, scikit-learn and the tested parts find in the runs' scores."""
+"""The tables of a study against NumPy, scikit-learn and tested functions on the scores of the runs."""
 
 import json
 
@@ -37,8 +37,8 @@ def test_table_1_has_mean_deviation_and_ensemble_beside_the_published_rows(found
     for weights, label in (("best", "AnatPaste"), ("last", "AnatPaste, last weights")):
         areas = [100 * roc_auc_score(LABELS, getattr(run, weights).test) for run in finished_runs[:2]]
         assert rows[f"{label} (2 seeds)"] == f"{np.mean(areas):.1f} ± {np.std(areas, ddof=1):.1f}"
-    (entrant,) = trained_methods(finished_runs[:2])
-    assert rows["AnatPaste, ensemble of 2 seeds"] == percent(bootstrap_auroc(LABELS, entrant.scores.test))
+    (evaluated,) = trained_methods(finished_runs[:2])
+    assert rows["AnatPaste, ensemble of 2 seeds"] == percent(bootstrap_auroc(LABELS, evaluated.scores.test))
     assert {"untrained test_byobnet features", "CutPaste (scar), seed 3, last weights"} <= rows.keys()
     assert any(name.startswith("mean vertical gradient") for name in rows)
 
@@ -85,28 +85,33 @@ def test_robustness_begins_with_the_images_as_they_are(found, finished_runs):
     table = found.tables[-1]
     assert table.header[:3] == ("method", "unchanged", "common sharpness")
     assert len(table.rows) == 3  # two methods and the untrained features; not the one-number scores
-    for entrant in trained_methods(finished_runs):
-        row = found.record["robustness"][entrant.scores.name]
-        assert row["unchanged"].estimate == pytest.approx(roc_auc_score(LABELS, entrant.scores.test), abs=0.01)
+    for evaluated in trained_methods(finished_runs):
+        row = found.record["robustness"][evaluated.scores.name]
+        assert row["unchanged"].estimate == pytest.approx(roc_auc_score(LABELS, evaluated.scores.test), abs=0.01)
         assert len({interval.estimate for interval in row.values()}) > 2
 
 
 def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
     (table,) = (table for table in found.tables if table.title.startswith("Table II:"))
-    (entrant,) = trained_methods(finished_runs[:2])
-    groups = group_aurocs(TASK.groups(), LABELS, entrant.scores.test)
-    assert table.header == ("method", "square (18 abnormal, 20 normal)", "odd (2 abnormal, 20 normal)")
-    assert table.rows[0] == (entrant.scores.name, percent(groups["square"].interval), "too few")
+    (evaluated,) = trained_methods(finished_runs[:2])
+    groups = group_aurocs(TASK.groups(), LABELS, evaluated.scores.test)
+    assert table.header == ("method", "square (18 abnormal, 20 normal)")
+    assert any(note.endswith(": odd (2 abnormal, 20 normal).") for note in table.notes)
+    assert sum(note.startswith("Matched: ") for each in found.tables for note in each.notes) == 1
+    assert table.rows[0] == (evaluated.scores.name, percent(groups["square"].interval))
     names = [row[0] for row in table.rows]
     assert names[2] == "untrained test_byobnet features"
     assert len(names) == 2 + 5
     (matched,) = (table for table in found.tables if table.title == "AUROC (%) by group at matched nuisance")
     inside = TASK.groups()["square"]
     numbers = {each.name: each.test[inside] for each in one_number_scores(TASK)}
-    expected = matched_aurocs(LABELS[inside], {"a": entrant.scores.test[inside]}, numbers)["a"]
-    shown = expected.note if expected.interval is None else percent(expected.interval)
-    assert matched.rows[0] == (entrant.scores.name, shown, "too few images (20 normal, 2 abnormal)")
-    assert [row[0] for row in matched.rows] == names
+    expected = matched_aurocs(LABELS[inside], {"a": evaluated.scores.test[inside]}, numbers)["a"]
+    assert "No AUROC of odd: too few images (20 normal, 2 abnormal)." in matched.notes
+    if expected.interval is None:
+        assert f"No AUROC of square: {expected.note}." in matched.notes
+    else:
+        assert matched.rows[0] == (evaluated.scores.name, percent(expected.interval))
+        assert [row[0] for row in matched.rows] == names
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -114,7 +119,7 @@ def test_every_table_has_the_baselines_and_the_robustness_beside_the_methods(fin
     methods, baselines = trained_methods(finished_runs[:1]), baseline_methods(TASK, SHORT)
     tables = analyze(TASK, (number,), methods, [], baselines).tables
     names = {row[0] for row in tables[0].rows}
-    assert {entrant.scores.name for entrant in (*methods, *baselines)} <= names
+    assert {evaluated.scores.name for evaluated in (*methods, *baselines)} <= names
     assert tables[-1].title == "AUROC (%) on changed test images"
 
 

@@ -1,4 +1,4 @@
-"""The files of a study, and what is found out before its trainings."""
+"""The files of a study, and checks before its trainings."""
 
 import dataclasses
 import json
@@ -57,7 +57,7 @@ def test_figure_1_needs_no_run(tmp_path):
     told = write_study(tmp_path, TASK, [], SHORT, figures=(1,), drawn_methods=("cutpaste-scar", "anatpaste-noblur"))
     page = (tmp_path / "report.html").read_text()
     assert "CutPaste (scar)" in page
-    assert "A large rectangle" not in page  # what is not drawn is not explained
+    assert "A large rectangle" not in page  # methods that are not shown are not explained
     assert "<h2>Results</h2>" not in page
     assert "Measured" not in told
 

@@ -1,0 +1,1 @@
+"""The Zhang Lab pediatric chest radiographs."""

@@ -28,12 +28,12 @@ class PretextDetector(Detector):
     """A network that distinguishes normal images from their augmentations, and a score of its features.
 
     The score compares an image's features with those of the normal training images. By default it is minus the log
-    density (Sato et al., arXiv 2205.04282, section III); ``config.score``, ``stages`` and ``average_views`` choose
-    others, see :data:`anatpaste_aug.detection.models.distances.SCORES`.
+    density (Sato et al., arXiv 2205.04282, section III); `config.score`, `stages` and `average_views` choose
+    others, see `SCORES`.
 
     Args:
-        config: settings of the training; None is :class:`TrainConfig` with its defaults, those of the paper.
-        augment: the augmentation, or several, each a class of its own; None is ``AnatPasteTransform().augment``.
+        config: settings of the training; None is `TrainConfig` with its defaults, those of the paper.
+        augment: the augmentation, or several, each a class of its own; None is `AnatPasteTransform().augment`.
         white: white level that 16-bit files are read with, kept for scoring.
 
     Example:
@@ -74,9 +74,9 @@ class PretextDetector(Detector):
 
         Args:
             net: the network.
-            images, val_images, val_labels: see :meth:`Detector.fit`.
-            config: of the score (``score``, ``bandwidth``, ``stages``, ``average_views``) and of the threshold
-                (``false_positive_rate``); None is the paper's.
+            images, val_images, val_labels: see `Detector.fit`.
+            config: of the score (`score`, `bandwidth`, `stages`, `average_views`) and of the threshold
+                (`false_positive_rate`); None is the paper's.
             white: white level that 16-bit files were read with.
         """
         own = dataclasses.replace(config or TrainConfig(), image_size=int(images.shape[-1]))
@@ -88,7 +88,7 @@ class PretextDetector(Detector):
     def from_result(
         cls, result: TrainResult, images: Tensor, val_images: Tensor, val_labels: Any, *, white: int | None = None
     ) -> Self:
-        """Return a detector of the weights of a training, calibrated on the given images; see :meth:`fit`."""
+        """Return a detector of the weights of a training, calibrated on the given images; see `fit`."""
         return cls(result.config, (), white=white)._finish(result, images, val_images, val_labels)
 
     def fit(
@@ -107,13 +107,13 @@ class PretextDetector(Detector):
         """Train the network, and calibrate its best and its last weights.
 
         Args:
-            images, val_images, val_labels: see :meth:`Detector.fit`.
+            images, val_images, val_labels: see `Detector.fit`.
             progress, checkpoint, checkpoint_every, resume: likewise.
             lung_masks: N×1×S×S boolean masks of the images, passed to the augmentation; None lets it find them.
             val_masks: the same of the validation images.
 
         Raises:
-            TypeError, ValueError, OSError, FloatingPointError: see :func:`train_pretext_net`.
+            TypeError, ValueError, OSError, FloatingPointError: see `train_pretext_net`.
             RuntimeError: the detector was loaded from a file, which holds no augmentation.
         """
         if not callable(self.augment) and not self.augment:
@@ -139,12 +139,12 @@ class PretextDetector(Detector):
         """Read a detector from its file or its run folder; no code in the file is run.
 
         Args:
-            path: the run folder, or the file that :meth:`save` wrote.
-            weights: ``"best"`` or ``"last"``.
+            path: the run folder, or the file that `save` wrote.
+            weights: `"best"` or `"last"`.
             device: of the network.
 
         Raises:
-            FileNotFoundError: see :func:`anatpaste_aug.detection.models.base.find_checkpoint`.
+            FileNotFoundError: see `find_checkpoint`.
             ValueError: the file is damaged, of another kind, or lacks the features and the threshold of these weights.
         """
         file = find_checkpoint(path)
@@ -163,7 +163,7 @@ class PretextDetector(Detector):
         """Write the detector with its best and its last weights, as tensors and plain types only.
 
         Raises:
-            RuntimeError: the detector was not trained by :meth:`fit`.
+            RuntimeError: the detector was not trained by `fit`.
             OSError: the file could not be written; an earlier one there is unchanged.
         """
         if self.result is None:
@@ -198,7 +198,7 @@ class PretextDetector(Detector):
         """Return Grad-CAM maps, N×1×S×S float32 in [0, 1]: where the network sees an augmentation.
 
         They explain the pretext task, not the score of the features; see
-        :func:`anatpaste_aug.detection.models.grad_cam.grad_cam`.
+        `grad_cam`.
 
         Raises:
             ImportError: pytorch-grad-cam is not installed.
@@ -241,7 +241,7 @@ class PretextDetector(Detector):
         return detector
 
     def _use(self, net: PretextNet, state: dict[str, Any]) -> None:
-        """Score with a network and what :meth:`_calibrate` found for it."""
+        """Score with a network and what `_calibrate` found for it."""
         self._net = net.eval()
         self._reference = state["reference"].to(next(net.parameters()).device)
         self._feature_score = self._fit_score(self._reference)

@@ -28,21 +28,21 @@ class TrainConfig:
         in_chans: 1, or 3 to repeat the gray channel.
         num_classes: of the pretext task: the normal images, and one for each augmentation.
         score: of the features: "kde", "knn" or "mahalanobis", see
-            :data:`anatpaste_aug.detection.models.distances.SCORES`.
+            `SCORES`.
         bandwidth: of the KDE.
         stages: stages of the backbone whose pooled features are scored together, counted as timm does, such as (3, 4)
             for the last two of a ResNet; empty is the backbone's own output.
         average_views: average the features of an image over flipped and shifted views of it, in the scores of the
             trained detector; the validations during the training see the image alone.
         seed: of the weights, the order of the images, the jitter, and torch's global generator during the run.
-        device: of the network, and of the images while they train; under torchrun ``"cuda"`` is each process's own GPU.
+        device: of the network, and of the images while they train; under torchrun `"cuda"` is each process's own GPU.
         amp: mixed precision for the network's forward pass in training: bfloat16, or float16 with scaled gradients on
             GPUs that lack it. Validation and scores stay in float32. On CPUs with matrix units for bfloat16 (AMX, in
             Intel's since Sapphire Rapids) it is faster too; those without bfloat16 are many times slower with it.
-        select: what chooses the best weights. ``"auroc"``, as in the paper, is the highest AUROC of the validation
-            images, and needs abnormal ones. ``"pretext"`` is the lowest loss of the pretext task on the normal ones,
-            and ``"last"`` are the weights at the end: neither needs labels. None is ``"auroc"`` where there are
-            abnormal validation images, else ``"last"``.
+        select: what chooses the best weights. `"auroc"`, as in the paper, is the highest AUROC of the validation
+            images, and needs abnormal ones. `"pretext"` is the lowest loss of the pretext task on the normal ones,
+            and `"last"` are the weights at the end: neither needs labels. None is `"auroc"` where there are
+            abnormal validation images, else `"last"`.
         false_positive_rate: share of the normal validation images that may be called abnormal, which gives the
             threshold. None takes the threshold of the best F1 where there are abnormal ones, else 0.05.
         sync_bn: several processes normalize their batches together, as one process does; needs CUDA.
@@ -99,7 +99,7 @@ class TrainConfig:
             raise ValueError(f"sync_bn needs a CUDA device, got device {self.device!r}: leave it off")
 
     def selects_last(self, labeled: bool) -> bool:
-        """Return whether the best weights are the last ones; ``labeled``: there are abnormal validation images."""
+        """Return whether the best weights are the last ones; `labeled`: there are abnormal validation images."""
         return self.select == "last" or (self.select is None and not labeled)
 
 
@@ -113,11 +113,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Within a minute on 2 CPU cores: shows that everything runs, not what it can do.
     "smoke": {"image_size": 64, "batch_size": 16, "updates": 30, "updates_per_epoch": 15},
 }
-"""Name on command lines -> settings of :class:`TrainConfig`."""
+"""Name on command lines -> settings of `TrainConfig`."""
 
 
 def half_cosine(update: int, updates: int, base: float) -> float:
-    """Learning rate of an update (from 0): ``base`` at first, falling along half a cosine to 0 at ``updates``.
+    """Learning rate of an update (from 0): `base` at first, falling along half a cosine to 0 at `updates`.
 
     Example:
         >>> half_cosine(0, 100, 0.03), half_cosine(50, 100, 0.03), half_cosine(100, 100, 0.03)

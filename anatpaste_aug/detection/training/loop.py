@@ -38,11 +38,11 @@ def run_training(
         progress: called every few updates and after each validation, in every process.
         checkpoint: file to resume from after an interruption, written at the start and after each validation.
         checkpoint_every: updates between further checkpoints; None writes no others.
-        resume: continue from ``checkpoint``, or start if there is none yet.
+        resume: continue from `checkpoint`, or start if there is none yet.
 
     Raises:
         ValueError: the options do not fit together, or the checkpoint is damaged or of another run.
-        FileExistsError: there is a checkpoint, and ``resume`` is false.
+        FileExistsError: there is a checkpoint, and `resume` is false.
         FloatingPointError: the loss or the scores are no longer finite.
         OSError: the checkpoint could not be written; the earlier one is unchanged.
     """
@@ -74,7 +74,7 @@ def run_training(
 
 
 def check_images(name: str, images: Tensor, size: int) -> None:
-    """Check that images are N×1×S×S uint8 with S = ``size``.
+    """Check that images are N×1×S×S uint8 with S = `size`.
 
     Raises:
         TypeError: another type.

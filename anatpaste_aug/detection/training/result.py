@@ -13,7 +13,7 @@ from anatpaste_aug.detection.training.checkpoints import read_content, write_con
 from anatpaste_aug.detection.training.config import TrainConfig
 
 State = dict[str, Tensor]
-"""The ``state_dict`` of a network."""
+"""The `state_dict` of a network."""
 
 Weights = Literal["best", "last"]
 """Which weights of a run: those that the validation images chose, or those at its end."""
@@ -53,10 +53,10 @@ class Progress:
 
 @dataclasses.dataclass(eq=False)
 class TrainResult:
-    """Result of a run: CPU copies of the best weights (the earliest such), see ``TrainConfig.select``, and of the last.
+    """Result of a run: CPU copies of the best weights (the earliest such), see `TrainConfig.select`, and of the last.
 
     Choosing the best weights by AUROC uses the labeled anomalies of the validation set; the last weights do not depend
-    on them. ``best_auroc`` is the validation AUROC of the best weights, None without abnormal validation images.
+    on them. `best_auroc` is the validation AUROC of the best weights, None without abnormal validation images.
     """
 
     config: TrainConfig
@@ -67,10 +67,10 @@ class TrainResult:
     history: list[Progress]
 
     def state(self, weights: Weights = "best") -> State:
-        """Return the ``state_dict`` of these weights.
+        """Return the `state_dict` of these weights.
 
         Raises:
-            ValueError: ``weights`` is neither ``"best"`` nor ``"last"``.
+            ValueError: `weights` is neither `"best"` nor `"last"`.
         """
         if weights not in ("best", "last"):
             raise ValueError(f"weights must be 'best' or 'last', got {weights!r}")
@@ -101,7 +101,7 @@ def save_result(path: str | os.PathLike[str], result: TrainResult, extra: Mappin
 
 
 def load_result(path: str | os.PathLike[str]) -> tuple[TrainResult, dict[str, Any]]:
-    """Read what :func:`save_result` wrote: the result and the extra values; no code in the file is run.
+    """Read what `save_result` wrote: the result and the extra values; no code in the file is run.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -29,9 +29,9 @@ class Validation:
 class Trainer(ABC):
     """Networks, optimizers, image order and history of a run.
 
-    A subclass creates its networks and optimizers after ``super().__init__`` and implements one update
-    (:meth:`step`), the validation, and what a checkpoint holds of its networks. Everything else is the same for every
-    detector and is done here and in :func:`anatpaste_aug.detection.training.loop.run_training`.
+    A subclass creates its networks and optimizers after `super().__init__` and implements one update
+    (`step`), the validation, and what a checkpoint holds of its networks. Everything else is the same for every
+    detector and is done here and in `run_training`.
 
     Args:
         config: the settings.
@@ -41,7 +41,7 @@ class Trainer(ABC):
     Attributes:
         generator: CPU generator of the image order and of whatever else the subclass draws.
         batches: draws the indices of the next batch.
-        learning_rate: of the last update; set by :meth:`step`, for progress and messages.
+        learning_rate: of the last update; set by `step`, for progress and messages.
     """
 
     learning_rate: float
@@ -69,7 +69,7 @@ class Trainer(ABC):
         """Return what the validation images say of the present weights.
 
         Raises:
-            FloatingPointError: the scores are not finite; see :meth:`diverged`.
+            FloatingPointError: the scores are not finite; see `diverged`.
         """
 
     @abstractmethod
@@ -82,7 +82,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def load_model_state(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`model_state` returned; other entries of ``state`` are to be ignored."""
+        """Restore what `model_state` returned; other entries of `state` are to be ignored."""
 
     def advance(self) -> None:
         """Do one update and add its loss to the mean."""
@@ -146,7 +146,7 @@ class Trainer(ABC):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from where :meth:`state` was called."""
+        """Continue from where `state` was called."""
         self.update = state["update"]
         self.load_model_state(state)
         self.batches.order = state["order"]
@@ -161,7 +161,7 @@ class Trainer(ABC):
         restore_random_state(state["random"], self.device, self.generator)
 
     def _merit(self, found: Validation, update: int) -> float:
-        """How good the weights of an update are, by ``config.select``; of equal ones the earliest are kept."""
+        """How good the weights of an update are, by `config.select`; of equal ones the earliest are kept."""
         select = self.config.select or ("last" if found.auroc is None else "auroc")
         if select == "last":
             return update

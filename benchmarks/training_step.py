@@ -37,7 +37,7 @@ from training_methods import Source, loader_source, own_sources
 from training_report import save, training_lines
 
 from anatpaste_aug import LungSegmenter
-from anatpaste_aug.detection import TrainConfig
+from anatpaste_aug.detection import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import PretextNet, prepare_inputs, to_layout
 
 # Rows beside "none".
@@ -67,7 +67,7 @@ class Step:
     """One update of the paper's network."""
 
     def __init__(self, device: torch.device) -> None:
-        config = TrainConfig()
+        config = PretextConfig()
         torch.manual_seed(0)
         self._device = device
         layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format

@@ -101,7 +101,7 @@ def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
     What cannot be ends the program by ``parser.error``; nothing is written.
     """
     command = shlex.join([*parser.prog.split(), *argv])
-    parser.set_defaults(command=command, study=False, methods=[])
+    parser.set_defaults(command=command, study=False, methods=[], detectors={})
     arguments = parser.parse_args(argv)
     before: dict[str, Any] = {}
     earlier: dict[str, list[Any]] = {}
@@ -130,7 +130,7 @@ def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what a run folder records, to be repeated or resumed."""
     fresh = argparse.ArgumentParser()
     add_options(fresh)
-    names = [*vars(fresh.parse_args([])), "command", "study", "methods"]
+    names = [*vars(fresh.parse_args([])), "command", "study", "methods", "detectors"]
     return {name: getattr(arguments, name) for name in names if name not in ("out", "resume")}
 
 

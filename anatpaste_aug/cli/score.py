@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from anatpaste_aug.datasets.sixteen_bits import check_white
-    from anatpaste_aug.detection import DISCLAIMER, PretextDetector
+    from anatpaste_aug.detection import DISCLAIMER, load_detector
     from anatpaste_aug.detection.reporting.explanation_figures import cam_figure
     from anatpaste_aug.files import check_writable, shown, spreadsheet_safe
 
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     white = check_white(arguments.white)
     paths = list(_image_paths(arguments.images))
     with blame("--model"):
-        detector = PretextDetector.load(arguments.model, arguments.weights, arguments.device)
+        detector = load_detector(arguments.model, arguments.weights, arguments.device)
     detector.white = white or detector.white
     calibration = detector.calibration
     if not arguments.no_cam:
@@ -112,12 +112,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_cam(detector: "Detector") -> None:
-    """Check before any work that the network has Grad-CAM maps."""
+    """Check before any work that the detector has anomaly maps."""
     side = detector.image_size
     try:
         detector.anomaly_map(torch.zeros(1, 1, side, side, dtype=torch.uint8))
     except ValueError as error:
-        raise ValueError(f"no Grad-CAM for this network ({error}); score without pictures: --no-cam") from error
+        what = detector.map_name
+        raise ValueError(f"no {what} for this network ({error}); score without pictures: --no-cam") from error
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

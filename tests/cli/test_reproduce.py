@@ -9,7 +9,7 @@ from tiny_paper import QUICK, SMALL, TINY, make_tiny
 
 from anatpaste_aug import datasets
 from anatpaste_aug.cli import main
-from anatpaste_aug.detection import PRESETS, PretextDetector
+from anatpaste_aug.detection import PRESETS, PretextConfig, PretextDetector
 from anatpaste_aug.detection.models.pretext_training import PretextTrainer
 from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 from anatpaste_aug.detection.training.result import load_result
@@ -120,7 +120,7 @@ def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, m
     monkeypatch.setitem(PRESETS, "smoke", {**TINY, "updates": TINY["updates"] + 1, "score": "mahalanobis"})
     assert paper("--out", out, "--seeds", 1, fresh=False) == 0
     for name in ("anatpaste-seed0", "anatpaste-seed1"):
-        result = load_result(out / name / "checkpoint.pt")[0]
+        result = load_result(out / name / "checkpoint.pt", PretextConfig)[0]
         assert result.history[-1].update == TINY["updates"]
         assert (result.config.score, result.config.stages) == ("knn", (3, 4))
     assert "the 5 nearest of the normal training images" in (out / "report.html").read_text()

@@ -86,12 +86,14 @@ class Detector(ABC):
     Attributes:
         image_size: side S of the square images.
         white: white level that 16-bit files were read with, see `read_gray`; None where it is known from the files.
+        map_name: what the anomaly maps are, for those who read them.
         weights: the weights in use, `"best"` (chosen by validation images) or `"last"`.
     """
 
     image_size: int
     white: int | None = None
     weights: Weights = "best"
+    map_name: str = "anomaly map"
 
     @abstractmethod
     def fit(

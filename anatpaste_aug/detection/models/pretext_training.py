@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored
 from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.distances import fit_score
+from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features, prepare_inputs, to_layout
 from anatpaste_aug.detection.training.batches import jitter_images
-from anatpaste_aug.detection.training.config import TrainConfig, half_cosine
+from anatpaste_aug.detection.training.config import half_cosine
 from anatpaste_aug.detection.training.loop import check_images, run_training
 from anatpaste_aug.detection.training.result import Progress, State, TrainResult, Weights
 from anatpaste_aug.detection.training.trainer import Trainer, Validation
@@ -41,7 +42,7 @@ class Augment(Protocol):
 
 
 def train_pretext_net(
-    config: TrainConfig,
+    config: PretextConfig,
     train_images: Tensor,
     val_images: Tensor,
     val_labels: Tensor,
@@ -157,7 +158,7 @@ class PretextTrainer(Trainer):
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: PretextConfig,
         images: Tensor,
         lung_masks: Tensor | None,
         augments: Sequence[Augment],
@@ -278,7 +279,7 @@ def half_precision(device: torch.device) -> torch.dtype:
     return torch.float16 if lacking else torch.bfloat16
 
 
-def _build_net(config: TrainConfig) -> PretextNet:
+def _build_net(config: PretextConfig) -> PretextNet:
     """Return the untrained network of a run on the CPU, in the memory layout of the run's device."""
     net = PretextNet(config.backbone, config.in_chans, num_classes=config.num_classes, image_size=config.image_size)
     layout = torch.channels_last if torch.device(config.device).type == "cpu" else torch.contiguous_format

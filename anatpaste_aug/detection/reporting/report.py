@@ -33,6 +33,7 @@ def write_report(
     findings: Sequence[str] = (),
     tables: Sequence[Table] = (),
     methods: Mapping[str, str] | None = None,
+    pretext: bool = True,
     protocol: str = "",
     data_note: str = "",
     command: str = "",
@@ -55,7 +56,8 @@ def write_report(
         findings: sentences about shortcuts, shown at the top; see
             :func:`anatpaste_aug.detection.evaluation.shortcuts.shortcut_findings`.
         tables: shown above the results, each with its notes.
-        methods: name of an augmentation -> what it does, in a sentence.
+        methods: name of a method -> what it does, in a sentence.
+        pretext: whether the page explains the pretext task; False where no method has one.
         protocol: how the images were split, in a sentence.
         data_note: shown at the top, such as that the data are synthetic, stand-ins or development data.
         command: the command line of the run.
@@ -84,7 +86,8 @@ def write_report(
     html = page.render(
         title=title,
         config=settings,
-        score=SCORES[settings.get("score", "kde")],
+        score=SCORES.get(settings.get("score", "kde"), "that of each method"),
+        pretext=pretext,
         data=data,
         rows=[row.cells() for row in rows],
         findings=findings,

@@ -6,15 +6,14 @@ import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
 from anatpaste_aug.detection.training.batches import ShuffledBatches
 from anatpaste_aug.detection.training.checkpoints import random_state, restore_random_state
-from anatpaste_aug.detection.training.config import TrainConfig
-from anatpaste_aug.detection.training.result import Progress, State, TrainResult
+from anatpaste_aug.detection.training.result import Config, Progress, State, TrainResult
 from anatpaste_aug.detection.training.workers import Workers
 
 
@@ -26,7 +25,7 @@ class Validation:
     loss: float | None = None
 
 
-class Trainer(ABC):
+class Trainer(ABC, Generic[Config]):
     """Networks, optimizers, image order and history of a run.
 
     A subclass creates its networks and optimizers after `super().__init__` and implements one update
@@ -46,7 +45,7 @@ class Trainer(ABC):
 
     learning_rate: float
 
-    def __init__(self, config: TrainConfig, images: Tensor, workers: Workers) -> None:
+    def __init__(self, config: Config, images: Tensor, workers: Workers) -> None:
         self.config, self.workers = config, workers
         self.images, self.device = images, images.device
         self.learning_rate = config.learning_rate
@@ -123,7 +122,7 @@ class Trainer(ABC):
             self.loss_sum, self.summed = torch.zeros((), device=self.device), 0
         return progress
 
-    def result(self) -> TrainResult:
+    def result(self) -> TrainResult[Config]:
         """Return the result of the run, after its last update."""
         return TrainResult(
             self.config, self.best_state, self.weights(), self.best_update, self.best_auroc, self.history

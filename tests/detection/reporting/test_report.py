@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from anatpaste_aug.detection import Progress, TrainConfig, evaluate
+from anatpaste_aug.detection import PretextConfig, Progress, evaluate
 from anatpaste_aug.detection.evaluation.results import ResultRow
 from anatpaste_aug.detection.reporting.output_files import write_scores_csv
 from anatpaste_aug.detection.reporting.report import write_report
@@ -41,7 +41,7 @@ def draw(name, path, note=""):
 def write_page(run_dir, **changes):
     arguments = {
         "title": "Run",
-        "config": TrainConfig(),
+        "config": PretextConfig(),
         "data": {"training, normal": 1133},
         "rows": ROWS,
         "figures": {},
@@ -182,7 +182,7 @@ def test_report_without_the_optional_parts(tmp_path):
 
 @pytest.mark.parametrize(("score", "said"), [("kde", "Gaussian kernel density"), ("knn", "the 5 nearest")])
 def test_findings_and_the_score_are_told(tmp_path, score, said):
-    config = TrainConfig(score=score)
+    config = PretextConfig(score=score)
     page = write_report(
         tmp_path, title="T", config=config, data={}, rows=ROWS, figures={}, environment={}, findings=[NASTY, "Second."]
     ).read_text()

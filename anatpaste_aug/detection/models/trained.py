@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
@@ -196,7 +197,7 @@ class TrainedDetector(Detector, Generic[Config]):
         self.result = result
         # The best weights come last, so that they are the ones in use.
         for weights in reversed(_WEIGHTS):
-            net = self._build(result, weights, result.config.device)
+            net = self._built(result, weights, result.config.device)
             self._states[weights] = self._calibrate(net, images, val_images, val_labels)
         self.weights = "best"
         return self
@@ -210,8 +211,13 @@ class TrainedDetector(Detector, Generic[Config]):
         scaler = ScoreScaler(float(state["low"]), float(state["high"]))
         calibration = Calibration(float(state["threshold"]), scaler)
         reference = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-        detector._use(self._build(self.result, weights, device), reference, calibration)
+        detector._use(self._built(self.result, weights, device), reference, calibration)
         return detector
+
+    def _built(self, result: TrainResult[Config], weights: Weights, device: str) -> nn.Module:
+        # The random weights of a new network, which are replaced at once, are none of the caller's random numbers.
+        with torch.random.fork_rng(devices=[]):
+            return self._build(result, weights, device)
 
     def _use(self, net: nn.Module, reference: dict[str, Tensor], calibration: Calibration | None = None) -> None:
         self._net = net.eval()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from anatpaste_aug.detection.models.ganomaly.detector import GanomalyDetector
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.models.trained import TrainedDetector
@@ -136,6 +137,12 @@ METHODS = {
         "NSA",
         "Up to three resized patches of another image are blended in by their gradients.",
         (NSATransform,),
+    ),
+    "ganomaly": Method(
+        "GANomaly",
+        "An encoder and a decoder, trained with a discriminator, reconstruct normal images. The score is the mean "
+        "squared difference between the code of an image and the code of its reconstruction.",
+        detector=GanomalyDetector,
     ),
 }
 """Name on the command line -> method."""

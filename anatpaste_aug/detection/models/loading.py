@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from anatpaste_aug.detection.models.base import find_checkpoint
+from anatpaste_aug.detection.models.f_anogan.detector import FAnoGanDetector
 from anatpaste_aug.detection.models.ganomaly.detector import GanomalyDetector
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.models.trained import TrainedDetector
 from anatpaste_aug.detection.training.result import Weights, load_result
 
-_CLASSES: tuple[type[TrainedDetector], ...] = (PretextDetector, GanomalyDetector)
+_CLASSES: tuple[type[TrainedDetector], ...] = (PretextDetector, FAnoGanDetector, GanomalyDetector)
 
 DETECTORS = {each.config_type.kind: each for each in _CLASSES}
 """Kind of a detector, as its file stores it -> its class."""

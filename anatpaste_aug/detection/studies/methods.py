@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from anatpaste_aug.detection.models.f_anogan.detector import FAnoGanDetector
 from anatpaste_aug.detection.models.ganomaly.detector import GanomalyDetector
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
@@ -137,6 +138,12 @@ METHODS = {
         "NSA",
         "Up to three resized patches of another image are blended in by their gradients.",
         (NSATransform,),
+    ),
+    "f-anogan": Method(
+        "f-AnoGAN",
+        "A Wasserstein GAN learns to generate normal images, then an encoder learns to find the code that generates an "
+        "image. The score is the mean squared difference of image and reconstruction, and of the critic's features.",
+        detector=FAnoGanDetector,
     ),
     "ganomaly": Method(
         "GANomaly",

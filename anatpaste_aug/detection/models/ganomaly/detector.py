@@ -49,16 +49,11 @@ class GanomalyTrainer(ReconstructionTrainer[GanomalyConfig]):
         guessed = discriminator_loss(real_logits, fake_logits)
         _, fake_features = self.discriminator(fake)
         loss = generator_loss(self.config, real, fake, code, second_code, real_features.detach(), fake_features)
-        self._descend("generator", loss)
-        self._descend("discriminator", guessed)
+        self.descend("generator", loss)
+        self.descend("discriminator", guessed)
         if guessed.item() < _COLLAPSED:
             self.discriminator.apply(init_weights)
         return loss.detach()
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        self.optimizers[name].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizers[name].step()
 
 
 def generator_loss(

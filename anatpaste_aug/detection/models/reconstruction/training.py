@@ -46,6 +46,12 @@ class ReconstructionTrainer(Trainer[Config]):
         index = self.batches.draw().to(self.device)
         return network_inputs(self.images[index], self.config.reduction)
 
+    def descend(self, name: str, loss: Tensor) -> None:
+        """Take a step of the optimizer of this name along the gradient of a loss."""
+        self.optimizers[name].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizers[name].step()
+
     def validate(self, val_images: Tensor, val_labels: Tensor) -> Validation:
         """Return the AUROC of the present scores; None without abnormal validation images."""
         reduction = self.config.reduction

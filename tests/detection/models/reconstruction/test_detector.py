@@ -120,7 +120,7 @@ def test_without_abnormal_images_the_last_weights_are_the_best(kind):
 @each_kind
 def test_the_networks_see_reduced_images(kind):
     make, config = DETECTORS[kind]
-    config = dataclasses.replace(config, image_size=64, reduction=2, updates=1)
+    config = dataclasses.replace(config, image_size=64, reduction=2, updates=2)
     images = TRAIN.repeat_interleave(2, 2).repeat_interleave(2, 3)
     detector = make(config).fit(images, images[:4])
     small = make(dataclasses.replace(config, image_size=32, reduction=1)).fit(TRAIN, TRAIN[:4])

@@ -8,10 +8,11 @@ from anatpaste_aug.detection.models.base import find_checkpoint
 from anatpaste_aug.detection.models.f_anogan.detector import FAnoGanDetector
 from anatpaste_aug.detection.models.ganomaly.detector import GanomalyDetector
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
+from anatpaste_aug.detection.models.squid.detector import SquidDetector
 from anatpaste_aug.detection.models.trained import TrainedDetector
 from anatpaste_aug.detection.training.result import Weights, load_result
 
-_CLASSES: tuple[type[TrainedDetector], ...] = (PretextDetector, FAnoGanDetector, GanomalyDetector)
+_CLASSES: tuple[type[TrainedDetector], ...] = (PretextDetector, FAnoGanDetector, GanomalyDetector, SquidDetector)
 
 DETECTORS = {each.config_type.kind: each for each in _CLASSES}
 """Kind of a detector, as its file stores it -> its class."""

@@ -14,6 +14,7 @@ from anatpaste_aug.detection.models.f_anogan.detector import FAnoGanDetector
 from anatpaste_aug.detection.models.ganomaly.detector import GanomalyDetector
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
+from anatpaste_aug.detection.models.squid.detector import SquidDetector
 from anatpaste_aug.detection.models.trained import TrainedDetector
 from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.transforms import (
@@ -150,6 +151,12 @@ METHODS = {
         "An encoder and a decoder, trained with a discriminator, reconstruct normal images. The score is the mean "
         "squared difference between the code of an image and the code of its reconstruction.",
         detector=GanomalyDetector,
+    ),
+    "squid": Method(
+        "SQUID",
+        "Each quarter of the image is reconstructed from its neighbors by memories of normal images. The score is how "
+        "abnormal a discriminator, trained on such reconstructions, finds that of an image.",
+        detector=SquidDetector,
     ),
 }
 """Name on the command line -> method."""

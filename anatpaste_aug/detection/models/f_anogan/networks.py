@@ -42,8 +42,9 @@ class ResidualBlock(nn.Module):
         small: Tensor = self.shortcut(x if self.up else F.avg_pool2d(x, 2))
         if self.up:
             # A 1×1 convolution gives the same before pixels are repeated, with a quarter of the work.
-            return F.interpolate(small, scale_factor=2) + self.second(y)
-        return F.avg_pool2d(self.second(y), 2) + small
+            small = F.interpolate(small, scale_factor=2)
+        grown: Tensor = self.second(y)
+        return small + (grown if self.up else F.avg_pool2d(grown, 2))
 
 
 class Generator(nn.Module):

@@ -44,7 +44,8 @@ _FIXED = (
 # Written out, since the modules that define them take seconds to import; a test compares them.
 METHOD_NAMES = (
     "anatpaste, anatpaste-noseg, anatpaste-noblur, anatpaste-noseg-noblur, anatpaste-donors, cutpaste, cutpaste-scar, "
-    "cutpaste-union, cutpaste-3way, fpi, pii, nsa, f-anogan, ganomaly, squid"
+    "cutpaste-union, cutpaste-3way, fpi, pii, nsa, anat-fpi, anat-pii, anat-nsa, f-anogan, ganomaly, "
+    "squid"
 )
 SELECT_NAMES = ("auroc", "pretext", "last")
 PRESET_NAMES = ("paper", "cpu", "demo", "smoke")

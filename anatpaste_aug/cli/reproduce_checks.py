@@ -63,7 +63,7 @@ def method_settings(arguments: argparse.Namespace, config: PretextConfig) -> dic
         config_type = method.detector.config_type
         for option, given in (("--amp", config.amp), ("--sync-bn", config.sync_bn)):
             if given:
-                raise ValueError(f"{option} does not fit {name}: leave it out, or train {name} apart")
+                raise ValueError(f"{option} does not fit {name}: leave it out, or leave {name} out (--method)")
         if config.select == "pretext":
             raise ValueError(f"--select pretext: {name} has no pretext task; choose auroc or last, or train it apart")
         shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}

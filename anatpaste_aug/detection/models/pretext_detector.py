@@ -69,7 +69,9 @@ class PretextDetector(TrainedDetector[PretextConfig]):
 
         Args:
             net: the network.
-            images, val_images, val_labels: see `Detector.fit`.
+            images: N×1×S×S uint8 normal training images, which the score compares with.
+            val_images: M×1×S×S uint8, for threshold and scale.
+            val_labels: M values, 0 (normal) or 1 (abnormal); None if all are normal.
             config: of the score (`score`, `bandwidth`, `stages`, `average_views`) and of the threshold
                 (`false_positive_rate`); None is the paper's.
             white: white level that 16-bit files were read with.
@@ -95,8 +97,13 @@ class PretextDetector(TrainedDetector[PretextConfig]):
         """Train the network, and calibrate its best and its last weights.
 
         Args:
-            images, val_images, val_labels: see `Detector.fit`.
-            progress, checkpoint, checkpoint_every, resume: likewise.
+            images: see `Detector.fit`.
+            val_images: likewise.
+            val_labels: likewise.
+            progress: likewise.
+            checkpoint: likewise.
+            checkpoint_every: likewise.
+            resume: likewise.
             lung_masks: N×1×S×S boolean masks of the images, passed to the augmentation; None lets it find them.
             val_masks: the same of the validation images.
 

@@ -204,7 +204,7 @@ def extract_features(
 
 
 def to_layout(x: Tensor) -> Tensor:
-    """The memory layout that is fastest where `x` lives: channels last on the CPU (a fifth faster), else as it is."""
+    """Return a tensor in the memory layout that is fastest on its device: channels last on the CPU, by a fifth."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 

@@ -140,6 +140,21 @@ METHODS = {
         "Up to three resized patches of another image are blended in by their gradients.",
         (NSATransform,),
     ),
+    "anat-fpi": Method(
+        "FPI in the lungs",
+        "FPI, its mask multiplied by the lung mask.",
+        (partial(FPITransform, anatomy=True),),
+    ),
+    "anat-pii": Method(
+        "PII in the lungs",
+        "PII, its mask multiplied by the lung mask.",
+        (partial(PIITransform, anatomy=True),),
+    ),
+    "anat-nsa": Method(
+        "NSA in the lungs",
+        "NSA, its mask multiplied by the lung mask.",
+        (partial(NSATransform, anatomy=True),),
+    ),
     "f-anogan": Method(
         "f-AnoGAN",
         "A Wasserstein GAN learns to generate normal images, then an encoder learns to find the code that generates an "
@@ -162,7 +177,7 @@ METHODS = {
 """Name on the command line -> method."""
 
 REQUIRED_METHODS = {
-    "table 1": ("anatpaste", "cutpaste-scar"),
+    "table 1": ("anatpaste", "f-anogan", "ganomaly", "cutpaste-scar", "squid"),
     "table 2": ("anatpaste",),
     "table 3": ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"),
     "figure 1": (),

@@ -36,7 +36,7 @@ class ShuffledBatches:
         self.order = torch.empty(0, dtype=torch.long)
 
     def draw(self) -> Tensor:
-        """The next `batch_size` indices, int64."""
+        """Return the next `batch_size` indices, int64."""
         if len(self.order) < self.batch_size:
             passes = math.ceil(self.batch_size / self.count)
             order = torch.cat([torch.randperm(self.count, generator=self.generator) for _ in range(passes)])

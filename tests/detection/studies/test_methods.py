@@ -20,6 +20,9 @@ SAME = {
     "fpi": FPITransform(),
     "pii": PIITransform(),
     "nsa": NSATransform(),
+    "anat-fpi": FPITransform(anatomy=True),
+    "anat-pii": PIITransform(anatomy=True),
+    "anat-nsa": NSATransform(anatomy=True),
 }
 THREE_WAY = (CutPasteTransform(variant="normal"), CutPasteTransform(variant="scar"))
 
@@ -59,7 +62,8 @@ def test_pictures_show_every_augmentation_in_turn(name):
         result = expected[i % len(expected)]
         assert torch.equal(pasted.image[i], result.image[i])
         assert torch.equal(pasted.mask[i] > 0, result.anomaly_mask[i])
-    assert (pasted.region_mask is not None) == (name in ("anatpaste", "anatpaste-noblur", "anatpaste-donors"))
+    in_lungs = {"anatpaste", "anatpaste-noblur", "anatpaste-donors", "anat-fpi", "anat-pii", "anat-nsa"}
+    assert (pasted.region_mask is not None) == (name in in_lungs)
 
 
 def test_measured_rows_bear_the_names_of_the_published_ones():

@@ -1,7 +1,7 @@
 """Score radiographs with a trained detector. Research software, not a medical device.
 
-Writes scores.csv (one line per image: score, threshold and decision) and, for each image, a picture with its Grad-CAM
-map, which shows where the network sees an augmentation.
+Writes scores.csv (one line per image: score, threshold and decision) and, for each image, a picture with its anomaly
+map: Grad-CAM, which shows where the network sees an augmentation, or the reconstruction error.
 
     python -m anatpaste_aug score --model runs/zhanglab-cpu chest.png a.dcm
     python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam

@@ -12,7 +12,8 @@ from anatpaste_aug.detection.models.reconstruction.config import ReconstructionC
 _PRESETS: dict[str, dict[str, Any]] = {
     # Seven epochs of the authors' 270,410 images at five batches of 64 per update, then their 50,000 updates.
     "paper": {"gan_updates": 5915, "updates": 55915, "updates_per_epoch": 500},
-    # Narrow: at full width, an update of the generator takes a minute on a CPU.
+    # Narrow: at full width, an update of the generator takes a minute on a CPU. So few updates of the encoder need a
+    # higher learning rate.
     "cpu": {
         "reduction": 2,
         "batch_size": 16,
@@ -20,8 +21,17 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "gan_updates": 250,
         "updates": 1250,
         "updates_per_epoch": 100,
+        "encoder_learning_rate": 5e-4,
     },
-    "demo": {"reduction": 2, "batch_size": 16, "width": 8, "gan_updates": 150, "updates": 450, "updates_per_epoch": 50},
+    "demo": {
+        "reduction": 2,
+        "batch_size": 16,
+        "width": 8,
+        "gan_updates": 100,
+        "updates": 600,
+        "updates_per_epoch": 50,
+        "encoder_learning_rate": 5e-4,
+    },
     "smoke": {"reduction": 2, "batch_size": 8, "width": 8, "gan_updates": 5, "updates": 10, "updates_per_epoch": 5},
 }
 

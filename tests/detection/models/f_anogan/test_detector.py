@@ -4,10 +4,9 @@ import dataclasses
 
 import pytest
 import torch
+from marked_phantoms import learned_from_phantoms
 from tiny_task import TRAIN, VAL, VAL_LABELS
 
-from anatpaste_aug.datasets import phantom_task
-from anatpaste_aug.detection import auroc
 from anatpaste_aug.detection.models.f_anogan.detector import (
     FAnoGanConfig,
     FAnoGanDetector,
@@ -119,10 +118,10 @@ def test_impossible_stages():
 
 
 @pytest.mark.slow
-def test_it_learns_on_phantoms():
-    task = phantom_task(64)
-    config = FAnoGanConfig(image_size=64, **FAnoGanConfig.presets["demo"])
-    detector = FAnoGanDetector(config).fit(task.train.images, task.val.images, task.val.labels)
+def test_it_learns_what_normal_phantoms_look_like():
+    settings = FAnoGanConfig.presets["demo"] | {"gan_updates": 70, "updates": 570, "updates_per_epoch": 100}
+    detector, score, maps = learned_from_phantoms(FAnoGanDetector, FAnoGanConfig(image_size=64, **settings))
     losses = [step.loss for step in detector.result.history]
-    assert losses[-1] < losses[0] / 2
-    assert auroc(task.test.labels, detector.score(task.test.images)) > 0.55
+    assert losses[-1] < losses[0]
+    assert score > 0.9
+    assert maps > 0.9

@@ -1,10 +1,12 @@
 """What all detectors that reconstruct have in common: their files, their trainings, and what they refuse."""
 
 import dataclasses
+import signal
 
 import numpy as np
 import pytest
 import torch
+from forks import count_calls, kill_at_call
 from tiny_reconstruction import DETECTORS, SETTINGS
 from tiny_task import TRAIN, VAL, VAL_LABELS
 
@@ -103,6 +105,26 @@ def test_an_interrupted_training_ends_with_the_same_weights(kind, stop, trained,
         assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
     assert [step.loss for step in found.result.history] == [step.loss for step in expected.result.history]
     assert torch.equal(found.score(VAL), expected.score(VAL))
+
+
+@pytest.mark.slow
+@pytest.mark.trains_in_forks
+@each_kind
+def test_a_killed_training_ends_with_the_same_weights(kind, trained, tmp_path):
+    make, config = DETECTORS[kind]
+
+    def run(name):
+        options = {"checkpoint": tmp_path / name, "checkpoint_every": 1, "resume": True}
+        return make(config).fit(TRAIN, VAL, VAL_LABELS, **options)
+
+    calls = count_calls(lambda: run("counted.pt"))
+    for part in (0.4, 0.8):
+        path = tmp_path / f"{part}.pt"
+        assert kill_at_call(int(part * calls), lambda path=path: run(path)) == -signal.SIGKILL
+        found, expected = run(path).result, trained[kind].result
+        for name in ("best_state", "last_state"):
+            states = getattr(found, name), getattr(expected, name)
+            assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
 
 
 @each_kind

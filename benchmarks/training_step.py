@@ -2,6 +2,7 @@
 
     python benchmarks/training_step.py --quick              # 64 and 128 px, about 2 minutes on 2 quiet cores
     python benchmarks/training_step.py --out runs/training  # 64, 128 and 256 px, and the loader with masks given
+    python benchmarks/training_step.py --method anatpaste ganomaly squid --batch 4  # an update of these detectors
 
 A step is that of `anatpaste_aug.detection`: ResNet-18 (`PretextNet`), 64 normal images and as many augmented ones,
 cross entropy, SGD with momentum; without the jitter of the normal images. In each row, the second half of the batch
@@ -19,6 +20,10 @@ median and quartiles. "Waited" is the time within a step until its images are av
 augmentation alone, and more precise than the difference of two steps; for the loader, it does not include the CPU time
 that the workers take from the network. Before a loader's step, its queue is full, as if the workers were faster than
 the network; if they are slower, untimed steps run first, until the batches prepared in idle time are consumed.
+
+With --method, a whole training update of each named detector is measured instead, with all its networks and optimizers:
+its time, its peak memory, and its floating-point operations, which give an estimate for a GPU. The settings are those
+of --preset paper; --size and --batch change them, since some of these updates take hours on a CPU.
 """
 
 import argparse
@@ -33,11 +38,13 @@ from options import add_shared, apply_shared, image_size, load, positive
 from tables import environment_lines
 from targets import target_lines, targets
 from torch import Tensor
+from training_detectors import measure_updates, save_updates, update_lines
 from training_methods import Source, loader_source, own_sources
 from training_report import save, training_lines
 
 from anatpaste_aug import LungSegmenter
-from anatpaste_aug.detection import TrainConfig
+from anatpaste_aug.detection import METHODS as DETECTED
+from anatpaste_aug.detection import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import PretextNet, prepare_inputs, to_layout
 
 # Rows beside "none".
@@ -51,11 +58,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="64 and 128 px, without loader_masks")
     parser.add_argument("--size", type=image_size, nargs="+", metavar="S", help="sides of the images in pixels")
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="these rows beside none")
-    parser.add_argument("--batch", type=positive, default=64, help="normal images in a step (default: 64)")
+    parser.add_argument(
+        "--method", nargs="+", choices=DETECTED, help="instead: a training update of these, as published"
+    )
+    parser.add_argument("--gpu-tflops", type=float, default=15.0, help="--method: of the estimate for a GPU (15)")
+    parser.add_argument("--batch", type=positive, help="normal images in a step (default: 64; --method: as published)")
     parser.add_argument("--rounds", type=positive, default=3, help="rounds at least (default: 3)")
     parser.add_argument("--seconds", type=float, help="more rounds, until a size has taken this long")
     add_shared(parser)
     args = parser.parse_args(argv)
+    if args.method:
+        args.seconds = args.seconds or 0.0
+        apply_shared(parser, args)
+        return args
+    args.batch = args.batch or 64
     args.size = args.size or (TARGET_SIZES if args.quick else SIZES)
     args.methods = args.methods or list(METHODS[:3] if args.quick else METHODS)
     args.seconds = SECONDS["quick" if args.quick else "full"] if args.seconds is None else args.seconds
@@ -67,7 +83,7 @@ class Step:
     """One update of the paper's network."""
 
     def __init__(self, device: torch.device) -> None:
-        config = TrainConfig()
+        config = PretextConfig()
         torch.manual_seed(0)
         self._device = device
         layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
@@ -181,6 +197,12 @@ def main(argv: list[str] | None = None) -> None:
     settings = {name: getattr(args, name) for name in ("device", "threads", "processes")}
     result = {"environment": environment(torch.device(args.device)), "settings": settings, "training": []}
     print("\n".join([*environment_lines(result), ""]))
+    if args.method:
+        result["updates"] = measure_updates(args.method, args)
+        print("\n".join(update_lines(result["updates"])), end="")
+        if args.out:
+            save_updates(result, args.out)
+        return
     for size in args.size:
         case = measure(size, args, methods=args.methods, batch=args.batch, rounds=args.rounds, seconds=args.seconds)
         result["training"].append(case)

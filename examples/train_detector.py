@@ -18,7 +18,7 @@ import torch
 from anatpaste_aug.cli import CommandLine
 from anatpaste_aug.cli.values import COUNT, SIDE, device
 from anatpaste_aug.datasets import folder_task, read_gray
-from anatpaste_aug.detection import DISCLAIMER, PretextDetector, Progress, TrainConfig
+from anatpaste_aug.detection import DISCLAIMER, PretextConfig, PretextDetector, Progress
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def train(arguments: argparse.Namespace) -> None:
     white = task.split.white  # of 16-bit files that do not state it
     test = torch.from_numpy(np.stack([read_gray(path, size, white=white) for path in arguments.test])).unsqueeze(1)
 
-    config = TrainConfig(
+    config = PretextConfig(
         image_size=size,
         updates=arguments.updates,
         updates_per_epoch=max(1, arguments.updates // 10),

@@ -100,6 +100,24 @@ def test_training_step_writes_its_figures(tmp_path):
 
 
 @pytest.mark.slow
+def test_updates_of_detectors_are_measured(tmp_path):
+    pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
+    least = "--size 32 --batch 2 --rounds 2 --threads 1 --processes 1 --gpu-tflops 2"
+    printed = run("training_step.py", f"{least} --method cutpaste-3way ganomaly f-anogan", tmp_path)
+    assert "f-AnoGAN, encoder" in printed
+    result = json.loads((tmp_path / "training_update.json").read_text())
+    cases = {case["label"]: case for case in result["updates"]}
+    assert cases.keys() == {"CutPaste (3-way)", "GANomaly", "f-AnoGAN", "f-AnoGAN, encoder"}
+    for case in cases.values():
+        assert (case["size"], case["batch"], len(case["seconds"]["rounds"])) == (32, 2, 2)
+        assert case["estimated_gpu_seconds"] == pytest.approx(case["operations"] / 2e12)
+    # Two operations per weight and place: three encoders or decoders forward, of 32 px with width 64.
+    assert cases["GANomaly"]["operations"] > 2 * 3 * 2 * 16 * (64 * 256 + 3 * 8192 * 64)
+    assert cases["f-AnoGAN"]["operations"] > 5 * cases["f-AnoGAN, encoder"]["operations"]
+    assert "s/update on a GPU (estimate)" in (tmp_path / "training_update.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_what_a_slow_loader_made_ahead_is_used_up_first(benchmarks):
     pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
     module, taken = benchmarks("training_step"), []

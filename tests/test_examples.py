@@ -18,7 +18,7 @@ from tiny_paper import TINY
 
 from anatpaste_aug.datasets import Split, phantom_batch
 from anatpaste_aug.datasets.chexpert.index import DISEASES
-from anatpaste_aug.detection import PRESETS, PretextDetector
+from anatpaste_aug.detection import PRESETS, PretextConfig, PretextDetector
 from anatpaste_aug.detection.training.result import load_result
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -70,7 +70,7 @@ def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
     with (run / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == results[0]["normal"] + results[0]["abnormal"]
-    result, extra = load_result(run / "checkpoint.pt")
+    result, extra = load_result(run / "checkpoint.pt", PretextConfig)
     assert result.config.image_size == 32
     assert extra["best"]["threshold"] == results[0]["threshold"]
     assert "Synthetic phantom" in (run / "report.html").read_text()

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anatpaste_aug.datasets import Record, Split, cached_images, index_rsna
-from anatpaste_aug.detection import Metrics, TrainConfig
+from anatpaste_aug.detection import Metrics, PretextConfig
 from anatpaste_aug.detection.evaluation.results import ResultRow
 from anatpaste_aug.detection.reporting import canvas
 from anatpaste_aug.detection.reporting.output_files import write_metrics_json, write_scores_csv
@@ -37,7 +37,7 @@ def split(folder, new):
 
 def checkpoint(folder, new):
     state = {"weight": torch.arange(COUNTS[new])}
-    save_result(folder / "checkpoint.pt", TrainResult(TrainConfig(), state, state, 1, 0.5, []))
+    save_result(folder / "checkpoint.pt", TrainResult(PretextConfig(), state, state, 1, 0.5, []))
     return folder / "checkpoint.pt"
 
 

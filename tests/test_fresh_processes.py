@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from anatpaste_aug.detection import PretextConfig
 from anatpaste_aug.detection.training.result import load_result
 
 SCRIPT = Path(__file__).parent / "fresh_process.py"
@@ -75,7 +76,9 @@ def test_splits_depend_on_neither_hash_seeds_nor_the_order_of_files(runs):
 
 @pytest.mark.slow
 def test_a_training_ends_with_the_same_bits(runs):
-    (first, extra), (second, other) = (load_result(folder / "run" / "checkpoint.pt") for folder, _ in runs)
+    (first, extra), (second, other) = (
+        load_result(folder / "run" / "checkpoint.pt", PretextConfig) for folder, _ in runs
+    )
     assert (first.config, first.best_update, first.best_auroc) == (second.config, second.best_update, second.best_auroc)
     for name in ("best_state", "last_state"):
         states = getattr(first, name), getattr(second, name)

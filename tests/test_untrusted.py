@@ -15,7 +15,7 @@ from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import DatasetError, Record, Split, cached_images, load_images, read_gray
 from anatpaste_aug.datasets.files import cache, tables
-from anatpaste_aug.detection import PretextDetector
+from anatpaste_aug.detection import PretextConfig, PretextDetector
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net
 from anatpaste_aug.detection.models.pretrained import pretrained_net
 from anatpaste_aug.detection.training.result import load_result
@@ -85,7 +85,7 @@ def test_the_mines_are_live(tmp_path, form):
 
 
 READERS = {
-    "checkpoint": load_result,
+    "checkpoint": lambda path: load_result(path, PretextConfig),
     "detector": PretextDetector.load,
     "resume": lambda path: train_pretext_net(CONFIG, TRAIN, VAL, VAL_LABELS, squares, checkpoint=path, resume=True),
     "weights": lambda path: pretrained_net(path, "test_byobnet"),
@@ -158,11 +158,11 @@ def test_a_checkpoint_that_is_packed_is_not_unpacked(tmp_path):
             packed.writestr(member.filename, whole.read(member))
     assert bomb.stat().st_size < path.stat().st_size / 100
     with pytest.raises(ValueError, match=f"{re.escape(str(bomb))} is not a readable checkpoint"):
-        load_result(bomb)
+        load_result(bomb, PretextConfig)
     many = path.read_bytes().replace((2**20).to_bytes(4, "little"), (2**21).to_bytes(4, "little"))
     bomb.write_bytes(many)  # a record of more bytes than the file has
     with pytest.raises(ValueError, match=f"{re.escape(str(bomb))} is not a readable checkpoint"):
-        load_result(bomb)
+        load_result(bomb, PretextConfig)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpeg", "a.eps", "a"])

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import torch
 
-from anatpaste_aug.detection import TrainConfig
+from anatpaste_aug.detection import PretextConfig
 from anatpaste_aug.detection.models.kde import GaussianKDE
 from anatpaste_aug.detection.models.pretext_net import extract_features
 
-CONFIG = TrainConfig(image_size=32, batch_size=8, updates=12, updates_per_epoch=4, backbone="test_byobnet", seed=3)
+CONFIG = PretextConfig(image_size=32, batch_size=8, updates=12, updates_per_epoch=4, backbone="test_byobnet", seed=3)
 
 
 def blobs(count, seed, bright=False):

@@ -28,7 +28,7 @@ from anatpaste_aug.cli.reproduce_arguments import add_options, complete, folder_
 
 if TYPE_CHECKING:
     from anatpaste_aug.datasets import DetectionTask
-    from anatpaste_aug.detection import TrainConfig
+    from anatpaste_aug.detection import PretextConfig, TrainConfig
     from anatpaste_aug.detection.studies.runs import Run
 
     Plan = dict[Path, tuple[str, TrainConfig]]
@@ -58,16 +58,18 @@ def reproduce(parser: CommandLine) -> Path:
         ValueError, OSError, ImportError: an argument, file, folder or device that is wrong; nothing was written.
         Incomplete: some of several trainings failed.
     """
-    from anatpaste_aug.cli.reproduce_checks import check_all, load_task, settings_of
-    from anatpaste_aug.detection import METHODS, process_group
+    from anatpaste_aug.cli.reproduce_checks import check_all, load_task, method_settings, settings_of
+    from anatpaste_aug.detection import process_group
     from anatpaste_aug.detection.studies.runs import check_task, is_finished, read_run
     from anatpaste_aug.detection.training.workers import main_first
 
     arguments = complete(parser, parser.given)
     config = settings_of(arguments)
-    check_all(arguments, config)
+    methods = method_settings(arguments, config)
+    check_all(arguments, config, methods)
+    arguments.detectors = {name: dataclasses.asdict(each) for name, each in methods.items() if each.kind != config.kind}
     plan: Plan = {
-        folder: (method, dataclasses.replace(config, seed=seed, num_classes=METHODS[method].num_classes))
+        folder: (method, dataclasses.replace(methods[method], seed=seed))
         for folder, (method, seed) in folder_names(arguments).items()
     }
     with process_group(config.device) as main_process:
@@ -89,7 +91,7 @@ def reproduce(parser: CommandLine) -> Path:
     return Path(arguments.out)
 
 
-def _begin(arguments: argparse.Namespace, config: "TrainConfig", plan: "Plan", task: "DetectionTask") -> None:
+def _begin(arguments: argparse.Namespace, config: "PretextConfig", plan: "Plan", task: "DetectionTask") -> None:
     """Create the folders, each with the options that --resume reads from there."""
     from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 
@@ -100,7 +102,8 @@ def _begin(arguments: argparse.Namespace, config: "TrainConfig", plan: "Plan", t
     processes = {"processes": int(os.environ.get("WORLD_SIZE", "1"))}
     for folder, (method, training) in plan.items():
         if not has_begun(folder, task):
-            own = {"method": [method], "methods": [method], "seeds": [str(training.seed)]}
+            detectors = {name: each for name, each in arguments.detectors.items() if name == method}
+            own = {"method": [method], "methods": [method], "seeds": [str(training.seed)], "detectors": detectors}
             begin_run(folder, options | own | dataclasses.asdict(training) | processes, task)
 
 
@@ -126,7 +129,7 @@ def _train(
 
 
 def _evaluate(
-    arguments: argparse.Namespace, task: "DetectionTask", config: "TrainConfig", plan: "Plan", runs: "dict[Path, Run]"
+    arguments: argparse.Namespace, task: "DetectionTask", config: "PretextConfig", plan: "Plan", runs: "dict[Path, Run]"
 ) -> str:
     from anatpaste_aug.detection.studies.methods import FIGURE_1_METHODS
     from anatpaste_aug.detection.studies.runs import read_run

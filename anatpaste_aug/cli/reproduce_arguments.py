@@ -44,7 +44,8 @@ _FIXED = (
 # Written out, since the modules that define them take seconds to import; a test compares them.
 METHOD_NAMES = (
     "anatpaste, anatpaste-noseg, anatpaste-noblur, anatpaste-noseg-noblur, anatpaste-donors, cutpaste, cutpaste-scar, "
-    "cutpaste-union, cutpaste-3way, fpi, pii, nsa"
+    "cutpaste-union, cutpaste-3way, fpi, pii, nsa, anat-fpi, anat-pii, anat-nsa, f-anogan, ganomaly, "
+    "squid"
 )
 SELECT_NAMES = ("auroc", "pretext", "last")
 PRESET_NAMES = ("paper", "cpu", "demo", "smoke")
@@ -101,7 +102,7 @@ def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
     Invalid combinations end the program by ``parser.error``; nothing is written.
     """
     command = shlex.join([*parser.prog.split(), *argv])
-    parser.set_defaults(command=command, study=False, methods=[])
+    parser.set_defaults(command=command, study=False, methods=[], detectors={})
     arguments = parser.parse_args(argv)
     before: dict[str, Any] = {}
     earlier: dict[str, list[Any]] = {}
@@ -130,7 +131,7 @@ def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what a run folder records, to be repeated or resumed."""
     fresh = argparse.ArgumentParser()
     add_options(fresh)
-    names = [*vars(fresh.parse_args([])), "command", "study", "methods"]
+    names = [*vars(fresh.parse_args([])), "command", "study", "methods", "detectors"]
     return {name: getattr(arguments, name) for name in names if name not in ("out", "resume")}
 
 

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,17 @@ from anatpaste_aug import datasets
 from anatpaste_aug.cli.command_line import blame
 from anatpaste_aug.cli.values import device
 from anatpaste_aug.datasets.folder.regions import SEGMENTERS
-from anatpaste_aug.detection import PRESETS, TrainConfig
+from anatpaste_aug.detection import METHODS, PRESETS, PretextConfig, TrainConfig
 from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.pretext_net import check_backbone
 from anatpaste_aug.detection.studies.study_report import check_study
 from anatpaste_aug.files import check_writable
 
-__all__ = ["check_all", "load_task", "settings_of"]
+__all__ = ["check_all", "load_task", "method_settings", "settings_of"]
 
 
-def settings_of(arguments: argparse.Namespace) -> TrainConfig:
-    """Return the settings of the first training.
+def settings_of(arguments: argparse.Namespace) -> PretextConfig:
+    """Return the settings of the methods with a pretext task, and of the baselines.
 
     Raises:
         ValueError: Settings are invalid, such as ``--sync-bn`` on a CPU.
@@ -33,17 +34,59 @@ def settings_of(arguments: argparse.Namespace) -> TrainConfig:
         device(arguments.device)
     except argparse.ArgumentTypeError as error:
         raise ValueError(f"--device {error}") from error
-    given = {field.name for field in dataclasses.fields(TrainConfig)} & vars(arguments).keys()  # all, in a run's folder
+    # All of them, where a run is resumed.
+    given = {field.name for field in dataclasses.fields(PretextConfig)} & vars(arguments).keys()
     values = {name: getattr(arguments, name) for name in given}
     settings = PRESETS[arguments.preset] | {name: value for name, value in values.items() if value is not None}
     try:
-        return TrainConfig(**settings | {"seed": int(arguments.seeds[0])})
+        return PretextConfig(**settings | {"seed": int(arguments.seeds[0])})
     except TypeError as error:  # a config.json that somebody edited
         raise ValueError(f"{arguments.out / 'config.json'} holds settings of another kind: {error}") from error
 
 
-def check_all(arguments: argparse.Namespace, config: TrainConfig) -> None:
+def method_settings(arguments: argparse.Namespace, config: PretextConfig) -> dict[str, TrainConfig]:
+    """Return the settings of each method that is to be trained; a resumed run has those that it began with.
+
+    Args:
+        arguments: Arguments of the command line.
+        config: The result of `settings_of`.
+
+    Raises:
+        ValueError: An option does not fit a method, such as ``--amp``.
+    """
+    found: dict[str, TrainConfig] = {}
+    for name in arguments.methods:
+        method = METHODS[name]
+        if method.transforms:
+            found[name] = dataclasses.replace(config, num_classes=method.num_classes)
+            continue
+        config_type = method.detector.config_type
+        for option, given in (("--amp", config.amp), ("--sync-bn", config.sync_bn)):
+            if given:
+                raise ValueError(f"{option} does not fit {name}: leave it out, or leave {name} out (--method)")
+        if config.select == "pretext":
+            raise ValueError(f"--select pretext: {name} has no pretext task; choose auroc or last, or train it apart")
+        shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}
+        own = {"image_size", "seed", "device", "select", "false_positive_rate"}
+        settings = {**config_type.presets[arguments.preset], **{key: shared[key] for key in own}}
+        try:
+            found[name] = config_type(**settings | arguments.detectors.get(name, {}) | {"device": config.device})
+        except TypeError as error:  # a config.json that somebody edited
+            raise ValueError(f"{arguments.out / 'config.json'} holds settings of another kind: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"--method {name}: {error}") from error
+    return found
+
+
+def check_all(
+    arguments: argparse.Namespace, config: PretextConfig, methods: Mapping[str, TrainConfig] | None = None
+) -> None:
     """Check before any work what would otherwise fail after it.
+
+    Args:
+        arguments: of the command line.
+        config: settings of the methods with a pretext task.
+        methods: settings of each method that is to be trained.
 
     Raises:
         ValueError, OSError, ImportError: says which argument, file, folder or package it is, and what to do.
@@ -62,7 +105,13 @@ def check_all(arguments: argparse.Namespace, config: TrainConfig) -> None:
         raise ImportError("--tensorboard needs tensorboard: pip install 'anatpaste_aug[tensorboard]'")
     if find_spec("tqdm") is None:
         raise ImportError("the progress bar needs tqdm: pip install 'anatpaste_aug[examples]'")
-    _check_processes(config)
+    for name, own in {"": config, **(methods or {})}.items():
+        _check_processes(own, name)
+    if 5 in arguments.figure and arguments.methods and not METHODS[arguments.methods[0]].transforms:
+        first = arguments.methods[0]
+        raise ValueError(f"--figure 5 shows Grad-CAM, which {first} does not have; name another method first")
+    if 1 in arguments.figure and (without := [name for name in arguments.method if not METHODS[name].transforms]):
+        raise ValueError(f"--figure 1 shows augmentations, which {without[0]} does not have; leave one of them out")
     with blame("--backbone"):
         check_backbone(config.backbone, config.in_chans, image_size=config.image_size)
     if config.stages:
@@ -113,9 +162,11 @@ def _load_images(arguments: argparse.Namespace, size: int) -> datasets.Detection
     )
 
 
-def _check_processes(config: TrainConfig) -> None:
+def _check_processes(config: TrainConfig, method: str) -> None:
     """Check that the GPUs and the batch can be divided among the processes of torchrun."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count > 1 and not config.distributed:
+        raise ValueError(f"torchrun starts {count} processes, which cannot share a {method} training; train it without")
     if config.batch_size % count:
         raise ValueError(
             f"torchrun starts {count} processes, which cannot divide a batch of {config.batch_size} evenly; start a "

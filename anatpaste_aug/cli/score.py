@@ -1,9 +1,9 @@
 """Score radiographs with a trained detector. Research software, not a medical device.
 
 Writes scores.csv (one line per image: score, threshold, decision and warning) and, for each image, a picture with its
-Grad-CAM map, which shows where the network sees an augmentation. Scores are scaled: 0 is the lowest and 1 the highest
-score of the validation images. A warning names images that are unlike those of the training: inverted, on their side,
-not frontal, or with a score far outside of that range.
+anomaly map: Grad-CAM, which shows where the network sees an augmentation, or the reconstruction error. Scores are
+scaled: 0 is the lowest and 1 the highest score of the validation images. A warning names images that are unlike those
+of the training: inverted, on their side, not frontal, or with a score far outside of that range.
 
     python -m anatpaste_aug score --model runs/zhanglab-cpu chest.png a.dcm
     python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from anatpaste_aug.datasets import read_gray
     from anatpaste_aug.datasets.files.sixteen_bits import check_white
-    from anatpaste_aug.detection import DISCLAIMER, PretextDetector
+    from anatpaste_aug.detection import DISCLAIMER, load_detector
     from anatpaste_aug.detection.reporting.explanation_figures import cam_figure
     from anatpaste_aug.files import check_writable, shown, spreadsheet_safe
 
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     white = check_white(arguments.white)
     paths = list(_image_paths(arguments.images))
     with blame("--model"):
-        detector = PretextDetector.load(arguments.model, arguments.weights, arguments.device)
+        detector = load_detector(arguments.model, arguments.weights, arguments.device)
     detector.white = white or detector.white
     calibration = detector.calibration
     if not arguments.no_cam:
@@ -131,14 +131,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_cam(detector: "Detector") -> None:
-    """Check before any work that the network supports Grad-CAM."""
+    """Check before any work that the detector has anomaly maps."""
     import torch
 
     side = detector.image_size
     try:
         detector.anomaly_map(torch.zeros(1, 1, side, side, dtype=torch.uint8))
     except ValueError as error:
-        raise ValueError(f"no Grad-CAM for this network ({error}); score without pictures: --no-cam") from error
+        what = detector.map_name
+        raise ValueError(f"no {what} for this network ({error}); score without pictures: --no-cam") from error
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

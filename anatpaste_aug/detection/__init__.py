@@ -2,7 +2,7 @@
 
 >>> from anatpaste_aug.datasets import phantom_task
 >>> task = phantom_task(64, train=8, val=8, test=4)  # your own files: examples/train_detector.py
->>> config = TrainConfig(image_size=64, batch_size=4, updates=1, backbone="test_byobnet")
+>>> config = PretextConfig(image_size=64, batch_size=4, updates=1, backbone="test_byobnet")
 >>> detector = PretextDetector(config).fit(task.train.images, task.val.images, task.val.labels)
 >>> detector.predict(task.test.images).abnormal.shape
 (4,)
@@ -30,9 +30,11 @@ from anatpaste_aug.detection.evaluation.intervals import (
 from anatpaste_aug.detection.evaluation.metrics import Metrics, auroc, best_f1_threshold, evaluate
 from anatpaste_aug.detection.evaluation.pixels import PixelMetrics, pixel_metrics
 from anatpaste_aug.detection.models.base import DISCLAIMER, Calibration, Detector, Predictions
+from anatpaste_aug.detection.models.loading import load_detector
+from anatpaste_aug.detection.models.pretext_config import PRESETS, PretextConfig
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.studies.methods import METHODS, Method
-from anatpaste_aug.detection.training.config import PRESETS, TrainConfig
+from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.detection.training.result import Progress
 from anatpaste_aug.detection.training.tensorboard import TensorBoardLog
 from anatpaste_aug.detection.training.workers import process_group
@@ -49,6 +51,7 @@ __all__ = [
     "Metrics",
     "PixelMetrics",
     "Predictions",
+    "PretextConfig",
     "PretextDetector",
     "Progress",
     "TensorBoardLog",
@@ -59,6 +62,7 @@ __all__ = [
     "bootstrap_difference",
     "delong_test",
     "evaluate",
+    "load_detector",
     "pixel_metrics",
     "process_group",
 ]

@@ -5,12 +5,15 @@ import json
 import sys
 
 import pytest
+from PIL import Image
 from tiny_paper import QUICK, SMALL, TINY, make_tiny
 
 from anatpaste_aug import datasets
 from anatpaste_aug.cli import main
-from anatpaste_aug.detection import PRESETS, PretextDetector
+from anatpaste_aug.detection import PRESETS, PretextConfig, PretextDetector
+from anatpaste_aug.detection.models.ganomaly.detector import GanomalyConfig
 from anatpaste_aug.detection.models.pretext_training import PretextTrainer
+from anatpaste_aug.detection.models.squid.detector import SquidConfig
 from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 from anatpaste_aug.detection.training.result import load_result
 
@@ -106,6 +109,38 @@ def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, 
     ]
 
 
+@pytest.mark.slow
+def test_a_study_of_other_detectors_goes_on_and_their_runs_are_read_by_score(paper, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(PRESETS, "smoke", TINY | {"image_size": 64})
+    out = tmp_path / "study"
+    assert paper("--out", out, "--table", 1, "--method", "anatpaste", "ganomaly", "f-anogan") == 0
+    monkeypatch.setattr(SquidConfig, "presets", {"smoke": SquidConfig.presets["smoke"] | {"updates": 3}})
+    monkeypatch.setattr(GanomalyConfig, "presets", {"smoke": {"updates": 99}})  # not that of the run that goes on
+    assert paper("--out", out, "--method", "squid", "--seeds", 1, fresh=False) == 0
+    names = ("anatpaste", "ganomaly", "f-anogan", "squid")
+    assert trainings(out) == {f"{name}-seed{seed}" for name in names for seed in (0, 1)}
+    tables = (out / "tables.md").read_text()
+    for label in ("GANomaly", "f-AnoGAN", "SQUID"):
+        assert f"| {label}, ensemble of 2 seeds | measured |" in tables
+        assert f"| {label}, last weights, ensemble of 2 seeds | measured |" in tables
+    settings = json.loads((out / "config.json").read_text())["detectors"]
+    assert (settings["squid"]["updates"], settings["ganomaly"]["updates"]) == (3, 10)
+    page = (out / "report.html").read_text()
+    assert "Wasserstein" in page
+    own = (out / "squid-seed1" / "report.html").read_text()
+    assert "Normal radiographs are augmented" in page
+    assert "Normal radiographs are augmented" not in own
+    assert not (out / "squid-seed1" / "gallery.png").exists()
+    image = tmp_path / "image.png"
+    Image.fromarray(SMALL(64).test.images[0, 0].numpy()).save(image)
+    capsys.readouterr()
+    for name in names:
+        scores = tmp_path / f"scores-{name}"
+        assert main(["score", "--model", str(out / f"{name}-seed1"), str(image), "-o", str(scores)]) == 0
+        assert {path.name for path in scores.iterdir()} == {"scores.csv", "image.png"}
+        assert "image.png: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("methods", [[], ["--method", "cutpaste-3way"]])
 def test_figure_1_takes_no_training(paper, tmp_path, methods):
     paper("--out", tmp_path / "study", "--figure", 1, *methods)
@@ -120,7 +155,7 @@ def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, m
     monkeypatch.setitem(PRESETS, "smoke", {**TINY, "updates": TINY["updates"] + 1, "score": "mahalanobis"})
     assert paper("--out", out, "--seeds", 1, fresh=False) == 0
     for name in ("anatpaste-seed0", "anatpaste-seed1"):
-        result = load_result(out / name / "checkpoint.pt")[0]
+        result = load_result(out / name / "checkpoint.pt", PretextConfig)[0]
         assert result.history[-1].update == TINY["updates"]
         assert (result.config.score, result.config.stages) == ("knn", (3, 4))
     assert "the 5 nearest of the normal training images" in (out / "report.html").read_text()
@@ -153,7 +188,7 @@ def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkey
     script.chmod(0o755)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "executable", str(script))
-        assert paper("--out", out, "--table", 1, "--jobs", 2) == 1
+        assert paper("--out", out, "--table", 1, "--method", "anatpaste", "cutpaste-scar", "--jobs", 2) == 1
     printed = capsys.readouterr()
     told = f"failed: cutpaste-scar-seed0; the others are done. Continue with --out {out} --resume"
     assert printed.err.splitlines()[-1] == f"anatpaste-aug reproduce: {told}"

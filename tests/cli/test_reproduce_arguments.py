@@ -135,7 +135,10 @@ def test_table_2_on_chexpert_alone_is_the_protocol_of_the_diseases():
     assert parse(*root, "--table", 2).per_disease
     assert parse(*root, "--table", 1, 3).methods == [
         "anatpaste",
+        "f-anogan",
+        "ganomaly",
         "cutpaste-scar",
+        "squid",
         "anatpaste-noseg",
         "anatpaste-noblur",
     ]
@@ -161,7 +164,7 @@ def test_a_later_table_gets_the_methods_that_it_needs(tmp_path):
 def test_methods_are_added_to_those_that_a_study_has(tmp_path):
     begin(tmp_path, "--table", 1, "--seeds", "0,1")
     again = parse("--out", tmp_path, "--resume", "--method", "anatpaste-noseg", "--seeds", 2, "--figure", 4)
-    assert again.methods == ["anatpaste", "cutpaste-scar", "anatpaste-noseg"]
+    assert again.methods == ["anatpaste", "f-anogan", "ganomaly", "cutpaste-scar", "squid", "anatpaste-noseg"]
     assert (again.seeds, again.table, again.figure) == (["0", "1", "2"], [1], [4])
     assert again.command.splitlines() == [
         "prog --table 1 --seeds 0,1",

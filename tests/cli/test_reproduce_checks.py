@@ -1,18 +1,20 @@
 """Whatever is wrong is found before a folder is made, and told in one line."""
 
+import argparse
 import dataclasses
+import json
 import os
 
 import pytest
 import torch
 from layouts import write_chexpert, write_rsna, write_zhanglab
-from tiny_paper import QUICK, make_tiny
+from tiny_paper import QUICK, TINY, make_tiny
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.cli.command_line import CommandLine
 from anatpaste_aug.cli.reproduce_arguments import add_options, complete
-from anatpaste_aug.cli.reproduce_checks import settings_of
-from anatpaste_aug.detection import PRESETS
+from anatpaste_aug.cli.reproduce_checks import method_settings, settings_of
+from anatpaste_aug.detection import METHODS, PRESETS, PretextConfig
 
 RAW = {"zhanglab": write_zhanglab, "chexpert": write_chexpert, "rsna": write_rsna}
 
@@ -91,6 +93,50 @@ def test_processes_of_torchrun_that_cannot_share(refused, monkeypatch):
     assert "torchrun starts 3 processes, which cannot divide a batch of 4 evenly" in refused("--out", "run")
 
 
+@pytest.mark.parametrize("method", [name for name, each in METHODS.items() if not each.transforms])
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--amp"], "--amp does not fit {}: leave it out, or leave {} out (--method)"),
+        (["--select", "pretext"], "--select pretext: {} has no pretext task; choose auroc or last, or train it apart"),
+        (["--figure", 5], "--figure 5 shows Grad-CAM, which {} does not have; name another method first"),
+        (["--figure", 1], "--figure 1 shows augmentations, which {} does not have; leave one of them out"),
+    ],
+)
+def test_options_that_do_not_fit_a_detector_without_a_pretext_task(refused, monkeypatch, method, option, message):
+    monkeypatch.setitem(PRESETS, "smoke", TINY | {"image_size": 64})
+    assert refused("--method", method, *option) == message.format(method, method)
+
+
+def test_detectors_that_several_processes_cannot_train(refused, monkeypatch):
+    monkeypatch.setitem(PRESETS, "smoke", TINY | {"image_size": 64})
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    error = refused("--method", "squid", "--out", "run")
+    assert error == "torchrun starts 2 processes, which cannot share a squid training; train it without"
+
+
+def test_a_size_that_a_detector_cannot_take(refused, monkeypatch):
+    monkeypatch.setitem(PRESETS, "smoke", TINY | {"image_size": 96})
+    assert refused("--method", "squid") == "--method squid: image_size must be a power of two from 32 up, got 96"
+
+
+def test_settings_of_a_detector_are_those_of_its_preset_or_of_the_run_that_goes_on():
+    found = {}
+    for name in ("ganomaly", "f-anogan", "squid"):
+        arguments = argparse.Namespace(methods=[name], preset="demo", detectors={})
+        config = PretextConfig(image_size=64, seed=7, false_positive_rate=0.1, updates=5)
+        found[name] = method_settings(arguments, config)[name]
+        preset = METHODS[name].detector.config_type.presets["demo"]
+        assert (found[name].seed, found[name].image_size, found[name].false_positive_rate) == (7, 64, 0.1)
+        assert {key: getattr(found[name], key) for key in preset} == preset
+    recorded = json.loads(json.dumps(dataclasses.asdict(found["squid"]) | {"updates": 99, "device": "cuda"}))
+    arguments = argparse.Namespace(methods=["squid", "cutpaste-3way"], preset="demo", detectors={"squid": recorded})
+    again = method_settings(arguments, config)
+    assert again["squid"] == dataclasses.replace(found["squid"], updates=99)
+    assert again["cutpaste-3way"] == dataclasses.replace(config, num_classes=3)
+
+
 def test_places_that_cannot_be_written(refused, tmp_path):
     file = tmp_path / "file"
     file.touch()
@@ -105,10 +151,11 @@ def test_places_that_cannot_be_written(refused, tmp_path):
 
 
 def test_weights_of_a_baseline(refused, tmp_path):
-    assert refused("--table", 1, "--pretrained", "nowhere.pth").startswith("--pretrained: nowhere.pth does not exist")
+    table = ("--table", 1, "--method", "anatpaste")
+    assert refused(*table, "--pretrained", "nowhere.pth").startswith("--pretrained: nowhere.pth does not exist")
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"nothing")
-    assert refused("--table", 1, "--pretrained", weights).startswith(f"--pretrained: {weights} is no readable state")
+    assert refused(*table, "--pretrained", weights).startswith(f"--pretrained: {weights} is no readable state")
 
 
 def test_grad_cam_of_a_backbone_without_convolutions(refused):

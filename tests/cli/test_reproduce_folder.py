@@ -101,7 +101,8 @@ def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce,
 @pytest.mark.slow
 def test_what_needs_labels_is_left_out_and_said(reproduce, tmp_path, capsys):
     write_images(tmp_path / "normal", 20)
-    assert reproduce("--normal", "normal", "--table", 1, "--figure", 1, 3, 4, "--seeds", 0, 1, "--out", "run") == 0
+    options = ("--table", 1, "--figure", 1, 3, 4, "--seeds", 0, 1, "--method", "anatpaste")
+    assert reproduce("--normal", "normal", *options, "--out", "run") == 0
     assert "No abnormal test images: without tables and ROC curves." in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"figure1.png", "figure4.png"}
     assert "specificity" in (tmp_path / "run" / "report.html").read_text()
@@ -112,7 +113,8 @@ def test_a_manifest_and_weights_by_the_pretext_loss_and_a_run_that_goes_on(repro
     paths = [*write_images(tmp_path / "images", 16), *write_images(tmp_path / "ill", 6, 16)]
     rows = [f"{path.relative_to(tmp_path)},{int(i > 15)},p{i // 2}" for i, path in enumerate(paths)]
     write_manifest(tmp_path / "images.csv", rows, "path,label,patient")
-    arguments = ("--manifest", "images.csv", "--select", "pretext", "--out", "run", "--table", 1)
+    options = ("--select", "pretext", "--table", 1, "--method", "anatpaste")
+    arguments = ("--manifest", "images.csv", "--out", "run", *options)
     assert reproduce(*arguments) == 0
     assert json.loads((tmp_path / "run" / "config.json").read_text())["select"] == "pretext"
     assert main(["reproduce", "--out", "run", "--resume", "--seeds", "1"]) == 0

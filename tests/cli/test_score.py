@@ -20,7 +20,7 @@ from tiny_study import SHORT, train_one
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import phantom_task, read_gray, zhanglab_task
-from anatpaste_aug.detection import DISCLAIMER, PretextDetector, TrainConfig
+from anatpaste_aug.detection import DISCLAIMER, PretextConfig, PretextDetector
 from anatpaste_aug.detection.models.grad_cam import grad_cam
 from anatpaste_aug.detection.models.pretrained import untrained_net
 from anatpaste_aug.detection.training.result import TrainResult
@@ -34,7 +34,7 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     task = phantom_task(64, train=12, val=10, test=2)
     states = [untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2)]
-    result = TrainResult(TrainConfig(image_size=64, backbone="test_byobnet"), *states, 1, 0.5, [])
+    result = TrainResult(PretextConfig(image_size=64, backbone="test_byobnet"), *states, 1, 0.5, [])
     detector = PretextDetector.from_result(result, task.train.images, task.val.images, task.val.labels)
     detector.save(folder / "checkpoint.pt")
     return folder
@@ -201,7 +201,7 @@ def test_more_images_than_a_portion(model, images, tmp_path, monkeypatch):
 def test_a_network_without_convolutions_is_scored_without_pictures(model, images, tmp_path, capsys):
     task = phantom_task(64, train=12, val=10, test=2)
     state = untrained_net("test_vit", image_size=64).state_dict()
-    result = TrainResult(TrainConfig(image_size=64, backbone="test_vit"), state, state, 1, 0.5, [])
+    result = TrainResult(PretextConfig(image_size=64, backbone="test_vit"), state, state, 1, 0.5, [])
     detector = PretextDetector.from_result(result, task.train.images, task.val.images, task.val.labels)
     detector.save(tmp_path / "vit.pt")
     given = ["score", "--model", str(tmp_path / "vit.pt"), str(images / "a.jpeg"), "-o", str(tmp_path / "out")]

@@ -107,7 +107,7 @@ def test_it_stands_in_for_anatpaste_where_lungs_are_handed_over():
 @pytest.mark.slow
 def test_the_detector_trains_with_it():
     detection = pytest.importorskip("anatpaste_aug.detection", exc_type=ImportError)
-    config = detection.TrainConfig(image_size=32, batch_size=4, updates=2, updates_per_epoch=2)
+    config = detection.PretextConfig(image_size=32, batch_size=4, updates=2, updates_per_epoch=2)
     images = smooth_images(8, 32, 32)
     labels = torch.arange(8) % 2
     masks = torch.ones(8, 1, 32, 32, dtype=torch.bool)

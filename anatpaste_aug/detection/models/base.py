@@ -64,7 +64,7 @@ class Calibration:
                 the best F1 where both classes occur, else 0.05.
 
         Raises:
-            ValueError: see :func:`anatpaste_aug.detection.evaluation.thresholds.choose_threshold`.
+            ValueError: see `choose_threshold`.
         """
         threshold = choose_threshold(labels, scores, false_positive_rate)
         return cls(threshold, choose_scaler(labels, scores, threshold))
@@ -78,24 +78,26 @@ class Calibration:
 class Detector(ABC):
     """An anomaly detector that learns from normal images.
 
-    A new detector implements the abstract methods. Its :meth:`fit` is usually a
-    :class:`anatpaste_aug.detection.training.trainer.Trainer` of its own, run by
-    :func:`anatpaste_aug.detection.training.loop.run_training`, which does the seeding, the checkpoints and the choice
+    A new detector implements the abstract methods. Its `fit` is usually a
+    `Trainer` of its own, run by
+    `run_training`, which does the seeding, the checkpoints and the choice
     of the best weights.
 
     Convention:
-        - Images are N×1×S×S, uint8 or float in [0, 1]; ``fit`` takes uint8. Larger scores are more anomalous.
-        - Methods that need a fitted detector raise a RuntimeError before :meth:`fit` or :meth:`load`.
+        - Images are N×1×S×S, uint8 or float in [0, 1]; `fit` takes uint8. Larger scores are more anomalous.
+        - Methods that need a fitted detector raise a RuntimeError before `fit` or `load`.
 
     Attributes:
         image_size: side S of the square images.
-        white: white level that 16-bit files were read with, see ``read_gray``; None where it is known from the files.
-        weights: the weights in use, ``"best"`` (chosen by validation images) or ``"last"``.
+        white: white level that 16-bit files were read with, see `read_gray`; None where it is known from the files.
+        map_name: what the anomaly maps are, for those who read them.
+        weights: the weights in use, `"best"` (chosen by validation images) or `"last"`.
     """
 
     image_size: int
     white: int | None = None
     weights: Weights = "best"
+    map_name: str = "anomaly map"
 
     @abstractmethod
     def fit(
@@ -113,12 +115,12 @@ class Detector(ABC):
 
         Args:
             images: N×1×S×S uint8 normal images.
-            val_images: M×1×S×S uint8 images that are not among ``images``.
+            val_images: M×1×S×S uint8 images that are not among `images`.
             val_labels: M values, 0 (normal) or 1 (abnormal); None if all are normal.
-            progress: called with the :class:`Progress` every few updates and after each validation.
+            progress: called with the `Progress` every few updates and after each validation.
             checkpoint: file to resume from after an interruption.
             checkpoint_every: updates between checkpoints besides those at validations.
-            resume: continue from ``checkpoint``, or start if there is none yet.
+            resume: continue from `checkpoint`, or start if there is none yet.
 
         Returns:
             This detector, with the best weights.
@@ -168,7 +170,7 @@ class Detector(ABC):
         """
 
     def predict(self, images: Tensor) -> Predictions:
-        """Score images, scale the scores, and compare them with the threshold; see :meth:`score`."""
+        """Score images, scale the scores, and compare them with the threshold; see `score`."""
         raw = self.score(images).numpy().astype(np.float64)
         calibration = self.calibration
         return Predictions(raw, calibration.scaler.transform(raw), raw >= calibration.threshold)

@@ -40,7 +40,7 @@ def fit_score(name: str, features: Tensor, *, bandwidth: float = 1.0) -> Feature
     """Return the score of this name, fitted to the features of the normal training images.
 
     Args:
-        name: one of :data:`SCORES`.
+        name: one of `SCORES`.
         features: N×D floating tensor of finite values.
         bandwidth: of the KDE.
 
@@ -61,7 +61,7 @@ def fit_score(name: str, features: Tensor, *, bandwidth: float = 1.0) -> Feature
 class NeighborDistance:
     """Mean Euclidean distance to the nearest training features, on the device where they live.
 
-    As scikit-learn's ``NearestNeighbors``, by one matrix product per block of queries. The arithmetic is float64
+    As scikit-learn's `NearestNeighbors`, by one matrix product per block of queries. The arithmetic is float64
     (float32 on a device without it), about the training mean.
 
     Args:
@@ -69,7 +69,7 @@ class NeighborDistance:
         neighbors: how many distances are averaged; all N where there are fewer.
 
     Raises:
-        TypeError: ``features`` is not a floating tensor.
+        TypeError: `features` is not a floating tensor.
         ValueError: empty, not two-dimensional, not finite, or out of range.
 
     Example:
@@ -87,10 +87,10 @@ class NeighborDistance:
         self._squares = self._rows.square().sum(dim=1)
 
     def score(self, x: Tensor) -> Tensor:
-        """Return the mean distance of each query, M×D to M, in the dtype of ``x`` (at least float32).
+        """Return the mean distance of each query, M×D to M, in the dtype of `x` (at least float32).
 
         Raises:
-            TypeError, ValueError: as :meth:`GaussianKDE.log_density`.
+            TypeError, ValueError: as `GaussianKDE.log_density`.
         """
         check_queries(x, self._rows)
         blocks = x.detach().split(max(1, _BLOCK_ELEMENTS // len(self._rows)))
@@ -108,7 +108,7 @@ class NeighborDistance:
 class MahalanobisDistance:
     """Mahalanobis distance to the mean of the training features, on the device where they live.
 
-    The covariance is shrunk toward a multiple of the identity by scikit-learn's ``LedoitWolf``, so that it can be
+    The covariance is shrunk toward a multiple of the identity by scikit-learn's `LedoitWolf`, so that it can be
     inverted where there are fewer images than features. Training features that are all equal have no covariance; the
     distance is then Euclidean.
 
@@ -116,7 +116,7 @@ class MahalanobisDistance:
         features: N×D floating tensor of finite values, within ±1e70. It is copied.
 
     Raises:
-        TypeError: ``features`` is not a floating tensor.
+        TypeError: `features` is not a floating tensor.
         ValueError: empty, not two-dimensional, not finite, or out of range.
 
     Example:
@@ -145,10 +145,10 @@ class MahalanobisDistance:
         )
 
     def score(self, x: Tensor) -> Tensor:
-        """Return the distance of each query, M×D to M, in the dtype of ``x`` (at least float32).
+        """Return the distance of each query, M×D to M, in the dtype of `x` (at least float32).
 
         Raises:
-            TypeError, ValueError: as :meth:`GaussianKDE.log_density`.
+            TypeError, ValueError: as `GaussianKDE.log_density`.
         """
         check_queries(x, self._center)
         white = (x.detach().to(self._center.dtype) - self._center) @ self._whitening.T

@@ -13,17 +13,17 @@ from anatpaste_aug.detection.models.pretext_net import PretextNet, prepare_input
 def grad_cam(
     model: PretextNet, images: Tensor, *, layer: str | None = None, target: int | None = None, batch_size: int = 32
 ) -> Tensor:
-    """Return Grad-CAM maps (Selvaraju et al., ICCV 2017), computed by ``pytorch-grad-cam``.
+    """Return Grad-CAM maps (Selvaraju et al., ICCV 2017), computed by `pytorch-grad-cam`.
 
     Convention:
         - The map explains the *logit* of the pretext task, not the anomaly score of the features.
         - Each map is scaled to its own maximum: it says where, not how much. A map of zeros means that nothing in
-          the layer supports ``target``.
+          the layer supports `target`.
 
     Args:
         model: the pretext network; it is not changed, including its gradients and mode.
-        images: N×C×H×W as :func:`prepare_inputs` takes them, on any device.
-        layer: name of a module of ``model`` with a B×K×h×w output, such as ``"backbone.layer4"``. None is the last
+        images: N×C×H×W as `prepare_inputs` takes them, on any device.
+        layer: name of a module of `model` with a B×K×h×w output, such as `"backbone.layer4"`. None is the last
             convolution of the backbone that still sees more than one place.
         target: class whose logit is explained: 0 is normal, 1 augmented. None is the augmented class, of several the
             one with the largest logit in each image.

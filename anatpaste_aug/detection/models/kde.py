@@ -19,13 +19,13 @@ _BLOCK_ELEMENTS = 2**22
 class GaussianKDE:
     """Gaussian kernel density estimate on the device where the features live.
 
-    The same density as scikit-learn's ``KernelDensity(kernel="gaussian")``, computed as a logsumexp over one matrix
-    product (``|x - y|² = |x|² - 2 x·y + |y|²``) instead of a tree, in blocks of queries so that memory stays bounded.
+    The same density as scikit-learn's `KernelDensity(kernel="gaussian")`, computed as a logsumexp over one matrix
+    product (`|x - y|² = |x|² - 2 x·y + |y|²`) instead of a tree, in blocks of queries so that memory stays bounded.
     Scores follow section III of Sato et al. (arXiv 2205.04282): minus the log density of the normal training
     features, bandwidth 1.
 
     Convention:
-        - ``features``: N×D floating tensor, the training rows; queries are M×D on the same device.
+        - `features`: N×D floating tensor, the training rows; queries are M×D on the same device.
         - The arithmetic is float64 (float32 on a device without it, such as MPS) about the training mean, so that
           neither a large common offset nor TF32 or autocast costs digits. Results have the queries' dtype,
           at least float32.
@@ -35,8 +35,8 @@ class GaussianKDE:
         bandwidth: standard deviation of the kernel, positive, from 1e-70 to 1e70.
 
     Raises:
-        TypeError: ``features`` is not a floating tensor.
-        ValueError: empty, not two-dimensional, not finite, or ``features`` or ``bandwidth`` out of range.
+        TypeError: `features` is not a floating tensor.
+        ValueError: empty, not two-dimensional, not finite, or `features` or `bandwidth` out of range.
 
     Example:
         >>> kde = GaussianKDE(torch.tensor([[0.0], [2.0]]), bandwidth=1.0)
@@ -61,18 +61,18 @@ class GaussianKDE:
         return f"GaussianKDE({count} rows of {width} features, bandwidth={self.bandwidth}, device={self._rows.device})"
 
     def log_density(self, x: Tensor, normalize: bool = True) -> Tensor:
-        """Log density of each query; with ``normalize`` equal to scikit-learn's ``KernelDensity.score_samples``.
+        """Log density of each query; with `normalize` equal to scikit-learn's `KernelDensity.score_samples`.
 
         Args:
             x: M×D floating tensor of finite values on the device of the training features; M may be 0.
-            normalize: add the logarithm of the normalizing constant, ``-D/2 · log(2π) - D · log(bandwidth)``. In
+            normalize: add the logarithm of the normalizing constant, `-D/2 · log(2π) - D · log(bandwidth)`. In
                 hundreds of dimensions it is hundreds large, and in float32 hides the digits that tell queries apart.
 
         Returns:
-            Tensor of M values, in the dtype of ``x`` (at least float32).
+            Tensor of M values, in the dtype of `x` (at least float32).
 
         Raises:
-            TypeError: ``x`` is not a floating tensor.
+            TypeError: `x` is not a floating tensor.
             ValueError: wrong number of dimensions, features or device, or non-finite values.
         """
         check_queries(x, self._rows)
@@ -88,9 +88,9 @@ class GaussianKDE:
         return torch.cat(blocks)
 
     def score(self, x: Tensor) -> Tensor:
-        """Anomaly score, ``-log_density(x, normalize=False)``: larger means further from the normal images.
+        """Anomaly score, `-log_density(x, normalize=False)`: larger means further from the normal images.
 
-        Takes, returns and raises as :meth:`log_density`.
+        Takes, returns and raises as `log_density`.
         """
         return -self.log_density(x, normalize=False)
 
@@ -103,7 +103,7 @@ class GaussianKDE:
 
 
 def check_queries(queries: Tensor, rows: Tensor) -> None:
-    """Check that queries are features as :func:`check_features` takes them, like the training rows; M may be 0."""
+    """Check that queries are features as `check_features` takes them, like the training rows; M may be 0."""
     check_features(queries, "query features", allow_empty=True)
     if queries.shape[1] != rows.shape[1]:
         raise ValueError(f"queries have {queries.shape[1]} features, the training features have {rows.shape[1]}")

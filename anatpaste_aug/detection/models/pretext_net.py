@@ -18,11 +18,11 @@ class PretextNet(nn.Module):
     512-512-128-2, trained to distinguish normal (class 0) from augmented (class 1) images.
 
     Convention:
-        - Input: B×``in_chans``×H×W float, scaled to [-1, 1] (see :func:`prepare_inputs`).
-        - ``forward``: B×``num_classes`` logits. ``features``: B×D features of unit length, of one or more stages.
+        - Input: B×`in_chans`×H×W float, scaled to [-1, 1] (see `prepare_inputs`).
+        - `forward`: B×`num_classes` logits. `features`: B×D features of unit length, of one or more stages.
 
     Args:
-        backbone: any name from ``timm.list_models()``; weights are always random, nothing is downloaded.
+        backbone: any name from `timm.list_models()`; weights are always random, nothing is downloaded.
         in_chans: channels of the input.
         hidden: widths of the hidden layers of the head.
         num_classes: width of the output.
@@ -30,7 +30,7 @@ class PretextNet(nn.Module):
 
     Raises:
         ImportError: timm is not installed.
-        ValueError: timm does not know ``backbone``; the message suggests names that it does know.
+        ValueError: timm does not know `backbone`; the message suggests names that it does know.
 
     Example:
         >>> net = PretextNet("resnet18").eval()
@@ -59,11 +59,11 @@ class PretextNet(nn.Module):
         self.head = nn.Sequential(*layers, nn.Linear(width, num_classes))
 
     def features(self, x: Tensor, stages: Sequence[int] = ()) -> Tensor:
-        """Return pooled backbone features divided by their L2 norm: B×``in_chans``×H×W to B×D.
+        """Return pooled backbone features divided by their L2 norm: B×`in_chans`×H×W to B×D.
 
         Args:
             x: the inputs.
-            stages: of the backbone, as ``backbone.feature_info`` counts them from 0: their features are averaged over
+            stages: of the backbone, as `backbone.feature_info` counts them from 0: their features are averaged over
                 all places, divided by their norm and concatenated. Empty is the backbone's own output.
 
         Raises:
@@ -85,7 +85,7 @@ class PretextNet(nn.Module):
         return F.normalize(torch.cat(parts, dim=1), dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits of B×``in_chans``×H×W inputs, B×``num_classes``; class 0 is normal, class 1 augmented."""
+        """Return the logits of B×`in_chans`×H×W inputs, B×`num_classes`; class 0 is normal, class 1 augmented."""
         logits: Tensor = self.head(self.backbone(self.rescale(x)))
         return logits
 
@@ -97,7 +97,7 @@ def check_backbone(name: str, in_chans: int = 1, *, image_size: int, stages: Seq
         name: of the backbone.
         in_chans: channels of its input.
         image_size: side of the square images.
-        stages: see :meth:`PretextNet.features`.
+        stages: see `PretextNet.features`.
 
     Raises:
         ImportError: timm is not installed.
@@ -118,18 +118,18 @@ def check_backbone(name: str, in_chans: int = 1, *, image_size: int, stages: Seq
 
 
 def prepare_inputs(images: Tensor, in_chans: int = 1) -> Tensor:
-    """Return images as the network reads them: ``(x - 0.5) / 0.5``, one channel repeated to ``in_chans``.
+    """Return images as the network reads them: `(x - 0.5) / 0.5`, one channel repeated to `in_chans`.
 
     Args:
-        images: B×C×H×W; uint8 in [0, 255], or floating in [0, 1]. C is 1 or ``in_chans``.
+        images: B×C×H×W; uint8 in [0, 255], or floating in [0, 1]. C is 1 or `in_chans`.
         in_chans: channels of the network's input.
 
     Returns:
-        B×``in_chans``×H×W floating tensor in [-1, 1].
+        B×`in_chans`×H×W floating tensor in [-1, 1].
 
     Raises:
         TypeError: neither uint8 nor floating.
-        ValueError: not four-dimensional, or C is neither 1 nor ``in_chans``.
+        ValueError: not four-dimensional, or C is neither 1 nor `in_chans`.
 
     Example:
         >>> prepare_inputs(torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 1, 2)).flatten().tolist()
@@ -174,9 +174,9 @@ def extract_features(
 
     Args:
         model: the network; used in evaluation mode, and left in the mode it was in.
-        images: N×C×H×W as :func:`prepare_inputs` takes them, on any device.
-        stages: see :meth:`PretextNet.features`.
-        average_views: average the features over the :func:`views` of each image, and scale them to unit length again.
+        images: N×C×H×W as `prepare_inputs` takes them, on any device.
+        stages: see `PretextNet.features`.
+        average_views: average the features over the `views` of each image, and scale them to unit length again.
         batch_size: images per forward pass. In evaluation mode it changes only speed and memory.
 
     Returns:
@@ -204,7 +204,7 @@ def extract_features(
 
 
 def to_layout(x: Tensor) -> Tensor:
-    """The memory layout that is fastest where ``x`` lives: channels last on the CPU (a fifth faster), else as it is."""
+    """Return a tensor in the memory layout that is fastest on its device: channels last on the CPU, by a fifth."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored
 from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.distances import fit_score
+from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features, prepare_inputs, to_layout
 from anatpaste_aug.detection.training.batches import jitter_images
-from anatpaste_aug.detection.training.config import TrainConfig, half_cosine
+from anatpaste_aug.detection.training.config import half_cosine
 from anatpaste_aug.detection.training.loop import check_images, run_training
 from anatpaste_aug.detection.training.result import Progress, State, TrainResult, Weights
 from anatpaste_aug.detection.training.trainer import Trainer, Validation
@@ -31,17 +32,17 @@ class Augmented(Protocol):
 
 
 class Augment(Protocol):
-    """Any batched augmentation, such as ``AnatPasteTransform().augment``.
+    """Any batched augmentation, such as `AnatPasteTransform().augment`.
 
-    Called as ``augment(images, region_mask=masks)`` with B×1×S×S float images in [0, 1] and their boolean lung
-    masks (or None); ``result.image`` holds the augmented images, of the same shape.
+    Called as `augment(images, region_mask=masks)` with B×1×S×S float images in [0, 1] and their boolean lung
+    masks (or None); `result.image` holds the augmented images, of the same shape.
     """
 
     def __call__(self, images: Tensor, /, *, region_mask: Tensor | None) -> Augmented: ...
 
 
 def train_pretext_net(
-    config: TrainConfig,
+    config: PretextConfig,
     train_images: Tensor,
     val_images: Tensor,
     val_labels: Tensor,
@@ -56,36 +57,36 @@ def train_pretext_net(
 ) -> TrainResult:
     """Train a network to distinguish normal images from their augmentations (section III of the paper).
 
-    Each update draws ``batch_size`` normal images, jitters them, augments the jittered images, and takes one SGD step
+    Each update draws `batch_size` normal images, jitters them, augments the jittered images, and takes one SGD step
     on the cross entropy of both. On the CPU the same seed gives the same weights, as long as the augmentation draws
     from torch's global generator (which is seeded here, and restored afterwards).
 
-    **Interruptions.** With ``checkpoint`` the run can be killed at any moment: called again with ``resume=True`` it
+    **Interruptions.** With `checkpoint` the run can be killed at any moment: called again with `resume=True` it
     continues from its last checkpoint and, on the CPU, ends with the weights and metrics of an uninterrupted run bit
     for bit. The augmentation must be the same again; settings and data are compared.
 
-    **Several devices.** Within :func:`process_group`, under torchrun, every process calls this with the same arguments,
+    **Several devices.** Within `process_group`, under torchrun, every process calls this with the same arguments,
     computes its part of each batch, and returns the same result; the main one writes the checkpoint, which all read.
-    The batches are those of one process. Each normalizes its part by itself, unless ``config.sync_bn``.
+    The batches are those of one process. Each normalizes its part by itself, unless `config.sync_bn`.
 
     Args:
         config: the settings.
-        train_images: N×1×S×S uint8 normal images, S = ``config.image_size``; N may be smaller than the batch.
+        train_images: N×1×S×S uint8 normal images, S = `config.image_size`; N may be smaller than the batch.
         val_images: M×1×S×S uint8.
         val_labels: M values, 0 (normal) or 1 (abnormal); without abnormal ones the last weights are the best, or those
-            with the lowest loss of the pretext task on these images, see ``config.select``.
-        augment: see :class:`Augment`. Of several, each is a class of its own; ``config.num_classes`` is one more.
-        lung_masks: N×1×S×S boolean masks of the training images, passed to ``augment``; None lets it find them.
-        val_masks: the same of the validation images, for ``select="pretext"``.
-        progress: called with a :class:`Progress` every few updates and after each validation, in every process.
+            with the lowest loss of the pretext task on these images, see `config.select`.
+        augment: see `Augment`. Of several, each is a class of its own; `config.num_classes` is one more.
+        lung_masks: N×1×S×S boolean masks of the training images, passed to `augment`; None lets it find them.
+        val_masks: the same of the validation images, for `select="pretext"`.
+        progress: called with a `Progress` every few updates and after each validation, in every process.
         checkpoint: file to resume from after an interruption, written at the start and after each validation.
         checkpoint_every: updates between further checkpoints; None writes no others.
-        resume: continue from ``checkpoint``, or start if there is none yet.
+        resume: continue from `checkpoint`, or start if there is none yet.
 
     Raises:
-        TypeError, ValueError: an input has the wrong dtype, shape or labels, ``augment`` changes the shape, or the
+        TypeError, ValueError: an input has the wrong dtype, shape or labels, `augment` changes the shape, or the
             checkpoint is damaged or of another run.
-        FileExistsError: there is a checkpoint, and ``resume`` is false.
+        FileExistsError: there is a checkpoint, and `resume` is false.
         FloatingPointError: the loss or the features are no longer finite.
         OSError: the checkpoint could not be written, for example because the disk is full; the earlier one is
             unchanged.
@@ -130,8 +131,8 @@ def trained_net(result: TrainResult, weights: Weights = "best", device: str | No
     """Return the network with the best or the last weights, in evaluation mode.
 
     Args:
-        result: of :func:`train_pretext_net`.
-        weights: ``"best"`` or ``"last"``.
+        result: of `train_pretext_net`.
+        weights: `"best"` or `"last"`.
         device: of the network; None is that of the training.
 
     Raises:
@@ -144,20 +145,20 @@ def trained_net(result: TrainResult, weights: Weights = "best", device: str | No
 
 
 class PretextTrainer(Trainer):
-    """Trains a :class:`PretextNet` by SGD; validates with the configured score of its features.
+    """Trains a `PretextNet` by SGD; validates with the configured score of its features.
 
     Args:
         config: the settings.
         images: N×1×S×S uint8 normal images on the device of the run.
         lung_masks: their masks there, or None.
-        augments: one :class:`Augment` for each class after the normal images.
+        augments: one `Augment` for each class after the normal images.
         workers: the processes that share the batches.
         val_masks: masks of the validation images, or None.
     """
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: PretextConfig,
         images: Tensor,
         lung_masks: Tensor | None,
         augments: Sequence[Augment],
@@ -266,7 +267,7 @@ class PretextTrainer(Trainer):
         }
 
     def load_model_state(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`model_state` returned."""
+        """Restore what `model_state` returned."""
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
@@ -278,7 +279,7 @@ def half_precision(device: torch.device) -> torch.dtype:
     return torch.float16 if lacking else torch.bfloat16
 
 
-def _build_net(config: TrainConfig) -> PretextNet:
+def _build_net(config: PretextConfig) -> PretextNet:
     """Return the untrained network of a run on the CPU, in the memory layout of the run's device."""
     net = PretextNet(config.backbone, config.in_chans, num_classes=config.num_classes, image_size=config.image_size)
     layout = torch.channels_last if torch.device(config.device).type == "cpu" else torch.contiguous_format

@@ -19,7 +19,7 @@ def untrained_net(backbone: str = "resnet18", *, seed: int = 0, image_size: int 
     Args:
         backbone: any timm name.
         seed: of the random weights; torch's global generator is left as it is.
-        image_size: as for :class:`PretextNet`.
+        image_size: as for `PretextNet`.
 
     Returns:
         The network in evaluation mode, with the initial statistics of its BatchNorm layers.
@@ -46,15 +46,15 @@ def pretrained_net(
     Nothing is downloaded. Gray images are repeated to three channels and normalized as the weights expect it.
 
     Args:
-        weights: a state dict of the backbone, written by ``torch.save`` (no code in it is run) or as ``.safetensors``.
+        weights: a state dict of the backbone, written by `torch.save` (no code in it is run) or as `.safetensors`.
             A classifier in it is ignored. torchvision's ResNet weights fit timm's names.
         backbone: the timm name that the weights belong to.
         mean: per-channel mean of the training of the weights, on the scale [0, 1]; None is timm's for this backbone.
         std: per-channel standard deviation of the same.
-        image_size: as for :class:`PretextNet`.
+        image_size: as for `PretextNet`.
 
     Returns:
-        The network in evaluation mode; only its ``features`` are meaningful, the head is random.
+        The network in evaluation mode; only its `features` are meaningful, the head is random.
 
     Raises:
         FileNotFoundError: no such file.
@@ -75,7 +75,7 @@ def pretrained_net(
 
 
 class _Rescale(nn.Module):
-    """From [-1, 1], as :func:`prepare_inputs` gives it, to (x - mean) / std of x in [0, 1]."""
+    """From [-1, 1], as `prepare_inputs` gives it, to (x - mean) / std of x in [0, 1]."""
 
     mean: Tensor
     std: Tensor

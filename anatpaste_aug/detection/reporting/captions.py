@@ -9,7 +9,7 @@ CAPTIONS = {
     ),
     "history": (
         "Training",
-        "The loss of the pretext task (normal or augmented?), and at the end of each epoch the AUROC on the validation "
+        "The loss of the training, and at the end of each epoch the AUROC on the validation "
         "images, or, without abnormal ones, the loss on them.",
     ),
     "gallery": (

@@ -33,6 +33,7 @@ def write_report(
     findings: Sequence[str] = (),
     tables: Sequence[Table] = (),
     methods: Mapping[str, str] | None = None,
+    pretext: bool = True,
     protocol: str = "",
     data_note: str = "",
     command: str = "",
@@ -54,7 +55,8 @@ def write_report(
         highlights: Results at the top of the page; None is the first two.
         findings: Sentences about shortcuts, at the top of the page; see `shortcut_findings`.
         tables: Tables above the results, with their notes.
-        methods: Name of an augmentation -> description in one sentence.
+        methods: Name of a method -> description in one sentence.
+        pretext: Whether the page explains the pretext task; False if no method has one.
         protocol: How the images were split, in one sentence.
         data_note: Note at the top of the page, for example that the data are synthetic or development data.
         command: The command line of the run.
@@ -84,7 +86,8 @@ def write_report(
     html = engine.from_string(template).render(
         title=title,
         config=settings,
-        score=SCORES[settings.get("score", "kde")],
+        score=SCORES.get(settings.get("score", "kde"), "that of each method"),
+        pretext=pretext,
         data=data,
         rows=result_cells(rows),
         effective=sorted({row.cells()["effective images"] for row in rows} - {"–"}),

@@ -17,11 +17,11 @@ from anatpaste_aug.detection.evaluation.one_number import one_number_scores
 from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, ensemble, result_row
 from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.base import Detector
+from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_detector import PretextDetector
 from anatpaste_aug.detection.models.pretrained import pretrained_net, untrained_net
 from anatpaste_aug.detection.studies.methods import METHODS
 from anatpaste_aug.detection.studies.runs import Run
-from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.detection.training.result import Weights
 
 
@@ -94,7 +94,7 @@ def trained_methods(runs: Iterable[Run], weights: Weights = "best") -> list[Eval
 
 
 def baseline_methods(
-    task: DetectionTask, config: TrainConfig, weights_file: str | os.PathLike[str] | None = None
+    task: DetectionTask, config: PretextConfig, weights_file: str | os.PathLike[str] | None = None
 ) -> list[EvaluatedMethod]:
     """Return the baselines: features of the untrained backbone, pretrained ones from a file, and one-number scores.
 

@@ -1,15 +1,22 @@
-"""The methods that the paper compares, by their names on the command line: which augmentations a detector learns."""
+"""The methods that the paper compares, by their names on the command line: a detector, and what it learns from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from anatpaste_aug.detection.models.f_anogan.detector import FAnoGanDetector
+from anatpaste_aug.detection.models.ganomaly.detector import GanomalyDetector
+from anatpaste_aug.detection.models.pretext_config import PretextConfig
+from anatpaste_aug.detection.models.pretext_detector import PretextDetector
+from anatpaste_aug.detection.models.squid.detector import SquidDetector
+from anatpaste_aug.detection.models.trained import TrainedDetector
+from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.transforms import (
     AnatPasteTransform,
     CutPasteTransform,
@@ -29,26 +36,41 @@ class AugmentedImages(NamedTuple):
 
 @dataclass(frozen=True)
 class Method:
-    """The augmentations that a detector learns to distinguish from normal images.
+    """A detector, and the augmentations that it learns to distinguish from normal images.
 
     Args:
         label: how results name it; as the published rows do where the method is the same.
-        about: one sentence about it, for a reader of the report.
-        transforms: create the augmentations, objects whose ``augment`` a :class:`PretextDetector` takes; each is a
-            class of the pretext task.
+        about: what it is, in a sentence or two, for a reader of the report.
+        transforms: create the augmentations, objects whose ``augment`` a `PretextDetector` takes; each is a class of
+            the pretext task. Empty for a detector that learns from normal images alone.
+        detector: the detector.
     """
 
     label: str
     about: str
-    transforms: tuple[Callable[[], Any], ...]
+    transforms: tuple[Callable[[], Any], ...] = ()
+    detector: type[TrainedDetector] = PretextDetector
 
     @property
     def num_classes(self) -> int:
         """Number of classes of the pretext task, with that of the normal images."""
         return 1 + len(self.transforms)
 
+    def create(self, config: TrainConfig, white: int | None = None) -> TrainedDetector:
+        """Return the detector, ready to be trained with settings of its `config_type`."""
+        if self.transforms:
+            augments = [make().augment for make in self.transforms]
+            return PretextDetector(cast(PretextConfig, config), augments, white=white)
+        return self.detector(config, white=white)
+
     def augment(self, images: Tensor, regions: Tensor | None = None) -> AugmentedImages:
-        """Augment images for pictures, into given masks; of several augmentations, each takes every nth image."""
+        """Augment images for pictures, into given masks; of several augmentations, each takes every nth image.
+
+        Raises:
+            ValueError: the method has no augmentations.
+        """
+        if not self.transforms:
+            raise ValueError(f"{self.label} augments no images: it learns from the normal ones alone")
         results = [make().augment(images, region_mask=regions) for make in self.transforms]
         rows = torch.arange(len(images))
         turns = rows % len(results), rows
@@ -118,11 +140,44 @@ METHODS = {
         "Up to three resized patches of another image are blended in by their gradients.",
         (NSATransform,),
     ),
+    "anat-fpi": Method(
+        "FPI in the lungs",
+        "FPI, its mask multiplied by the lung mask.",
+        (partial(FPITransform, anatomy=True),),
+    ),
+    "anat-pii": Method(
+        "PII in the lungs",
+        "PII, its mask multiplied by the lung mask.",
+        (partial(PIITransform, anatomy=True),),
+    ),
+    "anat-nsa": Method(
+        "NSA in the lungs",
+        "NSA, its mask multiplied by the lung mask.",
+        (partial(NSATransform, anatomy=True),),
+    ),
+    "f-anogan": Method(
+        "f-AnoGAN",
+        "A Wasserstein GAN learns to generate normal images, then an encoder learns to find the code that generates an "
+        "image. The score is the mean squared difference of image and reconstruction, and of the critic's features.",
+        detector=FAnoGanDetector,
+    ),
+    "ganomaly": Method(
+        "GANomaly",
+        "An encoder and a decoder, trained with a discriminator, reconstruct normal images. The score is the mean "
+        "squared difference between the code of an image and the code of its reconstruction.",
+        detector=GanomalyDetector,
+    ),
+    "squid": Method(
+        "SQUID",
+        "Each quarter of the image is reconstructed from its neighbors by memories of normal images. The score is how "
+        "abnormal a discriminator, trained on such reconstructions, finds that of an image.",
+        detector=SquidDetector,
+    ),
 }
 """Name on the command line -> method."""
 
 REQUIRED_METHODS = {
-    "table 1": ("anatpaste", "cutpaste-scar"),
+    "table 1": ("anatpaste", "f-anogan", "ganomaly", "cutpaste-scar", "squid"),
     "table 2": ("anatpaste",),
     "table 3": ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"),
     "figure 1": (),

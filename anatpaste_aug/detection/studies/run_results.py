@@ -19,7 +19,7 @@ from anatpaste_aug.detection.evaluation.results import MethodScores, ResultRow, 
 from anatpaste_aug.detection.evaluation.shortcuts import shortcut_findings
 from anatpaste_aug.detection.evaluation.thresholds import FALSE_POSITIVE_RATE, has_both
 from anatpaste_aug.detection.models.base import CHECKPOINT
-from anatpaste_aug.detection.models.pretext_detector import PretextDetector
+from anatpaste_aug.detection.models.trained import TrainedDetector
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
 from anatpaste_aug.detection.reporting.report import write_report
 from anatpaste_aug.detection.reporting.result_tables import groups_table, matched_groups_table
@@ -31,7 +31,7 @@ from anatpaste_aug.detection.training.result import TrainResult, Weights
 _WEIGHTS: tuple[Weights, ...] = ("best", "last")
 
 
-def write_results(folder: Path, task: DetectionTask, method: str, detector: PretextDetector, command: str) -> str:
+def write_results(folder: Path, task: DetectionTask, method: str, detector: TrainedDetector, command: str) -> str:
     """Score the images with a trained detector, and write all files of its run folder; the report is the last.
 
     Args:
@@ -126,6 +126,7 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
         highlights=own,
         tables=tables,
         methods={label: METHODS[method].about},
+        pretext=bool(METHODS[method].transforms),
         figures={name: f"{name}.png" for name in pictures},
         environment=record["environment"],
         protocol=task.protocol,
@@ -142,12 +143,12 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Pret
             f"{normals} normal validation images are too few for a false-positive rate of {share:g}: the threshold is "
             "above all of them"
         )
-    lines += [] if pixels is None else [f"Grad-CAM: {pixels}"]
+    lines += [] if pixels is None else [f"{detector.map_name}: {pixels}"]
     return "\n".join([*lines, *filter(None, [task.note]), f"report: {report}"])
 
 
-def _pixels(task: DetectionTask, detector: PretextDetector) -> PixelMetrics | str | None:
-    """Compare the Grad-CAM maps with the masks of the test images; None without masks.
+def _pixels(task: DetectionTask, detector: TrainedDetector) -> PixelMetrics | str | None:
+    """Compare the anomaly maps with the masks of the test images; None without masks.
 
     If there are no such maps, return the reason as a text.
     """
@@ -181,6 +182,18 @@ def _draw(
             intervals={name: row.interval for name, row in curves.items() if row.interval is not None},
         )
     history_figure(folder / "history.png", result.history, best_update=result.best_update, note=note)
+    extremes_figure(
+        folder / "extremes.png",
+        task.test.images,
+        labels,
+        columns["best_scaled"],
+        threshold,
+        names=task.test.names,
+        note=note,
+    )
+    names = (*(("roc",) if both else ()), "history", "extremes")
+    if not METHODS[method].transforms:
+        return names
     images = task.train.images[:6]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(result.config.seed)
@@ -194,13 +207,4 @@ def _draw(
         names=task.train.names[:6],
         note=note,
     )
-    extremes_figure(
-        folder / "extremes.png",
-        task.test.images,
-        labels,
-        columns["best_scaled"],
-        threshold,
-        names=task.test.names,
-        note=note,
-    )
-    return (*(("roc",) if both else ()), "history", "gallery", "extremes")
+    return (*names, "gallery")

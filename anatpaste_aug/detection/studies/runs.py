@@ -23,7 +23,8 @@ from anatpaste_aug.datasets import DetectionTask, Subset
 from anatpaste_aug.detection.evaluation.results import MethodScores
 from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.base import Detector
-from anatpaste_aug.detection.models.pretext_detector import PretextDetector
+from anatpaste_aug.detection.models.loading import load_detector
+from anatpaste_aug.detection.models.trained import TrainedDetector
 from anatpaste_aug.detection.studies.methods import METHODS
 from anatpaste_aug.detection.studies.run_results import write_results
 from anatpaste_aug.detection.training.config import TrainConfig
@@ -47,7 +48,7 @@ class Run:
         best: Scores of the validation and test images with the best weights.
         last: Scores with the last weights.
         seconds: Time of training and scoring.
-        device: Device of the training.
+        config: Settings of the training.
         environment: Versions and hardware of the training.
     """
 
@@ -57,13 +58,18 @@ class Run:
     best: MethodScores
     last: MethodScores
     seconds: float
-    device: str = "cpu"
+    config: TrainConfig
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def device(self) -> str:
+        """The device of the training."""
+        return self.config.device
 
     def detector(self, weights: Weights = "best") -> Detector:
         """Load the trained detector on the device of the training if it is available, else on the CPU."""
         here = torch.device(self.device).type == "cpu" or torch.cuda.is_available()
-        return PretextDetector.load(self.folder, weights, self.device if here else "cpu")
+        return load_detector(self.folder, weights, self.device if here else "cpu")
 
 
 def begin_run(folder: Path, settings: Mapping[str, Any], task: DetectionTask) -> None:
@@ -135,9 +141,10 @@ def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
         OSError: A file is missing.
     """
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    names = {field.name for field in dataclasses.fields(TrainConfig)} & settings.keys()
-    there = dataclasses.replace(TrainConfig(**{name: settings[name] for name in names}), device=config.device)
-    if differing := differences(dataclasses.asdict(there), dataclasses.asdict(config)):
+    names = {field.name for field in dataclasses.fields(config)} & settings.keys()
+    there = type(config)(**{name: settings[name] for name in names})
+    here = dataclasses.asdict(config) | {"device": there.device}
+    if differing := differences(dataclasses.asdict(there), here):
         raise ValueError(f"{folder} contains another run ({differing}): give its settings, or name another folder")
     val, test = (
         _read_scores(folder / file, part) for file, part in (("val_scores.csv", task.val), ("scores.csv", task.test))
@@ -150,7 +157,7 @@ def read_run(folder: Path, task: DetectionTask, config: TrainConfig) -> Run:
         for weights, suffix in _LABELS
     )
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return Run(folder, method, config.seed, best, last, metrics["seconds"], settings["device"], metrics["environment"])
+    return Run(folder, method, config.seed, best, last, metrics["seconds"], there, metrics["environment"])
 
 
 @contextmanager
@@ -198,16 +205,19 @@ def _train(
     main: bool,
     checkpoint_every: int | None,
     tensorboard: bool,
-) -> PretextDetector:
+) -> TrainedDetector:
     try:
         from tqdm import tqdm
     except ImportError as error:
         raise ImportError("the progress bar needs tqdm: pip install 'anatpaste_aug[examples]'") from error
-    transforms = [make() for make in METHODS[method].transforms]
-    # Segment once; the lungs of an image do not change.
-    lung_masks = find_lung_masks(transforms[0], task.train.images, task.train.regions)
-    if main and lung_masks is not None and (missing := int((~lung_masks.flatten(1).any(1)).sum())):
-        print(f"no lungs found in {missing} of {len(lung_masks)} training images: patches are pasted anywhere in them")
+    detector = METHODS[method].create(config, None if task.split is None else task.split.white)
+    masks: dict[str, Any] = {}
+    if METHODS[method].transforms:
+        # Segment once; the lungs of an image do not change.
+        found = find_lung_masks(METHODS[method].transforms[0](), task.train.images, task.train.regions)
+        if main and found is not None and (missing := int((~found.flatten(1).any(1)).sum())):
+            print(f"no lungs found in {missing} of {len(found)} training images: patches are pasted anywhere in them")
+        masks = {"lung_masks": found, "val_masks": None if found is None else task.val.regions}
     log = TensorBoardLog(folder / "tensorboard") if tensorboard and main else None
     title = f"{METHODS[method].label}, seed {config.seed}"
     with tqdm(total=config.updates, desc=title, unit="update", disable=not main) as bar, log or nullcontext():
@@ -221,24 +231,21 @@ def _train(
             bar.set_postfix_str(text, refresh=False)
             bar.update(progress.update - bar.n)
 
-        augments = [transform.augment for transform in transforms]
-        detector = PretextDetector(config, augments, white=None if task.split is None else task.split.white)
         return detector.fit(
             task.train.images,
             task.val.images,
             task.val.labels,
-            lung_masks=lung_masks,
-            val_masks=None if lung_masks is None else task.val.regions,
             progress=show,
             checkpoint=folder / _TRAINING,
             checkpoint_every=checkpoint_every,
             resume=True,  # starts if there is no checkpoint
+            **masks,
         )
 
 
 def find_lung_masks(transform: Any, images: Tensor, regions: Tensor | None = None) -> Tensor | None:
     """Return the given masks or segment the lungs; None for an augmentation that does not use them."""
-    if not getattr(transform, "segmentation", False):
+    if not transform.config.needs_region:
         return None
     if regions is not None:
         return regions

@@ -14,6 +14,7 @@ import torch
 from anatpaste_aug.datasets import DetectionTask
 from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.grad_cam import grad_cam
+from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretrained import pretrained_net, untrained_net
 from anatpaste_aug.detection.reporting.output_files import write_metrics_json
 from anatpaste_aug.detection.reporting.report import write_report
@@ -27,13 +28,12 @@ from anatpaste_aug.detection.studies.study_figures import (
     draw_roc_curves,
     draw_scored_images,
 )
-from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.detection.training.fingerprint import environment
 from anatpaste_aug.files import atomic_path
 
 
 def check_study(
-    config: TrainConfig, figures: Sequence[int], weights_file: str | os.PathLike[str] | None = None
+    config: PretextConfig, figures: Sequence[int], weights_file: str | os.PathLike[str] | None = None
 ) -> None:
     """Check what would otherwise fail after hours of training: the weights of a baseline, and Grad-CAM.
 
@@ -57,7 +57,7 @@ def write_study(
     folder: Path,
     task: DetectionTask,
     runs: Sequence[Run],
-    config: TrainConfig,
+    config: PretextConfig,
     *,
     tables: Sequence[int] = (),
     figures: Sequence[int] = (),
@@ -106,12 +106,13 @@ def write_study(
     report = write_report(
         folder,
         title=f"Anomaly detection as in Sato et al. (arXiv 2205.04282), on {task.name}",
-        config=merge_values([_settings(config, run) for run in runs] or [dataclasses.asdict(config)]),
+        config=merge_values([dataclasses.asdict(run.config) for run in runs] or [dataclasses.asdict(config)]),
         data=task.counts(),
         rows=results.rows,
         findings=results.findings,
         highlights=[row for row in results.rows if row.weights in names][:4],
         tables=results.tables,
+        pretext=any(METHODS[method].transforms for method in shown) or not shown,
         methods={METHODS[method].label: METHODS[method].about for method in shown},
         figures=pictures,
         environment=merge_values([run.environment for run in runs] or [record["environment"]]),
@@ -132,11 +133,6 @@ def merge_values(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """
     names = dict.fromkeys(name for record in records for name in record)
     return {name: "; ".join(dict.fromkeys(str(record.get(name, "–")) for record in records)) for name in names}
-
-
-def _settings(config: TrainConfig, run: Run) -> dict[str, Any]:
-    own = {"seed": run.seed, "num_classes": METHODS[run.method].num_classes, "device": run.device}
-    return dataclasses.asdict(config) | own
 
 
 def _draw(

@@ -36,7 +36,7 @@ class ShuffledBatches:
         self.order = torch.empty(0, dtype=torch.long)
 
     def draw(self) -> Tensor:
-        """The next ``batch_size`` indices, int64."""
+        """Return the next `batch_size` indices, int64."""
         if len(self.order) < self.batch_size:
             passes = math.ceil(self.batch_size / self.count)
             order = torch.cat([torch.randperm(self.count, generator=self.generator) for _ in range(passes)])
@@ -46,7 +46,7 @@ class ShuffledBatches:
 
 
 def jitter_images(images: Tensor, strength: float, generator: torch.Generator | None = None) -> Tensor:
-    """Brightness and contrast jitter as torchvision's ``ColorJitter``, its factors and order drawn per image.
+    """Brightness and contrast jitter as torchvision's `ColorJitter`, its factors and order drawn per image.
 
     Args:
         images: B×1×H×W float in [0, 1].

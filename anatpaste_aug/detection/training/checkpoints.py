@@ -25,7 +25,7 @@ def write_content(path: str | os.PathLike[str], kind: str, content: Mapping[str,
 
     Args:
         path: the file.
-        kind: name and version of the format, which :func:`read_content` compares.
+        kind: name and version of the format, which `read_content` compares.
         content: numbers, strings, tensors, lists and dicts of them.
 
     Raises:
@@ -39,7 +39,7 @@ def write_content(path: str | os.PathLike[str], kind: str, content: Mapping[str,
 
 
 def read_content(path: str | os.PathLike[str], kind: str, remedy: str) -> dict[str, Any]:
-    """Read what :func:`write_content` wrote, all of it or nothing; no code in the file is run.
+    """Read what `write_content` wrote, all of it or nothing; no code in the file is run.
 
     Args:
         path: the file.
@@ -78,7 +78,7 @@ class RunCheckpoint:
 
     Args:
         path: the file.
-        fingerprint: of the run, see :func:`anatpaste_aug.detection.training.fingerprint.fingerprint`.
+        fingerprint: of the run, see `fingerprint`.
         environment: versions and hardware, from the same module.
     """
 
@@ -90,7 +90,7 @@ class RunCheckpoint:
         """Return the state to resume from; None at the start of a run.
 
         Raises:
-            FileExistsError: there is a checkpoint, but ``resume`` is false.
+            FileExistsError: there is a checkpoint, but `resume` is false.
             OSError: the folder is missing, or the file cannot be read.
             ValueError: the file is damaged, or of another run; the message lists what differs.
         """
@@ -135,7 +135,7 @@ def random_state(device: torch.device, generator: torch.Generator) -> dict[str, 
 
 
 def restore_random_state(state: dict[str, Tensor], device: torch.device, generator: torch.Generator) -> None:
-    """Restore what :func:`random_state` returned."""
+    """Restore what `random_state` returned."""
     torch.set_rng_state(state["cpu"])
     generator.set_state(state["draws"])
     if device.type == "cuda":

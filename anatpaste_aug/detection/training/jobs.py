@@ -22,7 +22,7 @@ def run_jobs(
     *,
     notify: Callable[[str], None] = print,
 ) -> dict[str, int]:
-    """Run commands as processes, at most ``jobs`` at a time, each with the same number of threads.
+    """Run commands as processes, at most `jobs` at a time, each with the same number of threads.
 
     A command that fails is reported by its name, and the others continue. Whatever ends this call ends them too, except
     SIGKILL; SIGTERM only if the call is made in the main thread.
@@ -37,7 +37,7 @@ def run_jobs(
         Name -> exit status of the commands that failed, minus the signal for one that was killed.
 
     Raises:
-        ValueError: ``jobs`` is below 1.
+        ValueError: `jobs` is below 1.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
@@ -74,7 +74,7 @@ def run_jobs(
 
 @contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit, which runs ``finally`` clauses."""
+    """Turn SIGTERM into SystemExit, which runs `finally` clauses."""
     if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
         yield
         return

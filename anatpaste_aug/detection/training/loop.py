@@ -10,16 +10,15 @@ import torch
 from torch import Tensor
 
 from anatpaste_aug.detection.training.checkpoints import RunCheckpoint
-from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.detection.training.fingerprint import environment, fingerprint
-from anatpaste_aug.detection.training.result import Progress, TrainResult
+from anatpaste_aug.detection.training.result import Config, Progress, TrainResult
 from anatpaste_aug.detection.training.trainer import Trainer
 from anatpaste_aug.detection.training.workers import Workers
 
 
 def run_training(
-    make_trainer: Callable[[Workers], Trainer],
-    config: TrainConfig,
+    make_trainer: Callable[[Workers], Trainer[Config]],
+    config: Config,
     data: Mapping[str, Tensor | None],
     validation: tuple[Tensor, Tensor],
     *,
@@ -27,7 +26,7 @@ def run_training(
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
-) -> TrainResult:
+) -> TrainResult[Config]:
     """Run a trainer from its first update, or from a checkpoint, to its last.
 
     Args:
@@ -38,11 +37,12 @@ def run_training(
         progress: called every few updates and after each validation, in every process.
         checkpoint: file to resume from after an interruption, written at the start and after each validation.
         checkpoint_every: updates between further checkpoints; None writes no others.
-        resume: continue from ``checkpoint``, or start if there is none yet.
+        resume: continue from `checkpoint`, or start if there is none yet.
 
     Raises:
-        ValueError: the options do not fit together, or the checkpoint is damaged or of another run.
-        FileExistsError: there is a checkpoint, and ``resume`` is false.
+        ValueError: the options do not fit together, several processes cannot train this detector, or the checkpoint is
+            damaged or of another run.
+        FileExistsError: there is a checkpoint, and `resume` is false.
         FloatingPointError: the loss or the scores are no longer finite.
         OSError: the checkpoint could not be written; the earlier one is unchanged.
     """
@@ -51,6 +51,8 @@ def run_training(
     if checkpoint_every is not None and checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be at least 1, got {checkpoint_every}")
     workers = Workers.current()
+    if workers.count > 1 and not config.distributed:
+        raise ValueError(f"{workers.count} processes cannot share a {config.kind} training: start it without torchrun")
     workers.part(config.batch_size)  # fails here if the batch cannot be divided
     run_checkpoint, state = None, None
     if checkpoint is not None or workers.count > 1:
@@ -74,7 +76,7 @@ def run_training(
 
 
 def check_images(name: str, images: Tensor, size: int) -> None:
-    """Check that images are N×1×S×S uint8 with S = ``size``.
+    """Check that images are N×1×S×S uint8 with S = `size`.
 
     Raises:
         TypeError: another type.

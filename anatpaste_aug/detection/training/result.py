@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from torch import Tensor
 
@@ -13,12 +13,16 @@ from anatpaste_aug.detection.training.checkpoints import read_content, write_con
 from anatpaste_aug.detection.training.config import TrainConfig
 
 State = dict[str, Tensor]
-"""The ``state_dict`` of a network."""
+"""The `state_dict` of a network."""
+
+Config = TypeVar("Config", bound=TrainConfig)
+"""The settings of one kind of detector."""
 
 Weights = Literal["best", "last"]
 """Which weights of a run: those that the validation images chose, or those at its end."""
 
 _FORMAT = "anatpaste_aug.detection.checkpoint/1"
+_FIRST_KIND = "pretext"  # of files that do not name it: there was no other
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,14 +56,14 @@ class Progress:
 
 
 @dataclasses.dataclass(eq=False)
-class TrainResult:
-    """Result of a run: CPU copies of the best weights (the earliest such), see ``TrainConfig.select``, and of the last.
+class TrainResult(Generic[Config]):
+    """Result of a run: CPU copies of the best weights (the earliest such), see `TrainConfig.select`, and of the last.
 
     Choosing the best weights by AUROC uses the labeled anomalies of the validation set; the last weights do not depend
-    on them. ``best_auroc`` is the validation AUROC of the best weights, None without abnormal validation images.
+    on them. `best_auroc` is the validation AUROC of the best weights, None without abnormal validation images.
     """
 
-    config: TrainConfig
+    config: Config
     best_state: State
     last_state: State
     best_update: int
@@ -67,10 +71,10 @@ class TrainResult:
     history: list[Progress]
 
     def state(self, weights: Weights = "best") -> State:
-        """Return the ``state_dict`` of these weights.
+        """Return the `state_dict` of these weights.
 
         Raises:
-            ValueError: ``weights`` is neither ``"best"`` nor ``"last"``.
+            ValueError: `weights` is neither `"best"` nor `"last"`.
         """
         if weights not in ("best", "last"):
             raise ValueError(f"weights must be 'best' or 'last', got {weights!r}")
@@ -89,6 +93,7 @@ def save_result(path: str | os.PathLike[str], result: TrainResult, extra: Mappin
         OSError: the file could not be written; the old one is unchanged.
     """
     content = {
+        "kind": result.config.kind,
         "config": dataclasses.asdict(result.config),
         "best_state": result.best_state,
         "last_state": result.last_state,
@@ -100,17 +105,27 @@ def save_result(path: str | os.PathLike[str], result: TrainResult, extra: Mappin
     write_content(path, _FORMAT, content)
 
 
-def load_result(path: str | os.PathLike[str]) -> tuple[TrainResult, dict[str, Any]]:
-    """Read what :func:`save_result` wrote: the result and the extra values; no code in the file is run.
+def load_result(
+    path: str | os.PathLike[str], *config_types: type[TrainConfig]
+) -> tuple[TrainResult[Any], dict[str, Any]]:
+    """Read what `save_result` wrote: the result and the extra values; no code in the file is run.
+
+    Args:
+        path: the file.
+        config_types: the settings of the detectors that may be in it.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, or not a training result.
+        ValueError: the file is damaged, no training result, or of another detector.
     """
     content = read_content(path, _FORMAT, "train again or restore a copy")
+    kind = content.get("kind", _FIRST_KIND)
+    types = {each.kind: each for each in config_types}
+    if kind not in types:
+        raise ValueError(f"{os.fspath(path)} holds a detector of the kind {kind!r}, expected {' or '.join(types)}")
     try:
         result = TrainResult(
-            config=TrainConfig(**content["config"]),
+            config=types[kind](**content["config"]),
             best_state=content["best_state"],
             last_state=content["last_state"],
             best_update=content["best_update"],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoardLog:
-    """A ``progress`` callback that logs loss, learning rate and validations; ``tensorboard --logdir FOLDER``.
+    """A `progress` callback that logs loss, learning rate and validations; `tensorboard --logdir FOLDER`.
 
     Use it as a context manager, or close it at the end. A resumed run logs to the same folder, and replaces what was
     logged after its checkpoint.

@@ -6,15 +6,14 @@ import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
 from anatpaste_aug.detection.training.batches import ShuffledBatches
 from anatpaste_aug.detection.training.checkpoints import random_state, restore_random_state
-from anatpaste_aug.detection.training.config import TrainConfig
-from anatpaste_aug.detection.training.result import Progress, State, TrainResult
+from anatpaste_aug.detection.training.result import Config, Progress, State, TrainResult
 from anatpaste_aug.detection.training.workers import Workers
 
 
@@ -26,12 +25,12 @@ class Validation:
     loss: float | None = None
 
 
-class Trainer(ABC):
+class Trainer(ABC, Generic[Config]):
     """Networks, optimizers, image order and history of a run.
 
-    A subclass creates its networks and optimizers after ``super().__init__`` and implements one update
-    (:meth:`step`), the validation, and what a checkpoint holds of its networks. Everything else is the same for every
-    detector and is done here and in :func:`anatpaste_aug.detection.training.loop.run_training`.
+    A subclass creates its networks and optimizers after `super().__init__` and implements one update
+    (`step`), the validation, and what a checkpoint holds of its networks. Everything else is the same for every
+    detector and is done here and in `run_training`.
 
     Args:
         config: the settings.
@@ -41,12 +40,12 @@ class Trainer(ABC):
     Attributes:
         generator: CPU generator of the image order and of whatever else the subclass draws.
         batches: draws the indices of the next batch.
-        learning_rate: of the last update; set by :meth:`step`, for progress and messages.
+        learning_rate: of the last update; set by `step`, for progress and messages.
     """
 
     learning_rate: float
 
-    def __init__(self, config: TrainConfig, images: Tensor, workers: Workers) -> None:
+    def __init__(self, config: Config, images: Tensor, workers: Workers) -> None:
         self.config, self.workers = config, workers
         self.images, self.device = images, images.device
         self.learning_rate = config.learning_rate
@@ -69,7 +68,7 @@ class Trainer(ABC):
         """Return what the validation images say of the present weights.
 
         Raises:
-            FloatingPointError: the scores are not finite; see :meth:`diverged`.
+            FloatingPointError: the scores are not finite; see `diverged`.
         """
 
     @abstractmethod
@@ -82,7 +81,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def load_model_state(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`model_state` returned; other entries of ``state`` are to be ignored."""
+        """Restore what `model_state` returned; other entries of `state` are to be ignored."""
 
     def advance(self) -> None:
         """Do one update and add its loss to the mean."""
@@ -123,7 +122,7 @@ class Trainer(ABC):
             self.loss_sum, self.summed = torch.zeros((), device=self.device), 0
         return progress
 
-    def result(self) -> TrainResult:
+    def result(self) -> TrainResult[Config]:
         """Return the result of the run, after its last update."""
         return TrainResult(
             self.config, self.best_state, self.weights(), self.best_update, self.best_auroc, self.history
@@ -146,7 +145,7 @@ class Trainer(ABC):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from where :meth:`state` was called."""
+        """Continue from where `state` was called."""
         self.update = state["update"]
         self.load_model_state(state)
         self.batches.order = state["order"]
@@ -161,7 +160,7 @@ class Trainer(ABC):
         restore_random_state(state["random"], self.device, self.generator)
 
     def _merit(self, found: Validation, update: int) -> float:
-        """How good the weights of an update are, by ``config.select``; of equal ones the earliest are kept."""
+        """How good the weights of an update are, by `config.select`; of equal ones the earliest are kept."""
         select = self.config.select or ("last" if found.auroc is None else "auroc")
         if select == "last":
             return update

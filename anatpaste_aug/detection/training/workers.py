@@ -28,13 +28,13 @@ def process_group(device: str = "cpu") -> Iterator[bool]:
     Inside, training divides its batches among them. Without torchrun nothing happens.
 
     Args:
-        device: ``"cpu"`` (gloo), or ``"cuda"`` (NCCL), which then is the process's own GPU.
+        device: `"cpu"` (gloo), or `"cuda"` (NCCL), which then is the process's own GPU.
 
     Yields:
         Whether this is the main process, the one that writes files; True without torchrun.
 
     Raises:
-        ValueError: ``device`` names one GPU, which all processes would share.
+        ValueError: `device` names one GPU, which all processes would share.
         ConnectionError: another process died.
 
     Example:
@@ -82,7 +82,7 @@ def main_first() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes of a training run; one, unless :func:`process_group` connected several.
+    """The processes of a training run; one, unless `process_group` connected several.
 
     Each of them draws the random numbers of the whole batch and then keeps its part, so that the batches do not depend
     on the number of processes, and all processes have the same random state.
@@ -132,7 +132,7 @@ class Workers:
                 dist.broadcast(buffer, 0)
 
     def map_rows(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        """Return ``function(images)``; each process computes its part of the rows and gets the rows of all.
+        """Return `function(images)`; each process computes its part of the rows and gets the rows of all.
 
         Args:
             function: from images to one row of results for each; it must not mix images.

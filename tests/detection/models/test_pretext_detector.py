@@ -10,7 +10,7 @@ from tiny_task import CONFIG as TINY
 from tiny_task import TRAIN, VAL, VAL_LABELS, score_images, squares
 
 from anatpaste_aug.datasets import phantom_task
-from anatpaste_aug.detection import PretextDetector, TrainConfig, auroc, best_f1_threshold
+from anatpaste_aug.detection import PretextConfig, PretextDetector, auroc, best_f1_threshold, load_detector
 from anatpaste_aug.detection.models.distances import fit_score
 from anatpaste_aug.detection.models.grad_cam import grad_cam
 from anatpaste_aug.detection.models.pretext_net import extract_features
@@ -19,7 +19,7 @@ from anatpaste_aug.detection.models.pretrained import untrained_net
 from anatpaste_aug.detection.training.result import TrainResult, save_result
 
 TASK = phantom_task(64, train=12, val=10, test=8)
-CONFIG = TrainConfig(image_size=64, backbone="test_byobnet", bandwidth=0.5)
+CONFIG = PretextConfig(image_size=64, backbone="test_byobnet", bandwidth=0.5)
 PARTS = TASK.train.images, TASK.val.images, TASK.val.labels
 QUICK = dataclasses.replace(TINY, updates=4, updates_per_epoch=2)
 
@@ -135,9 +135,31 @@ def test_what_a_detector_cannot_do_yet_is_named_with_the_remedy(run, tmp_path):
         untrained.save(tmp_path / "x.pt")
 
 
+def test_a_file_that_names_no_kind_is_a_pretext_detector_s(run):
+    """As earlier versions wrote them, when there was no other detector."""
+    expected = PretextDetector.load(run).score(TASK.test.images)
+    content = torch.load(run / "checkpoint.pt", weights_only=True)
+    del content["kind"]
+    torch.save(content, run / "checkpoint.pt")
+    found = load_detector(run)
+    assert isinstance(found, PretextDetector)
+    assert torch.equal(found.score(TASK.test.images), expected)
+
+
+def test_a_file_of_an_unknown_kind_is_refused_in_one_line(run):
+    content = torch.load(run / "checkpoint.pt", weights_only=True)
+    torch.save(content | {"kind": "oracle"}, run / "checkpoint.pt")
+    with pytest.raises(
+        ValueError, match=r"checkpoint\.pt holds a detector of the kind 'oracle', expected pretext"
+    ) as error:
+        load_detector(run)
+    assert "\n" not in str(error.value)
+
+
 def test_the_file_has_the_parts_that_runs_of_version_0_2_wrote(run):
     """So that their detectors are read; whoever changes them must change the name of the format."""
     content = torch.load(run / "checkpoint.pt", weights_only=True)
+    assert content.pop("kind") == "pretext"
     parts = {"config", "best_state", "last_state", "best_update", "best_auroc", "history", "extra"}
     assert content.keys() == parts | {"format"}
     assert content["format"] == "anatpaste_aug.detection.checkpoint/1"

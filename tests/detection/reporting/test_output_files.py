@@ -8,7 +8,7 @@ import pytest
 import torch
 from run_pictures import LABELS, METRICS, NASTY, ROWS, SCORES
 
-from anatpaste_aug.detection import Interval, TrainConfig
+from anatpaste_aug.detection import Interval, PretextConfig
 from anatpaste_aug.detection.evaluation.matched import MatchedAuroc
 from anatpaste_aug.detection.reporting.output_files import results_table, write_metrics_json, write_scores_csv
 
@@ -67,7 +67,7 @@ def test_scores_csv_reads_back(tmp_path):
 
 
 def test_metrics_json_reads_back(tmp_path):
-    extra = {"config": TrainConfig(), "folder": tmp_path, "scores": SCORES, "one": torch.tensor(2)}
+    extra = {"config": PretextConfig(), "folder": tmp_path, "scores": SCORES, "one": torch.tensor(2)}
     content = json.loads(write_metrics_json(tmp_path / "metrics.json", ROWS, extra).read_text())
     best, last = content["results"]
     row = {"dataset": "phantoms", "weights": "best", "update": 8, "val_auroc": 0.9, "interval": None, "matched": None}

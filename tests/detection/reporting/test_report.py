@@ -9,7 +9,7 @@ import pytest
 import torch
 from run_pictures import LABELS, NASTY, ROWS, SCORES, draw
 
-from anatpaste_aug.detection import TrainConfig
+from anatpaste_aug.detection import PretextConfig
 from anatpaste_aug.detection.reporting.output_files import write_scores_csv
 from anatpaste_aug.detection.reporting.report import write_report
 from anatpaste_aug.detection.reporting.result_tables import Table
@@ -20,7 +20,7 @@ from anatpaste_aug.detection.training.fingerprint import environment
 def write_page(run_dir, **changes):
     arguments = {
         "title": "Run",
-        "config": TrainConfig(),
+        "config": PretextConfig(),
         "data": {"training, normal": 1133},
         "rows": ROWS,
         "figures": {},
@@ -161,7 +161,7 @@ def test_report_without_the_optional_parts(tmp_path):
 
 @pytest.mark.parametrize(("score", "said"), [("kde", "Gaussian kernel density"), ("knn", "the 5 nearest")])
 def test_findings_and_the_score_are_told(tmp_path, score, said):
-    config = TrainConfig(score=score)
+    config = PretextConfig(score=score)
     page = write_report(
         tmp_path, title="T", config=config, data={}, rows=ROWS, figures={}, environment={}, findings=[NASTY, "Second."]
     ).read_text()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, FPITransform, NSATransform, PIITransform
-from anatpaste_aug.detection import METHODS
+from anatpaste_aug.detection import METHODS, PRESETS
 from anatpaste_aug.detection.reporting.result_tables import PUBLISHED, PUBLISHED_ABLATIONS
 from anatpaste_aug.detection.studies.methods import FIGURE_1_METHODS, REQUIRED_METHODS
 
@@ -20,6 +20,9 @@ SAME = {
     "fpi": FPITransform(),
     "pii": PIITransform(),
     "nsa": NSATransform(),
+    "anat-fpi": FPITransform(anatomy=True),
+    "anat-pii": PIITransform(anatomy=True),
+    "anat-nsa": NSATransform(anatomy=True),
 }
 THREE_WAY = (CutPasteTransform(variant="normal"), CutPasteTransform(variant="scar"))
 
@@ -41,14 +44,14 @@ def test_methods_augment_as_their_names_say(name):
 
 def test_three_way_is_a_class_for_each_augmentation():
     method = METHODS["cutpaste-3way"]
-    assert METHODS.keys() == {*SAME, "cutpaste-3way"}
+    assert {name for name, each in METHODS.items() if each.transforms} == {*SAME, "cutpaste-3way"}
     assert [make().config for make in method.transforms] == [transform.config for transform in THREE_WAY]
     assert method.num_classes == 3
     assert METHODS["anatpaste"].num_classes == 2
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*SAME, "cutpaste-3way"])
 def test_pictures_show_every_augmentation_in_turn(name):
     images = torch.rand(4, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(1)
@@ -59,13 +62,27 @@ def test_pictures_show_every_augmentation_in_turn(name):
         result = expected[i % len(expected)]
         assert torch.equal(pasted.image[i], result.image[i])
         assert torch.equal(pasted.mask[i] > 0, result.anomaly_mask[i])
-    assert (pasted.region_mask is not None) == (name in ("anatpaste", "anatpaste-noblur", "anatpaste-donors"))
+    in_lungs = {"anatpaste", "anatpaste-noblur", "anatpaste-donors", "anat-fpi", "anat-pii", "anat-nsa"}
+    assert (pasted.region_mask is not None) == (name in in_lungs)
 
 
 def test_measured_rows_bear_the_names_of_the_published_ones():
     published = {row.method for row in (*PUBLISHED, *PUBLISHED_ABLATIONS)}
-    for name in ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar"):
+    detectors = [name for name, each in METHODS.items() if not each.transforms]
+    for name in ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar", *detectors):
         assert METHODS[name].label in published
+
+
+@pytest.mark.parametrize("name", [name for name, each in METHODS.items() if not each.transforms])
+def test_a_method_without_augmentations_creates_its_detector_and_says_so(name):
+    method = METHODS[name]
+    assert method.detector.config_type.kind == name
+    assert method.detector.config_type.presets.keys() == PRESETS.keys()
+    config = method.detector.config_type(image_size=64)
+    assert isinstance(method.create(config, white=4095), method.detector)
+    assert method.create(config, white=4095).white == 4095
+    with pytest.raises(ValueError, match=f"{method.label} augments no images"):
+        method.augment(torch.rand(2, 1, 64, 64))
 
 
 def test_what_tables_and_figures_need_exists():

@@ -134,7 +134,7 @@ def test_anatpaste_and_mixed_precision_go_on_exactly(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"config": dataclasses.replace(QUICK, seed=4, jitter=0.2)}, "jitter is 0.1 there and 0.2 here; seed is 3 th"),
+        ({"config": dataclasses.replace(QUICK, seed=4, jitter=0.2)}, "seed is 3 there and 4 here; jitter is 0.1 there"),
         ({"train_images": TRAIN.flip(0)}, "train_images is [0-9a-f]{12} there and [0-9a-f]{12} here"),
         ({"val_labels": 1 - VAL_LABELS}, "val_labels is"),
         ({"lung_masks": TRAIN > 0}, "lung_masks is None there and [0-9a-f]{12} here"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anatpaste_aug.detection import TrainConfig
+from anatpaste_aug.detection import PretextConfig
 from anatpaste_aug.detection.training.fingerprint import differences, environment, fingerprint
 
 ZEROS = torch.zeros(3)
@@ -26,7 +26,7 @@ def test_differences_name_both_sides_and_entries_that_only_one_has():
 @pytest.mark.parametrize("change", [{"seed": 1}, {"processes": 2}, {"images": torch.ones(3)}, {"images": None}])
 def test_a_fingerprint_changes_with_settings_processes_and_data(change):
     def of(seed=0, processes=1, images=ZEROS):
-        return fingerprint(TrainConfig(seed=seed), processes, images=images)
+        return fingerprint(PretextConfig(seed=seed), processes, images=images)
 
     assert of() == of()
     assert len(differences(of(), of(**change)).split("; ")) == 1

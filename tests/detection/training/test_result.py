@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, score_images, squares
 
+from anatpaste_aug.detection import PretextConfig
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net, trained_net
 from anatpaste_aug.detection.training.result import TrainResult, load_result, save_result
 
@@ -15,7 +16,7 @@ def test_checkpoint_round_trip(tmp_path):
     result = train_pretext_net(dataclasses.replace(CONFIG, updates=2), TRAIN, VAL, VAL_LABELS, squares)
     path = tmp_path / "checkpoint.pt"
     save_result(path, result, {"threshold": 0.5, "reference": torch.ones(2)})
-    loaded, extra = load_result(path)
+    loaded, extra = load_result(path, PretextConfig)
     assert isinstance(loaded, TrainResult)
     assert (loaded.config, loaded.history) == (result.config, result.history)
     assert (loaded.best_update, loaded.best_auroc) == (result.best_update, result.best_auroc)
@@ -50,15 +51,15 @@ def test_damaged_and_foreign_files(tmp_path):
     for content in (good[: len(good) // 2], b"", b"not a checkpoint", bytes(flipped)):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"checkpoint\.pt is (not a readable checkpoint|damaged)"):
-            load_result(path)
+            load_result(path, PretextConfig)
     torch.save({"weight": torch.ones(2)}, path)
     with pytest.raises(ValueError, match="is not a checkpoint of this version"):
-        load_result(path)
+        load_result(path, PretextConfig)
     torch.save(SimpleNamespace(a=1), path)  # a pickle that would run code is refused, not run
     with pytest.raises(ValueError, match="not a readable checkpoint"):
-        load_result(path)
+        load_result(path, PretextConfig)
     torch.save({"format": "anatpaste_aug.detection.checkpoint/1", "config": {"colour": 1}}, path)
     with pytest.raises(ValueError, match="lacks or adds"):
-        load_result(path)
+        load_result(path, PretextConfig)
     with pytest.raises(FileNotFoundError):
-        load_result(tmp_path / "missing.pt")
+        load_result(tmp_path / "missing.pt", PretextConfig)

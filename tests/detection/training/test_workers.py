@@ -10,7 +10,7 @@ from forks import kill_self, torchrun
 from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 from torch import nn
 
-from anatpaste_aug.detection import process_group
+from anatpaste_aug.detection import PretextConfig, process_group
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net
 from anatpaste_aug.detection.training.result import load_result, save_result
@@ -68,7 +68,7 @@ def run(folder, config=QUICK, **options):
 
 
 def results(folder):
-    return [load_result(folder / f"result{rank}.pt")[0] for rank in range(2)]
+    return [load_result(folder / f"result{rank}.pt", PretextConfig)[0] for rank in range(2)]
 
 
 def check_close(found, expected, tolerance):

@@ -1,0 +1,98 @@
+"""The settings of the paper's detector, and its presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+
+from anatpaste_aug.detection.training.config import TrainConfig
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The paper's setting, for a GPU: 256 epochs of 256 updates of 64 normal and 64 augmented images.
+    "paper": {"image_size": 256, "batch_size": 64, "updates": 65536, "updates_per_epoch": 256, "score": "kde"},
+    # One training within an hour on 2 CPU cores, by the time of its updates; how it was chosen: docs/measurements.md.
+    "cpu": {"image_size": 128, "batch_size": 64, "updates": 600, "updates_per_epoch": 60, "score": "kde"},
+    # The default for phantoms: a few minutes on 2 CPU cores.
+    "demo": {"image_size": 64, "batch_size": 32, "updates": 240, "updates_per_epoch": 40},
+    # Within a minute on 2 CPU cores: shows that everything runs, not what it can do.
+    "smoke": {"image_size": 64, "batch_size": 16, "updates": 30, "updates_per_epoch": 15},
+}
+"""Name on command lines -> settings of `PretextConfig`. The size of the images is that of all methods of a study."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PretextConfig(TrainConfig):
+    """Settings of `PretextDetector`; the defaults are those of Sato et al. (arXiv 2205.04282).
+
+    Args:
+        image_size, updates_per_epoch, device, select, false_positive_rate: see `TrainConfig`. Each validation fits the
+            score to all normal training images.
+        batch_size: normal images per update; their augmentations double the batch.
+        updates: length of the run, and of the half-cosine schedule of the learning rate from its start to 0.
+        seed: as in `TrainConfig`, and of the jitter.
+        learning_rate, momentum, weight_decay: of SGD.
+        jitter: brightness and contrast factors of the training images are uniform in [1 - jitter, 1 + jitter].
+        backbone: any timm name.
+        in_chans: 1, or 3 to repeat the gray channel.
+        num_classes: of the pretext task: the normal images, and one for each augmentation.
+        score: of the features: "kde", "knn" or "mahalanobis", see `SCORES`.
+        bandwidth: of the KDE.
+        stages: stages of the backbone whose pooled features are scored together, counted as timm does, such as (3, 4)
+            for the last two of a ResNet; empty is the backbone's own output.
+        average_views: average the features of an image over flipped and shifted views of it, in the scores of the
+            trained detector; the validations during the training see the image alone.
+        amp: mixed precision for the network's forward pass in training: bfloat16, or float16 with scaled gradients on
+            GPUs that lack it. Validation and scores stay in float32. On CPUs with matrix units for bfloat16 (AMX, in
+            Intel's since Sapphire Rapids) it is faster too; those without bfloat16 are many times slower with it.
+        sync_bn: several processes normalize their batches together, as one process does; needs CUDA.
+
+    Raises:
+        ValueError: a value is out of its range.
+
+    Example:
+        >>> PretextConfig(**PRESETS["demo"]).updates
+        240
+    """
+
+    kind: ClassVar[str] = "pretext"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    distributed: ClassVar[bool] = True
+
+    image_size: int = 256
+    batch_size: int = 64
+    updates: int = 65536
+    updates_per_epoch: int = 256
+    learning_rate: float = 0.03
+    momentum: float = 0.9
+    weight_decay: float = 3e-5
+    jitter: float = 0.1
+    backbone: str = "resnet18"
+    in_chans: int = 1
+    num_classes: int = 2
+    score: str = "kde"
+    bandwidth: float = 1.0
+    stages: tuple[int, ...] = ()
+    average_views: bool = False
+    amp: bool = False
+    sync_bn: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))  # a list, where read from JSON
+        super().__post_init__()
+        if self.sync_bn and torch.device(self.device).type != "cuda":
+            raise ValueError(f"sync_bn needs a CUDA device, got device {self.device!r}: leave it off")
+
+    def _limits(self) -> Iterator[tuple[str, bool, str]]:
+        yield from super()._limits()
+        yield "momentum", 0 <= self.momentum < 1, "in [0, 1)"
+        yield "weight_decay", 0 <= self.weight_decay < math.inf, "at least 0"
+        yield "jitter", 0 <= self.jitter <= 1, "in [0, 1]"
+        yield "in_chans", self.in_chans in (1, 3), "1 or 3"
+        yield "num_classes", self.num_classes >= 2, "at least 2"
+        yield "score", self.score in ("kde", "knn", "mahalanobis"), "kde, knn or mahalanobis"
+        yield "stages", all(stage >= 0 for stage in self.stages), "numbers from 0 up"
+        yield "bandwidth", 0 < self.bandwidth < math.inf, "positive"

@@ -72,7 +72,7 @@ def test_run_on_phantoms_fills_the_run_folder(tmp_path, monkeypatch, capsys):
     assert len(rows) == results[0]["normal"] + results[0]["abnormal"]
     result, extra = load_result(run / "checkpoint.pt", PretextConfig)
     assert result.config.image_size == 32
-    assert extra["best"]["threshold"] == results[0]["threshold"]
+    assert extra["best"]["scaled_threshold"] == results[0]["threshold"]
     assert "Synthetic phantom" in (run / "report.html").read_text()
 
 

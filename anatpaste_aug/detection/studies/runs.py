@@ -246,7 +246,7 @@ def _train(
 
 def find_lung_masks(transform: Any, images: Tensor, regions: Tensor | None = None) -> Tensor | None:
     """Return the masks of images, given ones or their lungs; None for an augmentation that does not use them."""
-    if not transform.config.needs_region:
+    if not getattr(transform, "segmentation", False):
         return None
     if regions is not None:
         return regions

@@ -28,7 +28,8 @@ def fingerprint(config: TrainConfig, processes: int, **data: Tensor | None) -> d
         data: name to tensor, such as the training images; each is represented by a digest.
 
     Example:
-        >>> run = fingerprint(TrainConfig(seed=5), 1, train_images=torch.zeros(2, dtype=torch.uint8), lung_masks=None)
+        >>> config = TrainConfig(32, 4, 10, 5, 0.1, seed=5)
+        >>> run = fingerprint(config, 1, train_images=torch.zeros(2, dtype=torch.uint8), lung_masks=None)
         >>> run["seed"], len(run["train_images"]), run["lung_masks"]
         (5, 12, None)
     """

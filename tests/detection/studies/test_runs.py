@@ -11,9 +11,17 @@ import pytest
 import torch
 from tiny_study import SHORT, TASK, train_one
 
-from anatpaste_aug.detection import PretextDetector
+from anatpaste_aug import LungSegmenter
+from anatpaste_aug.detection import METHODS, PretextDetector
 from anatpaste_aug.detection.models.pretext_training import PretextTrainer
-from anatpaste_aug.detection.studies.runs import begin_run, check_task, is_finished, read_run, train_run
+from anatpaste_aug.detection.studies.runs import (
+    begin_run,
+    check_task,
+    find_lung_masks,
+    is_finished,
+    read_run,
+    train_run,
+)
 
 
 def test_scores_that_are_read_back_are_the_detectors(finished_runs):
@@ -30,6 +38,17 @@ def test_scores_that_are_read_back_are_the_detectors(finished_runs):
     names = [(run.best.name, run.last.name) for run in finished_runs[:2]]
     assert names[0] == ("AnatPaste, seed 3", "AnatPaste, seed 3, last weights")
     assert names[1][0] == "AnatPaste, seed 4"
+
+
+def test_training_gets_the_masks_of_the_task_or_else_the_lungs():
+    images = TASK.train.images[:2]
+    given = torch.ones(2, 1, *images.shape[-2:], dtype=torch.bool)
+    for name in ("anatpaste", "anat-nsa"):
+        transform = METHODS[name].transforms[0]()
+        assert find_lung_masks(transform, images, given) is given
+        assert torch.equal(find_lung_masks(transform, images), LungSegmenter()(images))
+    for name in ("cutpaste", "anatpaste-noseg"):
+        assert find_lung_masks(METHODS[name].transforms[0](), images, given) is None
 
 
 def test_a_report_shows_the_groups_with_their_counts(finished_runs):

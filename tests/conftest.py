@@ -2,18 +2,14 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `import oracles`, whatever pytest's import mode is
-
 from guards import DeviceGuard, fake_device
+from PIL import Image
 
 DATA = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = DATA.parent / "golden"

@@ -7,6 +7,7 @@ result = transform.augment(batch)          # B×C×H×W: image, anomaly_mask, so
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ __all__ = [
 # Everything is imported at its first use: torch takes seconds, which `anatpaste-aug --help` need not wait for, and the
 # experiments need optional dependencies.
 _SOURCES = ("transforms", "segmentation", "paste", "mask_cache")  # of the names in __all__
+_OF_DETECTION = ("jinja2", "matplotlib", "scipy", "sklearn")  # packages that it needs
 _SUBPACKAGES = ("adapters", "datasets", "detection", "functional", "inspection", *_SOURCES)
 
 if not TYPE_CHECKING:  # to a type checker, this function would make every name valid
@@ -81,4 +83,6 @@ if not TYPE_CHECKING:  # to a type checker, this function would make every name 
 
 
 def __dir__() -> list[str]:
-    return sorted(["__version__", *__all__, *_SUBPACKAGES])
+    # What lists all members gets each of them, and `detection` cannot be imported without its extra.
+    installed = all(find_spec(package) for package in _OF_DETECTION)
+    return sorted(["__version__", *__all__, *(name for name in _SUBPACKAGES if installed or name != "detection")])

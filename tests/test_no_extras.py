@@ -3,6 +3,7 @@
 Runs where no extra is installed: in an environment of its own, and with imports blocked by `test_package.py`.
 """
 
+import inspect
 import json
 import pkgutil
 import subprocess
@@ -183,3 +184,8 @@ def test_the_command_line(folder):
     command = [sys.executable, "-m", "anatpaste_aug", "check", str(folder), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert len(json.loads(done.stdout)["images"]) == 4
+
+
+def test_members_of_the_package_can_be_listed():
+    names = {name for name, _ in inspect.getmembers(anatpaste_aug)}
+    assert {"AnatPasteTransform", "datasets"} <= names

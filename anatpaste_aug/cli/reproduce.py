@@ -8,9 +8,10 @@
     python -m anatpaste_aug reproduce --out RUN --resume                   # continue after an interruption
     torchrun --nproc-per-node 4 -m anatpaste_aug reproduce --out RUN ...   # one process per GPU
 
-A ResNet-18 learns to distinguish normal radiographs from their augmentations; a kernel density estimate over its
-features of the normal training images then scores the test images. One training of one method is a run folder. Several,
-or any table or figure, make a study: a folder with a run folder METHOD-seedN for each training. Open the report.html.
+A network learns to distinguish normal radiographs from their augmentations; the features of an image are then compared
+with those of the normal training images (preset paper: ResNet-18 and a kernel density estimate). One training of one
+method is a run folder. Several, or any table or figure, make a study: a folder with a run folder METHOD-seedN for each
+training. Open the report.html.
 
 Exit code: 0 if all is done; 1 if a training failed and the others are done; 2 for an argument, file or device that is
 wrong, before anything is trained.
@@ -131,7 +132,7 @@ def _train(
 def _evaluate(
     arguments: argparse.Namespace, task: "DetectionTask", config: "PretextConfig", plan: "Plan", runs: "dict[Path, Run]"
 ) -> str:
-    from anatpaste_aug.detection.studies.methods import FIGURE_1_METHODS
+    from anatpaste_aug.detection.studies.methods import FIGURE_1_METHODS, METHODS
     from anatpaste_aug.detection.studies.runs import read_run
     from anatpaste_aug.detection.studies.study_report import write_study
 
@@ -142,7 +143,7 @@ def _evaluate(
         config,
         tables=arguments.table,
         figures=arguments.figure,
-        drawn_methods=arguments.method or FIGURE_1_METHODS,
+        drawn_methods=[name for name in arguments.method if METHODS[name].transforms] or FIGURE_1_METHODS,
         weights_file=arguments.pretrained,
         command=arguments.command,
     )

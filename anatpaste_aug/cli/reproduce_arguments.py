@@ -76,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--pretrained", type=Path, metavar="FILE", help="weights of the backbone, a baseline in --table")
     add("--jobs", type=COUNT, default=1, metavar="N", help="trainings side by side, which divide the cores")
     add("--preset", choices=PRESET_NAMES, help="default: demo for phantoms, cpu for a dataset")
-    add("--backbone", default="resnet18", help="any timm model name (resnet18)")
+    add("--backbone", help="any timm model name; default: the preset's")
     add("--score", choices=SCORE_NAMES, help="of the features; default: the preset's")
     add("--stages", nargs="+", type=whole(0), metavar="N", help="of the backbone, whose features are scored together")
     add("--average-views", action=argparse.BooleanOptionalAction, help="average features of flipped and shifted views")

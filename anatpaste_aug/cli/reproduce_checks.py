@@ -63,7 +63,7 @@ def method_settings(arguments: argparse.Namespace, config: PretextConfig) -> dic
         config_type = method.detector.config_type
         for option, given in (("--amp", config.amp), ("--sync-bn", config.sync_bn)):
             if given:
-                raise ValueError(f"{option} does not fit {name}: leave it out, or leave {name} out (--method)")
+                raise ValueError(f"{option} does not fit {name}: leave it out, or train {name} in an --out of its own")
         if config.select == "pretext":
             raise ValueError(f"--select pretext: {name} has no pretext task; choose auroc or last, or train it apart")
         shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}
@@ -109,9 +109,10 @@ def check_all(
         _check_processes(own, name)
     if 5 in arguments.figure and arguments.methods and not METHODS[arguments.methods[0]].transforms:
         first = arguments.methods[0]
-        raise ValueError(f"--figure 5 shows Grad-CAM, which {first} does not have; name another method first")
-    if 1 in arguments.figure and (without := [name for name in arguments.method if not METHODS[name].transforms]):
-        raise ValueError(f"--figure 1 shows augmentations, which {without[0]} does not have; leave one of them out")
+        raise ValueError(
+            f"--figure 5 shows Grad-CAM of the first method, which {first} does not have; name another method first, "
+            "in an --out of its own"
+        )
     with blame("--backbone"):
         check_backbone(config.backbone, config.in_chans, image_size=config.image_size)
     if config.stages:
@@ -166,7 +167,9 @@ def _check_processes(config: TrainConfig, method: str) -> None:
     """Check that the GPUs and the batch can be divided among the processes of torchrun."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count > 1 and not config.distributed:
-        raise ValueError(f"torchrun starts {count} processes, which cannot share a {method} training; train it without")
+        raise ValueError(
+            f"torchrun starts {count} processes, which cannot share a {method} training; start it without torchrun"
+        )
     if config.batch_size % count:
         raise ValueError(
             f"torchrun starts {count} processes, which cannot divide a batch of {config.batch_size} evenly; start a "

@@ -113,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
                     heat.unsqueeze(0),
                     titles=[_decision(row)],
                     names=[path.name],
+                    map_name=detector.map_name,
                     side=_SIDE,
                     note=" ".join(filter(None, [row["warning"] and f"Warning: {row['warning']}.", DISCLAIMER])),
                 )

@@ -14,7 +14,9 @@ Needs the extra ``anatpaste_aug[examples]``; ``import anatpaste_aug`` alone does
 
 from importlib.util import find_spec
 
-for _package in ("jinja2", "matplotlib", "scipy", "sklearn"):
+from anatpaste_aug import _OF_DETECTION
+
+for _package in _OF_DETECTION:
     if find_spec(_package) is None:
         raise ImportError(
             f"anatpaste_aug.detection needs {_package}: pip install 'anatpaste_aug[examples]'", name=_package

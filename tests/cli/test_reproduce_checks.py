@@ -67,6 +67,7 @@ def test_the_score_is_the_presets_unless_another_is_given(preset):
 
     chosen = settings()
     assert chosen.score == PRESETS[preset].get("score", "kde")
+    assert chosen.backbone == PRESETS[preset].get("backbone", "resnet18")
     assert preset != "paper" or (chosen.score, chosen.stages, chosen.average_views) == ("kde", (), False)
     given = settings("--score", "mahalanobis", "--stages", "3", "4", "--average-views")
     assert (given.score, given.stages, given.average_views) == ("mahalanobis", (3, 4), True)
@@ -97,10 +98,13 @@ def test_processes_of_torchrun_that_cannot_share(refused, monkeypatch):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--amp"], "--amp does not fit {}: leave it out, or leave {} out (--method)"),
+        (["--amp"], "--amp does not fit {}: leave it out, or train {} in an --out of its own"),
         (["--select", "pretext"], "--select pretext: {} has no pretext task; choose auroc or last, or train it apart"),
-        (["--figure", 5], "--figure 5 shows Grad-CAM, which {} does not have; name another method first"),
-        (["--figure", 1], "--figure 1 shows augmentations, which {} does not have; leave one of them out"),
+        (
+            ["--figure", 5],
+            "--figure 5 shows Grad-CAM of the first method, which {} does not have; name another method first, in an "
+            "--out of its own",
+        ),
     ],
 )
 def test_options_that_do_not_fit_a_detector_without_a_pretext_task(refused, monkeypatch, method, option, message):
@@ -113,7 +117,7 @@ def test_detectors_that_several_processes_cannot_train(refused, monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     error = refused("--method", "squid", "--out", "run")
-    assert error == "torchrun starts 2 processes, which cannot share a squid training; train it without"
+    assert error == "torchrun starts 2 processes, which cannot share a squid training; start it without torchrun"
 
 
 def test_a_size_that_a_detector_cannot_take(refused, monkeypatch):

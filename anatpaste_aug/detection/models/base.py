@@ -78,10 +78,8 @@ class Calibration:
 class Detector(ABC):
     """An anomaly detector that learns from normal images.
 
-    A new detector implements the abstract methods. Its `fit` is usually a
-    `Trainer` of its own, run by
-    `run_training`, which does the seeding, the checkpoints and the choice
-    of the best weights.
+    A new detector implements the abstract methods. Its `fit` usually runs a `Trainer` of its own by `run_training`,
+    which does the seeding, the checkpoints and the choice of the best weights.
 
     Convention:
         - Images are N×1×S×S, uint8 or float in [0, 1]; `fit` takes uint8. Larger scores are more anomalous.
@@ -177,7 +175,7 @@ class Detector(ABC):
 
     def _check_size(self, images: Tensor) -> None:
         side = self.image_size
-        if images.ndim != 4 or tuple(images.shape[-2:]) != (side, side):
+        if images.ndim != 4 or tuple(images.shape[1:]) != (1, side, side):
             raise ValueError(f"images must be N×1×{side}×{side}, as in training, got shape {tuple(images.shape)}")
 
 

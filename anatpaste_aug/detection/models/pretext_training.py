@@ -19,7 +19,7 @@ from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_featu
 from anatpaste_aug.detection.training.batches import jitter_images
 from anatpaste_aug.detection.training.config import half_cosine
 from anatpaste_aug.detection.training.loop import check_images, run_training
-from anatpaste_aug.detection.training.result import Progress, State, TrainResult, Weights
+from anatpaste_aug.detection.training.result import Progress, State, TrainResult, Weights, load_weights
 from anatpaste_aug.detection.training.trainer import Trainer, Validation
 from anatpaste_aug.detection.training.workers import Workers
 
@@ -140,7 +140,7 @@ def trained_net(result: TrainResult, weights: Weights = "best", device: str | No
     """
     state = result.state(weights)
     net = _build_net(result.config)
-    net.load_state_dict(state)
+    load_weights(net, state)
     return net.to(device or result.config.device).eval()
 
 
@@ -155,6 +155,8 @@ class PretextTrainer(Trainer):
         workers: the processes that share the batches.
         val_masks: masks of the validation images, or None.
     """
+
+    remedy = "lower learning_rate, and check that the augmentation returns finite images"
 
     def __init__(
         self,

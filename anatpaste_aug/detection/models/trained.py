@@ -135,13 +135,15 @@ class TrainedDetector(Detector, Generic[Config]):
         device: str,
     ) -> Self:
         """Return the detector whose file this is, given what `load_result` read from it."""
+        if weights not in _WEIGHTS:
+            raise ValueError(f"weights must be 'best' or 'last', got {weights!r}")
         detector = cls._of(result.config, None)
         detector.result, detector._states = result, states
         try:
             return detector._switch(weights, device)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"{os.fspath(file)} does not hold the normal features, scale and threshold of the {weights} weights; "
+                f"{os.fspath(file)} does not hold the networks and the calibration of the {weights} weights; "
                 "train again with this version"
             ) from error
 

@@ -76,19 +76,20 @@ def cam_figure(
     *,
     titles: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
+    map_name: str = "Grad-CAM",
     columns: int = 2,
     side: float = 2.4,
     note: str = "",
 ) -> Path:
-    """Draw images, each with its Grad-CAM map over it, and a key of the map's colors (Figure 5).
+    """Draw images, each with its anomaly map over it, and a key of the map's colors (Figure 5).
 
     Args:
         path: PNG to write.
         images: N images, each 1×H×W of its own size, uint8 or float in [0, 1].
-        maps: N×1×h×w in [0, 1], as `grad_cam` returns them; each is
-            stretched over its image.
+        maps: N×1×h×w, not negative; each is stretched over its image, and scaled to its own maximum.
         titles: Shown above the images, such as their scores and decisions.
         names: File names, shown below.
+        map_name: What the maps are, for the key.
         columns: Pairs per row.
         side: Width of an image in inches.
         note: Small print at the bottom.
@@ -112,7 +113,7 @@ def cam_figure(
         show(plain, images[i][0])
         show(heated, images[i][0])
         image_height, image_width = images[i].shape[-2:]
-        heat = to_numpy(maps[i, 0])
+        heat = to_numpy(maps[i, 0] / maps[i].max().clamp_min(1e-12))
         extent = (-0.5, image_width - 0.5, image_height - 0.5, -0.5)
         heated.imshow(heat, alpha=0.7 * heat, extent=extent, interpolation="bilinear", **_HEAT)
         if titles is not None:
@@ -124,7 +125,7 @@ def cam_figure(
     key = ScalarMappable(Normalize(0, 1), _HEAT["cmap"])
     length = min(0.9, 4 / figure.get_figheight())
     bar = figure.colorbar(key, ax=grid.ravel().tolist(), shrink=length, aspect=30, pad=0.01)
-    bar.set_label("Grad-CAM, relative to the image's maximum", fontsize=8)
+    bar.set_label(f"{map_name}, relative to the image's maximum", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
     return save(figure, path)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from anatpaste_aug.detection.training.checkpoints import read_content, write_content
 from anatpaste_aug.detection.training.config import TrainConfig
@@ -135,3 +135,15 @@ def load_result(
     except (KeyError, TypeError) as error:
         raise ValueError(f"{os.fspath(path)} lacks or adds a part of a checkpoint: {error}") from error
     return result, content["extra"]
+
+
+def load_weights(net: nn.Module, state: State) -> None:
+    """Load weights into a network.
+
+    Raises:
+        KeyError: The weights are those of another network.
+    """
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise KeyError("the weights are those of another network") from error

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 import torch
 from torch import Tensor
@@ -41,9 +41,11 @@ class Trainer(ABC, Generic[Config]):
         generator: CPU generator of the image order and of whatever else the subclass draws.
         batches: draws the indices of the next batch.
         learning_rate: of the last update; set by `step`, for progress and messages.
+        remedy: what to do if the training diverges.
     """
 
     learning_rate: float
+    remedy: ClassVar[str] = "lower the learning rate"
 
     def __init__(self, config: Config, images: Tensor, workers: Workers) -> None:
         self.config, self.workers = config, workers
@@ -173,5 +175,5 @@ class Trainer(ABC, Generic[Config]):
         """Return the error for a loss or scores that are no longer finite."""
         return FloatingPointError(
             f"the {what} became NaN or infinite by update {self.update} at learning rate {self.learning_rate:.3g}: "
-            "lower learning_rate, and check that the augmentation returns finite images"
+            f"{self.remedy}"
         )

@@ -115,10 +115,10 @@ def test_impossible_inputs(run, result, tmp_path):
     for call in (PretextDetector.load(run).predict, PretextDetector.load(run).anomaly_map):
         with pytest.raises(ValueError, match=r"images must be N×1×64×64, as in training, got shape \(8, 1, 32, 64\)"):
             call(TASK.test.images[:, :, ::2])
-    with pytest.raises(ValueError, match="does not hold the normal features, scale and threshold of the first weights"):
+    with pytest.raises(ValueError, match="weights must be 'best' or 'last'"):
         PretextDetector.load(run, "first")
     save_result(run / "checkpoint.pt", result, {"best": {"threshold": 1.0, "low": 0.0, "high": 1.0}})
-    with pytest.raises(ValueError, match=r"checkpoint\.pt does not hold the normal features.*train again"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt does not hold the networks and the calibration.*train again"):
         PretextDetector.load(run)
 
 

@@ -66,7 +66,7 @@ class Generator(nn.Module):
         )
         self.blocks = nn.Sequential(*blocks, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
         self.output = nn.Conv2d(width, 1, 3, padding=1)
-        init_weights(self, self.output)
+        init_weights(self)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return B×1×S×S images in [-1, 1] from B×`latent` random numbers."""
@@ -146,16 +146,16 @@ def layer_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(1, channels)
 
 
-def init_weights(net: nn.Module, outer: nn.Module) -> None:
+def init_weights(net: nn.Module, first: nn.Module | None = None) -> None:
     """Draw the weights uniformly: as He et al. for 3×3 convolutions, as Glorot and Bengio for all others.
 
     Args:
         net: the network; biases become 0.
-        outer: its convolution from or to images, which counts among the others.
+        first: the convolution from images of critic and encoder, which counts among the others.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            he = isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module is not outer
+            he = isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module is not first
             nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2) if he else 1.0)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from anatpaste_aug.detection.models.reconstruction.networks import ReconstructionNet, map_batches
 from anatpaste_aug.detection.models.reconstruction.training import Config, ReconstructionTrainer, train_reconstruction
 from anatpaste_aug.detection.models.trained import TrainedDetector
-from anatpaste_aug.detection.training.result import TrainResult, Weights
+from anatpaste_aug.detection.training.result import TrainResult, Weights, load_weights
 
 
 class ReconstructionDetector(TrainedDetector[Config]):
@@ -50,7 +50,7 @@ class ReconstructionDetector(TrainedDetector[Config]):
 
     def _build(self, result: TrainResult[Config], weights: Weights, device: str) -> nn.Module:
         net = self.make_net(result.config)
-        net.load_state_dict(result.state(weights))
+        load_weights(net, result.state(weights))
         return net.to(device).eval()
 
     def _score(self, images: Tensor) -> Tensor:

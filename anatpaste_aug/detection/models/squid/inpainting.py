@@ -42,7 +42,7 @@ class InpaintingBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return features of the same shape, 4B×C×4×4; the windows of an image follow one another."""
         codes = self.squeeze(x).flatten(1).unflatten(0, (-1, _WINDOWS))
-        self.seen = codes.detach()
+        self.seen = codes.detach() if self.training else None
         read = torch.stack([queue(codes[:, i]) for i, queue in enumerate(self.queues)], dim=1)
         around = neighbors(read).flatten(0, 1)
         attended = self.attention(codes.reshape(-1, 1, codes.shape[-1]), around, around, need_weights=False)[0]

@@ -10,6 +10,7 @@ from torch import nn
 from anatpaste_aug.detection.models.f_anogan.networks import (
     Downsampler,
     FAnoGanNet,
+    Generator,
     ResidualBlock,
     layer_norm,
 )
@@ -84,6 +85,8 @@ def test_weights_are_drawn_as_in_the_authors_code():
     assert convolution.weight.abs().max() <= math.sqrt(3 * 4 / (9 * 128 + 9 * 128))
     shortcut = net.blocks[1].shortcut  # 1×1, 128 to 256: Glorot
     assert shortcut.weight.std().item() == pytest.approx(math.sqrt(2 / (128 + 256)), rel=0.02)
+    output = Generator(64, 64, 128).output  # 3×3, 64 channels to 1: He, too
+    assert output.weight.std().item() == pytest.approx(math.sqrt(4 / (9 * 64 + 9 * 1)), rel=0.1)
     assert net.input.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 1 + 9 * 64)), rel=0.1)
     biases = [module.bias for module in net.modules() if isinstance(module, nn.Conv2d) and module.bias is not None]
     assert not any(bias.any() for bias in biases)

@@ -194,7 +194,9 @@ def test_divergence_stops_with_a_remedy(kind, monkeypatch):
     make, config = DETECTORS[kind]
     nan = torch.tensor(float("nan"))
     monkeypatch.setattr(make.trainer_type, "step", lambda trainer: nan)
-    with pytest.raises(FloatingPointError, match=r"the loss became NaN or infinite by update 1 .*lower learning_rate"):
+    with pytest.raises(
+        FloatingPointError, match=r"the loss became NaN or infinite by update 1 .*lower the learning rate"
+    ):
         make(config).fit(TRAIN, VAL, VAL_LABELS)
 
 

@@ -12,14 +12,14 @@ the options. Its steps, with the function that does each of them:
 2. Find the lungs of the training images once. `AnatPasteTransform().segmenter`
 3. Train a network to distinguish normal images from their augmentations, for each method and seed.
    `anatpaste_aug.detection.PretextDetector.fit`
-4. Score the test images by the density of their features among those of the normal training images, with the weights
-   of the best validation AUROC and with the last ones. `PretextDetector.score`
+4. Score the test images by their features, compared with those of the normal training images, with the weights of the
+   best validation AUROC and with the last ones. `PretextDetector.score`
 5. Evaluate: AUROC with its interval, accuracy and F1 at the validation threshold, and the same for scores of one number
    per image. `anatpaste_aug.detection.studies.run_results.write_results`
 6. Compare methods and seeds in the paper's tables and figures, where they are asked for (--table, --figure).
    `anatpaste_aug.detection.studies.study_report.write_study`
 
-`train_detector.py` does steps 1 to 4 on your own images, in forty lines.
+`train_detector.py` does steps 1 to 4 on your own images, in about seventy lines.
 """
 
 from anatpaste_aug.cli import run_command

@@ -153,7 +153,7 @@ NOT_CALLED = {  # settings, results and types
     *("ANATPASTE", "CUTPASTE", "FPI", "NSA", "PII", "PasteConfig", "PasteParams", "PasteResult", "Intensities"),
     *("Segmenter", "SegmenterModule", "AnomalyMask", "RegionMask", "OneClassBatch", "OneClassSample"),
     *("CachedSegmenter", "MaskCache"),  # in the test of the cache
-    "warm_up",  # in tests/transforms/test_warming.py
+    "warm_up",  # in tests/functional/test_jit.py
 }
 
 

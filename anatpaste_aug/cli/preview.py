@@ -1,6 +1,6 @@
 """Draw what the augmentation does to images, step by step.
 
-Input, lung mask, soft shape, anomaly mask, result and difference, one row per seed.
+Input, lung mask, soft shape, soft mask, result and difference, one row per seed.
 
     python -m anatpaste_aug preview chest.png -o grid.png
     python -m anatpaste_aug preview a.dcm b.jpeg --seeds 4 7 --area 0.05 0.2 --no-blur

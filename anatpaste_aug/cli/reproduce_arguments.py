@@ -55,7 +55,7 @@ SCORE_NAMES = ("kde", "knn", "mahalanobis")
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dataset", choices=("phantom", *_REAL), default="phantom")
-    add("--root", type=Path, help="folder of the raw download; folder: train/good, test/good, test/FINDING, ...")
+    add("--root", type=Path, help="the raw download; folder: what contains train/good, test/good, test/FINDING")
     add("--normal", type=Path, metavar="DIR", help="folder: normal images that are not divided yet, instead of --root")
     add("--abnormal", type=Path, metavar="DIR", help="folder: abnormal ones beside --normal; may be left out")
     add("--manifest", type=Path, metavar="CSV", help="folder: columns path, label, split, patient, view, finding")
@@ -68,7 +68,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
     add("--name", help="how results name the data, where it is not the published set")
     add("--split", type=Path, help="split.json of another run, to repeat its split")
-    add("--white", type=int, metavar="N", help="of 16-bit PNG and TIFF that do not state it; default: looked for")
+    add(
+        "--white",
+        type=int,
+        metavar="N",
+        help="white level of 16-bit PNG and TIFF that do not state it; default: inferred",
+    )
     add("--method", nargs="+", default=[], metavar="METHOD", help=f"{METHOD_NAMES}; default: what the rest needs")
     add("--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="of weights and augmentations; a run each")
     add("--table", nargs="+", type=int, choices=(1, 2, 3), default=[], help="methods; diseases or views; ablations")
@@ -81,13 +86,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--stages", nargs="+", type=whole(0), metavar="N", help="of the backbone, whose features are scored together")
     add("--average-views", action=argparse.BooleanOptionalAction, help="average features of flipped and shifted views")
     add("--split-seed", type=SEED, default=0, help="of the split; for phantoms, of all images (0)")
-    add("--select", choices=SELECT_NAMES, help="best weights; default: auroc, without abnormal validation images last")
+    add(
+        "--select",
+        choices=SELECT_NAMES,
+        help="how the best weights are chosen; default: auroc, or last without abnormal images",
+    )
     add("--false-positive-rate", type=share, metavar="X", help="threshold by normal validation images (0.05)")
     add("--device", help="such as cpu or cuda; default: cuda where there is a GPU")
     add("--amp", action="store_true", help="mixed precision in training: GPUs, CPUs with AMX")
     add("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
     add("--tensorboard", action="store_true", help="log to OUT/tensorboard")
-    add("--checkpoint-every", type=COUNT, metavar="N", help="updates; default: only at validations")
+    add("--checkpoint-every", type=COUNT, metavar="N", help="also save every N updates; default: only at validations")
     add("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
     add(
         "--resume",
@@ -152,7 +161,7 @@ def _settings_before(parser: CommandLine, out: Path | None) -> dict[str, Any]:
     try:
         before = json.loads((out / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        parser.error(f"--resume: no run has begun in {out} (no config.json); leave out --resume to start one")
+        parser.error(f"--resume: no run has begun in {out} (no config.json); leave out --resume and name a new folder")
     except (OSError, ValueError) as error:
         parser.error(f"--resume: {out / 'config.json'} cannot be read ({error}); start again in a new folder")
     if not isinstance(before, dict) or not {"command", "dataset", "seeds"} <= before.keys():
@@ -224,7 +233,8 @@ def _check_folder(parser: CommandLine, arguments: argparse.Namespace, *, more: b
     if not arguments.resume:
         # Under torchrun process 0 creates it, and the others may find it.
         if os.environ.get("RANK", "0") == "0" and out.exists() and not _is_empty(out):
-            parser.error(f"--out {out} exists and is not an empty folder; name a new one, or --resume")
+            begun = ", or --resume" if (out / "config.json").is_file() else ""
+            parser.error(f"--out {out} exists and is not an empty folder; name a new one{begun}")
     elif arguments.study and any(out.glob("*.pt")):
         parser.error(f"--out {out} holds a single training; name a new folder for several, tables or figures")
     elif is_finished(out) and not arguments.study:

@@ -63,7 +63,10 @@ def method_settings(arguments: argparse.Namespace, config: PretextConfig) -> dic
         config_type = method.detector.config_type
         for option, given in (("--amp", config.amp), ("--sync-bn", config.sync_bn)):
             if given:
-                raise ValueError(f"{option} does not fit {name}: leave it out, or train {name} in an --out of its own")
+                raise ValueError(
+                    f"{option} is not available for {name}: leave it out, or choose methods with a pretext task "
+                    "(--method anatpaste cutpaste-scar, say)"
+                )
         if config.select == "pretext":
             raise ValueError(f"--select pretext: {name} has no pretext task; choose auroc or last, or train it apart")
         shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}
@@ -96,7 +99,12 @@ def check_all(
             with blame(f"--{option}"):
                 check_writable(folder)
     if arguments.root is not None and not arguments.download and not arguments.root.exists():
-        raise ValueError(f"--root: {arguments.root} does not exist; give the folder of the raw download")
+        wanted = (
+            "that contains train/good, or of a manifest's paths"
+            if arguments.dataset == "folder"
+            else "of the raw download"
+        )
+        raise ValueError(f"--root: {arguments.root} does not exist; give the folder {wanted}")
     if arguments.segmenter not in (None, *SEGMENTERS) and not Path(arguments.segmenter).is_dir():
         raise ValueError(
             f"--segmenter {arguments.segmenter}: no such folder of masks; give one, or {', '.join(SEGMENTERS)}"

@@ -14,6 +14,8 @@ _REMEDIES = {
     "segmentation=False": "--no-segmentation",
     "blur=False": "--no-blur",
     "resume=True": "--resume",
+    "anatomy=True": "--anatomy",
+    "stages=()": "no --stages",
 }
 _ASSIGNMENT = re.compile(r"""\b([a-z_]+)=("[^"]*"|'[^']*'|\([^()]*\)|[^\s,;:()]+)""")
 _SUBJECT = re.compile(r"^([a-z_]+)(?= (?:must|needs|is) )")
@@ -28,7 +30,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and str(error).startswith("No module named"):
         return f"{error.name} is not installed: pip install 'anatpaste_aug[examples]'"
     if is_memory(error):
-        return f"not enough memory ({str(error).split('. ')[0]}): choose smaller images or a smaller --preset"
+        return f"not enough memory ({str(error).split('. ')[0]}): choose smaller images, or fewer at a time"
     return str(error) or type(error).__name__
 
 

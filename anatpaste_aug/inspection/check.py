@@ -146,7 +146,9 @@ def _checked(transform: AnatPasteTransform | None, augmentations: int) -> AnatPa
         raise ValueError(f"augmentations={augmentations}: expected at least 1")
     transform = AnatPasteTransform() if transform is None else transform
     if not transform.config.needs_region:
-        raise ValueError("transform has segmentation=False, so there are no lung masks to check; leave it True")
+        raise ValueError(
+            "the transform uses no region, so there are no lung masks to check; choose place=region or anatomy=True"
+        )
     return transform
 
 

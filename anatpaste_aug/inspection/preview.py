@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["preview"]
 
-_TITLES = ("input", "lung mask", "soft shape", "anomaly mask", "result", "difference")
+_TITLES = ("input", "lung mask", "soft shape", "soft mask", "result", "difference")
 _MUTED: dict[str, Any] = {"fontsize": 7.5, "color": "#5c6770"}
 
 
@@ -35,7 +35,7 @@ def preview(
     white: int | None = None,
     names: Sequence[str] | None = None,
 ) -> "Figure":
-    """Draw input, lung mask, soft shape (X_blur), anomaly mask (X_mask), result and difference; one row per seed.
+    """Draw input, lung mask, soft shape (X_blur), soft mask (X_mask), result and difference; one row per seed.
 
     A seed gives the result of ``transform.augment(image, generator=torch.Generator(device).manual_seed(seed))``.
 
@@ -111,7 +111,7 @@ def _line(line: Any, image: Tensor, result: PasteResult, transform: PasteTransfo
     show(line[2], soft_mask(params, height, width, hard=transform.config.shape == "patch")[0, 0])
     line[2].set_xlabel(_description(params, transform), **_MUTED)
     show(line[3], result.soft_mask[0, 0])
-    line[3].set_xlabel(f"{result.anomaly_mask.float().mean().item():.1%} of image", **_MUTED)
+    line[3].set_xlabel(f"{result.anomaly_mask.float().mean().item():.1%} of image is above 0", **_MUTED)
     show(line[4], after)
     change = (_gray(after) - _gray(before)) * 255
     inside = change.abs()[result.anomaly_mask[0, 0]]

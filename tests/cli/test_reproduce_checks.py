@@ -55,7 +55,9 @@ def test_a_backbone(refused, name, message):
 
 def test_stages_of_the_backbone(refused):
     error = refused("--stages", 3, 9)
-    assert error == "--stages: the backbone has no stages 3 9: it has the stages 0 to 4; leave stages empty"
+    assert (
+        error == "--stages: the backbone has no stages 3 9: it has the stages 0 to 4; choose from these, or no --stages"
+    )
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -98,7 +100,11 @@ def test_processes_of_torchrun_that_cannot_share(refused, monkeypatch):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--amp"], "--amp does not fit {}: leave it out, or train {} in an --out of its own"),
+        (
+            ["--amp"],
+            "--amp is not available for {}: leave it out, or choose methods with a pretext task (--method anatpaste "
+            "cutpaste-scar, say)",
+        ),
         (["--select", "pretext"], "--select pretext: {} has no pretext task; choose auroc or last, or train it apart"),
         (
             ["--figure", 5],

@@ -159,7 +159,7 @@ def test_real_radiographs(radiographs):
 def test_impossible_arguments_are_named(phantoms):
     with pytest.raises(ValueError, match="augmentations=0"):
         check(phantoms, augmentations=0)
-    with pytest.raises(ValueError, match="segmentation=False, so there are no lung masks to check; leave it True"):
+    with pytest.raises(ValueError, match="uses no region, so there are no lung masks to check; choose place=region"):
         check(phantoms, transform=AnatPasteTransform(segmentation=False))
     with pytest.raises(ValueError, match="names has 1 entries for 8 images"):
         check(phantoms, names=["a"])

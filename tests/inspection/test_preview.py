@@ -77,7 +77,7 @@ def test_all_differences_share_one_symmetric_scale(phantoms):
 
 def test_titles_names_and_seeds_are_there(phantoms):
     shown = texts(preview(phantoms, seeds=[3, 8], names=["first", "$second"]))
-    for text in ("input", "lung mask", "soft shape", "anomaly mask", "result", "difference", "first", "$second"):
+    for text in ("input", "lung mask", "soft shape", "soft mask", "result", "difference", "first", "$second"):
         assert text in shown
     assert shown.count("seed 3") == shown.count("seed 8") == 2
 

@@ -67,7 +67,7 @@ def test_the_last_stage_of_a_resnet_is_its_output():
 
 
 def test_stages_that_are_not_there_are_named():
-    with pytest.raises(ValueError, match="no stages 3 5: it has the stages 0 to 4; leave stages empty"):
+    with pytest.raises(ValueError, match="no stages 3 5: it has the stages 0 to 4; choose from these"):
         check_backbone("resnet18", image_size=32, stages=(3, 5))
     check_backbone("resnet18", image_size=32, stages=(3, 4))
 

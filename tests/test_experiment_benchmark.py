@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tiny_paper import QUICK, make_tiny
 
-from anatpaste_aug import datasets
 from anatpaste_aug.cli.reproduce_arguments import complete
+from anatpaste_aug.datasets.phantom.radiograph import FINDINGS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -42,7 +42,7 @@ def test_each_run_appends_a_line(experiment, tmp_path):
         assert figure["interval"]["low"] <= figure["auroc"] <= figure["interval"]["high"]
     assert "--method cutpaste" in lines[0]["command"]
     assert "groups" not in lines[0]
-    assert set(lines[1]["groups"]["CutPaste, seed 0"]) == {*datasets.phantom.FINDINGS}
+    assert set(lines[1]["groups"]["CutPaste, seed 0"]) == {*FINDINGS}
 
 
 @pytest.mark.parametrize(("dataset", "tables"), [("zhanglab", [1]), ("chexpert", [1, 3]), ("rsna", [1])])
@@ -74,7 +74,8 @@ def test_help_names_the_options(experiment, capsys):
 @pytest.mark.parametrize("dataset", ["zhanglab", "chexpert", "rsna"])
 def test_a_wrong_folder_is_one_line(experiment, dataset, tmp_path, capsys):
     results = tmp_path / "results.jsonl"
-    assert experiment.run(dataset, "About.", [1], ["--root", str(tmp_path), "--results", str(results), *QUICK]) == 2
+    given = ["--root", str(tmp_path), "--results", str(results), "--method", "anatpaste", *QUICK]
+    assert experiment.run(dataset, "About.", [1], given) == 2
     *_, usage, error = capsys.readouterr().err.splitlines()
     assert usage.startswith(f"usage: python benchmarks/{dataset}.py")
     assert str(tmp_path) in error

@@ -15,7 +15,6 @@ _REMEDIES = {
     "blur=False": "--no-blur",
     "resume=True": "--resume",
     "anatomy=True": "--anatomy",
-    "stages=()": "no --stages",
 }
 _ASSIGNMENT = re.compile(r"""\b([a-z_]+)=("[^"]*"|'[^']*'|\([^()]*\)|[^\s,;:()]+)""")
 _SUBJECT = re.compile(r"^([a-z_]+)(?= (?:must|needs|is) )")

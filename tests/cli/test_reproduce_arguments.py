@@ -79,8 +79,11 @@ def test_wrong_wishes_end_in_one_line(arguments, message, capsys):
 
 def test_a_folder_with_files_in_it_is_not_touched(tmp_path, capsys):
     (tmp_path / "precious.txt").write_text("mine")
-    told = f"--out {tmp_path} exists and is not an empty folder; name a new one, or --resume"
-    assert refused(capsys, "--out", tmp_path) == told
+    message = f"--out {tmp_path} exists and is not an empty folder; name a new one"
+    assert refused(capsys, "--out", tmp_path) == message
+    (tmp_path / "config.json").write_text("{}")
+    assert refused(capsys, "--out", tmp_path) == f"{message}, or --resume"
+    (tmp_path / "config.json").unlink()
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 

@@ -56,7 +56,8 @@ def test_a_backbone(refused, name, message):
 def test_stages_of_the_backbone(refused):
     error = refused("--stages", 3, 9)
     assert (
-        error == "--stages: the backbone has no stages 3 9: it has the stages 0 to 4; choose from these, or no --stages"
+        error
+        == "--stages: the backbone has no stages 3 9: it has the stages 0 to 4; choose from these, or leave them out"
     )
 
 

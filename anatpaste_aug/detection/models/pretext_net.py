@@ -77,7 +77,7 @@ class PretextNet(nn.Module):
         if not hasattr(backbone, "forward_intermediates") or max(stages) > last:
             known = f"it has the stages 0 to {last}" if last >= 0 else "it has none"
             raise ValueError(
-                f"the backbone has no stages {' '.join(map(str, stages))}: {known}; choose from these, or stages=()"
+                f"the backbone has no stages {' '.join(map(str, stages))}: {known}; choose from these, or leave them out"
             )
         order = sorted(set(stages))
         maps: list[Tensor] = backbone.forward_intermediates(

@@ -76,9 +76,8 @@ class PretextNet(nn.Module):
         last = len(getattr(backbone, "feature_info", ())) - 1
         if not hasattr(backbone, "forward_intermediates") or max(stages) > last:
             known = f"it has the stages 0 to {last}" if last >= 0 else "it has none"
-            raise ValueError(
-                f"the backbone has no stages {' '.join(map(str, stages))}: {known}; choose from these, or leave them out"
-            )
+            missing = " ".join(map(str, stages))
+            raise ValueError(f"the backbone has no stages {missing}: {known}; choose from these, or leave them out")
         order = sorted(set(stages))
         maps: list[Tensor] = backbone.forward_intermediates(
             self.rescale(x), indices=order, output_fmt="NCHW", intermediates_only=True

@@ -64,8 +64,13 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(autouse=True)
 def same_random_numbers():
-    """A test that passes once passes always, whatever ran before it."""
+    """A test that passes once passes always, whatever ran before it.
+
+    With more threads than one, a fork of a process that has computed in several would wait for threads that it lacks.
+    """
     torch.manual_seed(0)
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
 class Radiographs(NamedTuple):

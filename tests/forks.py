@@ -7,6 +7,8 @@ import sys
 import time
 import traceback
 
+import torch
+
 
 def start(function, *arguments):
     """Calls the function in a forked process; the number of the process."""
@@ -15,6 +17,7 @@ def start(function, *arguments):
         return process
     status = 1
     try:
+        torch.set_num_threads(1)  # a fork has none of the threads of its parent, and would wait for them
         function(*arguments)
         status = 0
     except BaseException:

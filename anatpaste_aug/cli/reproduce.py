@@ -50,7 +50,7 @@ def reproduce(parser: CommandLine) -> Path:
     """Do what the arguments of the command line ask for.
 
     Args:
-        parser: with the options of :func:`add_arguments`; ``parser.given`` are the arguments.
+        parser: with the options of `add_arguments`; ``parser.given`` are the arguments.
 
     Returns:
         The folder of the run or the study.

@@ -54,7 +54,7 @@ class EvaluatedMethod:
         return ensemble(self.members, f"{self.label}, ensemble of {len(self.members)} seeds")
 
     def scorer(self) -> Callable[[Tensor], Any]:
-        """Load the detectors; return a function from N×1×S×S images to N scores on the scale of :attr:`scores`.
+        """Load the detectors; return a function from N×1×S×S images to N scores on the scale of `scores`.
 
         Raises:
             ValueError: the method has no detectors.
@@ -72,7 +72,7 @@ class EvaluatedMethod:
         return [*self.members, self.scores] if len(self.members) > 1 else list(self.members)
 
     def rows(self, task: DetectionTask, matched: Mapping[str, MatchedAuroc] | None = None) -> list[ResultRow]:
-        """Return a row of results for each of :attr:`all_scores`; ``matched`` are their AUROCs at matched nuisance."""
+        """Return a row of results for each of `all_scores`; ``matched`` are their AUROCs at matched nuisance."""
         val, test = task.val.labels, task.test.labels
         return [
             result_row(each, val, test, dataset=task.name, matched=(matched or {}).get(each.name))
@@ -101,7 +101,7 @@ def baseline_methods(
     Args:
         task: the images.
         config: backbone, seed, score and device.
-        weights_file: see :func:`anatpaste_aug.detection.models.pretrained.pretrained_net`; None leaves them out.
+        weights_file: see `pretrained_net`; None leaves them out.
     """
     size = config.image_size
     nets = {f"untrained {config.backbone} features": untrained_net(config.backbone, seed=config.seed, image_size=size)}

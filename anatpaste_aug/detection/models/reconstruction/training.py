@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any, TypeVar
 
 import torch
@@ -36,10 +35,6 @@ class ReconstructionTrainer(Trainer[Config]):
     net: ReconstructionNet
     others: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
-
-    @abstractmethod
-    def step(self) -> Tensor:
-        """Do one update and return its loss, a detached scalar on the device of the run."""
 
     def draw_images(self) -> Tensor:
         """Return the next batch of normal images, B×1×s×s floats in [0, 1], as the networks see them."""

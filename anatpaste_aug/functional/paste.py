@@ -74,12 +74,16 @@ def paste(
         params = params._replace(donor=itself.unsqueeze(1).expand(-1, params.patches))
     # Half precision is rounded once, after the last patch.
     half = params.patches > 1 and images.dtype in (torch.float16, torch.bfloat16)
-    out, soft = images.float() if half else images, None
-    sources = sources.float() if half else sources
-    for k in range(params.patches):
-        out, mask = _paste_patch(out, sources, params.patch(k), region_mask, intensities, choices)
-        soft = mask if soft is None else unite_masks(soft, mask)
-    assert soft is not None
+    fused = _fused(choices) and _numba.supports(images, sources, params.sigma, region_mask)
+    out, sources = (images.float(), sources.float()) if half else (images, sources)
+    if not fused and images.device.type == "cpu" and not torch.compiler.is_compiling():
+        out, soft = paste_on_windows(paste_on_frames, out, sources, params, region_mask, intensities, choices)
+    else:
+        paste_patch = _paste_fused if fused else _paste_patch
+        out, soft = paste_patch(out, sources, params.patch(0), region_mask, intensities, choices)
+        for k in range(1, params.patches):
+            out, mask = paste_patch(out, sources, params.patch(k), region_mask, intensities, choices)
+            soft = unite_masks(soft, mask)
     if half:
         out = torch.where(soft > 0, out.to(images.dtype), images)
     return as_laid_out(out, images), soft
@@ -93,14 +97,6 @@ def _paste_patch(
     intensities: Intensities,
     choices: Choices,
 ) -> tuple[Tensor, Tensor]:
-    if _fused(choices) and _numba.supports(images, sources, params.sigma, region_mask):
-        pasted: tuple[Tensor, Tensor] = _numba.paste(
-            images, sources, list(params), region_mask, choices.hard, choices.beyond, *intensities
-        )
-        return pasted
-    if images.device.type == "cpu" and not torch.compiler.is_compiling():
-        _numba.check(list(params), sources)
-        return paste_on_windows(paste_on_frames, images, sources, params, region_mask, intensities, choices)
     # The parameters are not checked here; on CUDA, an index out of bounds would abort the process.
     donor = params.donor.clamp(0, max(len(sources) - 1, 0))
     window = Window(
@@ -117,6 +113,20 @@ def _paste_patch(
 def _fused(choices: Choices) -> bool:
     """Return whether the fused kernel supports this: no rotated drawn shapes, no resizing, no Poisson blending."""
     return choices.blend == "alpha" and not choices.resized and (choices.hard or not choices.rotated)
+
+
+def _paste_fused(
+    images: Tensor,
+    sources: Tensor,
+    params: PasteParams,
+    region_mask: Tensor | None,
+    intensities: Intensities,
+    choices: Choices,
+) -> tuple[Tensor, Tensor]:
+    pasted: tuple[Tensor, Tensor] = _numba.paste(
+        images, sources, list(params), region_mask, choices.hard, choices.beyond, *intensities
+    )
+    return pasted
 
 
 def paste_on_frames(window: Window, intensities: Intensities, choices: Choices) -> tuple[Tensor, Tensor]:

@@ -6,11 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from anatpaste_aug.functional import _numba
 from anatpaste_aug.functional.intensity import Intensities, at_least_float32
+from anatpaste_aug.functional.masks import unite_masks
 from anatpaste_aug.functional.shape import blur_radius, half_gaussian, reach
 from anatpaste_aug.paste.params import PasteParams, rotated_size
 
-_GROUP = 8  # images per call: more amortize the overhead of a call, fewer stay in the caches
+_GROUP = 16  # images per call: more amortize the overhead of a call, fewer stay in the caches
 
 
 class Choices(NamedTuple):
@@ -56,23 +58,26 @@ def paste_on_windows(
     intensities: Intensities,
     choices: Choices,
 ) -> tuple[Tensor, Tensor]:
-    """Call ``work`` on small windows of a few images at a time, and write the results into copies of the images.
+    """Paste one patch after the other into copies of the images: call ``work`` on small windows of a few images.
 
     The images of a group have windows of about the same size, so that the largest one fits all of them.
     """
     height, width = images.shape[-2:]
     out = images.clone()
     mask = images.new_zeros((len(images), 1, height, width), dtype=torch.float32)
-    reached = torch.stack(_reached(params, height, width, choices), 1)
-    sides = (reached[:, 1::2] - reached[:, ::2]).clamp_min(0)
-    area = sides.prod(1) * params.apply  # 0 where the patch is entirely outside the image
-    order = area.argsort(descending=True)[: int((area > 0).sum())]
-    for rows in order.split(_GROUP) if len(order) else ():
-        window, corners = _window(rows, reached, images, sources, params, region_mask, intensities, choices)
-        pasted, soft = work(window, intensities, choices)
-        for j, (i, (top, left)) in enumerate(zip(rows.tolist(), corners, strict=True)):
-            here = (i, slice(None), slice(top, top + soft.shape[2]), slice(left, left + soft.shape[3]))
-            out[here], mask[here] = pasted[j], soft[j]
+    for k in range(params.patches):
+        patch = params.patch(k)
+        _numba.check(list(patch), sources)
+        reached = torch.stack(_reached(patch, height, width, choices), 1)
+        sides = (reached[:, 1::2] - reached[:, ::2]).clamp_min(0)
+        area = sides.prod(1) * patch.apply  # 0 where the patch is entirely outside the image
+        order = area.argsort(descending=True)[: int((area > 0).sum())]
+        for rows in order.split(_GROUP) if len(order) else ():
+            window, corners = _window(rows, reached, out, sources, patch, region_mask, intensities, choices)
+            pasted, soft = work(window, intensities, choices)
+            for j, (i, (top, left)) in enumerate(zip(rows.tolist(), corners, strict=True)):
+                here = (i, slice(None), slice(top, top + soft.shape[2]), slice(left, left + soft.shape[3]))
+                out[here], mask[here] = pasted[j], unite_masks(mask[here], soft[j])
     return out, mask
 
 

@@ -13,7 +13,7 @@ _DISK = 5  # radius of the disk that the intensity change is smoothed over
 _OFFSETS = [
     (y, x) for y in range(-_DISK, _DISK + 1) for x in range(-_DISK, _DISK + 1) if y * y + x * x <= _DISK * _DISK
 ]
-_AT_ONCE = 8  # images whose medians an accelerator computes at once: each needs 81 times its own memory
+_AT_ONCE = 8  # images at a time: an accelerator's medians need 81 times their memory, and a CPU's caches hold them
 
 
 def foreground_mask(images: Tensor, threshold: float, intensities: Intensities | None = None) -> Tensor:
@@ -49,44 +49,19 @@ def patches_foreground(
     Returns:
         Boolean B×1×H×W. Where patches overlap, the last one decides, as in the authors' code.
     """
+    if not rotated and _numba.supports(foreground, sources, params.angle):
+        moved: Tensor = _numba.patches_foreground(list(params), foreground, sources)
+        return moved
     mask = torch.zeros_like(foreground)
-    if foreground.device.type == "cpu" and not torch.compiler.is_compiling() and not rotated:
-        for k in range(params.patches):
-            _write_windows(mask, params.patch(k), foreground, sources, resized)
-        return mask
     height, width = foreground.shape[-2:]
     for k in range(params.patches):
         one = params.patch(k)
         row, column = patch_pixels(one, height, width, rotated=rotated)
         there = (inside_patch(one, row, column) & one.apply.view(-1, 1, 1)).unsqueeze(1)
         donor = one.donor.clamp(0, max(len(sources) - 1, 0))  # an accelerator does not check replayed params
-        moved = move(sources.index_select(0, donor).float(), one, row, column, resized=resized) >= 0.5
-        mask = torch.where(there, moved | foreground, mask)
+        theirs = move(sources.index_select(0, donor).float(), one, row, column, resized=resized) >= 0.5
+        mask = torch.where(there, theirs | foreground, mask)
     return mask
-
-
-def _write_windows(mask: Tensor, params: PasteParams, foreground: Tensor, sources: Tensor, resized: bool) -> None:
-    """Write one patch per image, reading only its own pixels: on the CPU, where code may depend on the sizes."""
-    height, width = foreground.shape[-2:]
-    boxes = torch.stack(
-        [params.top, params.left, params.top + params.scaled_height, params.left + params.scaled_width], 1
-    ).tolist()
-    cuts = torch.stack([params.donor, params.source_top, params.source_left, params.height, params.width], 1).tolist()
-    zero = params.top.new_zeros(1)
-    for i in params.apply.nonzero()[:, 0].tolist():
-        top, left, bottom, right = boxes[i]
-        rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
-        if rows.start >= rows.stop or columns.start >= columns.stop:
-            continue  # entirely outside the image
-        donor, source_top, source_left, high, wide = cuts[i]
-        patch = sources[donor : donor + 1, :, source_top : source_top + high, source_left : source_left + wide].float()
-        one = params.rows(slice(i, i + 1))
-        one = one._replace(
-            top=one.top - rows.start, left=one.left - columns.start, source_top=zero, source_left=zero, donor=zero
-        )
-        row, column = patch_pixels(one, rows.stop - rows.start, columns.stop - columns.start, rotated=False)
-        moved = move(patch, one, row, column, resized=resized) >= 0.5
-        mask[i, :, rows, columns] = moved[0] | foreground[i, :, rows, columns]
 
 
 def intensity_target(
@@ -103,7 +78,7 @@ def intensity_target(
     Args:
         before: B×C×H×W images.
         after: The same images, augmented.
-        within: Boolean B×1×H×W; other pixels count as unchanged.
+        within: Boolean B×1×H×W; other pixels are not part of the region before it is smoothed.
         slope: Of the logistic function, per gray level of 255.
         midpoint: The change in gray levels of 255 whose target is 1/2.
         intensities: How to read the values; None is (0, 255) for uint8 and (0, 1) for floating point.
@@ -111,35 +86,48 @@ def intensity_target(
     Returns:
         float32 B×1×H×W in [0, 1].
     """
-    change = _change(before, after, intensities) * within
-    changed = _majority(change > 1, 5)
-    smooth = _median_over_disk(change * changed, changed)
-    return torch.sigmoid(slope * (smooth - midpoint)) * changed
+    parts = []
+    for old, new, here in zip(before.split(_AT_ONCE), after.split(_AT_ONCE), within.split(_AT_ONCE), strict=True):
+        change = _change(old, new, intensities)
+        changed = _majority((change > 1) & here, 5)
+        smooth = _median_over_disk(torch.where(changed, change, 0.0), changed)
+        parts.append(torch.where(changed, torch.sigmoid(slope * (smooth - midpoint)), 0.0))
+    return torch.cat(parts)
 
 
 def _change(before: Tensor, after: Tensor, intensities: Intensities | None) -> Tensor:
-    """Average the absolute changes of the channels, in gray levels of 255: float32 B×1×H×W."""
-    first, second = (_unit(images, intensities) for images in (before, after))
-    return ((second - first).abs().mean(1, keepdim=True) * 255).float()
+    """Average the absolute changes of the channels, in gray levels of 255: float32 B×1×H×W.
+
+    The changes of uint8 images are whole numbers, which no conversion to another range may round up.
+    """
+    given = _or_default(intensities, before)
+    factor = given._replace(black=0.0, white=given.white - given.black, mean=given.mean and (0.0,) * len(given.mean))
+    return _levels((at_least_float32(after) - at_least_float32(before)).abs(), factor).float()
 
 
 def _levels(images: Tensor, intensities: Intensities | None) -> Tensor:
-    return _unit(images, intensities).mean(1, keepdim=True) * 255
+    """Average the channels, in gray levels of 255: B×1×H×W."""
+    given = _or_default(intensities, images)
+    levels = given._replace(white=given.black + (given.white - given.black) / 255).to_unit(at_least_float32(images))
+    return levels if levels.shape[1] == 1 else levels.mean(1, keepdim=True)
 
 
-def _unit(images: Tensor, intensities: Intensities | None) -> Tensor:
-    if intensities is None:
-        intensities = Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
-    return intensities.to_unit(at_least_float32(images))
+def _or_default(intensities: Intensities | None, images: Tensor) -> Intensities:
+    if intensities is not None:
+        return intensities
+    return Intensities(0.0, 255.0) if images.dtype == torch.uint8 else Intensities()
 
 
 def _majority(mask: Tensor, size: int) -> Tensor:
     """Take the median of a boolean B×1×H×W mask over size × size pixels; edge pixels are repeated."""
-    reach = size // 2
-    counted = pad(mask.float(), (reach,) * 4, mode="replicate").to(torch.uint8)
     height, width = mask.shape[-2:]
-    across = sum((counted[..., x : x + width] for x in range(1, size)), counted[..., :width])
-    counted = sum((across[..., y : y + height, :] for y in range(1, size)), across[..., :height, :])
+    counted = mask.to(torch.uint8)
+    for dim, side in ((3, width), (2, height)):
+        first, last = (counted.narrow(dim, x, 1) for x in (0, side - 1))
+        padded = torch.cat([*[first] * (size // 2), counted, *[last] * (size // 2)], dim)
+        counted = padded.narrow(dim, 0, side) + padded.narrow(dim, 1, side)
+        for x in range(2, size):
+            counted += padded.narrow(dim, x, side)
     return counted > size * size // 2
 
 
@@ -162,8 +150,5 @@ def _median_over_disk(values: Tensor, wanted: Tensor) -> Tensor:
         result = torch.zeros_like(values)
         result[image, 0, row, column] = padded.flatten()[around].median(1).values
         return result
-    parts = []
-    for some in padded.split(_AT_ONCE):
-        shifted = [some[:, _DISK + y :, _DISK + x :][:, :height, :width] for y, x in _OFFSETS]
-        parts.append(torch.stack(shifted, 3).median(3).values)
-    return torch.cat(parts).unsqueeze(1)
+    shifted = [padded[:, _DISK + y :, _DISK + x :][:, :height, :width] for y, x in _OFFSETS]
+    return torch.stack(shifted, 3).median(3).values.unsqueeze(1)

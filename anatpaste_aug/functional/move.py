@@ -90,7 +90,8 @@ def move(
     return _interpolated(corners, y_rest.unsqueeze(1), x_rest.unsqueeze(1))
 
 
-_ONE = 2**11  # OpenCV's weights for uint8 images are 11-bit integers
+ONE = 2**11
+"""The sum of the weights of an interpolation, which are integers as in OpenCV's code for uint8 images."""
 
 
 def _scaled(position: Tensor, size: Tensor, scaled: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,21 +99,21 @@ def _scaled(position: Tensor, size: Tensor, scaled: Tensor) -> tuple[Tensor, Ten
     numerator = (2 * position + 1) * column(size) - column(scaled)
     divisor = 2 * column(scaled).clamp_min(1)
     whole = torch.div(numerator, divisor, rounding_mode="floor")
-    rest = (2 * _ONE * (numerator - whole * divisor) + divisor) // (2 * divisor)
+    rest = (2 * ONE * (numerator - whole * divisor) + divisor) // (2 * divisor)
     return whole, rest
 
 
 def _interpolated(corners: list[Tensor], down: Tensor, right: Tensor) -> Tensor:
     """Interpolate between four corners with the weights of ``cv2.resize``; bit for bit its result for uint8."""
     if corners[0].dtype != torch.uint8:
-        down, right = (weight.to(corners[0].dtype) / _ONE for weight in (down, right))
+        down, right = (weight.to(corners[0].dtype) / ONE for weight in (down, right))
         upper, lower = torch.lerp(corners[0], corners[1], right), torch.lerp(corners[2], corners[3], right)
         return torch.lerp(upper, lower, down)
     first, second, third, fourth = (corner.int() for corner in corners)
     down, right = down.int(), right.int()
-    upper = (first * (_ONE - right) + second * right) >> 4
-    lower = (third * (_ONE - right) + fourth * right) >> 4
-    return ((((_ONE - down) * upper >> 16) + (down * lower >> 16) + 2) >> 2).to(torch.uint8)
+    upper = (first * (ONE - right) + second * right) >> 4
+    lower = (third * (ONE - right) + fourth * right) >> 4
+    return ((((ONE - down) * upper >> 16) + (down * lower >> 16) + 2) >> 2).to(torch.uint8)
 
 
 def inverse_rotation(params: PasteParams) -> Tensor:

@@ -13,9 +13,9 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from anatpaste_aug.functional._numba.intensity_target import local_median, patches_foreground
 from anatpaste_aug.functional._numba.lungs.segmenting import keep_components, segment
 from anatpaste_aug.functional._numba.pasting import check, paste, random_pixel, soft_mask
-from anatpaste_aug.functional._numba.smoothing import local_median
 
 __all__ = [
     "HAS_NUMBA",
@@ -23,6 +23,7 @@ __all__ = [
     "keep_components",
     "local_median",
     "paste",
+    "patches_foreground",
     "random_pixel",
     "segment",
     "soft_mask",

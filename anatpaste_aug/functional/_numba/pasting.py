@@ -62,10 +62,10 @@ def _(u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 @custom_op("anatpaste_aug::soft_mask", mutates_args=(), device_types="cpu")
 def soft_mask(params: Sequence[Tensor], height: int, width: int, region_mask: Tensor | None, hard: bool) -> Tensor:
     """Compute the soft masks of one patch per image, float32 B×1×H×W; see `functional.soft_mask`."""
-    arrays, turns = _arrays(params), _turns(params) if hard else None
+    arrays, turns = arrays_of(params), _turns(params) if hard else None
     if not hard:
         _check_centers(arrays, height, width)
-    mask, make = _masking(_tables(arrays, height, width), turns, height, width, region_mask, hard)
+    mask, make = _masking(make_tables(arrays, height, width), turns, height, width, region_mask, hard)
     _run(len(mask), make)
     return mask
 
@@ -90,15 +90,15 @@ def paste(
 ) -> tuple[Tensor, Tensor]:
     """Blend one patch per image; return the images and their soft mask. A thread does both while data is in cache."""
     batch, channels, height, width = images.shape
-    arrays, turns = _arrays(params), _turns(params) if hard else None
+    arrays, turns = arrays_of(params), _turns(params) if hard else None
     if sources.shape[1] != channels or sources.dtype != images.dtype:
         raise ValueError(f"sources must have {channels} channels of {images.dtype}, got {sources.dtype}")
-    _check_cuts(arrays, sources)
+    check_cuts(arrays, sources)
     if batch != len(arrays.apply):
         raise ValueError(f"images for {len(arrays.apply)} rows of params must be as many, got {batch}")
     if not hard:
         _check_centers(arrays, height, width)
-    tables = _tables(arrays, height, width)
+    tables = make_tables(arrays, height, width)
     mask, make = _masking(tables, turns, height, width, region_mask, hard)
     intensities = Intensities(black, white, None if mean is None else tuple(mean), None if std is None else tuple(std))
     out, mix = _blending(tables, turns, images, sources, mask, beyond, intensities)
@@ -203,7 +203,7 @@ def _tone(intensities: Intensities, channels: int, dtype: torch.dtype) -> Any:
     return torch.stack([factor.to_unit(zeros + 1), intensities.to_unit(zeros)]).flatten(1).to(dtype).numpy()
 
 
-def _tables(p: Any, height: int, width: int) -> Tables:
+def make_tables(p: Any, height: int, width: int) -> Tables:
     """Convert `PasteParams` of arrays to the tables described in `rows`, for images of this size."""
     rows, reals = np.empty((len(p.sigma), ORDER + 4), np.int64), np.empty((len(p.sigma), len(REALS)), np.float32)
     for column, name in enumerate(INTEGERS):
@@ -223,11 +223,11 @@ def _find_boxes(rows: npt.NDArray[np.int64], turns: Any, source: bool, height: i
     for axis, side in enumerate((height, width)):
         start, size = rows[:, TOP + axis], rows[:, HEIGHT + axis]
         if turns is None:
-            reach, middle = (size // 2 - rows[:, MARGIN]).clip(0) + rows[:, RADIUS], start + size // 2
+            reach, middle = np.maximum(size // 2 - rows[:, MARGIN], 0) + rows[:, RADIUS], start + size // 2
             first, last = middle - reach, middle + reach + 1
         else:
             first, last = start, start + turns[:, axis]
-        first, last = first.clip(0, side), last.clip(0, side)
+        first, last = (np.minimum(np.maximum(edge, 0), side) for edge in (first, last))
         beyond = source and turns is None
         rows[:, FIRST + 2 * axis], rows[:, LAST + 2 * axis] = first, last
         rows[:, UP + 2 * axis] = np.minimum(first - start, 0) if beyond else 0
@@ -250,10 +250,11 @@ def _turns(params: Sequence[Tensor]) -> Any:
     return torch.cat([torch.stack(rotated_size(high, wide, rows.angle)), inverse_rotation(rows)]).T.contiguous().numpy()
 
 
-def _arrays(params: Sequence[Tensor]) -> Any:
+def arrays_of(params: Sequence[Tensor]) -> Any:
     """Convert parameters to arrays and check them: the kernels do no bounds checks."""
+    count = params[0].shape[0]
     for name, field in zip(PasteParams._fields, params, strict=True):
-        shape = (len(params[0]), 4) if name == "jitter_order" else (len(params[0]),)
+        shape = (count, 4) if name == "jitter_order" else (count,)
         if field.shape != shape or field.dtype != dtype_of(name):
             found = f"{tuple(field.shape)} and {field.dtype}"
             raise ValueError(f"params.{name} must have shape {shape} and dtype {dtype_of(name)} per patch, got {found}")
@@ -268,7 +269,7 @@ def _arrays(params: Sequence[Tensor]) -> Any:
 
 def check(params: Sequence[Tensor], sources: Tensor) -> None:
     """Check parameters for the torch code on the CPU; raise ValueError if they do not fit these sources."""
-    _check_cuts(_arrays(params), sources)
+    check_cuts(arrays_of(params), sources)
 
 
 def _check_centers(p: Any, height: int, width: int) -> None:
@@ -280,7 +281,7 @@ def _check_centers(p: Any, height: int, width: int) -> None:
         raise ValueError(f"params {bad} hold an impossible size or center of a shape in images of {height}×{width}")
 
 
-def _check_cuts(p: Any, sources: Tensor) -> None:
+def check_cuts(p: Any, sources: Tensor) -> None:
     count, _, height, width = sources.shape
     fits = (p.height >= 1) & (p.source_top >= 0) & (p.source_top <= height - p.height)
     fits &= (p.width >= 1) & (p.source_left >= 0) & (p.source_left <= width - p.width)

@@ -107,7 +107,7 @@ _STAGES = {
     },
     "anatpaste_aug.functional._numba.shape": {"soft_masks": "shape and blur"},
     "anatpaste_aug.functional._numba.blending": {"blend": "blend"},
-    "anatpaste_aug.transforms.base": {"sample_params": "sampling"},
+    "anatpaste_aug.transforms.steps": {"sample_params": "sampling"},
     "anatpaste_aug.functional.paste": {
         "_mask": "shape and blur",
         "color_jitter": "blend",

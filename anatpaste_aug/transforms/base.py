@@ -10,13 +10,13 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from anatpaste_aug.functional import Intensities, foreground_mask, intensity_target, paste, patches_foreground
-from anatpaste_aug.functional.intensity import at_least_float32
-from anatpaste_aug.paste import ANATPASTE, PasteConfig, PasteParams, PasteResult, draw_uniforms, sample_params
+from anatpaste_aug.functional import Intensities
+from anatpaste_aug.paste import ANATPASTE, PasteConfig, PasteParams, PasteResult, draw_uniforms
 from anatpaste_aug.paste.draws import draws_shape
-from anatpaste_aug.segmentation import LungSegmenter, Segmenter, segment_with
+from anatpaste_aug.segmentation import LungSegmenter, Segmenter
 from anatpaste_aug.transforms.sample import add_changes, as_batch, is_image_tensor, like_input, read_sample
 from anatpaste_aug.transforms.signature import HELP, document
+from anatpaste_aug.transforms.steps import find_foregrounds, find_region, paste_patches, sample
 from anatpaste_aug.transforms.tv_tensors import AnomalyMask, RegionMask
 from anatpaste_aug.validation import (
     check_apply,
@@ -26,7 +26,6 @@ from anatpaste_aug.validation import (
     check_intensities,
     check_params,
     check_range,
-    check_region_mask,
     check_uniforms,
     intensities_for,
 )
@@ -145,75 +144,19 @@ class PasteTransform(v2.Transform):
         sources = self._sources(images, donors)
         if params is not None:
             check_params(params, images, self.config, sources)
-        region, converged = self._region(images, region_mask, intensities)
-        foregrounds = self._foregrounds(images, sources, intensities)
+        region, converged = find_region(self.config, self.segmenter, images, region_mask, intensities)
+        foregrounds = find_foregrounds(self.config, images, sources, intensities)
         if params is None:
-            params = self._sample(images, region, converged, sources, foregrounds, uniforms, generator)
+            params = sample(self.config, images, region, converged, sources, foregrounds, uniforms, generator)
         if apply is not None:
             params = params._replace(apply=params.apply & apply.unsqueeze(1))
-        return self._paste(images, sources, region, foregrounds, params, intensities)
+        return paste_patches(self.config, images, sources, region, foregrounds, params, intensities)
 
     def draw_uniforms(
         self, batch: int, *, device: torch.device | str = "cpu", generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw the random numbers for `augment` before anything is known about the images: B×K×D."""
         return draw_uniforms(self.config, batch, device=device, generator=generator)
-
-    def _sample(
-        self,
-        images: Tensor,
-        region: Tensor | None,
-        converged: Tensor | None,
-        sources: Tensor | None,
-        foregrounds: tuple[Tensor, Tensor] | None,
-        uniforms: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> PasteParams:
-        foreground, of_sources = foregrounds or (None, None)
-        params = sample_params(
-            self.config,
-            tuple(images.shape),
-            region_mask=region,
-            foreground=foreground,
-            donor_foreground=of_sources,
-            donors=None if sources is None else sources.shape[0],
-            device=images.device,
-            uniforms=uniforms,
-            generator=generator,
-        )
-        # An image whose segmentation did not converge has an empty region. Don't treat it as one without lungs.
-        return params if converged is None else params._replace(apply=params.apply & converged.unsqueeze(1))
-
-    def _paste(
-        self,
-        images: Tensor,
-        sources: Tensor | None,
-        region: Tensor | None,
-        foregrounds: tuple[Tensor, Tensor] | None,
-        params: PasteParams,
-        intensities: Intensities,
-    ) -> PasteResult:
-        config = self.config
-        resized, rotated = config.resize is not None, config.rotates
-        image, soft = paste(
-            images,
-            params,
-            region,
-            intensities,
-            sources=sources,
-            hard=config.shape == "patch",
-            beyond=config.beyond,
-            blend=config.blend,
-            jittered=config.jitter > 0,
-            resized=resized,
-            rotated=rotated,
-        )
-        target = soft
-        if config.target == "intensity" and foregrounds is not None:
-            within = patches_foreground(params, *foregrounds, resized=resized, rotated=rotated)
-            slope, midpoint = config.logistic
-            target = intensity_target(images, image, within, slope=slope, midpoint=midpoint, intensities=intensities)
-        return PasteResult(image, soft, target, region, params)
 
     def _sources(self, images: Tensor, donors: Donors | None) -> Tensor | None:
         """Return the images that patches are cut from; None if each image is its own source."""
@@ -229,30 +172,6 @@ class PasteTransform(v2.Transform):
             )
         return check_donors(donors(images.shape[0]) if callable(donors) else donors, images)
 
-    def _region(
-        self, images: Tensor, region_mask: Tensor | None, intensities: Intensities
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return the region of the images, and whether their segmentation has converged (None if not segmented)."""
-        if not self.config.needs_region:
-            return None, None
-        if region_mask is not None:
-            return check_region_mask(region_mask, images), None
-        assert self.segmenter is not None
-        with torch.no_grad():
-            inputs = images if intensities.mean is None else intensities.to_unit(at_least_float32(images))
-            return segment_with(self.segmenter, inputs)
-
-    def _foregrounds(
-        self, images: Tensor, sources: Tensor | None, intensities: Intensities
-    ) -> tuple[Tensor, Tensor] | None:
-        """Return the foreground of the images, and of those that patches are cut from."""
-        if not self.config.needs_foreground:
-            return None
-        own = foreground_mask(images.detach(), self.config.foreground, intensities)
-        if sources is None or sources is images:
-            return own, own
-        return own, foreground_mask(sources.detach(), self.config.foreground, intensities)
-
     def _intensities(self, images: Tensor) -> Intensities:
         return intensities_for(images, self.value_range, self.mean, self.std)
 
@@ -263,12 +182,12 @@ class PasteTransform(v2.Transform):
         images, mask = read_sample(flat_inputs)
         for image in images:
             check_range(check_images(image), self._intensities(image))
-        intensities = self._intensities(images[0])
-        sources = self._sources(images[0], None)
-        region, converged = self._region(images[0], mask, intensities)
-        foregrounds = self._foregrounds(images[0], sources, intensities)
-        params = self._sample(images[0], region, converged, sources, foregrounds)
-        result = self._paste(images[0], sources, region, foregrounds, params, intensities)
+        image, intensities = images[0], self._intensities(images[0])
+        sources = self._sources(image, None)
+        region, converged = find_region(self.config, self.segmenter, image, mask, intensities)
+        foregrounds = find_foregrounds(self.config, image, sources, intensities)
+        params = sample(self.config, image, region, converged, sources, foregrounds)
+        result = paste_patches(self.config, image, sources, region, foregrounds, params, intensities)
         first = next(leaf for leaf in flat_inputs if not isinstance(leaf, (RegionMask, AnomalyMask)))
         return {"params": params, "first": first, "result": result, "sources": sources, "foregrounds": foregrounds}
 
@@ -285,8 +204,14 @@ class PasteTransform(v2.Transform):
             sources = images
         elif sources is not None:
             check_donors(sources, images)
-        pasted = self._paste(
-            images, sources, result.region_mask, params["foregrounds"], params["params"], self._intensities(images)
+        pasted = paste_patches(
+            self.config,
+            images,
+            sources,
+            result.region_mask,
+            params["foregrounds"],
+            params["params"],
+            self._intensities(images),
         )
         return like_input(pasted.image, inpt)
 

@@ -41,6 +41,8 @@ class PretextConfig(TrainConfig):
         jitter: brightness and contrast factors of the training images are uniform in [1 - jitter, 1 + jitter].
         backbone: any timm name.
         in_chans: 1, or 3 to repeat the gray channel.
+        standardize: subtract the mean of each image and divide by its standard deviation, so that the features do not
+            depend on brightness and contrast. The paper does not.
         num_classes: of the pretext task: the normal images, and one for each augmentation.
         score: of the features: "kde", "knn" or "mahalanobis", see `SCORES`.
         bandwidth: of the KDE.
@@ -75,6 +77,7 @@ class PretextConfig(TrainConfig):
     jitter: float = 0.1
     backbone: str = "resnet18"
     in_chans: int = 1
+    standardize: bool = False
     num_classes: int = 2
     score: str = "kde"
     bandwidth: float = 1.0

@@ -40,9 +40,7 @@ def theirs(config: GanomalyConfig, task: DetectionTask) -> float:
         torch.optim.Adam(part.parameters(), lr=config.learning_rate, betas=(0.5, 0.999))
         for part in (model.generator, model.discriminator)
     ]
-    batches = ShuffledBatches(
-        len(task.train.images), config.batch_size, torch.Generator().manual_seed(config.seed)
-    )
+    batches = ShuffledBatches(len(task.train.images), config.batch_size, torch.Generator().manual_seed(config.seed))
     for _ in range(config.updates):
         real, fake, code, code_of_fake = model(prepare_inputs(task.train.images[batches.draw()]))
         of_real, of_fake = model.discriminator(real)[0], model.discriminator(fake)[0]

@@ -53,8 +53,6 @@ SETTINGS: dict[str, tuple[type, dict[str, Any], dict[str, Any]]] = {
     # Other networks and sizes.
     "paper-resnet10t": (AnatPasteTransform, {}, RESNET10T),
     "donors-resnet10t": (AnatPasteTransform, DONORS, RESNET10T),
-    "paper-resnet10t-standardized": (AnatPasteTransform, {}, RESNET10T | {"standardize": True}),
-    "donors-resnet10t-standardized": (AnatPasteTransform, DONORS, RESNET10T | {"standardize": True}),
     "donors-resnet10t-1000": (AnatPasteTransform, DONORS, RESNET10T | {"updates": 1000}),
     "donors-resnet10t-128px": (AnatPasteTransform, DONORS, RESNET10T | {"image_size": 128}),
     "donors-400": (AnatPasteTransform, DONORS, SMALL | {"updates": 400}),

@@ -2,8 +2,8 @@
 
 python benchmarks/ganomaly.py --zhanglab DIR --seeds 0 1 2
 
-Needs anomalib. Both see the same batches, shuffled by the seed, with the optimizer of the authors' code, and are scored in
-evaluation mode by the mean squared difference of the two codes. The test images are never scored.
+Needs anomalib. Both see the same batches, shuffled by the seed, with the optimizer of the authors' code, and are scored
+in evaluation mode by the mean squared difference of the two codes. The test images are never scored.
 """
 
 import argparse

@@ -27,7 +27,6 @@ class PretextNet(nn.Module):
         hidden: widths of the hidden layers of the head.
         num_classes: width of the output.
         image_size: side of the images, needed only by backbones built for one input size (vision transformers).
-        standardize: subtract the mean of each image, and divide by its standard deviation, before the backbone.
 
     Raises:
         ImportError: timm is not installed.
@@ -48,12 +47,10 @@ class PretextNet(nn.Module):
         num_classes: int = 2,
         *,
         image_size: int | None = None,
-        standardize: bool = False,
     ) -> None:
         super().__init__()
         self.in_chans = in_chans
-        # `load_pretrained` sets another one, for weights that were trained on another scale.
-        self.rescale: nn.Module = Standardize() if standardize else nn.Identity()
+        self.rescale: nn.Module = nn.Identity()  # of the inputs, for weights that were trained on another scale
         self.backbone, width = _create_backbone(backbone, in_chans, image_size)
         layers: list[nn.Module] = []
         for units in hidden:
@@ -92,23 +89,6 @@ class PretextNet(nn.Module):
         """Return the logits of B×`in_chans`×H×W inputs, B×`num_classes`; class 0 is normal, class 1 augmented."""
         logits: Tensor = self.head(self.backbone(self.rescale(x)))
         return logits
-
-
-class Standardize(nn.Module):
-    """Subtract the mean of each image, and divide by its standard deviation: the same for any brightness and contrast.
-
-    Takes and returns B×C×H×W. The deviation counts as at least one gray level of 255, so that constant images become 0.
-
-    Example:
-        >>> image = torch.rand(1, 1, 8, 8)
-        >>> torch.allclose(Standardize()(image), Standardize()(image / 2 + 0.1), atol=1e-5)
-        True
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Standardize each image over all its pixels."""
-        variance, mean = torch.var_mean(x, dim=(1, 2, 3), correction=0, keepdim=True)
-        return (x - mean) / variance.sqrt().clamp_min(2 / 255)  # the inputs span [-1, 1]
 
 
 def check_backbone(name: str, in_chans: int = 1, *, image_size: int, stages: Sequence[int] = ()) -> None:

@@ -284,12 +284,6 @@ def half_precision(device: torch.device) -> torch.dtype:
 
 def _build_net(config: PretextConfig) -> PretextNet:
     """Return the untrained network of a run on the CPU, in the memory layout of the run's device."""
-    net = PretextNet(
-        config.backbone,
-        config.in_chans,
-        num_classes=config.num_classes,
-        image_size=config.image_size,
-        standardize=config.standardize,
-    )
+    net = PretextNet(config.backbone, config.in_chans, num_classes=config.num_classes, image_size=config.image_size)
     layout = torch.channels_last if torch.device(config.device).type == "cpu" else torch.contiguous_format
     return net.to(memory_format=layout)

@@ -22,15 +22,16 @@ from measuring import environment, say
 from anatpaste_aug.datasets import DetectionTask, folder_task, phantom_task, zhanglab_task
 from anatpaste_aug.detection.evaluation.metrics import auroc
 from anatpaste_aug.detection.models.distances import SCORES, fit_score
+from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import extract_features
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net, trained_net
-from anatpaste_aug.detection.training.config import TrainConfig
 from anatpaste_aug.segmentation import LungSegmenter
 from anatpaste_aug.transforms import AnatPasteTransform, FPITransform, NSATransform, PIITransform
 
 RESULTS = Path(__file__).resolve().parent / "detector_search.jsonl"
 DONORS: dict[str, Any] = {"source": "batch", "beyond": "source", "patches": (2, 2)}
 SMALL: dict[str, Any] = {"image_size": 64, "batch_size": 32, "updates": 200}
+RESNET10T: dict[str, Any] = SMALL | {"backbone": "resnet10t", "updates": 300}
 
 # Name -> the transform, its settings, and the settings of the training.
 SETTINGS: dict[str, tuple[type, dict[str, Any], dict[str, Any]]] = {
@@ -50,8 +51,10 @@ SETTINGS: dict[str, tuple[type, dict[str, Any], dict[str, Any]]] = {
     "pii": (PIITransform, {}, SMALL),
     "nsa": (NSATransform, {}, SMALL),
     # Other networks and sizes.
-    "paper-resnet10t": (AnatPasteTransform, {}, SMALL | {"backbone": "resnet10t", "updates": 300}),
-    "donors-resnet10t": (AnatPasteTransform, DONORS, SMALL | {"backbone": "resnet10t", "updates": 300}),
+    "paper-resnet10t": (AnatPasteTransform, {}, RESNET10T),
+    "donors-resnet10t": (AnatPasteTransform, DONORS, RESNET10T),
+    "donors-resnet10t-1000": (AnatPasteTransform, DONORS, RESNET10T | {"updates": 1000}),
+    "donors-resnet10t-128px": (AnatPasteTransform, DONORS, RESNET10T | {"image_size": 128}),
     "donors-400": (AnatPasteTransform, DONORS, SMALL | {"updates": 400}),
     "donors-96px": (AnatPasteTransform, DONORS, SMALL | {"image_size": 96}),
     "donors-jitter": (AnatPasteTransform, DONORS, SMALL | {"jitter": 0.3}),
@@ -62,7 +65,10 @@ def train(name: str, task: DetectionTask, seed: int) -> dict[str, Any]:
     """Train with a setting; return the validation AUROC of the last weights for each score, and the time."""
     make, paste, training = SETTINGS[name]
     transform = make(**paste)
-    config = TrainConfig(seed=seed, select="last", updates_per_epoch=training["updates"], **training)
+    # Validates ten times, so that the ways to select weights can be compared by the history.
+    config = PretextConfig(
+        seed=seed, select="pretext", score="knn", updates_per_epoch=training["updates"] // 10, **training
+    )
     masks = LungSegmenter()(task.train.images) if transform.segmenter is not None else None
     start = time.perf_counter()
     result = train_pretext_net(
@@ -78,7 +84,8 @@ def train(name: str, task: DetectionTask, seed: int) -> dict[str, Any]:
         for score in SCORES:
             key = f"{score}{'-' + ''.join(map(str, stages)) if stages else ''}{'-views' if views else ''}"
             aurocs[key] = auroc(task.val.labels, fit_score(score, train_features).score(val_features))
-    return {"seconds": seconds, "val_auroc": aurocs}
+    history = [{"update": at.update, "val_auroc": at.val_auroc, "val_loss": at.val_loss} for at in result.history]
+    return {"seconds": seconds, "val_auroc": aurocs, "history": history}
 
 
 def print_table(lines: list[Mapping[str, Any]]) -> None:

@@ -274,3 +274,19 @@ def test_a_folder_without_the_package_is_named(benchmarks, tmp_path, capsys):
 def test_the_ratio_is_that_of_the_medians(benchmarks):
     lines = benchmarks("compare").table({"masks given": [[10.0, 30.0, 20.0], [10.0, 10.0, 40.0]]})
     assert [cell.strip() for cell in lines[-1].split("|")[2:-1]] == ["20", "10", "2.000", "0.500", "3.000"]
+
+
+@pytest.mark.slow
+def test_the_search_keeps_every_score_and_the_validations(benchmarks, monkeypatch):
+    pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
+    from anatpaste_aug.datasets import phantom_task
+
+    search = benchmarks("detector_search")
+    transform, paste, training = search.SETTINGS["donors-resnet10t"]
+    tiny = training | {"batch_size": 4, "updates": 20}
+    monkeypatch.setitem(search.SETTINGS, "tiny", (transform, paste, tiny))
+    line = search.train("tiny", phantom_task(64, train=8, val=8, test=2), 0)
+    assert {"kde", "knn", "mahalanobis", "knn-views", "knn-34", "knn-234-views"} <= line["val_auroc"].keys()
+    assert [at["update"] for at in line["history"]] == list(range(2, 21, 2))
+    assert line["history"][-1]["val_auroc"] == line["val_auroc"]["knn"]
+    assert all(at["val_loss"] > 0 for at in line["history"])

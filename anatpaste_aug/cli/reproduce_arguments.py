@@ -48,7 +48,7 @@ METHOD_NAMES = (
     "squid"
 )
 SELECT_NAMES = ("auroc", "pretext", "last")
-PRESET_NAMES = ("paper", "cpu", "demo", "smoke")
+PRESET_NAMES = ("paper", "cpu", "fast", "demo", "smoke")
 SCORE_NAMES = ("kde", "knn", "mahalanobis")
 
 

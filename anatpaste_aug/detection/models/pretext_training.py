@@ -16,6 +16,7 @@ from anatpaste_aug.detection.evaluation.thresholds import has_both
 from anatpaste_aug.detection.models.distances import fit_score
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features, prepare_inputs, to_layout
+from anatpaste_aug.detection.models.trained import state_copy
 from anatpaste_aug.detection.training.batches import jitter_images
 from anatpaste_aug.detection.training.config import half_cosine
 from anatpaste_aug.detection.training.loop import check_images, run_training
@@ -258,7 +259,7 @@ class PretextTrainer(Trainer):
 
     def weights(self) -> State:
         """Return a CPU copy of the network's weights."""
-        return {name: value.detach().to("cpu", copy=True) for name, value in self.net.state_dict().items()}
+        return state_copy(self.net)
 
     def model_state(self) -> dict[str, Any]:
         """Return the states of network, optimizer and gradient scaler."""

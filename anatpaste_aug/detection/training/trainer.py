@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Generic
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ class Trainer(ABC, Generic[Config]):
     """
 
     learning_rate: float
-    remedy: ClassVar[str] = "lower the learning rate"
+    remedy: str = "lower the learning rate"
 
     def __init__(self, config: Config, images: Tensor, workers: Workers) -> None:
         self.config, self.workers = config, workers

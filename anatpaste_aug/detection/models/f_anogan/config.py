@@ -23,6 +23,14 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "updates_per_epoch": 100,
         "encoder_learning_rate": 5e-4,
     },
+    "fast": {
+        "batch_size": 16,
+        "width": 16,
+        "gan_updates": 150,
+        "updates": 750,
+        "updates_per_epoch": 100,
+        "encoder_learning_rate": 5e-4,
+    },
     "demo": {
         "reduction": 2,
         "batch_size": 16,

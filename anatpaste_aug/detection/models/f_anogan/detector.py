@@ -54,7 +54,7 @@ class FAnoGanTrainer(ReconstructionTrainer[FAnoGanConfig]):
 
     def _gan_step(self) -> Tensor:
         config, net = self.config, self.net
-        self.learning_rate = config.learning_rate
+        self.learning_rate, self.remedy = config.learning_rate, "lower learning_rate"
         net.critic.requires_grad_(True)
         for _ in range(config.critic_steps):
             real = 2 * self.draw_images() - 1
@@ -68,7 +68,7 @@ class FAnoGanTrainer(ReconstructionTrainer[FAnoGanConfig]):
         return loss.detach()
 
     def _encoder_step(self) -> Tensor:
-        self.learning_rate = self.config.encoder_learning_rate
+        self.learning_rate, self.remedy = self.config.encoder_learning_rate, "lower encoder_learning_rate"
         self.net.requires_grad_(False)
         self.net.encoder.requires_grad_(True)
         self.net.generator.eval()

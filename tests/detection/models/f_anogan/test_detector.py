@@ -125,3 +125,12 @@ def test_it_learns_what_normal_phantoms_look_like():
     assert losses[-1] < losses[0]
     assert score > 0.9
     assert maps > 0.9
+
+
+def test_a_divergence_names_the_learning_rate_of_its_stage():
+    training = trainer()
+    training.step()
+    assert str(training.diverged("loss")).endswith("at learning rate 0.0001: lower learning_rate")
+    training.update = CONFIG.gan_updates
+    training.step()
+    assert str(training.diverged("loss")).endswith("at learning rate 5e-05: lower encoder_learning_rate")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from fuzz.invariants import attempt, same, untouched
+from fuzz.strategies import FLOATS, Batch, batches, seeded, seeds, small_batches
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import attempt, same, untouched
 from kornia.augmentation import AugmentationSequential
-from strategies import FLOATS, Batch, batches, seeded, seeds, small_batches
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, OneClassPairs, collate_one_class, one_class_batch
 from anatpaste_aug.adapters.kornia import KorniaPaste

@@ -4,10 +4,10 @@ import math
 from functools import partial
 
 import torch
+from fuzz.invariants import on_both_paths, untouched
+from fuzz.strategies import Masks, masks
 from hypothesis import example, given
 from hypothesis import strategies as st
-from invariants import on_both_paths, untouched
-from strategies import Masks, masks
 
 from anatpaste_aug.functional import (
     clear_border,

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import torch
+from fuzz.invariants import attempt, untouched
+from fuzz.strategies import anything, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import attempt, untouched
-from strategies import anything, seeds
 
 from anatpaste_aug.detection import (
     auroc,

@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
+from fuzz.invariants import same, untouched
+from fuzz.strategies import IMAGE_DTYPES, Masks, batches, rows, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import same, untouched
-from strategies import IMAGE_DTYPES, Masks, batches, rows, seeds
 
 from anatpaste_aug.functional import Intensities, clahe, color_jitter, otsu_threshold, to_gray
 from anatpaste_aug.functional.intensity import GRAY_LEVELS, stretch_levels

@@ -4,10 +4,10 @@ import math
 from dataclasses import fields, replace
 
 import torch
+from fuzz.invariants import attempt, same_rows, untouched
+from fuzz.strategies import anything, numbers, region_for, region_kinds, seeded, seeds, sizes
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import attempt, same_rows, untouched
-from strategies import anything, numbers, region_for, region_kinds, seeded, seeds, sizes
 
 from anatpaste_aug.paste import ANATPASTE, CUTPASTE, FPI, NSA, PII, PasteConfig, draw_uniforms, sample_params
 from anatpaste_aug.paste.params import rotated_size

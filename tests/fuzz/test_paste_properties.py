@@ -3,10 +3,10 @@
 import math
 
 import torch
+from fuzz.invariants import as_accelerators, attempt, on_all_paths, on_both_paths, same, untouched
+from fuzz.strategies import FLOATS, Batch, Way, batches, region_for, region_kinds, rows, seeds, small_sizes, ways
 from hypothesis import example, given
 from hypothesis import strategies as st
-from invariants import as_accelerators, attempt, on_all_paths, on_both_paths, same, untouched
-from strategies import FLOATS, Batch, Way, batches, region_for, region_kinds, rows, seeds, small_sizes, ways
 
 from anatpaste_aug.functional import Intensities, paste, soft_mask
 

@@ -4,11 +4,11 @@ from functools import partial
 
 import pytest
 import torch
+from fuzz.invariants import on_both_paths, same, untouched
+from fuzz.strategies import FLOATS, batches, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import on_both_paths, same, untouched
 from oracles import remove_small
-from strategies import FLOATS, batches, seeds
 
 from anatpaste_aug import CTLungSegmenter, FixedMask, LungFieldSegmenter, LungSegmenter, ThresholdSegmenter
 from anatpaste_aug.functional import segment_lung_field, segment_lungs

@@ -6,10 +6,8 @@ from inspect import signature
 
 import PIL.Image
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from invariants import attempt, on_both_paths, same, same_rows, untouched
-from strategies import (
+from fuzz.invariants import attempt, on_both_paths, same, same_rows, untouched
+from fuzz.strategies import (
     FOREIGN_DTYPES,
     IMAGE_DTYPES,
     Way,
@@ -22,6 +20,8 @@ from strategies import (
     small_batches,
     ways,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 from torchvision import tv_tensors
 
 from anatpaste_aug import (

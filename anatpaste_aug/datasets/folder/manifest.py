@@ -70,8 +70,6 @@ def index_manifest(manifest: str | os.PathLike[str], root: str | os.PathLike[str
     if not records:
         raise DatasetError(f"{shown(manifest)} lists no images: {_HELP}")
     remedy = f"change the split column of {shown(manifest)}, or leave it out to split the images by patient"
-    if "all" in splits:
-        remedy = f"list more images in {shown(manifest)}"
     return FolderIndex(root, tuple(records.values()), remedy)
 
 

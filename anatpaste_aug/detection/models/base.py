@@ -27,8 +27,8 @@ CHECKPOINT = "checkpoint.pt"
 class Predictions(NamedTuple):
     """Scores of N images: as the detector gives them, scaled by the validation images, and compared with the threshold.
 
-    Scaled scores are from 0 (the lowest validation score) to 1 (the highest), and outside for images that score lower
-    or higher than all validation images.
+    On the scale, 0 and 1 are the lowest and the highest validation score; if all validation images are normal, see
+    `choose_scaler`. Scaled scores are not clipped.
     """
 
     raw: NDArray[np.float64]

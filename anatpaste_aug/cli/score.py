@@ -2,8 +2,9 @@
 
 Writes scores.csv (one line per image: score, threshold, decision and warning) and, for each image, a picture with its
 anomaly map: Grad-CAM, which shows where the network sees an augmentation, or the reconstruction error. Scores are
-scaled: 0 is the lowest and 1 the highest score of the validation images. A warning names images that are unlike those
-of the training: inverted, on their side, not frontal, or with a score far outside of that range.
+scaled: 0 is the lowest and 1 the highest score of the validation images; if these are all normal, the threshold is 0.5,
+and 1 lies as far above it as 0 lies below. A warning names images that are unlike those of the training: inverted, on
+their side, not frontal, or with a score far outside of 0 to 1.
 
     python -m anatpaste_aug score --model runs/zhanglab-cpu chest.png a.dcm
     python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam

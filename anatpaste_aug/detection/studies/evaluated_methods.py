@@ -72,7 +72,7 @@ class EvaluatedMethod:
         return [*self.members, self.scores] if len(self.members) > 1 else list(self.members)
 
     def rows(self, task: DetectionTask, matched: Mapping[str, MatchedAuroc] | None = None) -> list[ResultRow]:
-        """Return a row of results for each of `all_scores`; ``matched`` are their AUROCs at matched nuisance."""
+        """Return a row of results for each of `all_scores`; ``matched`` are their matched AUROCs."""
         val, test = task.val.labels, task.test.labels
         return [
             result_row(each, val, test, dataset=task.name, matched=(matched or {}).get(each.name))

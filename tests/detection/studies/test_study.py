@@ -43,7 +43,7 @@ def test_table_1_has_mean_deviation_and_ensemble_beside_the_published_rows(found
     assert any(name.startswith("mean vertical gradient") for name in rows)
 
 
-def test_results_have_the_aurocs_at_matched_nuisance(found, finished_runs):
+def test_results_have_matched_aurocs(found, finished_runs):
     scores = {each.name: each.test for method in trained_methods(finished_runs) for each in method.all_scores}
     expected = matched_aurocs(LABELS, scores, {each.name: each.test for each in one_number_scores(TASK)})
     rows = {row.weights: row.matched for row in found.rows}
@@ -102,7 +102,7 @@ def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
     names = [row[0] for row in table.rows]
     assert names[2] == "untrained test_byobnet features"
     assert len(names) == 2 + 5
-    (matched,) = (table for table in found.tables if table.title == "AUROC (%) by group at matched nuisance")
+    (matched,) = (table for table in found.tables if table.title == "Matched AUROC (%) by group")
     inside = TASK.groups()["square"]
     numbers = {each.name: each.test[inside] for each in one_number_scores(TASK)}
     expected = matched_aurocs(LABELS[inside], {"a": evaluated.scores.test[inside]}, numbers)["a"]

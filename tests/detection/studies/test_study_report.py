@@ -28,7 +28,7 @@ def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
     assert f"report: {tmp_path / 'report.html'}" in told
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png") == 4
-    assert page.count("<table>") == 4  # Table II, the same at matched nuisance, Table III, robustness
+    assert page.count("<table>") == 4  # Table II, its matched AUROCs, Table III, robustness
     for text in (TASK.note, TASK.protocol, "python &lt;x&gt;", "published", "CutPaste (scar), seed 3"):
         assert text in page
     headings = re.findall(r"<h2>(Figure \d)", page)

@@ -115,7 +115,7 @@ class MethodScores:
 
 
 def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodScores:
-    """Average the members' scores, each scaled by its own validation scores (see `choose_scaler`) and clipped to [0, 1].
+    """Average the members' scores, each on its own scale (see `choose_scaler`) and clipped to [0, 1].
 
     Sato et al. (arXiv 2205.04282) do so with the networks of five seeds. The ensemble has its own threshold, see
     `result_row`.

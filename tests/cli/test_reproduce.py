@@ -190,7 +190,7 @@ def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkey
         patch.setattr(sys, "executable", str(script))
         assert paper("--out", out, "--table", 1, "--method", "anatpaste", "cutpaste-scar", "--jobs", 2) == 1
     printed = capsys.readouterr()
-    told = f"failed: cutpaste-scar-seed0; the others are done. Continue with --out {out} --resume"
+    told = f"failed: cutpaste-scar-seed0; the others are finished. Continue with --out {out} --resume"
     assert printed.err.splitlines()[-1] == f"anatpaste-aug reproduce: {told}"
     assert trainings(out) == {"anatpaste-seed0"}
     assert not (out / "report.html").exists()

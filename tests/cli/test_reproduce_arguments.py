@@ -66,10 +66,10 @@ def test_the_names_in_the_help_are_those_that_there_are():
         (["--dataset", "rsna", "--root", "x", "--download"], "--download needs --dataset zhanglab"),
         (
             ["--dataset", "chexpert", "--root", "x", "--table", "1", "2"],
-            "--table 2 of chexpert has a test set of its own",
+            "--table 2 of chexpert has its own test set",
         ),
-        (["--dataset", "chexpert", "--root", "x", "--table", "3", "--per-disease"], "has a test set of its own"),
-        (["--resume"], "--resume needs --out RUN, the folder of a run that has begun"),
+        (["--dataset", "chexpert", "--root", "x", "--table", "3", "--per-disease"], "has its own test set"),
+        (["--resume"], "--resume needs --out RUN, the folder of an unfinished run"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )
@@ -90,13 +90,13 @@ def test_a_folder_with_files_in_it_is_not_touched(tmp_path, capsys):
 def test_resume_says_what_is_wrong_with_the_folder(tmp_path, capsys):
     run = tmp_path / "run"
     resume = ["--out", run, "--resume"]
-    assert f"--resume: there is no folder {run}; give that of a run" in refused(capsys, *resume)
+    assert f"--resume: {run} is not a folder; give that of a run" in refused(capsys, *resume)
     run.mkdir()
-    assert f"--resume: no run has begun in {run} (no config.json); leave out --resume" in refused(capsys, *resume)
+    assert f"--resume: {run} contains no run (no config.json); leave out --resume" in refused(capsys, *resume)
     for text, said in (
         ("{", "cannot be read (Expecting"),
-        ("[]", "is not one of a run"),
-        ("{}", "is not one of a run"),
+        ("[]", "is not that of a run"),
+        ("{}", "is not that of a run"),
     ):
         (run / "config.json").write_text(text)
         assert f"--resume: {run / 'config.json'} {said}" in refused(capsys, *resume)
@@ -124,13 +124,15 @@ def test_a_single_run_does_not_become_a_study(tmp_path, capsys):
     begin(tmp_path, *QUICK)
     (tmp_path / "training.pt").touch()
     told = refused(capsys, "--out", tmp_path, "--resume", "--table", 1)
-    assert "holds a single training; name a new folder" in told
+    assert "contains a single training; name a new one" in told
 
 
 def test_under_torchrun(monkeypatch, capsys):
     monkeypatch.setenv("RANK", "0")
     assert refused(capsys).startswith("torchrun needs --out")
-    assert refused(capsys, "--out", "x", "--jobs", 2, "--seeds", "0,1").startswith("--jobs 2 is not for torchrun")
+    assert refused(capsys, "--out", "x", "--jobs", 2, "--seeds", "0,1").startswith(
+        "--jobs 2 cannot be combined with torchrun"
+    )
 
 
 def test_table_2_on_chexpert_alone_is_the_protocol_of_the_diseases():

@@ -103,14 +103,17 @@ def test_processes_of_torchrun_that_cannot_share(refused, monkeypatch):
     [
         (
             ["--amp"],
-            "--amp is not available for {}: leave it out, or choose methods with a pretext task (--method anatpaste "
-            "cutpaste-scar, say)",
+            "--amp is not available for {}: leave it out, or choose methods with a pretext task, such as "
+            "--method anatpaste cutpaste-scar",
         ),
-        (["--select", "pretext"], "--select pretext: {} has no pretext task; choose auroc or last, or train it apart"),
+        (
+            ["--select", "pretext"],
+            "--select pretext: {} has no pretext task; choose auroc or last, or train it separately",
+        ),
         (
             ["--figure", 5],
-            "--figure 5 shows Grad-CAM of the first method, which {} does not have; name another method first, in an "
-            "--out of its own",
+            "--figure 5 shows Grad-CAM of the first method, which {} does not have; name another method first, in a "
+            "new --out",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_manifest_and_weights_by_the_pretext_loss_and_a_run_that_goes_on(repro
         (["--normal", "nowhere"], "nowhere, does not exist: give two folders of images"),
         (
             ["--normal", "data", "--segmenter", "liver"],
-            "--segmenter liver: no such folder of masks; give one, or lungs,",
+            "--segmenter liver: not a folder of masks; give one, or lungs,",
         ),
         (["--normal", "data", "--select", "auroc"], "--select auroc needs abnormal validation images; choose last or"),
         (["--normal", "data", "--false-positive-rate", "5"], "5 is out of range, give a number between 0 and 1"),

@@ -203,7 +203,7 @@ def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, n
     rows = [
         (method, *(_percent(groups[name].interval) for name in shown)) for method, groups in methods.items() if shown
     ]
-    about = ["Brackets: 95 % interval. The images of a group are weighted; the titles hold their effective numbers."]
+    about = ["Brackets: 95 % interval. The images of a group are weighted; the titles give their effective numbers."]
     about += [f"No AUROC of {name}: {each.note}." for name, each in first.items() if name not in shown]
     return Table("Matched AUROC (%) by group", ("method", *columns), tuple(rows), (*about, *notes))
 

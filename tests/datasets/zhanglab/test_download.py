@@ -155,7 +155,9 @@ def test_a_server_without_ranges_that_always_cuts_is_given_up(tmp_path, server):
     assert len(server.asked) == 6
 
 
-@pytest.mark.parametrize(("status", "times", "message"), [(404, 1, "404 Not Found. Is"), (503, 5, "answers 503")])
+@pytest.mark.parametrize(
+    ("status", "times", "message"), [(404, 1, "404 Not Found. Check the address"), (503, 5, "answers 503")]
+)
 def test_errors_of_the_server(tmp_path, server, status, times, message):
     server.status = status
     with pytest.raises(DatasetError, match=message):

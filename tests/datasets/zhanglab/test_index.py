@@ -195,7 +195,7 @@ def test_half_empty_val(tmp_path):
 
 def test_one_level_too_deep(tmp_path):
     make_tree(tmp_path)
-    with pytest.raises(DatasetError, match="give the folder that holds train and test"):
+    with pytest.raises(DatasetError, match="give the folder that contains train and test"):
         index_zhanglab(tmp_path / "train")
 
 

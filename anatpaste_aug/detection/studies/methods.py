@@ -102,7 +102,7 @@ METHODS = {
     ),
     "anatpaste-donors": Method(
         "AnatPaste, two patches of other images",
-        "Two patches of other images of the batch. Beyond their edges, blurred shapes show those images instead of black.",
+        "Two patches of other images of the batch. Beyond their edges, blurred shapes show those images, not black.",
         (partial(AnatPasteTransform, source="batch", beyond="source", patches=(2, 2)),),
     ),
     "cutpaste": Method(

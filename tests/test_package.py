@@ -55,19 +55,6 @@ def test_the_public_names_need_no_extra():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["", "reproduce", "score"])
-def test_the_help_of_the_command_line_does_not_wait_for_torch(command):
-    arguments = [*filter(None, [command]), "--help"]
-    loaded = "print(*{name.split('.')[0] for name in sys.modules})"
-    code = f"import sys\nfrom anatpaste_aug.cli import main\nassert main({arguments}) == 0\n{loaded}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    text, _, modules = done.stdout.strip().rpartition("\n")
-    assert text.startswith("usage: anatpaste-aug")
-    assert "anatpaste_aug" in modules.split()
-    assert not {"torch", "numpy", "matplotlib"} & {*modules.split()}
-
-
-@pytest.mark.slow
 def test_everything_that_needs_no_extra_works_where_extras_cannot_be_imported():
     names = ("numba", "timm", "sklearn", "pydicom", "scipy", "skimage", "matplotlib", "tensorboard", *HOSTS)
     blocked = f"import sys, pytest; sys.modules.update(dict.fromkeys({names}))"

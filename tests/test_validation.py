@@ -1,10 +1,9 @@
 """Every error names the value and what to do about it."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
+from batches import raises
 from oracles import plain_params
 
 from anatpaste_aug import AnatPasteTransform
@@ -25,11 +24,6 @@ from anatpaste_aug.validation import (
 
 IMAGES = torch.zeros(2, 1, 64, 48)
 UNIT = Intensities()
-
-
-def raises(kind, *parts):
-    """One error whose message has all the parts, in their order."""
-    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 # images

@@ -1,15 +1,14 @@
 import copy
-import doctest
 import io
 import json
 import os
 import pickle
 import random
-import re
 
 import numpy as np
 import pytest
 import torch
+from batches import raises
 from oracles import smooth_images
 from torch.utils.data import DataLoader, Dataset
 
@@ -25,7 +24,6 @@ from anatpaste_aug import (
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network for a newer version
 A = pytest.importorskip("albumentations", reason='needs host: pip install "anatpaste_aug[hosts]"')
 
-from anatpaste_aug.adapters import albumentations as module  # noqa: E402
 from anatpaste_aug.adapters.albumentations import AlbumentationsPaste  # noqa: E402
 
 SETTINGS = {"p": 0.75, "blur": False, "area": (0.03, 0.05), "mean": (0.5,), "std": (0.5,)}
@@ -53,10 +51,6 @@ def expected(picture, seed, **settings):
 def seeded(transform, seed=3):
     transform.set_random_seed(seed)
     return transform
-
-
-def raises(kind, *parts):
-    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 @pytest.mark.parametrize("channels", [0, 1, 3])
@@ -330,20 +324,3 @@ def test_a_wrong_region_target():
 def test_an_unknown_setting():
     with raises(TypeError, "unexpected keyword argument 'sigmas'"):
         AlbumentationsPaste(AnatPasteTransform(sigmas=(0, 15)))
-
-
-def test_a_missing_host_names_the_extra(import_without):
-    with raises(ImportError, 'pip install "anatpaste_aug[albumentations]"'):
-        import_without("albumentations", "albumentations")
-
-
-def test_docstring_examples():
-    failed, attempted = doctest.testmod(module)
-    assert attempted
-    assert not failed
-
-
-def test_the_example_runs(run_example):
-    lines = run_example("albumentations_pipeline").splitlines()
-    assert len(lines) == 6
-    assert all(line.endswith("replayed bit for bit: True") for line in lines)

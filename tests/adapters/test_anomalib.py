@@ -1,8 +1,8 @@
-import doctest
 import re
 
 import pytest
 import torch
+from batches import raises
 from guards import all_on_device, on_device
 from oracles import smooth_images
 from torchvision import tv_tensors
@@ -18,7 +18,6 @@ from anatpaste_aug import (
     PIITransform,
     RegionMask,
 )
-from anatpaste_aug.adapters import anomalib as module
 from anatpaste_aug.adapters.anomalib import AnomalibPaste, AnomalibPasteAugmentation
 
 pytest.importorskip("anomalib", reason='needs host: pip install "anatpaste_aug[hosts]"')
@@ -37,10 +36,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # anomalib's and Lightning's 
 
 def images(count=4, channels=3):
     return smooth_images(count, 64, 64, channels).float() / 255
-
-
-def raises(kind, *parts):
-    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 @pytest.fixture
@@ -274,12 +269,6 @@ def test_a_gt_mask_of_another_size():
 
 def test_the_adapter_itself_does_not_need_the_host(import_without):
     assert import_without("anomalib", "anomalib").AnomalibPaste()
-
-
-def test_docstring_examples():
-    failed, attempted = doctest.testmod(module)
-    assert attempted
-    assert not failed
 
 
 def test_the_example_trains(run_example, monkeypatch):

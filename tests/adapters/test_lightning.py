@@ -1,8 +1,6 @@
-import doctest
-import re
-
 import pytest
 import torch
+from batches import raises
 from guards import all_on_device, on_device
 from oracles import smooth_images
 from torch.utils.data import DataLoader
@@ -13,7 +11,6 @@ pytest.importorskip("lightning", reason='needs host: pip install "anatpaste_aug[
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 
-from anatpaste_aug.adapters import lightning as module
 from anatpaste_aug.adapters.lightning import LightningPasteMixin
 
 
@@ -81,10 +78,6 @@ def fit(model, data, **settings):
 
 def loaders(samples):
     return [DataLoader(samples, batch_size=4)] * 2
-
-
-def raises(kind, *parts):
-    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def called(batch, model=None, **settings):
@@ -240,20 +233,3 @@ def test_a_forgotten_transform(base):
 
     with raises(TypeError, "Forgetful.paste must be", "self.paste = AnatPasteTransform() in __init__"):
         Forgetful().augment_batch(images())
-
-
-def test_a_missing_host_names_the_extra(import_without):
-    with raises(ImportError, 'pip install "anatpaste_aug[lightning]"'):
-        import_without("lightning", "lightning")
-
-
-def test_docstring_examples():
-    failed, attempted = doctest.testmod(module)
-    assert attempted
-    assert not failed
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_example_trains(run_example):
-    line = run_example("lightning_module", count=8, epochs=1).splitlines()[-1]
-    assert re.fullmatch(r"1 steps: loss \d\.\d{3}, \d+\.\d% of the pixels anomalous", line)

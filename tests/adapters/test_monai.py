@@ -1,11 +1,10 @@
 import copy
-import doctest
 import pickle
-import re
 
 import numpy as np
 import pytest
 import torch
+from batches import raises
 from oracles import smooth_images
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
@@ -16,7 +15,6 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor  # noqa: E4
 from monai.transforms import Compose, Lambdad, RandAffined, Resized  # noqa: E402
 from monai.utils import set_determinism  # noqa: E402
 
-from anatpaste_aug.adapters import monai as module  # noqa: E402
 from anatpaste_aug.adapters.monai import MonaiPaste, MonaiPasted  # noqa: E402
 
 AFFINE = torch.diag(torch.tensor([2.0, 3.0, 1.0, 1.0]))
@@ -47,10 +45,6 @@ def expected(picture, seed, **settings):
     number = int(np.random.RandomState(seed).randint(2**32, dtype=np.uint32))
     generator = torch.Generator().manual_seed(number)
     return AnatPasteTransform(**settings).augment(picture[None], generator=generator)
-
-
-def raises(kind, *parts):
-    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 def same_kind(ours, given):
@@ -287,20 +281,3 @@ def test_repr_shows_the_transform():
 def test_augment_before_any_number_is_drawn():
     with raises(RuntimeError, "randomize()"):
         MonaiPaste().augment(image())
-
-
-def test_a_missing_host_names_the_extra(import_without):
-    with raises(ImportError, 'pip install "anatpaste_aug[monai]"'):
-        import_without("monai", "monai")
-
-
-def test_docstring_examples():
-    failed, attempted = doctest.testmod(module)
-    assert attempted
-    assert not failed
-
-
-def test_the_example_trains(run_example):
-    lines = run_example("monai_pipeline", count=4, epochs=2).splitlines()
-    assert len(lines) == 2
-    assert all(re.fullmatch(r"epoch \d: Dice loss 0\.\d+, \d+\.\d% anomalous", line) for line in lines)

@@ -1,16 +1,14 @@
 import copy
-import doctest
 import pickle
-import re
 
 import numpy as np
 import pytest
 import torch
+from batches import raises
 from oracles import smooth_images
 from torch.utils.data import DataLoader, Dataset
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
-from anatpaste_aug.adapters import numpy as module
 from anatpaste_aug.adapters.numpy import NumpyPaste
 
 DTYPES = [np.uint8, np.float16, np.float32, np.float64]
@@ -31,11 +29,6 @@ def expected(images, seed, **settings):
     number = int(np.random.default_rng(seed).integers(2**63))
     result = AnatPasteTransform(**settings).augment(tensors(images), generator=torch.Generator().manual_seed(number))
     return np.moveaxis(result.image.numpy(), 1, -1), np.moveaxis(result.anomaly_mask.numpy(), 1, -1)
-
-
-def raises(kind, *parts):
-    """One error whose message has all the parts, in their order."""
-    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -223,15 +216,3 @@ def test_the_target_is_returned_and_united():
     assert np.array_equal(NumpyPaste(rng=3, writes=0.3)(images)[1], target > 0.3)
     with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.bool"):
         NumpyPaste(writes="target")(images, anomaly_mask=earlier > 0)
-
-
-def test_docstring_examples():
-    failed, attempted = doctest.testmod(module)
-    assert attempted
-    assert not failed
-
-
-def test_the_example_runs(run_example):
-    lines = run_example("numpy_dataset").splitlines()
-    assert len(lines) == 2
-    assert all("with an anomaly" in line for line in lines)

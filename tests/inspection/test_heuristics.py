@@ -1,7 +1,5 @@
 """Heuristics against NumPy on simple images, on phantoms, and on real radiographs."""
 
-import doctest
-
 import numpy as np
 import pytest
 import torch
@@ -130,9 +128,3 @@ def test_real_radiographs_on_their_side_are_told_from_upright_and_inverted_ones(
 def test_phantoms_on_their_side(phantoms):
     assert appearance(phantoms).sideways.max() < 0.1
     assert (appearance(phantoms.transpose(1, 2)).sideways > 0.1).float().mean() > 0.9
-
-
-def test_docstring_examples():
-    failed, tried = doctest.testmod(heuristics)
-    assert tried
-    assert not failed

@@ -1,6 +1,5 @@
 """The rules behind the suspicions, their order, and how a report prints."""
 
-import doctest
 import json
 from dataclasses import replace
 
@@ -95,9 +94,3 @@ def test_it_becomes_json():
     assert read["white"] is None
     found = CheckReport((), 4, white=White(4095, 3, {12: 3}))
     assert json.loads(json.dumps(found.to_dict()))["white"] == {"value": 4095, "files": 3, "needs": {"12": 3}}
-
-
-def test_docstring_examples():
-    failed, tried = doctest.testmod(report)
-    assert tried
-    assert not failed

@@ -1,10 +1,7 @@
 """Parsing of the file names of the Zhang Lab radiographs."""
 
-import doctest
-
 import pytest
 
-from anatpaste_aug.datasets.zhanglab import names as zhanglab_names
 from anatpaste_aug.datasets.zhanglab.names import read_name
 
 MARKS = ["{}", "{} (1)", "{} copy", "{} - Copy", "{}_1", "{}(2)", "Copy of {}", "train_{}", "{}-checkpoint", "{}.jpeg"]
@@ -45,7 +42,3 @@ def test_other_names_tell_nothing(stem):
 
 def test_a_name_of_both_classes_tells_nothing():
     assert read_name("IM-0115-0001_person1_virus_2") == (None, None, None)
-
-
-def test_docstring_examples():
-    assert doctest.testmod(zhanglab_names).failed == 0

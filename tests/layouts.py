@@ -131,23 +131,7 @@ def write_rsna(folder):
 
 
 def dicom(gray, **elements):
-    """The bytes of a file with these uint8 pixels."""
-    import pydicom
-    from pydicom.dataset import FileDataset, FileMetaDataset
+    """The bytes of a file with these pixels."""
+    from dicom_files import dataset_of, save  # needs pydicom
 
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.Rows, dataset.Columns = gray.shape
-    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit = 7
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.PixelData = gray.tobytes()
-    for name, value in elements.items():
-        setattr(dataset, name, value)
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return save(io.BytesIO(), dataset_of(gray, **elements)).getvalue()

@@ -3,12 +3,10 @@
 import sys
 
 import numpy as np
-import pydicom
 import pytest
 import torch
+from layouts import dicom
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
 from anatpaste_aug.datasets import DatasetError, phantom_batch
@@ -33,18 +31,6 @@ def panels(figure, lines):
 
 def texts(figure):
     return [text for axes in figure.axes for text in (axes.get_title(), axes.get_xlabel(), axes.get_ylabel())]
-
-
-def save_dicom(path, pixels):
-    dataset = Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, pydicom.uid.generate_uid()
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME1", 0
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    dataset.PixelData = (255 - pixels).tobytes()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.save_as(path, enforce_file_format=True)
 
 
 def test_the_panels_are_the_steps_of_the_augmentation(phantoms):
@@ -109,7 +95,7 @@ def test_files_of_all_kinds(tmp_path, phantoms):
     pixels = phantoms[0, 0].numpy()
     Image.fromarray(pixels).save(tmp_path / "a.png")
     Image.fromarray(pixels).save(tmp_path / "b.jpeg", quality=100)
-    save_dicom(tmp_path / "c.dcm", pixels)
+    (tmp_path / "c.dcm").write_bytes(dicom(255 - pixels, PhotometricInterpretation="MONOCHROME1"))
     figure = preview([tmp_path / "a.png", str(tmp_path / "b.jpeg"), tmp_path / "c.dcm"], seeds=[0], size=64)
     lines = panels(figure, 3)
     np.testing.assert_allclose(lines[0][0][0], pixels / 255, atol=1e-6)

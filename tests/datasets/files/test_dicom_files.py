@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import dataset_of, save
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
-    DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -25,24 +25,14 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 48), dtype=np.uint8)
 
 def written(path, pixels=NOISE, syntax=ExplicitVRLittleEndian, without=(), **elements):
     """A file of these pixels, with other elements or without some."""
-    dataset = Dataset()
-    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = pydicom.uid.generate_uid(entropy_srcs=["anatpaste"])
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
-    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelData = pixels.tobytes()
-    for name, value in elements.items():
-        setattr(dataset, name, value)
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax == RLELossless else syntax
+    dataset = dataset_of(pixels, **elements)
     if syntax == RLELossless:
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.compress(RLELossless)
     for name in without:
         delattr(dataset, name)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
+    return save(path, dataset, syntax)
 
 
 def compressed(kind):

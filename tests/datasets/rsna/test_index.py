@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from anatpaste_aug.datasets import DatasetError, Record, index_rsna, load_images, rsna_task, split_rsna
 from anatpaste_aug.datasets.rsna import index as rsna
 
-pydicom = pytest.importorskip("pydicom")
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid  # noqa: E402
+pytest.importorskip("pydicom")
+from dicom_files import dataset_of, save
 
 ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "rsna_layout"
 needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
@@ -27,22 +26,9 @@ needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {R
 NORMAL, OPACITY, OTHER = "Normal", "Lung Opacity", "No Lung Opacity / Not Normal"
 
 
-def write_dicom(path, pixels, photometric="MONOCHROME2", **tags):
-    """A small uncompressed DICOM file of 8 or 16 bits."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, photometric
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
-    dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, 0
-    dataset.PixelData = pixels.tobytes()
+def write_dicom(path, pixels, **tags):
     with warnings.catch_warnings(action="ignore"):  # RSNA's ages lack the Y of the standard
-        for name, value in tags.items():
-            setattr(dataset, name, value)
-        dataset.save_as(path, enforce_file_format=True)
+        save(path, dataset_of(pixels, **tags))
 
 
 def make(folder, patients, end="\n"):
@@ -88,12 +74,12 @@ def test_of_several_views_the_first_that_is_told(tmp_path):
 def test_inverted_rescaled_and_windowed_pixels(tmp_path):
     folder = make(tmp_path, PATIENTS[:3]) / "stage_2_train_images"
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    write_dicom(folder / "a.dcm", ramp, "MONOCHROME1")
+    write_dicom(folder / "a.dcm", ramp, PhotometricInterpretation="MONOCHROME1")
     # Rescaled to −1024 ... 4076, and the window from 0 to 255 cut out.
     raised = (ramp.astype(np.uint16) + 512) * 2
     tags = {"RescaleSlope": 0.5, "RescaleIntercept": -512, "WindowCenter": 128, "WindowWidth": 256}
     write_dicom(folder / "b.dcm", raised, **tags)
-    write_dicom(folder / "c.dcm", raised, "MONOCHROME1", **tags)
+    write_dicom(folder / "c.dcm", raised, PhotometricInterpretation="MONOCHROME1", **tags)
     a, b, c = load_images(tmp_path, index_rsna(tmp_path, progress=False), 16, progress=False)[:, 0].numpy()
     np.testing.assert_array_equal(a, 255 - ramp)
     np.testing.assert_allclose(b.astype(int), ramp, atol=1)

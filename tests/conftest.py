@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 import torch
 from guards import DeviceGuard, fake_device
 from PIL import Image
+from real_data import DATA
 
-DATA = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = DATA.parent / "golden"
 
 

@@ -2,21 +2,15 @@
 
 import csv
 import json
-import os
-from pathlib import Path
 
 import pytest
 from own_images import write_images, write_layout, write_manifest
+from real_data import DATA, needs
 from tiny_paper import QUICK, make_tiny
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import Split
 from anatpaste_aug.detection import PretextDetector
-
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3] / "shared" / "data"))
-needs_adults = pytest.mark.skipif(
-    not (ROOT / "adult").is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)"
-)
 
 
 @pytest.fixture
@@ -153,9 +147,9 @@ def test_what_is_wrong_is_answered_in_one_line(reproduce, tmp_path, capsys, argu
 
 
 @pytest.mark.slow
-@needs_adults
+@needs("adult")
 def test_adult_radiographs_and_their_normal_ones_alone(reproduce, tmp_path, capsys):
-    adult = ROOT / "adult"
+    adult = DATA / "adult"
     assert reproduce("--root", adult, "--manifest", adult / "views.csv", "--out", "all") == 0
     record = results(tmp_path / "all")
     assert sorted(record["groups"]["best"]) == ["AP", "PA"]

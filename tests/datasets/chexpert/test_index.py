@@ -1,17 +1,15 @@
 """Index of CheXpert: labels of a raw download, and images of the full size in the folders of four archives."""
 
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from layouts import BATCHES, unpack_batches, write_chexpert
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, chexpert_task, index_chexpert, split_chexpert
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "chexpert_layout"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "chexpert_layout"
 
 LABELS = [
     *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
@@ -242,14 +240,14 @@ def test_leftovers_in_the_download(tmp_path, merged):
 # real radiographs
 
 
-@needs_data
+@needs("chexpert_layout")
 def test_real_layout():
     index = index_chexpert(ROOT.parent)
     assert index.root == ROOT / "CheXpert-v1.0-small"
     assert index.missing == "425 of 223,414 images in train.csv, 67 of 234 images in valid.csv"
 
 
-@needs_data
+@needs("chexpert_layout")
 def test_real_archives(tmp_path):
     place = unpack_batches(ROOT / "CheXpert-v1.0-small", tmp_path / "chexpertchestxrays-u20210408")
     expected, index = index_chexpert(ROOT), index_chexpert(tmp_path)

@@ -1,20 +1,18 @@
 """CheXpert: the paper's two protocols."""
 
-import os
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, Split, index_chexpert, split_chexpert
 from anatpaste_aug.datasets.chexpert.index import DISEASES
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "chexpert_layout"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "chexpert_layout"
 
 
 def records(normal, ill, valid=(14, 19)):
@@ -233,7 +231,7 @@ def test_split_properties(normal, ill, protocol, count, shuffle: random.Random):
 # real radiographs
 
 
-@needs_data
+@needs("chexpert_layout")
 def test_real_split(tmp_path):
     index = index_chexpert(ROOT.parent)
     split = split_chexpert(index)

@@ -1,8 +1,6 @@
 """DICOM files against pydicom's own functions, and files without an image."""
 
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -21,11 +19,11 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     RLELossless,
 )
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, read_dicom_gray, read_gray
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "rsna_layout"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "rsna_layout"
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(8, 32)
 TWELVE = np.random.default_rng(0).integers(0, 4096, (24, 40), dtype=np.uint16)
@@ -195,7 +193,7 @@ def test_read_gray_knows_dicom_by_its_content(tmp_path, name):
     np.testing.assert_array_equal(read_gray(path, 32), np.asarray(expected))
 
 
-@needs_data
+@needs("rsna_layout")
 def test_real_files_are_what_pillow_decodes():
     paths = sorted(ROOT.rglob("*.dcm"))[:5]
     assert len(paths) == 5

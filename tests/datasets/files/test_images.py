@@ -1,20 +1,18 @@
 """Reading images: formats, scaling to 8 bits, damaged files."""
 
-import os
 import struct
 import sys
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, index_zhanglab, load_images, read_gray, split_zhanglab
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "zhanglab"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "zhanglab"
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(8, 32)
 
@@ -204,7 +202,7 @@ def test_missing_extra_is_named(tmp_path, monkeypatch):
         read_gray(path)
 
 
-@needs_data
+@needs("zhanglab")
 def test_real_images():
     index = index_zhanglab(ROOT)
     records = split_zhanglab(index).val

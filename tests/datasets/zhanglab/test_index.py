@@ -3,15 +3,14 @@
 import os
 import warnings
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from layouts import published_zhanglab_names, write_files
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, ZhanglabIndex, index_zhanglab, split_zhanglab
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "zhanglab"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "zhanglab"
 
 NORMAL = ["IM-0115-0001.jpeg", "IM-0117-0001-0002.jpeg", "NORMAL2-IM-0115-0001.JPG", "NORMAL2-IM-0427-0001-0002.png"]
 ILL = ["person1000_bacteria_2931.jpeg", "person1000_virus_1681.jpeg", "person7_virus_20.JPEG"]
@@ -324,7 +323,7 @@ def test_empty_files_are_no_twins(tmp_path):
 # real radiographs
 
 
-@needs_data
+@needs("zhanglab")
 def test_real_index():
     index = index_zhanglab(ROOT)
     assert Counter((record.source, record.label) for record in index) == {

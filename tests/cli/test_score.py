@@ -120,6 +120,7 @@ def test_the_map_is_drawn_over_the_original_image(model, tmp_path, monkeypatch):
     assert maps.shape == (1, 1, 64, 64)
     (row,) = table(tmp_path / "out")
     assert "no chest" in row["warning"]
+    assert "unlike the training images: distance" in row["warning"]
     assert row["warning"] in options["note"]
 
 

@@ -44,7 +44,7 @@ def found(runs):
 
 
 @pytest.mark.slow
-def test_import_transforms_example_and_commands_look_at_no_network_but_a_download_does(runs):
+def test_only_a_download_uses_the_network(runs):
     for (_, said), told in zip(runs, found(runs), strict=True):
         offline, end, rest = said.partition("OFFLINE UNTIL HERE")
         assert end
@@ -62,7 +62,7 @@ def test_transforms_give_the_same_bits_in_one_and_two_threads_of_two_processes(r
 
 
 @pytest.mark.slow
-def test_processes_that_nobody_seeds_draw_different_numbers(runs):
+def test_unseeded_processes_draw_different_numbers(runs):
     first, second = (told["unseeded"] for told in found(runs))
     assert first != second
 
@@ -100,7 +100,7 @@ def without_time(path):
 
 
 @pytest.mark.slow
-def test_report_tables_and_pictures_are_equal_but_for_durations(runs):
+def test_reports_are_equal_except_for_durations(runs):
     folders = [folder / "run" for folder, _ in runs]
     names = [{path.name for path in folder.iterdir()} - {"checkpoint.pt"} for folder in folders]
     assert names[0] == names[1] >= {"report.html", "scores.csv", "metrics.json", "config.json", "roc.png"}
@@ -114,7 +114,7 @@ def test_report_tables_and_pictures_are_equal_but_for_durations(runs):
 
 
 @pytest.mark.slow
-def test_what_the_commands_write_is_equal(runs):
+def test_outputs_of_commands_are_equal(runs):
     for name in ("sheet.png", "grid.png", "scores/scores.csv", "scores/1.png"):
         first, second = ((folder / name).read_bytes() for folder, _ in runs)
         assert first == second, name

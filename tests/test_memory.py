@@ -55,19 +55,19 @@ def peak(live_bytes, images, region_mask=None):
 @pytest.mark.slow
 @every_kind
 @one_and_three
-def test_augmenting_takes_64_bytes_a_pixel(live_bytes, device, channels, dtype):
+def test_augmenting_takes_64_bytes_per_pixel(live_bytes, device, channels, dtype):
     images = batch(channels, dtype, device)
     assert peak(live_bytes, images) <= 64 + COLOUR * (channels == 3)
 
 
 @every_kind
 @one_and_three
-def test_augmenting_with_masks_at_hand_takes_24_bytes_a_pixel(live_bytes, device, channels, dtype):
+def test_augmenting_with_given_masks_takes_24_bytes_per_pixel(live_bytes, device, channels, dtype):
     images = batch(channels, dtype, device)
     assert peak(live_bytes, images, images[:, :1] > 0) <= 24 + COLOUR * (channels == 3)
 
 
-def test_what_lives_is_counted(live_bytes):
+def test_live_tensors_are_counted(live_bytes):
     images = torch.zeros(1000)
     with live_bytes(images) as live:
         first = images + 1

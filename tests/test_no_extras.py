@@ -87,7 +87,7 @@ def test_modules_can_be_imported(name):
 
 
 @pytest.mark.parametrize(("name", "remedy"), NEED_EXTRAS.items())
-def test_what_needs_an_extra_names_it(name, remedy):
+def test_errors_name_the_missing_extra(name, remedy):
     with pytest.raises(ImportError) as caught:
         import_module(name)
     assert remedy in str(caught.value)

@@ -55,7 +55,7 @@ def seeded(transform, seed=3):
 
 @pytest.mark.parametrize("channels", [0, 1, 3])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_an_image_gets_the_pixels_of_the_transform_and_the_mask_tells_which(dtype, channels):
+def test_an_image_gets_the_pixels_and_the_mask_of_the_transform(dtype, channels):
     given, kept = image(channels, dtype), image(channels, dtype)
     mask = empty()
     result = seeded(AlbumentationsPaste())(image=given, mask=mask)
@@ -252,12 +252,12 @@ def test_every_recipe_can_be_stored(recipe):
         FPITransform(donors=torch.zeros(2, 1, 72, 64)),
     ],
 )
-def test_what_a_file_can_not_hold_is_not_stored(transform):
+def test_settings_that_cannot_be_serialized_are_an_error(transform):
     with raises(NotImplementedError, "can't be serialized with your own segmenter, donors or subclass"):
         A.to_dict(A.Compose([AlbumentationsPaste(transform)]))
 
 
-def test_the_probability_is_the_transforms():
+def test_the_probability_is_set_in_the_transform():
     with raises(ValueError, "p must be 1, got 0.5", "AnatPasteTransform(p=0.5)"):
         AlbumentationsPaste(p=0.5)
 

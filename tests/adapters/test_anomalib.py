@@ -213,7 +213,7 @@ def test_the_augmentation_of_a_data_module_writes_gt_mask(folder):
     assert item.gt_label == plain.gt_label == 0
 
 
-def test_the_plain_transform_works_there_too_but_leaves_gt_mask_alone(folder):
+def test_the_plain_transform_leaves_gt_mask_alone(folder):
     item, plain = first_items(folder, v2.Compose([AnatPasteTransform(), v2.RandomHorizontalFlip(0)]))
     assert (item.image != plain.image).any()
     assert not item.gt_mask.any()
@@ -229,7 +229,7 @@ def test_the_augmentation_works_without_masks(folder):
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.float32])
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_gt_mask_keeps_what_it_marks(order, dtype):
+def test_gt_mask_keeps_its_pixels(order, dtype):
     marked = tv_tensors.Mask(torch.zeros(64, 64, dtype=dtype))
     marked[:5, :5] = 1
     kept = marked.clone()

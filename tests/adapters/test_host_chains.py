@@ -136,7 +136,7 @@ def test_albumentations(name, dtype, changes):
     assert some > 1
 
 
-def test_albumentations_keeps_what_was_marked(changes):
+def test_albumentations_keeps_the_earlier_mask(changes):
     A = pytest.importorskip("albumentations", reason='needs the host: pip install "anatpaste_aug[hosts]"')  # noqa: N806
     from anatpaste_aug.adapters.albumentations import AlbumentationsPaste
 

@@ -25,7 +25,7 @@ def sequence(*modules, keys=("input", "mask")):
 @pytest.mark.parametrize(
     ("wrong", "got"), [(batch(), "got torch.uint8"), (np.zeros((1, 1, 64, 64)), "got ndarray"), (None, "got NoneType")]
 )
-def test_what_is_no_floating_point_image(wrong, got):
+def test_images_that_are_not_floating_point(wrong, got):
     with raises(TypeError, "KorniaPaste takes floating-point image tensors in [0, 1]", got, "divide uint8 by 255"):
         KorniaPaste()(wrong)
 

@@ -68,7 +68,7 @@ def test_an_image_comes_back_as_it_was_given_with_the_pixels_of_the_transform(dt
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_a_sample_gets_the_anomaly_mask_under_a_key_of_its_own(dtype, kind):
+def test_a_sample_gets_the_anomaly_mask_under_its_own_key(dtype, kind):
     given = {"image": KINDS[kind](image(dtype=dtype)), "mask": object(), "label": 3}
     result = MonaiPasted("image", anomaly_mask_key="changed").set_random_state(4)(given)
     right = expected(image(dtype=dtype), 4)

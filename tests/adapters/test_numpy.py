@@ -109,14 +109,14 @@ def test_a_seed_repeats_and_the_next_call_does_not():
     assert np.array_equal(two(images)[0], second)
 
 
-def test_an_own_stream_leaves_the_global_generators_alone():
+def test_an_own_generator_leaves_the_global_generators_alone():
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     NumpyPaste(rng=0)(batch())
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
 
-def test_without_a_stream_the_global_generator_is_used():
+def test_without_a_generator_the_global_one_is_used():
     images = batch()
     torch.manual_seed(7)
     augmented, _ = NumpyPaste()(images)

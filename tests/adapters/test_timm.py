@@ -106,7 +106,7 @@ def test_every_recipe_in_both_places(recipe):
 
 
 @pytest.mark.parametrize("p", [1.0, 0.5, 0.0])
-def test_the_target_tells_which_images_were_augmented(p):
+def test_the_target_marks_augmented_images(p):
     images = normalised(12)
     result, target = called(TimmPasteMixup(AnatPasteTransform(p=p, **GRAY)), images, torch.zeros(12, dtype=torch.int64))
     expected = augmented(images, p=p, **GRAY)
@@ -267,7 +267,7 @@ def test_images_that_were_normalised_with_other_numbers():
         ),
     ],
 )
-def test_what_is_no_normalised_batch(images, kind, message):
+def test_images_that_are_not_a_normalized_batch(images, kind, message):
     with raises(kind, message):
         TimmPasteErasing(AnatPasteTransform(**GRAY))(images)
     with raises(kind, message):

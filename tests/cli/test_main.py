@@ -51,7 +51,7 @@ def settings_of(monkeypatch, module, *arguments):
 
 
 @pytest.mark.slow
-def test_preview_in_a_process_of_its_own_loads_what_is_heavy_only_when_it_runs(tmp_path, folder):
+def test_preview_imports_heavy_packages_only_when_it_runs(tmp_path, folder):
     code = (
         "import sys; from anatpaste_aug.cli import main;"
         "heavy = {'matplotlib', 'pydicom', 'anatpaste_aug.datasets'};"
@@ -95,7 +95,7 @@ def test_preview_without_segmentation(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "PDF"])
-def test_the_suffix_tells_the_format(tmp_path, folder, suffix):
+def test_the_suffix_sets_the_format(tmp_path, folder, suffix):
     path = tmp_path / f"grid.{suffix}"
     assert main(["preview", str(folder / "1.png"), "-o", str(path), "--seeds", "1", "--size", "32"]) == 0
     begins = {"png": b"\x89PNG", "svg": b"<?xml", "PDF": b"%PDF"}[suffix]
@@ -106,7 +106,7 @@ def test_the_suffix_tells_the_format(tmp_path, folder, suffix):
 
 
 @pytest.mark.slow
-def test_check_in_a_process_of_its_own(tmp_path, folder):
+def test_check_in_a_subprocess(tmp_path, folder):
     done = in_a_process("-m", "anatpaste_aug", "check", folder, "--sheet", "sheet.png", "--size", 64, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("4 images checked\n")
@@ -124,7 +124,7 @@ def test_check_prints_json_and_nothing_else(folder, capsys):
     assert printed == json.loads(json.dumps(report.to_dict()))
 
 
-def test_white_is_looked_for_or_given(tmp_path, capsys):
+def test_check_infers_white_or_takes_it(tmp_path, capsys):
     images = tmp_path / "images"
     images.mkdir()
     for i, image in enumerate(phantom_batch(2, size=64).images[:, 0].numpy()):
@@ -158,7 +158,7 @@ def test_preview_takes_a_white(tmp_path):
     assert np.abs(pictures[0] - pictures[1]).mean() < np.abs(pictures[2] - pictures[1]).mean() / 10
 
 
-def test_images_that_cannot_be_read_are_named_at_the_end_and_in_the_exit_code(tmp_path, folder, capsys):
+def test_unreadable_images_are_listed_and_change_the_exit_code(tmp_path, folder, capsys):
     (tmp_path / "a.png").write_bytes((folder / "1.png").read_bytes())
     (tmp_path / "b.png").write_bytes((folder / "1.png").read_bytes()[:300])
     (tmp_path / "c.dcm").write_bytes(b"no dicom")
@@ -171,7 +171,7 @@ def test_images_that_cannot_be_read_are_named_at_the_end_and_in_the_exit_code(tm
     assert not (tmp_path / "s.png").exists()  # the image that was read is not suspicious
 
 
-def test_nothing_readable_makes_no_sheet(tmp_path):
+def test_without_readable_images_there_is_no_sheet(tmp_path):
     (tmp_path / "a.png").touch()
     assert main(["check", str(tmp_path), "--sheet", str(tmp_path / "s.png")]) == 2
     assert not (tmp_path / "s.png").exists()
@@ -234,7 +234,7 @@ def test_errors_are_one_line_after_the_usage(arguments, message, capsys, monkeyp
     ("arguments", "message"),
     [([], "the following arguments are required: COMMAND"), (["scor"], "invalid choice: 'scor'")],
 )
-def test_no_command_and_a_wrong_one_name_those_that_there_are(arguments, message, capsys):
+def test_a_missing_or_wrong_command_is_an_error(arguments, message, capsys):
     assert main(arguments) == 2
     usage, error = capsys.readouterr().err.splitlines()
     assert usage == "usage: anatpaste-aug COMMAND ..."
@@ -255,7 +255,7 @@ def test_help_names_the_options(name, capsys):
 
 
 @pytest.mark.slow
-def test_a_process_of_its_own_shows_a_traceback_only_where_it_is_asked_for(tmp_path):
+def test_a_traceback_is_shown_only_with_debug(tmp_path):
     command = ["-m", "anatpaste_aug", "check", "missing"]
     done = in_a_process(*command, cwd=tmp_path)
     prog = "python -m anatpaste_aug check"

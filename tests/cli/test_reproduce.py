@@ -84,7 +84,7 @@ def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_study_says_how_to_resume(paper, tmp_path, monkeypatch, capsys):
     out = tmp_path / "study"
     validate = PretextTrainer.validate
 
@@ -110,7 +110,7 @@ def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, 
 
 
 @pytest.mark.slow
-def test_a_study_of_other_detectors_goes_on_and_their_runs_are_read_by_score(paper, tmp_path, monkeypatch, capsys):
+def test_a_study_of_other_detectors_resumes_and_score_reads_its_runs(paper, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PRESETS, "smoke", TINY | {"image_size": 64})
     out = tmp_path / "study"
     assert paper("--out", out, "--table", 1, "--method", "anatpaste", "ganomaly", "f-anogan") == 0
@@ -142,14 +142,14 @@ def test_a_study_of_other_detectors_goes_on_and_their_runs_are_read_by_score(pap
 
 
 @pytest.mark.parametrize("methods", [[], ["--method", "cutpaste-3way"]])
-def test_figure_1_takes_no_training(paper, tmp_path, methods):
+def test_figure_1_needs_no_training(paper, tmp_path, methods):
     paper("--out", tmp_path / "study", "--figure", 1, *methods)
     names = {path.name for path in (tmp_path / "study").iterdir()}
     assert names == {"config.json", "figure1.png", "metrics.json", "report.html", "tables.md"}
 
 
 @pytest.mark.slow
-def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, monkeypatch):
+def test_a_study_resumes_with_its_settings(paper, tmp_path, monkeypatch):
     out = tmp_path / "study"
     paper("--out", out, "--table", 2, "--score", "knn", "--stages", 3, 4)
     monkeypatch.setitem(PRESETS, "smoke", {**TINY, "updates": TINY["updates"] + 1, "score": "mahalanobis"})
@@ -162,7 +162,7 @@ def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, m
     assert paper("--out", out, "--seeds", 2, "--score", "kde", fresh=False) == 2
 
 
-def test_what_a_call_leaves_that_was_killed_before_it_had_begun_is_in_nobody_s_way(paper, tmp_path):
+def test_temporary_files_of_a_killed_start_do_not_matter(paper, tmp_path):
     out = tmp_path / "study"
     out.mkdir()
     (out / ".config.json.1234.tmp").touch()
@@ -170,7 +170,7 @@ def test_what_a_call_leaves_that_was_killed_before_it_had_begun_is_in_nobody_s_w
     assert (out / "report.html").is_file()
 
 
-def test_a_run_folder_without_its_split_has_not_begun(tmp_path):
+def test_a_run_folder_without_a_split_has_not_begun(tmp_path):
     task = SMALL(32)
     begin_run(tmp_path, {}, task)
     assert has_begun(tmp_path, task)
@@ -181,7 +181,7 @@ def test_a_run_folder_without_its_split_has_not_begun(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkeypatch, capsys):
+def test_a_failed_training_is_named_and_can_be_repeated(paper, tmp_path, monkeypatch, capsys):
     out, script = tmp_path / "study", tmp_path / "wrapper.py"
     script.write_text(WRAPPER)
     (tmp_path / "deadly").write_text("cutpaste-scar-seed0")

@@ -41,7 +41,7 @@ def begin(folder, *argv):
     (folder / "config.json").write_text(json.dumps(recorded(parse(*argv)), default=str))
 
 
-def test_the_names_in_the_help_are_those_that_there_are():
+def test_the_help_lists_all_names():
     assert METHOD_NAMES.split(", ") == list(METHODS)
     assert list(PRESET_NAMES) == list(PRESETS)
     assert list(SCORE_NAMES) == list(SCORES)
@@ -73,7 +73,7 @@ def test_the_names_in_the_help_are_those_that_there_are():
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )
-def test_wrong_wishes_end_in_one_line(arguments, message, capsys):
+def test_wrong_arguments_are_one_line(arguments, message, capsys):
     assert message in refused(capsys, *arguments)
 
 
@@ -87,7 +87,7 @@ def test_a_folder_with_files_in_it_is_not_touched(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 
-def test_resume_says_what_is_wrong_with_the_folder(tmp_path, capsys):
+def test_resume_names_what_is_wrong_with_the_folder(tmp_path, capsys):
     run = tmp_path / "run"
     resume = ["--out", run, "--resume"]
     assert f"--resume: {run} is not a folder; give that of a run" in refused(capsys, *resume)
@@ -107,7 +107,7 @@ def test_resume_says_what_is_wrong_with_the_folder(tmp_path, capsys):
     assert f"--backbone is test_byobnet in {run}; give that" in refused(capsys, *resume, "--backbone", "resnet18")
 
 
-def test_a_finished_study_goes_on_only_with_more(tmp_path, capsys):
+def test_a_finished_study_resumes_only_with_more(tmp_path, capsys):
     run, resume = tmp_path / "run", ["--out", tmp_path / "run", "--resume"]
     begin(run, *QUICK, "--table", 2)
     (run / "report.html").touch()
@@ -182,7 +182,7 @@ def test_a_single_training_starts_no_other_process():
     assert parse("--jobs", 4, "--seeds", 0, 1).jobs == 4
 
 
-def test_what_is_recorded_is_what_a_run_needs_and_no_more():
+def test_recorded_options():
     found = recorded(parse("--table", 1))
     assert {"dataset", "seeds", "methods", "command", "study"} <= found.keys()
     assert not {"out", "resume", "debug", "help", "parser"} & found.keys()

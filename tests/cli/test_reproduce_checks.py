@@ -84,7 +84,7 @@ def test_a_device(refused, name):
     assert error.endswith("; use cpu") or torch.cuda.is_available()
 
 
-def test_a_gpu_that_is_not_there(refused, monkeypatch):
+def test_an_unavailable_gpu(refused, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     error = refused(quick=options("--device", "cuda"))
     assert error.startswith("--device cuda: there is no GPU with a working driver")
@@ -135,7 +135,7 @@ def test_a_size_that_a_detector_cannot_take(refused, monkeypatch):
     assert refused("--method", "squid") == "--method squid: image_size must be a power of two from 32 up, got 96"
 
 
-def test_settings_of_a_detector_are_those_of_its_preset_or_of_the_run_that_goes_on():
+def test_settings_of_a_detector_are_those_of_its_preset_or_of_the_resumed_run():
     found = {}
     for name in ("ganomaly", "f-anogan", "squid"):
         arguments = argparse.Namespace(methods=[name], preset="demo", detectors={})
@@ -183,7 +183,7 @@ def test_a_missing_package(refused, monkeypatch):
 
 
 @pytest.mark.parametrize("dataset", RAW)
-def test_a_download_that_is_not_there(refused, dataset, tmp_path):
+def test_a_missing_download(refused, dataset, tmp_path):
     given = ["--dataset", dataset, "--root"]
     assert refused(*given, "nowhere") == "--root: nowhere does not exist; give the folder of the raw download"
     empty = tmp_path / "empty"

@@ -73,7 +73,7 @@ def test_normal_images_alone_train_and_score(reproduce, tmp_path, capsys):
         assert next(csv.DictReader(file))["decision"] in ("normal", "abnormal")
 
 
-def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce, tmp_path):
+def test_last_weights_and_a_false_positive_rate(reproduce, tmp_path):
     write_images(tmp_path / "normal", 60)
     write_images(tmp_path / "ill", 24, 60)
     folders = ("--normal", "normal", "--abnormal", "ill", "--segmenter", "none")
@@ -93,7 +93,7 @@ def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce,
 
 
 @pytest.mark.slow
-def test_what_needs_labels_is_left_out_and_said(reproduce, tmp_path, capsys):
+def test_results_that_need_labels_are_left_out_with_a_note(reproduce, tmp_path, capsys):
     write_images(tmp_path / "normal", 20)
     options = ("--table", 1, "--figure", 1, 3, 4, "--seeds", 0, 1, "--method", "anatpaste")
     assert reproduce("--normal", "normal", *options, "--out", "run") == 0
@@ -103,7 +103,7 @@ def test_what_needs_labels_is_left_out_and_said(reproduce, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_manifest_and_weights_by_the_pretext_loss_and_a_run_that_goes_on(reproduce, tmp_path, capsys):
+def test_a_manifest_with_select_pretext_and_resume(reproduce, tmp_path, capsys):
     paths = [*write_images(tmp_path / "images", 16), *write_images(tmp_path / "ill", 6, 16)]
     rows = [f"{path.relative_to(tmp_path)},{int(i > 15)},p{i // 2}" for i, path in enumerate(paths)]
     write_manifest(tmp_path / "images.csv", rows, "path,label,patient")
@@ -137,7 +137,7 @@ def test_a_manifest_and_weights_by_the_pretext_loss_and_a_run_that_goes_on(repro
         (["--manifest", "data.csv"], "data.csv: No such file or directory; expected a CSV file with the columns"),
     ],
 )
-def test_what_is_wrong_is_answered_in_one_line(reproduce, tmp_path, capsys, arguments, message):
+def test_errors_are_one_line(reproduce, tmp_path, capsys, arguments, message):
     write_images(tmp_path / "data" / "loose", 10)
     assert reproduce(*arguments, "--out", "run") == 2
     last = capsys.readouterr().err.splitlines()[-1]

@@ -38,7 +38,7 @@ def test_arguments_become_the_options_of_the_command(said, shown):
     assert in_options(said, OPTIONS) == shown
 
 
-def test_a_remedy_that_the_command_does_not_have_stays_as_it_is():
+def test_arguments_without_an_option_are_kept():
     assert in_options('leave them out (on_error="skip")', {"--size"}) == 'leave them out (on_error="skip")'
 
 

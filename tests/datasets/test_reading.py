@@ -89,7 +89,7 @@ def test_names_and_notes(root, monkeypatch):
         ),
     ],
 )
-def test_what_the_note_says_of_the_official_test(tmp_path, monkeypatch, published, name, start, in_note):
+def test_the_note_on_the_official_test(tmp_path, monkeypatch, published, name, start, in_note):
     monkeypatch.setattr(zhanglab_module, "PUBLISHED_COUNTS", published)
     task = zhanglab_task(write_zhanglab(tmp_path), 16, progress=False)
     assert task.name == f"Zhanglab ({name})"

@@ -64,7 +64,7 @@ def test_kornia_s_masks_show_what_changed(batch, seed, p, same_on_batch):
 @given(
     small_batches.filter(lambda batch: batch.dtype in FLOATS), seeds, st.booleans(), st.booleans(), st.integers(0, 3)
 )
-def test_timm_s_targets_tell_what_is_anomalous(batch, seed, pairs, one_hot, splits):
+def test_timm_s_targets_mark_anomalous_images(batch, seed, pairs, one_hot, splits):
     images = batch.images()
     mean, std = (0.5,) * batch.channels, (0.25,) * batch.channels
     normalised = ((images.double() - 0.5) / 0.25).to(images.dtype)

@@ -107,7 +107,7 @@ def test_squares_are_dual_and_ordered(recipe):
 
 
 @given(masks, radii)
-def test_discs_are_dual_and_ordered(recipe, radius):
+def test_disks_are_dual_and_ordered(recipe, radius):
     mask = recipe.masks()
     with untouched(mask):
         larger, smaller = dilate_disk(mask, radius), erode_disk(mask, radius)

@@ -15,7 +15,7 @@ level_dtypes = st.sampled_from([torch.uint8, torch.int16, torch.int32, torch.int
 
 
 @given(batches())
-def test_grey_values_lie_between_the_channels(batch):
+def test_gray_values_lie_between_the_channels(batch):
     """Half a level of uint8; for floats 4 roundings of the dtype."""
     images = batch.images()
     with untouched(images):
@@ -48,7 +48,7 @@ def test_levels_reach_from_the_darkest_to_the_brightest(batch, bin_size):
 
 
 @given(batches())
-def test_equalised_images_are_levels_of_their_own(batch):
+def test_equalized_images_are_valid_levels(batch):
     gray = to_gray(batch.images())
     with untouched(gray):
         levels = clahe(gray)
@@ -65,7 +65,7 @@ def test_equalised_images_are_levels_of_their_own(batch):
     level_dtypes,
     seeds,
 )
-def test_a_threshold_parts_what_is_dark_from_what_is_bright(shape, count, dtype, seed):
+def test_a_threshold_separates_dark_from_bright(shape, count, dtype, seed):
     rng = np.random.default_rng(seed)
     highest = 255 if dtype == torch.uint8 else GRAY_LEVELS - 1
     levels = torch.from_numpy(rng.choice(rng.integers(0, highest + 1, count), shape)).to(dtype)
@@ -82,7 +82,7 @@ def test_a_threshold_parts_what_is_dark_from_what_is_bright(shape, count, dtype,
 
 
 @given(batches(dtypes=IMAGE_DTYPES[1:]), seeds, st.sampled_from(["none", "full", "dense", "halves", "one pixel"]))
-def test_jittered_colours_are_colours(batch, seed, kind):
+def test_jittered_colors_are_valid(batch, seed, kind):
     images, params = batch.images(), rows(seed, len(batch), *batch.size).patch(0)
     region = None if kind == "none" else Masks(batch.size, (kind,) * len(batch), seed=seed).masks().unsqueeze(1)
     if region is not None and not region.flatten(1).any(1).all():
@@ -100,7 +100,7 @@ def test_jittered_colours_are_colours(batch, seed, kind):
 
 
 @given(batches(dtypes=[torch.float32, torch.float64]), seeds)
-def test_factors_of_one_change_no_colour(batch, seed):
+def test_factors_of_one_change_nothing(batch, seed):
     """Tolerance: 1e-6, for the way of the hue through HSV."""
     images, params = batch.images(), rows(seed, len(batch), *batch.size).patch(0)
     one = torch.ones(len(batch))

@@ -80,7 +80,7 @@ def drawn(config, batch, size, **masks):
 
 
 @given(recipes, st.sampled_from(SETTINGS), anything | st.sampled_from(WORDS) | st.tuples(numbers, numbers).map(list))
-def test_a_setting_is_taken_or_named(recipe, name, value):
+def test_a_setting_is_accepted_or_named(recipe, name, value):
     config = attempt(replace, recipe, **{name: value})
     if config is not None:
         taken = getattr(config, name)

@@ -147,7 +147,7 @@ def test_a_replay_of_a_copy_gives_the_same_bits(seed, kind, batch, way, donors):
     st.integers(0, 3),
     st.sampled_from([math.nan, math.inf, -math.inf, -0.0]),
 )
-def test_what_is_outside_the_mask_keeps_its_bits_whatever_they_say(seed, batch, way, donors, value):
+def test_pixels_outside_the_mask_keep_their_bits(seed, batch, way, donors, value):
     (images, *others), choices = case(batch, way, seed, "halves", donors=donors)
     images = images.clone()
     images[torch.rand(images.shape, generator=torch.Generator().manual_seed(seed)) < 0.1] = value

@@ -140,7 +140,7 @@ sized = st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from([1, 3]), st.just(3
     st.sampled_from([0, 0.5, 1, 2, -1, math.nan, math.inf, 1e30]),
     recipes,
 )
-def test_tensors_of_any_kind_are_taken_or_named(shape, dtype, value, recipe):
+def test_tensors_of_any_kind_are_accepted_or_named(shape, dtype, value, recipe):
     fits_dtype = dtype.is_floating_point or (math.isfinite(value) and 0 <= value < 100)
     images = torch.full(shape, value if fits_dtype else 0, dtype=torch.float64).to(dtype)
     transform = RECIPES[recipe]()
@@ -163,7 +163,7 @@ ARGUMENTS = ("images", "region_mask", "params", "apply", "uniforms", "generator"
 
 
 @given(anything, recipes, st.sampled_from(ARGUMENTS))
-def test_arguments_of_any_kind_are_taken_or_named(value, recipe, name):
+def test_arguments_of_any_kind_are_accepted_or_named(value, recipe, name):
     images = torch.full((2, 1, 32, 32), 0.5)
     arguments = {"images": images, "donors": images} | {name: value}
     if value is not object or name != "donors":  # what a callable raises is its own
@@ -171,13 +171,13 @@ def test_arguments_of_any_kind_are_taken_or_named(value, recipe, name):
 
 
 @given(anything, recipes, st.data())
-def test_settings_of_any_kind_are_taken_or_named(value, recipe, data):
+def test_settings_of_any_kind_are_accepted_or_named(value, recipe, data):
     kind = RECIPES[recipe]
     attempt(kind, **{data.draw(st.sampled_from([*signature(kind).parameters])): value})
 
 
 @given(small_batches.filter(len), recipes, st.sampled_from(["int", "shape", "float", "other size"]), seeds)
-def test_region_masks_of_any_kind_are_taken_or_named(batch, recipe, kind, seed):
+def test_region_masks_of_any_kind_are_accepted_or_named(batch, recipe, kind, seed):
     images, transform = batch.images(), RECIPES[recipe]()
     if alone(transform, images):
         return
@@ -239,7 +239,7 @@ def test_replayed_parameters_fit_or_are_named_with_gradients_and_without(batch, 
 
 
 @given(small_batches.filter(len), recipes, ways(), seeds)
-def test_parameters_of_another_recipe_are_taken_or_named(batch, recipe, way, seed):
+def test_parameters_of_another_recipe_are_accepted_or_named(batch, recipe, way, seed):
     """Never half of them: what they say is done, or an error tells that it is not."""
     images, transform = batch.images(), RECIPES[recipe]()
     params = rows(seed, len(batch), *batch.size, way, 2)
@@ -257,7 +257,7 @@ def test_parameters_of_another_recipe_are_taken_or_named(batch, recipe, way, see
 
 
 @given(recipes, st.sampled_from(["apply", *FIELDS]), anything | st.sampled_from([torch.ones(2, 1), torch.zeros(2)]))
-def test_parameters_of_any_kind_are_taken_or_named(recipe, field, value):
+def test_parameters_of_any_kind_are_accepted_or_named(recipe, field, value):
     images, transform = torch.full((2, 1, 32, 32), 0.5), RECIPES[recipe]()
     params = rows(0, 2, 32, 32, way_of(transform.config), 2)._replace(**{field: value})
     region = region_for(images, "full")

@@ -41,13 +41,13 @@ def test_every_image_has_its_own_box_and_a_flat_one_keeps_its_own():
     assert edges(images) == [[0, 40, 0, 40], [6, 40, 0, 40], [0, 40, 0, 40]]
 
 
-def test_faint_noise_as_of_a_jpeg_is_flat_all_the_same():
+def test_faint_noise_is_flat():
     framed = pad(random_images(1, 50, 60), (8, 0, 0, 0))
     framed[..., :8] = random_images(1, 50, 8, seed=1) * 4 / 255
     assert edges(framed) == [[0, 50, 8, 68]]
 
 
-def test_the_band_is_a_share_of_the_area():
+def test_the_band_is_a_fraction_of_the_area():
     framed = pad(random_images(1, 50, 60) * 0.5, (20, 20, 25, 25))
     assert appearance(framed).band.item() == pytest.approx(0.7, abs=1e-6)
 
@@ -117,7 +117,7 @@ def test_real_radiographs_look_frontal(radiographs):
     assert not (upright.bright_sides >= 2).any()
 
 
-def test_real_radiographs_on_their_side_are_told_from_upright_and_inverted_ones(radiographs):
+def test_real_radiographs_on_their_side_are_detected(radiographs):
     gray = radiographs.images[:, 0].float() / 255
     assert appearance(gray).sideways.max() < 0.1
     assert appearance(1 - gray).sideways.max() < 0.1

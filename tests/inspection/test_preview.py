@@ -61,7 +61,7 @@ def test_all_differences_share_one_symmetric_scale(phantoms):
     assert low == -high <= -16
 
 
-def test_titles_names_and_seeds_are_there(phantoms):
+def test_titles_names_and_seeds_are_drawn(phantoms):
     shown = texts(preview(phantoms, seeds=[3, 8], names=["first", "$second"]))
     for text in ("input", "lung mask", "soft shape", "soft mask", "result", "difference", "first", "$second"):
         assert text in shown

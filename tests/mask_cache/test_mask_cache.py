@@ -149,7 +149,7 @@ def test_all_masks_are_computed(cache, images, expected, workers, batch_size):
     assert torch.equal(cache[range(40)], expected)
 
 
-def test_what_is_there_is_not_read_again_but_for_a_few(cache, images, expected):
+def test_only_a_sample_of_the_known_images_is_read_again(cache, images, expected):
     dataset = Counted(images)
     cache.fill(images[:3], progress=False)
     cache.fill(dataset, progress=False)
@@ -206,7 +206,7 @@ def test_impossible_settings_are_named(cache, images, setting, named):
         cache.fill(images, progress=False, **setting)
 
 
-def test_where_an_accelerator_has_not_converged_the_mask_is_the_cpus(radiograph_like):
+def test_masks_that_did_not_converge_are_computed_on_the_cpu(radiograph_like):
     class Restless(LungSegmenter):
         def segment(self, images):
             masks, converged = super().segment(images)

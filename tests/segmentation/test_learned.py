@@ -69,7 +69,7 @@ def test_the_network_sees_normalised_images_of_its_channels(dtype, channels, wan
     torch.testing.assert_close(network.seen.double(), expected, rtol=0, atol=atol)
 
 
-def test_values_of_another_range_are_told():
+def test_value_range_sets_the_scale():
     network = Recorder()
     NetworkSegmenter(network, value_range=(-1024, 3071), mean=[0.5], std=[1 / 2048])(UNIT * 4095 - 1024)
     torch.testing.assert_close(network.seen, (UNIT - 0.5) * 2048, rtol=0, atol=0.01)  # of 2048: float32 of the sum

@@ -96,13 +96,13 @@ def changed(position, value):
         (row(2, No_Finding="1.0")[:-3], "line 3: 16 instead of 19 values: download it again"),
     ],
 )
-def test_strange_rows_are_named(tmp_path, line, message):
+def test_invalid_rows_are_errors(tmp_path, line, message):
     write(tmp_path, [row(1, No_Finding="1.0"), line])
     with pytest.raises(DatasetError, match=message):
         index_chexpert(tmp_path)
 
 
-def test_what_is_missing_is_named(tmp_path):
+def test_missing_files_are_named(tmp_path):
     with pytest.raises(DatasetError, match=r"no train\.csv in .*expected train\.csv, valid\.csv"):
         index_chexpert(tmp_path)
     write(tmp_path, [], header=[name for name in HEADER if name not in ("Edema", "AP/PA")])
@@ -196,7 +196,7 @@ def test_paths_in_the_lists_as_in_the_published_full_size(tmp_path, merged):
     assert "CheXpert-v1.0/train/patient00000/" in (place / BATCHES[0] / "train.csv").read_text()
 
 
-def test_patients_that_are_nowhere_are_named(tmp_path, merged):
+def test_missing_patients_are_named(tmp_path, merged):
     place = unpack_batches(merged, tmp_path / "full")
     shutil.rmtree(place / BATCHES[1])
     with pytest.raises(

@@ -206,7 +206,7 @@ def test_real_files_are_what_pillow_decodes():
 # files that cannot be read
 
 
-def test_unreadable_names_file_and_reason(tmp_path):
+def test_errors_name_the_file_and_the_reason(tmp_path):
     cut = save(tmp_path / "cut.dcm", dataset_of(TWELVE))
     cut.write_bytes(cut.read_bytes()[:-900])
     report = dataset_of(RAMP)
@@ -240,7 +240,7 @@ def test_a_missing_decoder_is_named(tmp_path, monkeypatch):
         read_dicom_gray(path)
 
 
-def test_a_missing_file_is_an_error_of_its_own(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match=r"missing\.dcm cannot be read as DICOM: .*No such file"):
         read_dicom_gray(tmp_path / "missing.dcm")
 

@@ -37,7 +37,7 @@ NO_WINDOW = {
 
 @pytest.mark.parametrize("name", NO_WINDOW)
 @pytest.mark.parametrize("pixels", [TWELVE, SIGNED])
-def test_an_unusable_window_is_none(tmp_path, name, pixels):
+def test_an_unusable_window_is_ignored(tmp_path, name, pixels):
     center, width = NO_WINDOW[name]
     assert_levels(write(tmp_path / "a.dcm", pixels, {"WindowCenter": center, "WindowWidth": width}), levels(pixels))
 
@@ -94,7 +94,7 @@ def test_a_window_written_as_another_text_is_read(tmp_path, vr):
     assert_levels(path, levels(TWELVE, WindowCenter=2000.5, WindowWidth=1500))
 
 
-def test_a_narrow_window_beside_a_small_slope(tmp_path):
+def test_a_narrow_window_with_a_small_slope(tmp_path):
     texts = {"RescaleSlope": "0.0001", "RescaleIntercept": "0", "WindowCenter": "0.2", "WindowWidth": "0.32"}
     expected = np.clip((TWELVE * 0.0001 - 0.2) / 0.32 + 0.5, 0, 1) * 255
     assert_levels(write(tmp_path / "a.dcm", TWELVE, texts), expected)
@@ -158,7 +158,7 @@ def test_an_empty_descriptor_leaves_the_window(tmp_path):
         {"LUTDescriptor": [5000, 0, 12]},  # more entries than there are
     ],
 )
-def test_of_several_tables_the_first_usable_is_applied(tmp_path, bad):
+def test_the_first_usable_table_is_applied(tmp_path, bad):
     items = [table(0, CURVE[::-1], **bad), table(0, CURVE), table(0, CURVE[::-1])]
     expected = levels(TWELVE, VOILUTSequence=[table(0, CURVE)])
     assert_levels(write(tmp_path / "a.dcm", TWELVE, VOILUTSequence=items), expected)
@@ -223,7 +223,7 @@ def test_packed_entries_of_eight_bits(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:The value for the data element:UserWarning")
-def test_a_table_of_all_values(tmp_path):
+def test_a_table_with_an_entry_for_every_value(tmp_path):
     pixels = TWELVE * 16
     curve = np.arange(65536) // 2
     path = write(tmp_path / "a.dcm", pixels, bits=16, VOILUTSequence=[table(0, curve, 16)])

@@ -107,7 +107,7 @@ def test_color_without_a_planar_configuration_is_by_pixel(tmp_path):
     np.testing.assert_array_equal(read_dicom_gray(write(tmp_path / "a.dcm", np.stack([gray] * 3, 2), bits=8)), gray)
 
 
-def test_palette_entries_of_eight_bits_that_are_announced_as_sixteen(tmp_path):
+def test_palette_entries_of_eight_bits_declared_as_sixteen(tmp_path):
     pixels = (TWELVE // 16).astype(np.uint8)
     elements = {"PhotometricInterpretation": "PALETTE COLOR"}
     for channel in ("Red", "Green", "Blue"):

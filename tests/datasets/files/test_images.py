@@ -50,7 +50,7 @@ def test_one_bit(tmp_path):
     np.testing.assert_array_equal(read_gray(path), np.where(RAMP > 127, 255, 0))
 
 
-def test_colour_as_pillow_does_it(tmp_path):
+def test_color_is_converted_as_in_pillow(tmp_path):
     colour = noise((9, 7, 3))
     expected = np.asarray(Image.fromarray(colour).convert("L"))
     np.testing.assert_array_equal(read_gray(save(tmp_path / "a.png", colour)), expected)
@@ -76,7 +76,7 @@ def test_sixteen_bits_are_scaled(tmp_path, suffix):
     assert read_gray(path, size=4).max() > 200
 
 
-def test_ranges_that_nobody_can_know(tmp_path):
+def test_floating_point_and_signed_pixels_are_errors(tmp_path):
     with pytest.raises(DatasetError, match=r"a\.tiff is damaged or has an unsupported .*floating-point"):
         read_gray(save(tmp_path / "a.tiff", RAMP.astype(np.float32)))
     with pytest.raises(DatasetError, match=r"b\.tiff .*values from -5 to"):
@@ -132,7 +132,7 @@ def damaged(folder):
     }
 
 
-def test_unreadable_names_file_and_reason(tmp_path):
+def test_errors_name_the_file_and_the_reason(tmp_path):
     for name, reason in damaged(tmp_path).items():
         with pytest.raises(DatasetError, match=f"{name} .*{reason}|{name} {reason}"):
             read_gray(tmp_path / name, 32)
@@ -164,14 +164,14 @@ def test_load_keeps_the_order(tmp_path, workers):
     assert images.flatten(1).float().std(1).max() == 0
 
 
-def test_load_refuses_arguments(tmp_path):
+def test_invalid_arguments_of_load(tmp_path):
     with pytest.raises(ValueError, match="size=0"):
         load_images(tmp_path, [], 0)
     with pytest.raises(ValueError, match="workers=0"):
         load_images(tmp_path, [], 32, workers=0)
 
 
-def test_load_into_memory_that_is_given(tmp_path):
+def test_load_into_given_memory(tmp_path):
     save(tmp_path / "a.png", RAMP)
     out = np.zeros((1, 1, 8, 8), np.uint8)
     images = load_images(tmp_path, [Record("a.png", 0, "a", "train")], 8, progress=False, out=out)

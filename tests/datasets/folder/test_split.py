@@ -22,7 +22,7 @@ def many(source, label, count, first=0, images=1):
     ]
 
 
-def test_what_is_not_divided_is_divided_by_patient_and_always_alike():
+def test_images_are_split_by_patient_reproducibly():
     records = [*many("all", 0, 50, images=3), *many("all", 1, 20, 40, images=2)]  # patients 40 to 49 have both kinds
     split = split_folder(index_of(*records), 5)
     random.Random(0).shuffle(records)
@@ -45,7 +45,7 @@ def test_ten_and_ten():
     }
 
 
-def test_given_parts_stay_and_a_missing_one_is_half_of_the_other():
+def test_a_missing_part_is_half_of_the_other():
     train, good, ill = many("train", 0, 5), many("test", 0, 8, 10), many("test", 1, 6, 30)
     split = split_folder(index_of(*train, *good, *ill))
     assert split.train == tuple(train)

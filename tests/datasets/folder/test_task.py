@@ -53,7 +53,7 @@ def test_png_jpeg_tiff_and_dicom(tmp_path):
     assert task.note.startswith("Normal images only: no AUROC")
 
 
-def test_unreadable_images_stop_or_are_left_out(tmp_path):
+def test_unreadable_images_are_errors_or_left_out(tmp_path):
     paths = write_images(tmp_path / "normal", 20)
     paths[0].write_bytes(b"x")
     with pytest.raises(DatasetError, match=r"1 of 20 images cannot be read"):

@@ -61,7 +61,7 @@ def test_index(tmp_path, end):
     ]
 
 
-def test_of_several_views_the_first_that_is_told(tmp_path):
+def test_the_first_nonempty_view_is_used(tmp_path):
     make(tmp_path, PATIENTS)
     write_dicom(tmp_path / "stage_2_train_images" / "a.dcm", np.zeros((8, 8), np.uint8), ViewPosition=["", "AP", "PA"])
     assert index_rsna(tmp_path, progress=False).records[0].view == "AP"
@@ -141,7 +141,7 @@ def test_missing_pydicom_names_the_extra(tmp_path, monkeypatch):
 # the headers' cache
 
 
-def test_headers_are_read_once_and_again_where_a_file_changed(tmp_path, monkeypatch):
+def test_only_headers_of_changed_files_are_read_again(tmp_path, monkeypatch):
     read: list[list[str]] = []
     original = rsna._read_all
     monkeypatch.setattr(
@@ -161,7 +161,7 @@ def test_headers_are_read_once_and_again_where_a_file_changed(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"stage_2_train_images/a.dcm": 3}', b"\xff"])
-def test_a_damaged_cache_is_made_again(tmp_path, content):
+def test_a_damaged_cache_is_rebuilt(tmp_path, content):
     make(tmp_path, PATIENTS)
     (tmp_path / "rsna-headers.json").write_bytes(content)
     index = index_rsna(tmp_path, cache=tmp_path, progress=False)
@@ -169,7 +169,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, content):
     assert len(json.loads((tmp_path / "rsna-headers.json").read_text())) == 4
 
 
-def test_the_complete_set_misses_nothing():
+def test_the_complete_set_lacks_nothing():
     classes = [(NORMAL, 0, 8851), (OTHER, 1, 11821), (OPACITY, 1, 6012)]
     made = tuple(Record("a", label, "a", "train", findings=(name,)) for name, label, n in classes for _ in range(n))
     assert rsna.RsnaIndex(ROOT, made).missing == ""
@@ -212,7 +212,7 @@ def test_dicom_that_were_anonymized_again(tmp_path):
     assert "view unknown 2 + 2" in task.protocol
 
 
-def test_images_that_cannot_be_read_are_the_remedy_where_too_few_are_left(tmp_path):
+def test_the_remedy_names_unreadable_images_if_too_few_are_left(tmp_path):
     make(tmp_path, [(f"p{i:02d}", NORMAL if i < 6 else OPACITY, "PA", None) for i in range(9)])
     kept = (tmp_path / "stage_2_train_images" / "p00.dcm").read_bytes()
     for i in range(4):

@@ -70,7 +70,7 @@ def test_too_small(made):
 
 
 @pytest.mark.parametrize("made", [records(50, 50, "AP"), records(3, 9) + records(50, 50, "UNKNOWN")])
-def test_all_views_are_the_remedy_where_too_few_are_pa(made):
+def test_the_remedy_is_all_views_if_too_few_are_pa(made):
     with pytest.raises(
         DatasetError, match=r'\(views: PA\): at least 4 \+ 2 are needed\. Use --views all \(views="all"\)$'
     ):

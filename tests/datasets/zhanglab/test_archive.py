@@ -96,7 +96,7 @@ def test_a_name_that_is_a_file_and_a_folder(tmp_path, names):
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "x" * 256, "\N{GREEK SMALL LETTER ALPHA}" * 128])
-def test_names_that_no_system_needs(tmp_path, name):
+def test_names_that_some_system_cannot_store(tmp_path, name):
     pack(tmp_path / "a.zip", [(name, b"1")])
     with pytest.raises(DatasetError, match="is not a valid file name on every system"):
         unzip(tmp_path / "a.zip", tmp_path / "out", progress=False)
@@ -132,7 +132,7 @@ def test_files_that_share_their_bytes(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_size_that_lies_is_not_written_beyond(tmp_path):
+def test_no_more_than_the_declared_size_is_written(tmp_path):
     path = pack(tmp_path / "a.zip", [("zeros", bytes(50_000))])
     content = path.read_bytes().replace((50_000).to_bytes(4, "little"), (5).to_bytes(4, "little"))
     path.write_bytes(content)

@@ -101,7 +101,7 @@ def get(root, server):
     return download_zhanglab(root, url=server.url, progress=False)
 
 
-def test_all_comes_at_once_and_only_once(tmp_path, server):
+def test_a_complete_download_is_not_repeated(tmp_path, server):
     tree = get(tmp_path / "new" / "root", server)
     assert tree == tmp_path / "new" / "root" / "ChestXRay2017" / "chest_xray"
     assert len(index_zhanglab(tmp_path / "new" / "root")) == 8
@@ -117,7 +117,7 @@ def test_a_cut_connection_is_resumed(tmp_path, server):
     assert server.asked == [None, *steps]
 
 
-def test_a_later_call_goes_on_where_an_earlier_one_stopped(tmp_path, server):
+def test_a_later_call_resumes(tmp_path, server):
     (tmp_path / "ChestXRay2017.zip.part").write_bytes(server.content[:7777])
     get(tmp_path, server)
     assert server.asked == ["bytes=7777-"]
@@ -131,7 +131,7 @@ def test_a_server_without_ranges_and_a_part_that_is_whole(tmp_path, server, rang
     assert server.asked == [f"bytes={len(server.content)}-"]
 
 
-def test_a_part_that_is_too_long_is_thrown_away(tmp_path, server):
+def test_a_part_that_is_too_long_is_deleted(tmp_path, server):
     (tmp_path / "ChestXRay2017.zip.part").write_bytes(server.content + b"x")
     get(tmp_path, server)
     assert server.asked == [f"bytes={len(server.content) + 1}-", None]
@@ -269,7 +269,7 @@ def test_progress_bars_on_standard_error(tmp_path, server, capsys):
 
 @pytest.mark.slow
 @pytest.mark.trains_in_forks
-def test_a_download_may_die_at_any_touch_of_a_file(tmp_path, server):
+def test_a_download_may_be_killed_at_any_file_operation(tmp_path, server):
     """The dataset is complete or absent at any time, and the next call resumes."""
     server.cut = 9000  # several connections
     moments = count_file_calls(lambda: get(tmp_path / "whole", server))
@@ -293,7 +293,7 @@ def test_a_download_may_die_at_any_touch_of_a_file(tmp_path, server):
 
 
 @pytest.mark.trains_in_forks
-def test_a_disk_that_is_full_keeps_what_came(tmp_path, server):
+def test_a_full_disk_keeps_the_incomplete_download(tmp_path, server):
     def limited():
         limit_files(7000)
         with pytest.raises(DatasetError, match=r"\.zip\.part cannot be written: .*Free disk space, then run it again"):

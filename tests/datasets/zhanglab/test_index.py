@@ -102,7 +102,7 @@ def test_image_both_in_train_and_val_counts_once(tmp_path):
     assert Counter(record.source for record in index_zhanglab(tmp_path)) == {"train": 7, "test": 7, "val": 1}
 
 
-def test_emptied_val_is_fine(tmp_path):
+def test_an_empty_val_is_allowed(tmp_path):
     make_tree(tmp_path)
     make_tree(tmp_path, [], [], sources=("val",))
     assert len(index_zhanglab(tmp_path)) == 14
@@ -241,7 +241,7 @@ def test_copies_belong_to_the_patient_of_the_original(tmp_path):
     assert found["test/PNEUMONIA/PERSON447_virus_922 - Copy.JPG"] == "test/person447"
 
 
-def test_a_name_that_tells_nothing_is_a_patient_of_its_own(tmp_path):
+def test_a_name_without_a_patient_is_one_patient(tmp_path):
     make_tree(tmp_path)
     make(tmp_path / "train" / "NORMAL", [f"image{i}.jpeg" for i in range(7)] + ["image0.png"])
     make(tmp_path / "val" / "NORMAL", ["image0.jpeg"])
@@ -262,7 +262,7 @@ LEFTOVERS = ["IM-0115-0001.jpeg:Zone.Identifier", "IM-0115-0001.jpegZone.Identif
 LEFTOVERS += ["._IM-0115-0001.jpeg", ".DS_Store"]
 
 
-def test_leftovers_are_passed_over_in_silence(tmp_path):
+def test_leftovers_are_skipped_without_a_warning(tmp_path):
     make_tree(tmp_path / "chest_xray")
     for folder in list(tmp_path.glob("chest_xray/*/*")):
         make(folder, LEFTOVERS)
@@ -272,7 +272,7 @@ def test_leftovers_are_passed_over_in_silence(tmp_path):
         assert len(index_zhanglab(tmp_path)) == 14
 
 
-def test_other_files_are_passed_over_and_named(tmp_path):
+def test_other_files_are_skipped_with_a_warning(tmp_path):
     make_tree(tmp_path)
     make(tmp_path / "train" / "PNEUMONIA", ["person8_virus_1.jpeg.part", "read me.txt"])
     with pytest.warns(
@@ -285,7 +285,7 @@ def test_other_files_are_passed_over_and_named(tmp_path):
 # images in both train and test
 
 
-def test_one_image_under_one_name_in_train_and_test(tmp_path):
+def test_an_image_in_train_and_test_is_an_error(tmp_path):
     make_tree(tmp_path)
     again = tmp_path / "test" / "NORMAL" / NORMAL[0]
     make(again.parent, NORMAL[:1], (tmp_path / "train" / "NORMAL" / NORMAL[0]).read_bytes())

@@ -28,7 +28,7 @@ def test_published_names_and_copies_of_them(stem, told, case, mark):
     assert read_name(mark.format(case(stem))) == told
 
 
-def test_a_person_alone_tells_the_patient_but_no_class():
+def test_a_person_number_gives_the_patient_but_no_class():
     assert read_name("person12") == read_name("Person12_3 (1)") == ("person12", None, None)
 
 
@@ -36,9 +36,9 @@ def test_a_person_alone_tells_the_patient_but_no_class():
     "stem",
     ["", "1", "image0", "IM-0115", "XIM-0115-0001", "aperson1_virus_2", "personal 1", "NORMAL-1", "scan-001-002"],
 )
-def test_other_names_tell_nothing(stem):
+def test_other_names_give_nothing(stem):
     assert read_name(stem) == (None, None, None)
 
 
-def test_a_name_of_both_classes_tells_nothing():
+def test_a_name_of_both_classes_gives_nothing():
     assert read_name("IM-0115-0001_person1_virus_2") == (None, None, None)

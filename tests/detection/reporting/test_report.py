@@ -29,7 +29,7 @@ def write_page(run_dir, **changes):
     return write_report(run_dir, **(arguments | changes))
 
 
-def test_report_is_one_page_that_tells_the_run(tmp_path):
+def test_the_report_is_one_page_about_the_run(tmp_path):
     page = write_page(
         tmp_path,
         figures={name: draw(name, tmp_path / f"{name}.png").name for name in ("extremes", "roc")},
@@ -58,7 +58,7 @@ def test_report_is_one_page_that_tells_the_run(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_report_escapes_every_text_it_is_given(tmp_path):
+def test_the_report_escapes_every_text(tmp_path):
     rows = [dataclasses.replace(ROWS[0], dataset=NASTY, weights=NASTY)]
     roc = draw("roc", tmp_path / "x.png")
     page = write_page(
@@ -160,7 +160,7 @@ def test_report_without_the_optional_parts(tmp_path):
 
 
 @pytest.mark.parametrize(("score", "said"), [("kde", "Gaussian kernel density"), ("knn", "the 5 nearest")])
-def test_findings_and_the_score_are_told(tmp_path, score, said):
+def test_findings_and_the_score_are_described(tmp_path, score, said):
     config = PretextConfig(score=score)
     page = write_report(
         tmp_path, title="T", config=config, data={}, rows=ROWS, figures={}, environment={}, findings=[NASTY, "Second."]

@@ -24,7 +24,7 @@ from anatpaste_aug.detection.studies.runs import (
 )
 
 
-def test_scores_that_are_read_back_are_the_detectors(finished_runs):
+def test_scores_read_back_are_those_of_the_detector(finished_runs):
     for run in finished_runs:
         assert is_finished(run.folder)
         assert not (run.folder / "training.pt").exists()
@@ -79,7 +79,7 @@ def test_other_settings_or_images_are_named(finished_runs):
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on(finished_runs, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes(finished_runs, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     validate = PretextTrainer.validate
 
@@ -117,7 +117,7 @@ def _counted(advance, seen):
 
 
 @pytest.mark.slow
-def test_two_trainings_cannot_be_in_one_folder(tmp_path):
+def test_two_trainings_cannot_share_a_folder(tmp_path):
     """As when a training outlives the killed process that started it, and is started again."""
     begin_run(tmp_path, {}, TASK)
     code = f"""

@@ -48,7 +48,7 @@ def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
     assert finished_runs[0].environment["torch"] in page
 
 
-def test_what_trainings_differ_in_is_shown_side_by_side():
+def test_differing_settings_are_listed():
     one, other = {"seed": 0, "torch": "2.14.1"}, {"seed": 1, "torch": "2.14.1", "timm": "1.0"}
     assert merge_values([one, other]) == {"seed": "0; 1", "torch": "2.14.1", "timm": "–; 1.0"}
 
@@ -62,7 +62,7 @@ def test_figure_1_needs_no_run(tmp_path):
     assert "Measured" not in told
 
 
-def test_what_would_fail_after_the_training_fails_before_it(tmp_path):
+def test_errors_come_before_the_training(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.pth does not exist"):
         check_study(SHORT, (), tmp_path / "nowhere.pth")
     vit = dataclasses.replace(SHORT, backbone="test_vit")

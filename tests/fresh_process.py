@@ -72,7 +72,7 @@ def transforms(threads):
     torch.set_num_threads(threads)
     images = phantom_batch(6, size=96).images
     found = {"phantoms": digest(images)}
-    inputs = {"bytes": images, "floats": images / 255, "colours": images.expand(-1, 3, -1, -1) / 255}
+    inputs = {"bytes": images, "floats": images / 255, "colors": images.expand(-1, 3, -1, -1) / 255}
     for name, batch in inputs.items():
         torch.manual_seed(3)
         result = AnatPasteTransform(p=0.8).augment(batch)
@@ -105,9 +105,9 @@ def splits(folder):
     people = [(f"patient{i:05d}", i % 3 == 0) for i in range(120)]
     chexpert, rsna = [], []
     for name, ill in people:
-        told = (DISEASES[int(name[-2:]) % 5], "Support Devices") if ill else ("No Finding",)
+        findings = (DISEASES[int(name[-2:]) % 5], "Support Devices") if ill else ("No Finding",)
         source = "valid" if name.endswith(("3", "4")) else "train"
-        chexpert.append(Record(f"{source}/{name}/view1_frontal.jpg", int(ill), name, source, "PA", findings=told))
+        chexpert.append(Record(f"{source}/{name}/view1_frontal.jpg", int(ill), name, source, "PA", findings=findings))
         rsna.append(Record(f"images/{name}.dcm", int(ill), name, "train", "PA", findings=("Normal",)))
     for records in (chexpert, rsna):
         random.shuffle(records)  # without a seed: other orders in every process

@@ -110,7 +110,7 @@ def test_augment_with_other_settings(settings):
 
 
 @pytest.mark.usefixtures("guarded")
-def test_augment_of_normalised_images():
+def test_augment_of_normalized_images():
     assert all_on_device(AnatPasteTransform(mean=[0.5] * 3, std=[0.5] * 3).augment(on_device(3)))
 
 

@@ -20,14 +20,14 @@ DURATIONS = re.compile(r"(training and scoring</th><td>)[^<]*")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The folders that both worked in, and what they said."""
+    """The folders of both processes, and their standard errors."""
     tree = tmp_path_factory.mktemp("zhanglab")
     for source, count in (("train", 40), ("test", 8)):
         for name, file in (("NORMAL", "IM-{:04d}-0001.jpeg"), ("PNEUMONIA", "person{}_virus_1.jpeg")):
             (tree / source / name).mkdir(parents=True)
             for i in range(count):
                 (tree / source / name / file.format(i)).touch()
-    found = []
+    results = []
     for threads, order, seed in ((1, "as-it-is", "1"), (2, "backwards", "2")):
         folder = tmp_path_factory.mktemp("work")
         paths = os.pathsep.join(filter(None, [str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH")]))
@@ -35,41 +35,41 @@ def runs(tmp_path_factory):
         command = [sys.executable, SCRIPT, str(threads), order, tree]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
         assert done.returncode == 0, done.stderr[-3000:]
-        found.append((folder, done.stderr))
-    return found
+        results.append((folder, done.stderr))
+    return results
 
 
-def found(runs):
+def results_of(runs):
     return [json.loads((folder / "found.json").read_text()) for folder, _ in runs]
 
 
 @pytest.mark.slow
 def test_only_a_download_uses_the_network(runs):
-    for (_, said), told in zip(runs, found(runs), strict=True):
-        offline, end, rest = said.partition("OFFLINE UNTIL HERE")
+    for (_, errors), results in zip(runs, results_of(runs), strict=True):
+        offline, end, rest = errors.partition("OFFLINE UNTIL HERE")
         assert end
         assert "LOOKED AT THE NETWORK" not in offline
         assert "LOOKED AT THE NETWORK urllib.Request" in rest  # so the watch would have seen it
-        assert told["commands"] == [0, 0, 0]
-        assert told["download"].startswith("cannot download https://data.mendeley.com/a: no network here")
+        assert results["commands"] == [0, 0, 0]
+        assert results["download"].startswith("cannot download https://data.mendeley.com/a: no network here")
 
 
 @pytest.mark.slow
 def test_transforms_give_the_same_bits_in_one_and_two_threads_of_two_processes(runs):
-    first, second = (told["transforms"] for told in found(runs))
+    first, second = (results["transforms"] for results in results_of(runs))
     assert first == second
     assert len(set(first.values())) == len(first)
 
 
 @pytest.mark.slow
 def test_unseeded_processes_draw_different_numbers(runs):
-    first, second = (told["unseeded"] for told in found(runs))
+    first, second = (results["unseeded"] for results in results_of(runs))
     assert first != second
 
 
 @pytest.mark.slow
 def test_splits_depend_on_neither_hash_seeds_nor_the_order_of_files(runs):
-    first, second = (told["splits"] for told in found(runs))
+    first, second = (results["splits"] for results in results_of(runs))
     assert first == second
     assert len(set(first.values())) == 4
 

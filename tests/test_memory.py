@@ -13,7 +13,7 @@ from guards import fake_device
 from anatpaste_aug import AnatPasteTransform
 
 SIZE, BATCH = 256, 2
-COLOUR = 16  # bytes a pixel that three channels may cost more than one
+COLOR = 16  # bytes a pixel that three channels may cost more than one
 
 every_kind = pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float32])
 one_and_three = pytest.mark.parametrize("channels", [1, 3])
@@ -57,14 +57,14 @@ def peak(live_bytes, images, region_mask=None):
 @one_and_three
 def test_augmenting_takes_64_bytes_per_pixel(live_bytes, device, channels, dtype):
     images = batch(channels, dtype, device)
-    assert peak(live_bytes, images) <= 64 + COLOUR * (channels == 3)
+    assert peak(live_bytes, images) <= 64 + COLOR * (channels == 3)
 
 
 @every_kind
 @one_and_three
 def test_augmenting_with_given_masks_takes_24_bytes_per_pixel(live_bytes, device, channels, dtype):
     images = batch(channels, dtype, device)
-    assert peak(live_bytes, images, images[:, :1] > 0) <= 24 + COLOUR * (channels == 3)
+    assert peak(live_bytes, images, images[:, :1] > 0) <= 24 + COLOR * (channels == 3)
 
 
 def test_live_tensors_are_counted(live_bytes):

@@ -140,9 +140,9 @@ def test_adapters_that_bring_no_host():
     array, mask = NumpyPaste(rng=0)(IMAGES[0, 0].numpy())
     assert array.shape == mask.shape == (64, 64)
     transform = AnatPasteTransform(mean=[0.5], std=[0.5])
-    normalised = (floats - 0.5) / 0.5
-    assert TimmPasteErasing(transform)(normalised).shape == floats.shape
-    images, labels = TimmPasteMixup(transform, pairs=True)(normalised, torch.zeros(4, dtype=torch.int64))
+    normalized = (floats - 0.5) / 0.5
+    assert TimmPasteErasing(transform)(normalized).shape == floats.shape
+    images, labels = TimmPasteMixup(transform, pairs=True)(normalized, torch.zeros(4, dtype=torch.int64))
     assert len(images) == len(labels) == 8
 
 

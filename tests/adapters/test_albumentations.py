@@ -184,7 +184,7 @@ def test_loader_workers_differ_once_they_are_seeded_as_the_docstring_says():
     assert len({picture.numpy().tobytes() for picture in images}) == 16
 
 
-# serialisation and replay
+# serialization and replay
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
@@ -226,13 +226,13 @@ def test_a_pipeline_can_be_stored(store):
         A.save(pipeline, file, data_format=store)
         file.seek(0)
         loaded = A.load(file, data_format=store)
-    normalised = image(1, np.float32) * 2 - 1
+    normalized = image(1, np.float32) * 2 - 1
     assert loaded[0].transform.config.area in [(0.03, 0.05), [0.03, 0.05]]
     assert (loaded[0].transform.config.p, loaded[0].anomaly_target) == (0.75, "changed")
     for _ in range(3):
         assert np.array_equal(
-            seeded(loaded)(image=normalised, changed=empty())["changed"],
-            seeded(pipeline)(image=normalised, changed=empty())["changed"],
+            seeded(loaded)(image=normalized, changed=empty())["changed"],
+            seeded(pipeline)(image=normalized, changed=empty())["changed"],
         )
 
 
@@ -283,8 +283,8 @@ def test_the_target_is_written_and_united():
 
 def test_repr_shows_the_transform():
     transform = AnatPasteTransform(**SETTINGS)
-    shown = repr(AlbumentationsPaste(transform))
-    assert shown == f"AlbumentationsPaste({transform!r}, anomaly_target='mask', region_target=None, writes='anomaly')"
+    text = repr(AlbumentationsPaste(transform))
+    assert text == f"AlbumentationsPaste({transform!r}, anomaly_target='mask', region_target=None, writes='anomaly')"
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda transform: pickle.loads(pickle.dumps(transform))])

@@ -146,12 +146,12 @@ NEEDS_HOSTS = 'needs the host: pip install "anatpaste_aug[hosts]"'
 
 class Host(NamedTuple):
     call: Callable[..., Outcome]
-    atol: float = 0.0  # what the host's own arithmetic costs, such as a normalisation or 8 bits
+    atol: float = 0.0  # what the host's own arithmetic costs, such as a normalization or 8 bits
 
 
 HOSTS = {
     "torchvision": Host(torchvision_sample),
-    "torchvision, normalised": Host(torchvision_normalized, 1e-5),
+    "torchvision, normalized": Host(torchvision_normalized, 1e-5),
     "kornia": Host(kornia_call),
     "kornia, sequence": Host(kornia_sequence),
     "timm, erasing": Host(timm_erasing, 1e-5),

@@ -52,11 +52,11 @@ def test_every_other_setting_is_that_of_the_transform(settings):
     )
 
 
-def test_normalised_images():
-    normalised = K.Normalize(torch.tensor([0.4]), torch.tensor([0.2]))(images())
+def test_normalized_images():
+    normalized = K.Normalize(torch.tensor([0.4]), torch.tensor([0.2]))(images())
     settings = {"mean": (0.4,), "std": (0.2,)}
     assert torch.equal(
-        called(KorniaPaste(AnatPasteTransform(**settings)), normalised), augmented(normalised, **settings).image
+        called(KorniaPaste(AnatPasteTransform(**settings)), normalized), augmented(normalized, **settings).image
     )
 
 

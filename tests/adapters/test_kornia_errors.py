@@ -35,7 +35,7 @@ def test_uint8_in_a_sequence():
         sequence(KorniaPaste())(batch(), zeros())
 
 
-def test_normalised_images_without_mean_and_std():
+def test_normalized_images_without_mean_and_std():
     with raises(ValueError, "outside value_range=(0, 1)", "mean= and std="):
         KorniaPaste()(images() * 4 - 2)
 

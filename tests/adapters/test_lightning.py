@@ -28,9 +28,9 @@ class Watching(LightningModule):
 
     def training_step(self, batch, batch_idx):
         self.seen["training"].append(batch)
-        shown = batch["image"] if isinstance(batch, dict) else batch[0]
+        augmented = batch["image"] if isinstance(batch, dict) else batch[0]
         mask = batch["anomaly_mask"] if isinstance(batch, dict) else batch[-1]
-        return torch.nn.functional.binary_cross_entropy_with_logits(self.net(shown), mask.float())
+        return torch.nn.functional.binary_cross_entropy_with_logits(self.net(augmented), mask.float())
 
     def validation_step(self, batch, batch_idx):
         self.seen["validation"].append(batch)
@@ -100,9 +100,9 @@ def test_only_training_batches_are_augmented(make):
     model = make()
     before = model.net.weight.clone()
     seen = fit(model, loaders(list(images())))
-    (shown, mask), validation = seen["training"][0], seen["validation"][0]
+    (augmented, mask), validation = seen["training"][0], seen["validation"][0]
     assert torch.equal(validation, images())
-    assert ((shown != images()) <= mask).all()
+    assert ((augmented != images()) <= mask).all()
     assert mask.flatten(1).any(1).all()
     assert not torch.equal(model.net.weight, before)
 
@@ -141,8 +141,8 @@ def test_the_transform_adds_nothing_to_a_checkpoint():
 
 @pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"segmentation": False}])
 def test_a_tensor_gets_the_pixels_of_the_transform(settings):
-    shown, mask = called(images(), **settings)
-    assert torch.equal(shown, expected(**settings).image)
+    augmented, mask = called(images(), **settings)
+    assert torch.equal(augmented, expected(**settings).image)
     assert torch.equal(mask, expected(**settings).anomaly_mask)
 
 

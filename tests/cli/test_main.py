@@ -59,8 +59,8 @@ def test_preview_imports_heavy_packages_only_when_it_runs(tmp_path, folder):
     )
     arguments = ["preview", folder / "1.png", "-o", "grid.png", "--seeds", 2, "--size", 64]
     done = in_a_process("-c", code, *arguments, cwd=tmp_path)
-    said = [line for line in done.stderr.splitlines() if "compiles its CPU kernels" not in line]
-    assert (done.returncode, done.stdout, said) == (0, "wrote grid.png\n", [])
+    errors = [line for line in done.stderr.splitlines() if "compiles its CPU kernels" not in line]
+    assert (done.returncode, done.stdout, errors) == (0, "wrote grid.png\n", [])
     with Image.open(tmp_path / "grid.png") as picture:
         assert picture.format == "PNG"
         assert picture.width > 250
@@ -133,8 +133,10 @@ def test_check_infers_white_or_takes_it(tmp_path, capsys):
     for given in ([], ["--white", "4095"], ["--white", "65535"]):
         sheets.append(tmp_path / f"{len(sheets)}.png")
         assert main(["check", str(images), "--size", "64", "--sheet", str(sheets[-1]), *given]) == 0
-        told = f"white; {given[1]} is used (given)" if given else "white; 4095 is used (inferred; bits needed: 12 in 2)"
-        assert told in capsys.readouterr().out
+        message = (
+            f"white; {given[1]} is used (given)" if given else "white; 4095 is used (inferred; bits needed: 12 in 2)"
+        )
+        assert message in capsys.readouterr().out
     looked, same, dark = (sheet.read_bytes() for sheet in sheets)
     assert looked == same
     assert looked != dark
@@ -245,11 +247,11 @@ def test_a_missing_or_wrong_command_is_an_error(arguments, message, capsys):
 def test_help_names_the_options(name, capsys):
     module = import_module(f"anatpaste_aug.cli.{name}")
     assert main([name, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert module.__doc__.splitlines()[0] in shown
-    assert "--debug" in shown
+    printed = capsys.readouterr().out
+    assert module.__doc__.splitlines()[0] in printed
+    assert "--debug" in printed
     if name in ("preview", "check"):
-        assert "Default: 0.02 0.15" in " ".join(shown.split())
+        assert "Default: 0.02 0.15" in " ".join(printed.split())
     assert main(["--help"]) == 0
     assert f"  {name} " in capsys.readouterr().out
 

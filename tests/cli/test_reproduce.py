@@ -190,8 +190,8 @@ def test_a_failed_training_is_named_and_can_be_repeated(paper, tmp_path, monkeyp
         patch.setattr(sys, "executable", str(script))
         assert paper("--out", out, "--table", 1, "--method", "anatpaste", "cutpaste-scar", "--jobs", 2) == 1
     printed = capsys.readouterr()
-    told = f"failed: cutpaste-scar-seed0; the others are finished. Continue with --out {out} --resume"
-    assert printed.err.splitlines()[-1] == f"anatpaste-aug reproduce: {told}"
+    message = f"failed: cutpaste-scar-seed0; the others are finished. Continue with --out {out} --resume"
+    assert printed.err.splitlines()[-1] == f"anatpaste-aug reproduce: {message}"
     assert trainings(out) == {"anatpaste-seed0"}
     assert not (out / "report.html").exists()
     assert "out of luck" in (out / "cutpaste-scar-seed0" / "output.txt").read_text()

@@ -93,17 +93,17 @@ def test_resume_names_what_is_wrong_with_the_folder(tmp_path, capsys):
     assert f"--resume: {run} is not a folder; give that of a run" in refused(capsys, *resume)
     run.mkdir()
     assert f"--resume: {run} contains no run (no config.json); leave out --resume" in refused(capsys, *resume)
-    for text, said in (
+    for text, message in (
         ("{", "cannot be read (Expecting"),
         ("[]", "is not that of a run"),
         ("{}", "is not that of a run"),
     ):
         (run / "config.json").write_text(text)
-        assert f"--resume: {run / 'config.json'} {said}" in refused(capsys, *resume)
+        assert f"--resume: {run / 'config.json'} {message}" in refused(capsys, *resume)
     begin(run, *QUICK)
     (run / "report.html").touch()
-    told = f"--resume: the run in {run} is finished, see {run / 'report.html'}; name a new --out for another"
-    assert refused(capsys, *resume) == told
+    message = f"--resume: the run in {run} is finished, see {run / 'report.html'}; name a new --out for another"
+    assert refused(capsys, *resume) == message
     assert f"--backbone is test_byobnet in {run}; give that" in refused(capsys, *resume, "--backbone", "resnet18")
 
 
@@ -114,8 +114,8 @@ def test_a_finished_study_resumes_only_with_more(tmp_path, capsys):
     parse(*resume)  # its training is not there
     (run / "anatpaste-seed0").mkdir()
     (run / "anatpaste-seed0" / "report.html").touch()
-    told = f"--resume: the study in {run} is finished, see {run / 'report.html'}; add --seeds, --method, --table or"
-    assert refused(capsys, *resume).startswith(told)
+    message = f"--resume: the study in {run} is finished, see {run / 'report.html'}; add --seeds, --method, --table or"
+    assert refused(capsys, *resume).startswith(message)
     for more in (["--seeds", 1], ["--table", 3], ["--figure", 1], ["--method", "cutpaste"], ["--pretrained", "x.pth"]):
         assert parse(*resume, *more).study
 
@@ -123,8 +123,8 @@ def test_a_finished_study_resumes_only_with_more(tmp_path, capsys):
 def test_a_single_run_does_not_become_a_study(tmp_path, capsys):
     begin(tmp_path, *QUICK)
     (tmp_path / "training.pt").touch()
-    told = refused(capsys, "--out", tmp_path, "--resume", "--table", 1)
-    assert "contains a single training; name a new one" in told
+    message = refused(capsys, "--out", tmp_path, "--resume", "--table", 1)
+    assert "contains a single training; name a new one" in message
 
 
 def test_under_torchrun(monkeypatch, capsys):

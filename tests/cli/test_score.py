@@ -66,9 +66,9 @@ def test_pictures_in_a_subprocess(model, images, tmp_path):
         with Image.open(tmp_path / "scores" / row["picture"]) as picture:
             pixels = np.asarray(picture.convert("RGB")).astype(int)
         assert pixels.std() > 20
-        # Radiographs and all texts but the warning are grey; an empty map (this network is untrained) adds nothing.
-        colourful = (pixels.max(2) - pixels.min(2) > 60).mean()
-        assert (colourful > 0.02) == bool(heat.any())
+        # Radiographs and all texts but the warning are gray; an empty map (this network is untrained) adds nothing.
+        colorful = (pixels.max(2) - pixels.min(2) > 60).mean()
+        assert (colorful > 0.02) == bool(heat.any())
 
 
 def test_the_map_is_drawn_over_the_original_image(model, tmp_path, monkeypatch):

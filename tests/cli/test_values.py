@@ -10,7 +10,7 @@ from anatpaste_aug.cli.values import COUNT, SEED, SIDE, device, whole
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "said"),
+    ("kind", "text", "message"),
     [
         (SIDE, "31", "31 is out of range, give a number from 32 to 4096"),
         (SIDE, "999999", "999999 is out of range, give a number from 32 to 4096"),
@@ -22,10 +22,10 @@ from anatpaste_aug.cli.values import COUNT, SEED, SIDE, device, whole
         (whole(1, 3), "4", "4 is out of range, give a number from 1 to 3"),
     ],
 )
-def test_errors_give_the_range(kind, text, said):
+def test_errors_give_the_range(kind, text, message):
     with pytest.raises(argparse.ArgumentTypeError) as error:
         kind(text)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(("kind", "text"), [(SIDE, "32"), (SIDE, "4096"), (COUNT, "1"), (SEED, "0")])

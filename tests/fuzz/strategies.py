@@ -129,7 +129,7 @@ class Batch:
         return len(self.kinds)
 
     def images(self):
-        """uint8, or floating point in [0, 1]; coloured where there are three channels and the seed is odd."""
+        """uint8, or floating point in [0, 1]; colored where there are three channels and the seed is odd."""
         rng = np.random.default_rng(self.seed)
         out = np.empty((len(self), self.channels, *self.size))
         for image, kind in zip(out, self.kinds, strict=True):

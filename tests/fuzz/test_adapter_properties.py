@@ -67,23 +67,23 @@ def test_kornia_s_masks_show_what_changed(batch, seed, p, same_on_batch):
 def test_timm_s_targets_mark_anomalous_images(batch, seed, pairs, one_hot, splits):
     images = batch.images()
     mean, std = (0.5,) * batch.channels, (0.25,) * batch.channels
-    normalised = ((images.double() - 0.5) / 0.25).to(images.dtype)
+    normalized = ((images.double() - 0.5) / 0.25).to(images.dtype)
     target = torch.randint(0, 3, (len(batch),), generator=seeded(seed))
     torch.manual_seed(seed)
-    with untouched(normalised, target):
+    with untouched(normalized, target):
         x, y = TimmPasteMixup(AnatPasteTransform(p=0.7, mean=mean, std=std), pairs=pairs, one_hot=one_hot)(
-            normalised, target
+            normalized, target
         )
-        erased = TimmPasteErasing(AnatPasteTransform(p=1.0, mean=mean, std=std), num_splits=splits)(normalised)
+        erased = TimmPasteErasing(AnatPasteTransform(p=1.0, mean=mean, std=std), num_splits=splits)(normalized)
     assert len(x) == len(y) == len(batch) * (1 + pairs)
     assert y.dtype == (torch.float32 if one_hot else torch.int64)
     last = x[-len(batch) :] if len(batch) else x
-    changed = (last != normalised).flatten(1).any(1)
+    changed = (last != normalized).flatten(1).any(1)
     anomalous = (y.argmax(1) if one_hot else y)[len(y) - len(batch) :] > 0
     assert not changed[target != 0].any()
     assert anomalous[(target != 0) | changed].all()
     clean = len(batch) // splits if splits > 1 else 0
-    assert same(erased[:clean], normalised[:clean].contiguous())
+    assert same(erased[:clean], normalized[:clean].contiguous())
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Grey values, CLAHE, Otsu's threshold and colour jitter."""
+"""Gray values, CLAHE, Otsu's threshold and color jitter."""
 
 import numpy as np
 import torch
@@ -104,8 +104,8 @@ def test_factors_of_one_change_nothing(batch, seed):
     """Tolerance: 1e-6, for the way of the hue through HSV."""
     images, params = batch.images(), rows(seed, len(batch), *batch.size).patch(0)
     one = torch.ones(len(batch))
-    same_colours = color_jitter(images, one, one, one, 0 * one, params.jitter_order)
-    torch.testing.assert_close(same_colours, images, rtol=0, atol=1e-6)
+    same_colors = color_jitter(images, one, one, one, 0 * one, params.jitter_order)
+    torch.testing.assert_close(same_colors, images, rtol=0, atol=1e-6)
     gray = luminance(images)
     assert gray.shape == (len(batch), 1, *batch.size)
 
@@ -116,11 +116,11 @@ def test_factors_of_one_change_nothing(batch, seed):
     st.booleans(),
     seeds,
 )
-def test_the_units_of_images_are_undone_and_done_again(batch, value_range, normalised, seed):
+def test_the_units_of_images_are_undone_and_done_again(batch, value_range, normalized, seed):
     """Tolerance: 8 roundings of the largest value on the way."""
     images, (black, white) = batch.images().contiguous(), value_range
     rng = np.random.default_rng(seed)
-    mean, std = (tuple((0.1 + rng.random(batch.channels)).tolist()) if normalised else None for _ in range(2))
+    mean, std = (tuple((0.1 + rng.random(batch.channels)).tolist()) if normalized else None for _ in range(2))
     intensities = Intensities(black, white, mean, std)
     with untouched(images):
         back = intensities.to_unit(intensities.from_unit(images))

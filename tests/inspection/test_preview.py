@@ -62,10 +62,10 @@ def test_all_differences_share_one_symmetric_scale(phantoms):
 
 
 def test_titles_names_and_seeds_are_drawn(phantoms):
-    shown = texts(preview(phantoms, seeds=[3, 8], names=["first", "$second"]))
+    drawn = texts(preview(phantoms, seeds=[3, 8], names=["first", "$second"]))
     for text in ("input", "lung mask", "soft shape", "soft mask", "result", "difference", "first", "$second"):
-        assert text in shown
-    assert shown.count("seed 3") == shown.count("seed 8") == 2
+        assert text in drawn
+    assert drawn.count("seed 3") == drawn.count("seed 8") == 2
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -74,8 +74,8 @@ def test_other_kinds_of_tensors(phantoms, channels):
     mean, std = [0.5] * channels, [0.25] * channels
     line = panels(preview(images, seeds=[3], transform=AnatPasteTransform(mean=mean, std=std)), 1)[0]
     assert line[0][0].shape == ((64, 64) if channels == 1 else (64, 64, 3))
-    shown = line[0][0] if channels == 1 else line[0][0][..., 0]
-    np.testing.assert_allclose(shown, phantoms[0, 0] / 255, atol=1e-5)
+    drawn = line[0][0] if channels == 1 else line[0][0][..., 0]
+    np.testing.assert_allclose(drawn, phantoms[0, 0] / 255, atol=1e-5)
     assert line[5][0].shape == (64, 64)
 
 

@@ -192,9 +192,9 @@ def test_the_progress_counts_images(cache, images, capfd):
     cache.fill(images[:10], progress=False)
     assert capfd.readouterr().err == ""
     cache.fill(images, batch_size=8)
-    shown = capfd.readouterr().err
-    assert "lung masks:  25%" in shown
-    assert "40/40" in shown
+    printed = capfd.readouterr().err
+    assert "lung masks:  25%" in printed
+    assert "40/40" in printed
 
 
 @pytest.mark.parametrize(

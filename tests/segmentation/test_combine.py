@@ -63,10 +63,10 @@ def test_combinations_nest_and_segment_for_the_transform():
 def test_combinations_are_modules():
     union = Union(FixedMask(torch.ones(64, 48)), left)
     assert union.to("meta").segmenters[0].mask.device.type == "meta"
-    shown = repr(Union(DARK, left))
-    assert shown.startswith("Union(")
-    assert "(0): ThresholdSegmenter(threshold=110.0" in shown
-    assert "left at" in shown
+    text = repr(Union(DARK, left))
+    assert text.startswith("Union(")
+    assert "(0): ThresholdSegmenter(threshold=110.0" in text
+    assert "left at" in text
     assert "side='left', keep=1" in repr(PerSide(DARK, side="left"))
     assert torch.equal(copy.deepcopy(Union(DARK, BRIGHT))(IMAGES), Union(DARK, BRIGHT)(IMAGES))
 

@@ -51,8 +51,8 @@ def test_several_classes_are_joined():
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("wanted", [1, 3])
-def test_the_network_sees_normalised_images_of_its_channels(dtype, channels, wanted):
-    """Tolerance: 1e-2 for half precision's grey levels over a standard deviation of 0.2, else 1e-5."""
+def test_the_network_sees_normalized_images_of_its_channels(dtype, channels, wanted):
+    """Tolerance: 1e-2 for half precision's gray levels over a standard deviation of 0.2, else 1e-5."""
     images = smooth_images(2, 64, 48, channels)
     given = images if dtype == torch.uint8 else (images.double() / 255).to(dtype)
     mean, std = [0.4, 0.5, 0.6][:wanted], [0.2, 0.3, 0.4][:wanted]

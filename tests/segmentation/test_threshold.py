@@ -58,7 +58,7 @@ def test_every_setting_is_that_of_scipy_and_scikit_image(threshold, polarity, op
 
 @pytest.mark.parametrize("polarity", ["dark", "bright"])
 def test_otsu_is_that_of_scikit_image(polarity):
-    """Tolerance: IoU 0.999, for the 14 bits to which grey values are rounded."""
+    """Tolerance: IoU 0.999, for the 14 bits to which gray values are rounded."""
     images = smooth_images(5, 96, 80).double().div_(255).add_(1e-3 * torch.rand(5, 1, 96, 80, dtype=torch.float64))
     mask = ThresholdSegmenter(polarity=polarity)(images * 4071 - 1024)
     for found, image in zip(mask, images, strict=True):
@@ -84,9 +84,9 @@ def test_color_images_are_converted_to_gray():
 
 
 def test_repr_lists_the_settings():
-    shown = repr(ThresholdSegmenter(0.3, polarity="bright", keep=2))
-    assert shown.startswith("ThresholdSegmenter(threshold=0.3, polarity='bright', opening=0.0,")
-    assert shown.endswith("max_size=None, keep=2)")
+    text = repr(ThresholdSegmenter(0.3, polarity="bright", keep=2))
+    assert text.startswith("ThresholdSegmenter(threshold=0.3, polarity='bright', opening=0.0,")
+    assert text.endswith("max_size=None, keep=2)")
 
 
 @pytest.mark.parametrize(

@@ -275,5 +275,5 @@ def test_unprintable_names_are_escaped_in_errors(tmp_path, name):
     (tmp_path / name).write_bytes(b"nothing")
     message = refused(tmp_path / name, "is not an image")
     assert message.encode()
-    said = name.replace("\n", r"\n").replace("\udcff", r"\udcff")
-    assert message == f"{tmp_path}/{said} is not an image, or is damaged at its beginning"
+    escaped = name.replace("\n", r"\n").replace("\udcff", r"\udcff")
+    assert message == f"{tmp_path}/{escaped} is not an image, or is damaged at its beginning"

@@ -51,10 +51,10 @@ def test_one_bit(tmp_path):
 
 
 def test_color_is_converted_as_in_pillow(tmp_path):
-    colour = noise((9, 7, 3))
-    expected = np.asarray(Image.fromarray(colour).convert("L"))
-    np.testing.assert_array_equal(read_gray(save(tmp_path / "a.png", colour)), expected)
-    palette = Image.fromarray(colour).quantize(8)
+    color = noise((9, 7, 3))
+    expected = np.asarray(Image.fromarray(color).convert("L"))
+    np.testing.assert_array_equal(read_gray(save(tmp_path / "a.png", color)), expected)
+    palette = Image.fromarray(color).quantize(8)
     expected = np.asarray(palette.convert("RGB").convert("L"))
     np.testing.assert_array_equal(read_gray(save(tmp_path / "p.png", palette)), expected)
 

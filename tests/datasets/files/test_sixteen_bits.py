@@ -19,8 +19,8 @@ def scaled(values, white):
     return np.rint(np.clip(np.asarray(values, float) / white, 0, 1) * 255).astype(np.uint8)
 
 
-def luma(colour, white):
-    return np.asarray(Image.fromarray(scaled(colour, white)).convert("L"))
+def luma(color, white):
+    return np.asarray(Image.fromarray(scaled(color, white)).convert("L"))
 
 
 def values_of(bits, channels=()):
@@ -54,13 +54,13 @@ def test_eight_bit_images_do_not_use_white(tmp_path):
     np.testing.assert_array_equal(read_gray(tmp_path / "a.png", white=100), RAMP)
 
 
-# colour and transparency: Pillow shows the upper 8 bits alone
+# color and transparency: Pillow shows the upper 8 bits alone
 
 
 @pytest.mark.parametrize("bits", [12, 16])
 def test_color_keeps_16_bits(tmp_path, bits):
-    colour, white = values_of(bits, (3,)), 2**bits - 1
-    np.testing.assert_array_equal(read_gray(png16(tmp_path / "a.png", colour), white=white), luma(colour, white))
+    color, white = values_of(bits, (3,)), 2**bits - 1
+    np.testing.assert_array_equal(read_gray(png16(tmp_path / "a.png", color), white=white), luma(color, white))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

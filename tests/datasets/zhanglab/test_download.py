@@ -44,7 +44,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, content):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.cut, self.asked = content, 10**9, []
-        self.ranges, self.told, self.status, self.moved = True, True, 200, "/file"
+        self.ranges, self.sends_length, self.status, self.moved = True, True, 200, "/file"
 
     @property
     def url(self):
@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
-        if server.told:
+        if server.sends_length:
             self.send_header("Content-Length", str(size - start))
         self.end_headers()
         self.wfile.write(server.content[start : start + server.cut])
@@ -166,7 +166,7 @@ def test_errors_of_the_server(tmp_path, server, status, times, message):
 
 
 def test_an_answer_of_unknown_length(tmp_path, server):
-    server.told = False
+    server.sends_length = False
     with pytest.raises(DatasetError, match="does not specify the length"):
         get(tmp_path, server)
 

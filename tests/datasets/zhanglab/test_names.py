@@ -10,7 +10,7 @@ MARKS = ["{}", "{} (1)", "{} copy", "{} - Copy", "{}_1", "{}(2)", "Copy of {}", 
 @pytest.mark.parametrize("mark", MARKS)
 @pytest.mark.parametrize("case", [str, str.upper, str.lower])
 @pytest.mark.parametrize(
-    ("stem", "told"),
+    ("stem", "expected"),
     [
         ("IM-0115-0001", ("IM-0115", 0, None)),
         ("IM-0033-0001-0002", ("IM-0033", 0, None)),
@@ -24,8 +24,8 @@ MARKS = ["{}", "{} (1)", "{} copy", "{} - Copy", "{}_1", "{}(2)", "Copy of {}", 
         ("VIRUS-3637528-0002", ("3637528", 1, "virus")),
     ],
 )
-def test_published_names_and_copies_of_them(stem, told, case, mark):
-    assert read_name(mark.format(case(stem))) == told
+def test_published_names_and_copies_of_them(stem, expected, case, mark):
+    assert read_name(mark.format(case(stem))) == expected
 
 
 def test_a_person_number_gives_the_patient_but_no_class():

@@ -61,8 +61,8 @@ def test_results_have_matched_aurocs(found, finished_runs):
 def test_methods_that_are_not_better_than_one_number_are_named(found, finished_runs):
     best = max(one_number_scores(TASK), key=lambda each: roc_auc_score(LABELS, each.test))
     assert found.findings[0].startswith(f"Best one-number score: {best.name}, AUROC ")
-    judged = [*trained_methods(finished_runs), *trained_methods(finished_runs, "last")]
-    worse = [m.scores for m in judged if bootstrap_difference(LABELS, m.scores.test, best.test).low <= 0]
+    evaluated_methods = [*trained_methods(finished_runs), *trained_methods(finished_runs, "last")]
+    worse = [m.scores for m in evaluated_methods if bootstrap_difference(LABELS, m.scores.test, best.test).low <= 0]
     assert [line.split(" is not better than ")[0] for line in found.findings[1:]] == [each.name for each in worse]
     assert found.record["findings"] == found.findings
 

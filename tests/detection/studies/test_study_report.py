@@ -19,13 +19,13 @@ def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
         "drawn_methods": ("cutpaste", "anatpaste"),
         "command": "python <x>",
     }
-    told = write_study(tmp_path, TASK, finished_runs, SHORT, **options)
+    printed = write_study(tmp_path, TASK, finished_runs, SHORT, **options)
     pictures = {f"figure{number}.png" for number in (1, 3, 4, 5)}
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "report.html", "tables.md"} | pictures
     for name in pictures:
         assert imread(tmp_path / name)[..., :3].std() > 0.02
-    assert (tmp_path / "tables.md").read_text().strip() in told
-    assert f"report: {tmp_path / 'report.html'}" in told
+    assert (tmp_path / "tables.md").read_text().strip() in printed
+    assert f"report: {tmp_path / 'report.html'}" in printed
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png") == 4
     assert page.count("<table>") == 4  # Table II, its matched AUROCs, Table III, robustness
@@ -54,12 +54,12 @@ def test_differing_settings_are_listed():
 
 
 def test_figure_1_needs_no_run(tmp_path):
-    told = write_study(tmp_path, TASK, [], SHORT, figures=(1,), drawn_methods=("cutpaste-scar", "anatpaste-noblur"))
+    printed = write_study(tmp_path, TASK, [], SHORT, figures=(1,), drawn_methods=("cutpaste-scar", "anatpaste-noblur"))
     page = (tmp_path / "report.html").read_text()
     assert "CutPaste (scar)" in page
     assert "A large rectangle" not in page  # methods that are not shown are not explained
     assert "<h2>Results</h2>" not in page
-    assert "Measured" not in told
+    assert "Measured" not in printed
 
 
 def test_errors_come_before_the_training(tmp_path):

@@ -257,16 +257,6 @@ def test_settings_that_cannot_be_serialized_are_an_error(transform):
         A.to_dict(A.Compose([AlbumentationsPaste(transform)]))
 
 
-def test_the_probability_is_set_in_the_transform():
-    with raises(ValueError, "p must be 1, got 0.5", "AnatPasteTransform(p=0.5)"):
-        AlbumentationsPaste(p=0.5)
-
-
-def test_an_unknown_recipe_in_a_file():
-    with raises(ValueError, "unknown recipe 'Nothing'"):
-        AlbumentationsPaste({"Nothing": {}})
-
-
 def test_the_target_is_written_and_united():
     """Tolerance: 1e-6."""
     earlier = np.full((72, 64), 0.5, np.float32)
@@ -292,35 +282,3 @@ def test_a_copy_does_the_same(duplicate):
     transform = seeded(AlbumentationsPaste())
     twin = duplicate(transform)
     assert np.array_equal(twin(image=image())["image"], transform(image=image())["image"])
-
-
-# errors
-
-
-@pytest.mark.parametrize(
-    ("given", "kind", "parts"),
-    [
-        ({"image": torch.zeros(64, 64)}, TypeError, ("numpy.ndarray, got Tensor",)),
-        ({"image": np.zeros((3, 64, 64))}, ValueError, ("got (3, 64, 64)", "numpy.moveaxis")),
-        ({"image": np.zeros((2, 64, 64, 3))}, ValueError, ("(H, W) or (H, W, C)", "got (2, 64, 64, 3)")),
-        ({"image": np.zeros((64, 64), np.int16)}, TypeError, ("got int16", "scale other integers")),
-        ({"image": np.full((64, 64), 200.0)}, ValueError, ("outside value_range=(0, 1)", "mean= and std=")),
-        ({"images": np.zeros((2, 64, 64))}, ValueError, ("needs image=", "['images']", "one at a time")),
-        ({"image": image(), "mask": np.zeros((64, 64), bool)}, ValueError, ("'mask'", "(72, 64)", "got (64, 64)")),
-        ({"image": image(), "mask": [[0]]}, TypeError, ("'mask' must be a numpy.ndarray, got list",)),
-    ],
-)
-def test_a_wrong_target(given, kind, parts):
-    with raises(kind, *parts):
-        AlbumentationsPaste()(**given)
-
-
-def test_a_wrong_region_target():
-    for given, part in (({}, "needs the region mask lungs="), ({"lungs": np.zeros((9, 9), bool)}, "got (9, 9)")):
-        with raises(ValueError, part):
-            AlbumentationsPaste(region_target="lungs")(image=image(), **given)
-
-
-def test_an_unknown_setting():
-    with raises(TypeError, "unexpected keyword argument 'sigmas'"):
-        AlbumentationsPaste(AnatPasteTransform(sigmas=(0, 15)))

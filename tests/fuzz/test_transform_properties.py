@@ -12,6 +12,7 @@ from fuzz.strategies import (
     IMAGE_DTYPES,
     Way,
     anything,
+    donors_for,
     region_for,
     region_kinds,
     rows,
@@ -67,13 +68,6 @@ settings = st.fixed_dictionaries(
         "target": st.sampled_from(["soft", "intensity"]),
     },
 )
-
-
-def donors_for(images):
-    """Two images to cut from, like those of the batch."""
-    high = 255 if images.dtype == torch.uint8 else 1
-    drawn = torch.rand((2, *images.shape[1:]), generator=seeded(images.shape[-1]), dtype=torch.float64)
-    return (drawn * high).to(images.dtype)
 
 
 def alone(transform, images):

@@ -115,15 +115,6 @@ def test_augment_of_normalized_images():
 
 
 @pytest.mark.usefixtures("guarded")
-@all_kinds
-def test_the_transform_of_plain_tensors(channels, dtype):
-    images, label = AnatPasteTransform()((on_device(channels, dtype), "label"))
-    assert all_on_device(images)
-    assert images.dtype == dtype
-    assert label == "label"
-
-
-@pytest.mark.usefixtures("guarded")
 def test_a_mask_of_another_device_is_an_error():
     with pytest.raises(ValueError, match="region_mask is on cpu and the images on cuda"):
         AnatPasteTransform().augment(on_device(), torch.zeros(4, 1, 96, 80, dtype=torch.bool))

@@ -105,7 +105,7 @@ def test_damaged_headers_are_counted_and_named(tmp_path):
 @pytest.mark.parametrize(
     ("file", "lines", "message"),
     [
-        ("detailed_class_info", "patientId,class\na,Normal\na,Lung Opacity\n", "line 3: a is Lung Opacity, and Normal"),
+        ("detailed_class_info", "patientId,class\na,Normal\na,Lung Opacity\n", "line 3: a is Lung Opacity, but Normal"),
         ("detailed_class_info", "patientId,class\na,Healthy\n", "line 2: class='Healthy', expected one of Normal"),
         ("detailed_class_info", "patientId,class\n../a,Normal\n", "line 2: patientId='../a'"),
         ("detailed_class_info", "patientId\na\n", "has no column class"),

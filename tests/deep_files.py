@@ -1,4 +1,4 @@
-"""PNG files of 16 bits, written by hand: Pillow writes gray ones alone, and no sBIT."""
+"""PNG files with 16 bits, byte by byte: Pillow writes only gray ones, and no sBIT."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""What a user does, in a process of its own that watches the network: prints digests of all results as JSON.
+"""Runs all parts of the package with a hook that reports network access, and writes digests of all results as JSON.
 
 python fresh_process.py THREADS backwards|as-it-is
 """
@@ -15,7 +15,7 @@ TINY = {"image_size": 32, "batch_size": 4, "updates": 2, "updates_per_epoch": 1}
 
 
 def watch(event, arguments):
-    """Python tells its audit hooks of every look at the network, and nobody can remove a hook."""
+    """Audit hook that makes every network access an error; hooks cannot be removed."""
     asks = event in ("urllib.Request", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
     connects = event in ("socket.connect", "socket.sendto", "socket.sendmsg")
     if asks or (connects and isinstance(arguments[1], tuple)):  # a text is the path of a local socket

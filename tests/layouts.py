@@ -1,4 +1,4 @@
-"""Small downloads as they unpack. No two images are alike, so that one in another's place is seen."""
+"""Small downloads of the three datasets. All images differ, so that swapped ones are detected."""
 
 import io
 import shutil
@@ -46,7 +46,7 @@ def write_chexpert(folder):
 
 
 def unpack_batches(merged, folder):
-    """Lay a CheXpert of train.csv, valid.csv, train/ and valid/ out as the archives of the full size unpack."""
+    """Convert a CheXpert with train.csv, valid.csv, train/ and valid/ to the layout of the four archives."""
     lists, *parts = (folder / name for name in BATCHES)
     for part in (lists, *parts):
         part.mkdir(parents=True)
@@ -84,10 +84,10 @@ NAMES_3 = {"NORMAL": ("NORMAL-{p}-0001", "NORMAL-{p}-0002"), "PNEUMONIA": ("BACT
 
 
 def published_zhanglab_names(version=2, val=True):
-    """Paths of the complete set, "train/NORMAL/IM-0000-0001.jpeg" and so on, in every shape of published names.
+    """Paths of the complete set, "train/NORMAL/IM-0000-0001.jpeg" and so on, in every form of published names.
 
     As many as published: 1,349 + 3,883 training and 234 + 390 test images. Every fourth patient has an image of each
-    shape, the others have one image. Version 2 is also Kaggle's, with 8 + 8 training images in val/ if ``val``.
+    form, the others have one image. Version 2 is also Kaggle's, with 8 + 8 training images in val/ if ``val``.
     """
     paths = []
     for source, counts in (("train", (1349, 3883)), ("test", (234, 390))):

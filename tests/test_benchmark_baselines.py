@@ -1,4 +1,4 @@
-"""What the benchmarks compare with: the published pipeline pixel for pixel, and kornia's parts."""
+"""Baselines of the benchmarks: the published pipeline pixel for pixel, and kornia's parts."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""The examples, run as a user runs them but on less: every file of a run folder is there and can be read back."""
+"""The examples with fewer images: all files of a run folder exist and can be read."""
 
 import csv
 import importlib.util
@@ -46,7 +46,7 @@ def load_example(name):
 
 
 def run_paper(monkeypatch, *arguments, argv=None):
-    """Runs the example as a script; it must end well."""
+    """Runs the example as a script; it must succeed."""
     monkeypatch.setitem(PRESETS, "smoke", TINY)
     argv = argv or ["--preset", "smoke", "--device", "cpu", *map(str, arguments)]
     monkeypatch.setattr(sys, "argv", ["reproduce_paper.py", *argv])

@@ -1,4 +1,4 @@
-"""A benchmark of the detector runs the example and appends one line with all figures and what they depend on."""
+"""The benchmarks of the detector run the example and append a line with all figures and settings."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""Whatever the package writes, killed at every touch of a file, and on a full disk: whole, or as it was before."""
+"""All files that the package writes, with a writer that is killed at every file operation, and on a full disk."""
 
 import errno
 import os
@@ -197,7 +197,7 @@ def test_names_are_formatted_as_one_line():
 
 
 def test_two_writers_have_different_temporary_files(tmp_path):
-    """Whoever ends last wins, whole."""
+    """The file of the last writer stays, complete."""
     path = tmp_path / "file"
     with atomic_path(path) as first:
         first.write_text("first")

@@ -1,4 +1,4 @@
-"""Two processes with other hash seeds, file orders and numbers of threads: equal bits, and no look at the network."""
+"""Two processes with other hash seeds, file orders and numbers of threads: equal bits, and no network access."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def test_a_training_ends_with_the_same_bits(runs):
 
 
 def without_time(path):
-    """What a file of a run says but for how long it took."""
+    """The content of a file of a run without durations."""
     if path.suffix == ".html":
         return DURATIONS.sub(r"\1", path.read_text(encoding="utf-8"))
     if path.suffix == ".json":

@@ -1,4 +1,4 @@
-"""Peak memory above the input, output included, as the tensors that live at once; scratch inside operations is unseen.
+"""Peak memory of the live tensors above the input, output included; scratch memory inside operations does not count.
 
 On fake CUDA tensors that is the torch code, as accelerators run it; on the CPU, the kernels.
 """

@@ -1,6 +1,6 @@
-"""What ``pip install .`` alone gives, and what it gives where Numba has no wheels.
+"""The package as ``pip install .`` installs it, and without Numba.
 
-Runs where no extra is installed: in an environment of its own, and with imports blocked by `test_package.py`.
+Runs in an environment without extras, and with imports blocked by `test_package.py`.
 """
 
 import inspect
@@ -63,7 +63,7 @@ NAMES = [
 
 @pytest.fixture
 def folder(tmp_path):
-    """A download of Zhanglab's with one image of each kind."""
+    """A Zhanglab download with one image of each kind."""
     for name, image in zip(NAMES, IMAGES, strict=True):
         (tmp_path / name).parent.mkdir(parents=True)
         Image.fromarray(image[0].numpy()).save(tmp_path / name, format="PNG")

@@ -1,4 +1,4 @@
-"""What the package promises as a whole."""
+"""Imports, names and metadata of the package."""
 
 import builtins
 import configparser

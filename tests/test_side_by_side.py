@@ -21,7 +21,7 @@ THREADS, CALLS = 8, 24
 
 
 def at_once(function, items):
-    """The answers of 8 threads that all call one function."""
+    """The results of 8 threads that call one function."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(function, items))
 
@@ -35,7 +35,7 @@ def same(found, expected):
 
 
 def batches(size=(64, 64)):
-    """Batches of many sizes, so that threads that share anything would get in each other's way."""
+    """Batches of many sizes, so that threads with shared state would disturb one another."""
     return [
         batch(1 + i % 4, channels=1 + 2 * (i % 2), size=(size[0] + 8 * (i % 3), size[1]), seed=i) for i in range(CALLS)
     ]
@@ -92,7 +92,7 @@ def test_threads_may_share_a_cache(tmp_path):
 
 # the processes of a group
 
-ALIKE = TRAIN[:1].expand(20, -1, -1, -1).contiguous()  # so that only the augmentation tells images apart
+ALIKE = TRAIN[:1].expand(20, -1, -1, -1).contiguous()  # so that images differ only by the augmentation
 
 
 def augmented_rows(folder, name):
@@ -133,7 +133,7 @@ def test_processes_of_one_training_share_its_augmentations(tmp_path):
 
 @pytest.mark.trains_in_forks
 def test_processes_draw_by_their_seeds(tmp_path):
-    """As with all that torch draws: the seed of a process decides, the group changes nothing."""
+    """As always in torch, only the seed of a process matters."""
 
     def run():
         with process_group("cpu"):

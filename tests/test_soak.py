@@ -1,4 +1,4 @@
-"""The long run: what it writes on a short one, and that it would see growth, drift and repeats."""
+"""The soak test: its figures on a short run, and that it detects growth, drift and repeats."""
 
 import importlib
 import json
@@ -42,7 +42,7 @@ def test_a_short_run_writes_its_figures(soak, tmp_path, capsys):
     assert 0 < result["smallest_p"] <= 1
     assert result["repeated"] == 0
     assert "KiB per 1,000 batches" in printed.out
-    assert "40 of 40 batches" not in printed.err  # said every 20 samples
+    assert "40 of 40 batches" not in printed.err  # printed every 20 samples
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What the code of the package may not do at all, whoever asks."""
+"""Calls and imports that no module of the package may have."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files from strangers: no reader of the package runs what is in them, each answers with one error that names it."""
+"""Untrusted files: no reader of the package runs code in them; each raises an error that names the file."""
 
 import io
 import os
@@ -100,7 +100,7 @@ READERS = {
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("forced", [False, True])
 def test_a_pickle_instead_of_a_file_is_an_error(tmp_path, mine, form, reader, forced, monkeypatch):
-    """Also where the user has told torch to load anything that does not say otherwise."""
+    """Even if the user has changed torch's default to unsafe loading."""
     if forced:
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     path = tmp_path / "file.bin"
@@ -140,7 +140,7 @@ def test_the_score_command_reports_a_pickle_in_one_line(tmp_path, mine, capsys):
 
 @every_form
 def test_an_image_cache_with_a_pickle_is_rebuilt(tmp_path, mine, form):
-    """Even with the digest of the very images at its end."""
+    """Even with the digest of these images at its end."""
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "a.png")
     records = [Record("a.png", 0, "a", "train")]
     digest = cache._digest(tmp_path, records, 32, None)
@@ -150,7 +150,7 @@ def test_an_image_cache_with_a_pickle_is_rebuilt(tmp_path, mine, form):
 
 
 def test_a_compressed_checkpoint_is_an_error(tmp_path):
-    """torch stores its records as they are; packed ones would be a bomb."""
+    """torch does not compress its records; compressed ones may be a decompression bomb."""
     path, bomb = tmp_path / "checkpoint.pt", tmp_path / "bomb.pt"
     path.write_bytes(zipped({"format": CHECKPOINT, "zeros": torch.zeros(2**18)}))
     with zipfile.ZipFile(path) as whole, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -167,7 +167,7 @@ def test_a_compressed_checkpoint_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpeg", "a.eps", "a"])
 def test_an_image_that_is_a_program_is_not_run(tmp_path, name, monkeypatch):
-    """Pillow has Ghostscript run PostScript, whatever the file is called."""
+    """Pillow runs PostScript in Ghostscript, whatever the file's suffix."""
     started = []
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *arguments, **options: started.append(arguments))
     path = tmp_path / name

@@ -41,7 +41,7 @@ def empty(dtype=np.uint8):
 
 
 def expected(picture, seed, **settings):
-    """What AnatPasteTransform makes of H×W(×C) with the first number that a seed draws: pixels H×W×C and mask H×W."""
+    """The pixels and the mask of `AnatPasteTransform` with the first number of a seed."""
     generator = torch.Generator().manual_seed(random.Random(seed).getrandbits(63))
     images = torch.from_numpy(picture.reshape(72, 64, -1).transpose(2, 0, 1).copy())[None]
     result = AnatPasteTransform(**settings).augment(images, generator=generator)
@@ -92,7 +92,7 @@ def test_every_other_target_passes_through():
 
 
 def test_boxes_and_keypoints_pass_through_a_compose():
-    """Tolerance: 1e-4 pixels, for albumentations' conversion to and from shares of the image."""
+    """Tolerance: 1e-4 pixels, for albumentations' conversion to and from fractions of the image."""
     pipeline = A.Compose(
         [AlbumentationsPaste(), A.HorizontalFlip(p=0)],  # without any transform for boxes, albumentations warns
         bbox_params=A.BboxParams("pascal_voc", label_fields=["labels"]),

@@ -155,7 +155,7 @@ def test_nothing_waits_for_an_accelerator():
 
 
 def small_draem(folder):
-    """DRAEM with fewer channels; the size of its networks is no parameter of the model."""
+    """DRAEM with fewer channels; the model has no parameter for it."""
     model = Draem(dtd_dir=folder, pre_processor=Draem.configure_pre_processor((64, 64)))
     model.model.reconstructive_subnetwork = ReconstructiveSubNetwork(base_width=8)
     model.model.discriminative_subnetwork = DiscriminativeSubNetwork(in_channels=6, out_channels=2, base_width=8)

@@ -1,4 +1,4 @@
-"""Chains of adapters: the anomaly mask is the union of what each of them changed."""
+"""Chains of adapters: the anomaly mask is the union of all changes."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Chains of augmentations in the hosts that come as extras: the anomaly mask is the union of what each of them changed.
+"""Chains of augmentations in the hosts of the extras: the anomaly mask is the union of all changes.
 
-The oracle is what every call of `PasteTransform.augment` said that it changed.
+The oracle is the anomaly mask of every call of `PasteTransform.augment`.
 """
 
 from unittest import mock

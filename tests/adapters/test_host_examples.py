@@ -1,4 +1,4 @@
-"""The examples and docstrings of the adapters, and what they say if their host is missing."""
+"""The examples and docstrings of the adapters, and their errors without the host."""
 
 import doctest
 import importlib

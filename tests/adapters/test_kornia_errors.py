@@ -1,4 +1,4 @@
-"""Wrong use of `KorniaPaste`, in a direct call and in a container: the error says what to write instead."""
+"""Wrong use of `KorniaPaste`, in a direct call and in a container: the error gives the remedy."""
 
 import numpy as np
 import pytest

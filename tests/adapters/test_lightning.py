@@ -19,7 +19,7 @@ def images(count=4, channels=1):
 
 
 class Watching(LightningModule):
-    """Keeps what its steps are given, and trains on it."""
+    """Records the batches of its steps, and trains on them."""
 
     def __init__(self):
         super().__init__()

@@ -41,7 +41,7 @@ def keep_the_state():
 
 
 def expected(picture, seed, **settings):
-    """What AnatPasteTransform makes of a C×H×W tensor with the number that MONAI's random state draws first."""
+    """The result of `AnatPasteTransform` with the first number of MONAI's random state."""
     number = int(np.random.RandomState(seed).randint(2**32, dtype=np.uint32))
     generator = torch.Generator().manual_seed(number)
     return AnatPasteTransform(**settings).augment(picture[None], generator=generator)
@@ -186,7 +186,7 @@ def test_a_copy_does_the_same(duplicate):
 
 
 def test_the_mask_follows_the_image_through_spatial_transforms():
-    """Where the result differs from that of the same pipeline without AnatPaste, the mask says so, and nowhere else."""
+    """The mask covers exactly the difference from the same pipeline without AnatPaste."""
     keys = ["image", "anomaly_mask"]
 
     def run(prob):

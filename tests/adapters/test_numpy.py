@@ -25,7 +25,7 @@ def tensors(images):
 
 
 def expected(images, seed, **settings):
-    """What AnatPasteTransform makes of N×H×W×C arrays with the first number of the stream of ``seed``."""
+    """The result of `AnatPasteTransform` with the first number of a seed."""
     number = int(np.random.default_rng(seed).integers(2**63))
     result = AnatPasteTransform(**settings).augment(tensors(images), generator=torch.Generator().manual_seed(number))
     return np.moveaxis(result.image.numpy(), 1, -1), np.moveaxis(result.anomaly_mask.numpy(), 1, -1)
@@ -125,7 +125,7 @@ def test_without_a_generator_the_global_one_is_used():
 
 
 class Same(Dataset):
-    """One image over and over: a pair of equal results would be a pair of equal random numbers."""
+    """The same image at every index, so that equal results mean equal random numbers."""
 
     def __init__(self, rng):
         self.image, self.paste = batch(1)[0], NumpyPaste(rng=rng)

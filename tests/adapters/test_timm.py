@@ -172,14 +172,14 @@ class Pictures(torch.utils.data.Dataset):
 
 
 def timm_loader(**settings):
-    """What timm makes of the pictures, without processes of its own."""
+    """timm's loader of the pictures, without worker processes."""
     settings |= {"num_workers": 0, "persistent_workers": False, "device": torch.device("cpu")}
     return create_loader(Pictures(), (3, 64, 64), 4, is_training=True, **COLOR, **settings)
 
 
 @pytest.mark.parametrize("place", ["random_erasing", "random_erasing without prefetcher", "end of the transform"])
 def test_where_a_loader_of_timm_calls_it(place):
-    """Without the prefetcher nothing calls random_erasing; the end of the dataset's transform works there."""
+    """Without the prefetcher nothing calls random_erasing; the adapter works at the end of the dataset's transform."""
     train = timm_loader(no_aug=True, use_prefetcher=place == "random_erasing")
     torch.manual_seed(0)  # of the order
     plain = next(iter(train))[0]

@@ -24,7 +24,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-    """A JPEG, PNGs, one of them of the JPEG's name in a folder below, and DICOM; of another size than the network's."""
+    """A JPEG, two PNGs, one in a subfolder with the JPEG's name, and a DICOM file; not of the network's size."""
     folder = tmp_path_factory.mktemp("images")
     pixels = phantom_task(96, train=1, val=2, test=4).test.images[:, 0].numpy()
     (folder / "below").mkdir()

@@ -1,4 +1,4 @@
-"""Every command ends in an exit code and at most one line with the reason."""
+"""Every command ends with an exit code and at most one line with the reason."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def ended(raised, *argv):
-    """The exit code of a command that does this."""
+    """The exit code of a command that runs a function."""
 
     def work(_):
         if raised is not None:

@@ -1,4 +1,4 @@
-"""The paper's tables and figures from one command: a folder for each training, none trained twice, two side by side."""
+"""Studies: a run folder for each training, none trained twice, two at once."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from anatpaste_aug.detection.models.squid.detector import SquidConfig
 from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 from anatpaste_aug.detection.training.result import load_result
 
-# Stands for Python where trainings are started side by side: the same on little, and one that dies.
+# Replaces Python if trainings are started in parallel: few images, and one training that fails.
 WRAPPER = f"""#!{sys.executable}
 import pathlib, sys
 assert sys.argv[1:5] == ["-m", "anatpaste_aug", "reproduce", "--resume"]
@@ -34,7 +34,7 @@ sys.exit(main(sys.argv[3:]))
 
 @pytest.fixture
 def paper(monkeypatch):
-    """The command on little, as a function of its arguments; returns the exit code."""
+    """The command with few images, as a function of its arguments; returns the exit code."""
     make_tiny(monkeypatch)
 
     def run(*arguments, fresh=True):
@@ -115,7 +115,7 @@ def test_a_study_of_other_detectors_resumes_and_score_reads_its_runs(paper, tmp_
     out = tmp_path / "study"
     assert paper("--out", out, "--table", 1, "--method", "anatpaste", "ganomaly", "f-anogan") == 0
     monkeypatch.setattr(SquidConfig, "presets", {"smoke": SquidConfig.presets["smoke"] | {"updates": 3}})
-    monkeypatch.setattr(GanomalyConfig, "presets", {"smoke": {"updates": 99}})  # not that of the run that goes on
+    monkeypatch.setattr(GanomalyConfig, "presets", {"smoke": {"updates": 99}})  # not that of the resumed run
     assert paper("--out", out, "--method", "squid", "--seeds", 1, fresh=False) == 0
     names = ("anatpaste", "ganomaly", "f-anogan", "squid")
     assert trainings(out) == {f"{name}-seed{seed}" for name in names for seed in (0, 1)}

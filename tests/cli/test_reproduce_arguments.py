@@ -1,4 +1,4 @@
-"""The options of reproduce: what they mean together, what goes on from a folder, and what cannot be."""
+"""The options of reproduce: how they combine, what is resumed from a folder, and what is invalid."""
 
 import json
 
@@ -26,7 +26,7 @@ def parse(*argv):
 
 
 def refused(capsys, *argv):
-    """What the command says of arguments that cannot be."""
+    """The error of invalid arguments."""
     assert main(["reproduce", *map(str, argv)]) == 2
     printed = capsys.readouterr()
     usage, error = printed.err.splitlines()

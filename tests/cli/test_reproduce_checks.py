@@ -1,4 +1,4 @@
-"""Whatever is wrong is found before a folder is made, and told in one line."""
+"""All errors are found before a folder is created, and are one line."""
 
 import argparse
 import dataclasses
@@ -21,7 +21,7 @@ RAW = {"zhanglab": write_zhanglab, "chexpert": write_chexpert, "rsna": write_rsn
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch, capsys):
-    """What reproduce says of its arguments, run in an empty folder; it must leave nothing there."""
+    """The error of reproduce in an empty folder, which must stay empty."""
     make_tiny(monkeypatch)
     place = tmp_path / "here"
     place.mkdir()
@@ -38,7 +38,7 @@ def refused(tmp_path, monkeypatch, capsys):
 
 
 def options(name, value):
-    """QUICK, but for one of its options."""
+    """QUICK without one of its options."""
     return [*QUICK[: QUICK.index(name)], name, value, *QUICK[QUICK.index(name) + 2 :]]
 
 

@@ -1,4 +1,4 @@
-"""Files, names and faults that must not end the score command, or end it in one line."""
+"""The score command with unreadable files, unusual names, interruptions and invalid arguments."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from anatpaste_aug.datasets import read_gray
 
 @pytest.mark.skipif(os.name != "posix", reason="such names are for POSIX file systems")
 def test_malicious_file_names(model, images, tmp_path, capsys, monkeypatch):
-    """No name ends the run, moves the cursor, or is a formula in the table."""
+    """No name makes the run fail, moves the cursor, or is a formula in the table."""
     folder, content = tmp_path / "images", (images / "a.jpeg").read_bytes()
     folder.mkdir()
     names = ["=1+1.png", "\x1b[2J.png", "a\nb.png", 'a,b".png', "<script>.png", "$(touch x).png"]

@@ -115,7 +115,7 @@ def test_groups_are_findings_against_all_normals_and_views(root):
         mask = groups[disease]
         assert torch.equal(mask & (labels == 0), labels == 0)
         assert int(labels[mask].sum()) == sum(disease in found for found in findings)
-    assert groups["Edema"].sum() == (labels == 0).sum()  # nobody has it
+    assert groups["Edema"].sum() == (labels == 0).sum()  # no image has it
     assert [bool(x) for x in groups["AP"]] == [view == "AP" for view in task.test.views]
     assert "PA" not in task_of(root).groups()
 

@@ -36,7 +36,7 @@ def damage(root, split):
     bad = [split.train[2].path, split.val[0].path, split.test[0].path, split.test[-1].path]
     cut, empty, zeros, text = (root / path for path in bad)
     cut.write_bytes(cut.read_bytes()[:-200])
-    if cut.suffix == ".dcm":  # the header, which tells the view, stays whole
+    if cut.suffix == ".dcm":  # the header with the view stays intact
         for path in (empty, zeros, text):
             path.write_bytes(path.read_bytes()[:-100])
         return bad
@@ -47,7 +47,7 @@ def damage(root, split):
 
 
 def check_aligned(task, root, full, bad):
-    """All of the full split but the bad ones, in its order, each with its own pixels, label, findings and view."""
+    """The full split without the bad images, in its order, each with its own pixels, label, findings and view."""
     for part in PARTS:
         subset = getattr(task, part)
         records = [record for record in getattr(full.split, part) if record.path not in bad]

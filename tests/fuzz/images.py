@@ -28,7 +28,7 @@ MASKS = ("empty", "full", "one pixel", "corners", "frame", "sparse", "dense", "h
 
 
 def _field(y, x, height, width):
-    """Where the two lungs of a chest lie."""
+    """The two lungs of a chest."""
     return (y / (0.6 * height)) ** 2 + ((abs(x) - 0.45) / (0.3 * width)) ** 2 < 1
 
 
@@ -81,7 +81,7 @@ def _mask(kind, height, width, rng):
 
 
 def laid_out(tensor, layout):
-    """The same values in memory of another order; "expanded" repeats the first image."""
+    """The same values in another memory layout; "expanded" repeats the first image."""
     if layout == "channels last" and tensor.ndim == 4:
         return tensor.contiguous(memory_format=torch.channels_last)
     if layout == "transposed":
@@ -112,7 +112,7 @@ class Batch:
         return len(self.kinds)
 
     def images(self):
-        """uint8, or floating point in [0, 1]; colored where there are three channels and the seed is odd."""
+        """uint8, or floating point in [0, 1]; colored if there are three channels and the seed is odd."""
         rng = np.random.default_rng(self.seed)
         out = np.empty((len(self), self.channels, *self.size))
         for image, kind in zip(out, self.kinds, strict=True):

@@ -55,9 +55,9 @@ def _mixed(rng, count, low, high, *extremes):
 
 
 def rows(seed, count, height, width, way=None, donors=None):
-    """`PasteParams` of any kind that fits images of this size, not only those that are ever drawn.
+    """`PasteParams` of any kind that fits images of this size, not only those that the sampler draws.
 
-    They keep what the way to paste promises, and cut from ``donors`` images, or each image from itself.
+    They are possible for the way to paste, and cut from ``donors`` images, or each image from itself.
     """
     way = way or Way()
     rng, shape = np.random.default_rng(seed), (count, way.patches)

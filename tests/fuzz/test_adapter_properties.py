@@ -1,4 +1,4 @@
-"""Pairs and the adapters of hosts: what `AnatPasteTransform` promises, in the form that the host wants."""
+"""Pairs and adapters: the guarantees of `AnatPasteTransform` in the host's form."""
 
 import numpy as np
 import pytest

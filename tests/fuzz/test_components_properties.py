@@ -30,7 +30,7 @@ limits = st.sampled_from([0, 1, 1.5, 2**40, 1e300]) | st.floats(-3, 200)
 
 
 def kept(function, mask, *arguments):
-    """What a function leaves of the mask on both paths: the same, part by part, and everything converged."""
+    """The result of a function on both paths: equal, converged, and that of each image alone."""
     with untouched(mask):
         (found, converged), (other, _) = on_both_paths(partial(function, return_converged=True), mask, *arguments)
     assert (found.shape, found.dtype) == (mask.shape, torch.bool)

@@ -37,7 +37,7 @@ cases = st.builds(scored, seeds, st.integers(0, 20), magnitudes, st.sampled_from
 
 
 def by_pairs(labels, scores):
-    """The share of pairs that are in order."""
+    """The fraction of ordered pairs."""
     normal, abnormal = scores[labels == 0], scores[labels == 1]
     return np.mean([[1.0 if a > n else 0.5 if a == n else 0.0 for n in normal] for a in abnormal])
 

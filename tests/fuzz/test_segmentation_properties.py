@@ -19,7 +19,7 @@ algorithms = st.sampled_from([segment_lungs, segment_lung_field])
 
 
 def check(mask, converged, images):
-    """A mask of these images, and an image of one color has no lungs."""
+    """A valid mask of these images; a constant image has no lungs."""
     batch, _, height, width = images.shape
     assert (mask.shape, mask.dtype, mask.device) == ((batch, 1, height, width), torch.bool, images.device)
     assert converged.shape == (batch,)

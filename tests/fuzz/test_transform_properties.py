@@ -88,7 +88,7 @@ def way_of(config):
 
 
 def check(result, images):
-    """What every result of `augment` promises."""
+    """The guarantees of every result of `augment`."""
     assert (result.image.shape, result.image.dtype) == (images.shape, images.dtype)
     for mask in (result.soft_mask, result.target):
         assert (mask.shape, mask.dtype) == ((len(images), 1, *images.shape[2:]), torch.float32)
@@ -234,7 +234,7 @@ def test_replayed_parameters_fit_or_are_named_with_gradients_and_without(batch, 
 
 @given(small_batches.filter(len), recipes, ways(), seeds)
 def test_parameters_of_another_recipe_are_accepted_or_named(batch, recipe, way, seed):
-    """Never half of them: what they say is done, or an error tells that it is not."""
+    """Never partly: all steps are done, or there is an error."""
     images, transform = batch.images(), RECIPES[recipe]()
     params = rows(seed, len(batch), *batch.size, way, 2)
     region = region_for(images, "dense", seed)

@@ -20,7 +20,7 @@ def phantoms():
 
 
 def panels(figure, lines):
-    """What the panels hold, one line per seed: a list of arrays each."""
+    """The images of the panels, one row per seed: a list of arrays each."""
     axes = [each for each in figure.axes if each.get_label() != "<colorbar>"]
     assert len(axes) == 6 * lines
     return [

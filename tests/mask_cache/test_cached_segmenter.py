@@ -17,7 +17,7 @@ def cache(path):
 
 @pytest.fixture
 def calls(cache):
-    """How many images each real segmentation had."""
+    """The number of images of each segmentation."""
     segmenter, calls = cache.segmenter, []
 
     def counted(images):

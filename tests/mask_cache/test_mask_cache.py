@@ -12,7 +12,7 @@ from anatpaste_aug.mask_cache.mask_cache import segment
 
 
 class Counted(torch.utils.data.Dataset):
-    """Remembers which images were asked for."""
+    """Records which images were read."""
 
     def __init__(self, images):
         self.images, self.asked = images, []
@@ -250,7 +250,7 @@ def test_a_file_that_cannot_be_written_is_read(opened, path, images, expected):
 
 
 def test_a_full_disk_is_an_error_and_keeps_what_was_finished(opened, path, images, expected):
-    """The limit of a process on a file's size stands for the disk's end."""
+    """A limit on the process's file size simulates the full disk."""
     resource = pytest.importorskip("resource", reason="needs a POSIX system")
     import signal
 

@@ -88,7 +88,7 @@ def test_processes_store_by_content_at_once(cache, images, expected, fork):
 
 @pytest.mark.slow
 def test_an_interrupted_fill_resumes(opened, many, fork):
-    """Killed at random moments, in the middle of a transaction if it comes so, until one gets through."""
+    """Killed at random moments, possibly within a transaction, until one fill completes."""
     rng, before, kills = random.Random(0), 0, 0
 
     def slow(images):

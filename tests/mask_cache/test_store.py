@@ -1,4 +1,4 @@
-"""Damaged files and files of others."""
+"""Damaged files and files of other programs."""
 
 import re
 import sqlite3

@@ -27,7 +27,7 @@ def left(images):
 
 
 class OneUnconverged(SegmenterModule):
-    """All of each image, but for one whose mask is empty because it did not settle."""
+    """Segments the whole of each image, except for one that did not converge."""
 
     def __init__(self, row):
         super().__init__()

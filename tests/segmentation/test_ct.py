@@ -102,7 +102,7 @@ def test_it_segments_for_the_transform():
     assert torch.equal(result.region_mask, CTLungSegmenter()(hu))
     assert result.anomaly_mask.any()
     assert not (result.anomaly_mask & ~result.region_mask).any()
-    # Normalized images are seen in [0, 1]: the segmenter is told what that stands for.
+    # The segmenter gets normalized images in [0, 1], so it needs their units.
     unit = (hu.clamp(-1024, 3071) + 1024) / 4095
     segmenter = CTLungSegmenter.from_window(1023.5, 4095)
     normalized = AnatPasteTransform(segmenter=segmenter, mean=[0.3], std=[0.2]).augment((unit - 0.3) / 0.2)

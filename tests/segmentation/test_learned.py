@@ -9,7 +9,7 @@ from anatpaste_aug.segmentation import NetworkSegmenter
 
 
 class Recorder(nn.Module):
-    """Returns fixed maps, or what `answer` makes of the input, and remembers what it saw."""
+    """Returns fixed maps, or those that `answer` computes, and records its inputs."""
 
     def __init__(self, answer=None, dtype=torch.float32):
         super().__init__()

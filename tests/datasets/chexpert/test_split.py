@@ -151,7 +151,7 @@ def test_too_few_patients(normal, ill, remedy, added):
 
 
 def apply(remedy):
-    """The arguments that a remedy asks for, as it is written."""
+    """The arguments that the text of a remedy names."""
     named = [part for part in remedy.replace(")", "(").split("(") if "=" in part]
     return dict(part.split("=") for part in named)
 

@@ -164,7 +164,7 @@ def test_of_several_frames_the_first_is_read(tmp_path, kind):
 
 @pytest.mark.parametrize("adobe", [True, False])
 def test_cmyk_jpegs_are_light_without_ink(tmp_path, adobe):
-    """Adobe's are stored inverted, and say so in a segment of their own."""
+    """Adobe's are stored inverted, and have a segment that says so."""
     buffer = io.BytesIO()
     Image.fromarray(SMOOTH).convert("RGB").convert("CMYK").save(buffer, "JPEG", quality=98)
     data = buffer.getvalue()

@@ -139,7 +139,7 @@ def test_lossless_compression_is_read_or_the_decoder_is_named(name, twin):
 
 
 def test_an_unsupported_compression_names_another_decoder():
-    """JPEG Extended of 12 bits, which Pillow refuses."""
+    """JPEG Extended with 12 bits, which Pillow does not support."""
     decoder = pydicom.pixels.get_decoder(pydicom.uid.JPEGExtended12Bit)
     if decoder.available_plugins != ("pillow",):
         pytest.skip("another decoder is installed")

@@ -127,7 +127,7 @@ def test_white_is_printed():
 
 @pytest.fixture
 def root(tmp_path):
-    """A Zhanglab layout of 12 bits in 16, whatever the names say; one training image has a hot pixel."""
+    """A Zhanglab layout of PNG with 12 bits in 16, in spite of the suffix; one training image has a hot pixel."""
     root = write_zhanglab(tmp_path / "chest_xray")
     for i, path in enumerate(sorted(root.rglob("*.jpeg"))):
         values = RNG.integers(0, 4096, (20, 20), dtype=np.uint16)

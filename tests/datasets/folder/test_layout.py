@@ -1,4 +1,4 @@
-"""The layout of MVTec AD and two folders, and one line for each mistake."""
+"""The layout of MVTec AD and two folders; errors are one line."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Manifests: the meaning of each column, and one line for each mistake."""
+"""Manifests: the meaning of each column; errors are one line."""
 
 import pytest
 from own_images import write_layout, write_manifest

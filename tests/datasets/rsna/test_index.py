@@ -28,7 +28,7 @@ def write_dicom(path, pixels, **tags):
 
 
 def make(folder, patients, end="\n"):
-    """A raw layout of (patient, class, view, age) rows; with a box for Lung Opacity, and a second row for it."""
+    """A raw layout of (patient, class, view, age) rows; Lung Opacity has a box and a second row."""
     (folder / "stage_2_train_images").mkdir(parents=True, exist_ok=True)
     classes, boxes = ["patientId,class"], ["patientId,x,y,width,height,Target"]
     for number, (patient, name, view, age) in enumerate(patients):

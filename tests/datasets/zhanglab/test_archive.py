@@ -124,7 +124,7 @@ def test_bombs(tmp_path, monkeypatch):
 
 
 def test_files_that_share_their_bytes(tmp_path):
-    """A file in a file, as in bombs that stay below every ratio."""
+    """Overlapping files, as in decompression bombs that stay below every ratio."""
     path = pack(tmp_path / "a.zip", [(f"{i}", bytes(range(256)) * 4) for i in range(3)], method=zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace((1024).to_bytes(4, "little"), (2048).to_bytes(4, "little")))
     with pytest.raises(DatasetError, match=r"dangerous: files that share their bytes, 6,144 in an archive of 3,\d+"):

@@ -18,7 +18,7 @@ COUNTS = {"train": (3, 2), "test": (2, 1)}
 
 
 def zhanglab_zip(counts=COUNTS, extra=()):
-    """An archive laid out as Mendeley's, with so many (normal, pneumonia) files, no two of them alike."""
+    """An archive in Mendeley's layout with so many (normal, pneumonia) files, which all differ."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
         for source, (normal, ill) in counts.items():
@@ -148,7 +148,7 @@ def test_a_redirect_away_from_the_web_is_refused_at_once(tmp_path, server, moved
 
 
 def test_a_redirect_from_https_to_http_is_refused():
-    """Without a server: that would take a certificate."""
+    """Without a server, which would need a certificate."""
     asked, handler = urllib.request.Request("https://a/b"), download._WebOnly()
     assert handler.redirect_request(asked, None, 302, "", {}, "https://c/d").full_url == "https://c/d"
     with pytest.raises(DatasetError, match="https://a/b redirects to http://c/d, refused"):

@@ -97,7 +97,7 @@ def test_a_score_of_sharpness_falls_to_chance():
 
 
 def test_images_that_stay_sharper_get_the_largest_blur():
-    """A bright square in a wide frame, beside an image that reaches the target."""
+    """A bright square in a wide frame, with an image that reaches the target."""
     square = torch.zeros(1, 1, 64, 64)
     square[..., 24:40, 24:40] = 1
     images = torch.cat([square, torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))])

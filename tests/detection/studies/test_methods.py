@@ -1,4 +1,4 @@
-"""Every method augments as the training calls it, and is the augmentation that its name says."""
+"""Every method augments in training by the augmentation of its name."""
 
 import pytest
 import torch

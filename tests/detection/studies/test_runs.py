@@ -118,7 +118,7 @@ def _counted(advance, seen):
 
 @pytest.mark.slow
 def test_two_trainings_cannot_share_a_folder(tmp_path):
-    """As when a training outlives the killed process that started it, and is started again."""
+    """For example, a training that outlives its killed parent is started again."""
     begin_run(tmp_path, {}, TASK)
     code = f"""
 import sys

@@ -19,7 +19,7 @@ CONTINUOUS = ("alpha", "poisson")
 
 
 def case(batch, way, seed, kind="none", value_range=(0.0, 1.0), donors=0):
-    """Images, parameters, regions, intensities, and the other arguments of `paste`; each image is its own source if donors is 0."""
+    """Images, parameters, regions, intensities, and the other arguments of `paste`; without donors if 0."""
     images, (black, white) = batch.images(), value_range
     whole = images.dtype == torch.uint8
     if not whole and value_range != (0.0, 1.0):

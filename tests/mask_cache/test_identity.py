@@ -44,7 +44,7 @@ def test_the_default_segmenter_is_described_by_settings_and_version():
 
 
 def test_the_version_belongs_to_these_masks():
-    """If this fails because masks have changed on purpose, raise ALGORITHM: the cached masks of users are out of date."""
+    """If this fails because masks have changed on purpose, raise ALGORITHM: cached masks are out of date."""
     y, x, k = torch.meshgrid(torch.arange(128), torch.arange(128), torch.arange(6), indexing="ij")
     fields = (((y - 64) // 4) ** 2 + (((x - 64).abs() - 30 + k) // 2) ** 2 < 90 + 6 * k) * 90
     images = (160 + (y * 7 + x * x * (k + 3)) % 61 - fields).permute(2, 0, 1).unsqueeze(1).to(torch.uint8)

@@ -1,8 +1,7 @@
-"""Real radiographs and recordings, loaded once per session; where they are absent, the tests that need them skip."""
+"""Real radiographs and recordings, loaded once per session; tests that need them are skipped without them."""
 
 import json
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,14 +9,14 @@ import pytest
 import torch
 from guards import DeviceGuard, fake_device
 from PIL import Image
+from real_data import DATA
 
-DATA = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOLDEN = DATA.parent / "golden"
 
 
-# Small tensors all: more threads would only wait for one another, above all where other programs use the cores.
+# All tensors are small: more threads would only wait for one another.
 torch.set_num_threads(1)
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for subprocesses
 
 _slow_left_out = pytest.StashKey[int]()
 
@@ -25,7 +24,7 @@ _slow_left_out = pytest.StashKey[int]()
 def pytest_collection_modifyitems(items):
     """Tests that train in forked processes come first.
 
-    torch refuses to do so once this process has gone backward on an accelerator, even a fake one.
+    torch raises an error in forks after a backward pass on an accelerator, even a fake one.
     """
     items.sort(key=lambda item: item.get_closest_marker("trains_in_forks") is None)
 
@@ -44,19 +43,19 @@ def pytest_deselected(items):
 
 
 def pytest_sessionfinish(session):
-    """A worker of pytest-xdist hands its count to the main process; all workers collect the same tests."""
+    """Send the count of a pytest-xdist worker to the main process; all workers collect the same tests."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["slow_left_out"] = session.config.stash.get(_slow_left_out, 0)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Take the count of a worker."""
+    """Store the count of a worker."""
     node.config.stash[_slow_left_out] = getattr(node, "workeroutput", {}).get("slow_left_out", 0)
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Name what was not run, so that a short run is not taken for a whole one."""
+    """Print the number of slow tests that were not run."""
     slow = terminalreporter.config.stash.get(_slow_left_out, 0)
     if slow:
         terminalreporter.write_line(f"{slow} slow tests not run; run them with -n 0 -m slow")
@@ -64,9 +63,9 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(autouse=True)
 def same_random_numbers():
-    """A test that passes once passes always, whatever ran before it.
+    """Seed every test, so that its result does not depend on the tests before it.
 
-    With more threads than one, a fork of a process that has computed in several would wait for threads that it lacks.
+    Torch has one thread: a fork of a process with more would wait for threads that it does not have.
     """
     torch.manual_seed(0)
     if torch.get_num_threads() != 1:
@@ -82,7 +81,7 @@ class Radiographs(NamedTuple):
 
 
 class Recordings(NamedTuple):
-    """What the paper's published code computed: masks by name, and the augmentations with their parameters."""
+    """Results of the paper's published code: masks by name, and augmentations with their parameters."""
 
     masks: dict[str, np.ndarray]
     records: list[dict]
@@ -105,7 +104,7 @@ def radiographs():
 @pytest.fixture(scope="session")
 def recordings():
     if not (GOLDEN / "paste.npz").is_file():
-        pytest.skip(f"no recordings at {GOLDEN} (they lie beside ANATPASTE_DATA)")
+        pytest.skip(f"no recordings at {GOLDEN} (beside ANATPASTE_DATA)")
     segmentation = np.load(GOLDEN / "segmentation.npz")
     masks = np.unpackbits(segmentation["masks"], axis=1).reshape(-1, 256, 256).astype(bool)
     by_name = dict(zip(segmentation["names"].tolist(), masks, strict=True))
@@ -115,7 +114,7 @@ def recordings():
 
 @pytest.fixture
 def guarded():
-    """Tensors of ``device="cuda"`` without a device; whatever would wait for one is an error."""
+    """Fake tensors on ``device="cuda"``; operations that would wait for a device are errors."""
     with fake_device(), DeviceGuard():
         yield
 

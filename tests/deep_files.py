@@ -1,4 +1,4 @@
-"""PNG files of 16 bits, written by hand: Pillow writes grey ones alone, and no sBIT."""
+"""PNG files with 16 bits, byte by byte: Pillow writes only gray ones, and no sBIT."""
 
 import struct
 import zlib
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def png16(path, values, *chunks):
-    """H×W (grey) or H×W×2 to 4 (grey with alpha, RGB, RGBA) values; ``chunks`` are (name, data) before the pixels."""
+    """H×W (gray) or H×W×2 to 4 (gray with alpha, RGB, RGBA) values; ``chunks`` are (name, data) before the pixels."""
     values = np.asarray(values)
     channels = 1 if values.ndim == 2 else values.shape[2]
     height, width = values.shape[:2]

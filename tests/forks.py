@@ -1,4 +1,4 @@
-"""Functions in processes of their own, without the seconds that importing torch takes."""
+"""Run functions in forked processes, which need not import torch again."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import torch
 
 
 def start(function, *arguments):
-    """Calls the function in a forked process; the number of the process."""
+    """Call the function in a forked process; return its process ID."""
     process = os.fork()
     if process:
         return process
@@ -28,7 +28,7 @@ def start(function, *arguments):
 
 
 def finish(process):
-    """Waits for the process: 0 if the function returned, 1 if it failed, minus the signal that killed it."""
+    """Wait for the process: 0 if the function returned, 1 if it failed, minus the signal that killed it."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
@@ -37,7 +37,7 @@ def kill_self():
 
 
 def count_calls(function):
-    """How many calls and returns of functions, Python's and C's, the function makes."""
+    """Count the calls and returns of functions, in Python and C, within the function."""
     count = 0
 
     def profile(frame, event, argument):
@@ -53,7 +53,7 @@ def count_calls(function):
 
 
 def kill_at_call(number, function):
-    """Calls the function in a process that is killed at a certain call or return; as `finish`."""
+    """Call the function in a process that is killed at a certain call or return; see `finish`."""
 
     def run():
         left = number
@@ -76,7 +76,7 @@ FILE_CALLS |= {"posix_fallocate", "mkdir", "pwrite", "seek", "__exit__"}
 
 
 def at_file_calls(act):
-    """A profile function that calls ``act`` before and after everything that C code does to a file."""
+    """A profile function that calls ``act`` before and after every file operation of C code."""
 
     def profile(frame, event, argument):
         if event in ("c_call", "c_return") and argument.__name__ in FILE_CALLS:
@@ -86,7 +86,7 @@ def at_file_calls(act):
 
 
 def count_file_calls(function):
-    """How many moments `kill_at_file_call` can choose from."""
+    """Count the moments that `kill_at_file_call` can choose from."""
     moments = []
     sys.setprofile(at_file_calls(lambda: moments.append(1)))
     try:
@@ -97,7 +97,7 @@ def count_file_calls(function):
 
 
 def kill_at_file_call(number, function):
-    """Calls the function in a process that is killed just before or after it touches a file; as `finish`."""
+    """Call the function in a process that is killed before or after a file operation; see `finish`."""
 
     def run():
         moments = iter(range(1, number + 1))
@@ -109,7 +109,7 @@ def kill_at_file_call(number, function):
 
 
 def limit_files(size):
-    """Stands for a full disk: the system refuses this process to write beyond this size."""
+    """Simulate a full disk: this process cannot write files beyond this size."""
     import resource  # which Windows lacks
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -117,7 +117,7 @@ def limit_files(size):
 
 
 def torchrun(count, function, *arguments, end_together=True):
-    """Calls the function in processes that torchrun would start; the exit codes as of `finish`.
+    """Call the function in processes as torchrun starts them; return the exit codes, see `finish`.
 
     As torchrun does, it ends all of them once one has failed, unless ``end_together`` is false.
     """

@@ -1,4 +1,4 @@
-"""What a user does, in a process of its own that watches the network: prints digests of all results as JSON.
+"""Runs all parts of the package with a hook that reports network access, and writes digests of all results as JSON.
 
 python fresh_process.py THREADS backwards|as-it-is
 """
@@ -15,7 +15,7 @@ TINY = {"image_size": 32, "batch_size": 4, "updates": 2, "updates_per_epoch": 1}
 
 
 def watch(event, arguments):
-    """Python tells its audit hooks of every look at the network, and nobody can remove a hook."""
+    """Audit hook that makes every network access an error; hooks cannot be removed."""
     asks = event in ("urllib.Request", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
     connects = event in ("socket.connect", "socket.sendto", "socket.sendmsg")
     if asks or (connects and isinstance(arguments[1], tuple)):  # a text is the path of a local socket
@@ -72,7 +72,7 @@ def transforms(threads):
     torch.set_num_threads(threads)
     images = phantom_batch(6, size=96).images
     found = {"phantoms": digest(images)}
-    inputs = {"bytes": images, "floats": images / 255, "colours": images.expand(-1, 3, -1, -1) / 255}
+    inputs = {"bytes": images, "floats": images / 255, "colors": images.expand(-1, 3, -1, -1) / 255}
     for name, batch in inputs.items():
         torch.manual_seed(3)
         result = AnatPasteTransform(p=0.8).augment(batch)
@@ -105,9 +105,9 @@ def splits(folder):
     people = [(f"patient{i:05d}", i % 3 == 0) for i in range(120)]
     chexpert, rsna = [], []
     for name, ill in people:
-        told = (DISEASES[int(name[-2:]) % 5], "Support Devices") if ill else ("No Finding",)
+        findings = (DISEASES[int(name[-2:]) % 5], "Support Devices") if ill else ("No Finding",)
         source = "valid" if name.endswith(("3", "4")) else "train"
-        chexpert.append(Record(f"{source}/{name}/view1_frontal.jpg", int(ill), name, source, "PA", findings=told))
+        chexpert.append(Record(f"{source}/{name}/view1_frontal.jpg", int(ill), name, source, "PA", findings=findings))
         rsna.append(Record(f"images/{name}.dcm", int(ill), name, "train", "PA", findings=("Normal",)))
     for records in (chexpert, rsna):
         random.shuffle(records)  # without a seed: other orders in every process

@@ -1,4 +1,4 @@
-"""What shows without an accelerator that code runs on one, and never waits for it."""
+"""Guards that verify without an accelerator that code runs on one, and never waits for it."""
 
 import sys
 from pathlib import Path
@@ -19,14 +19,14 @@ whole_graphs = pytest.mark.skipif(torch.__version__ < (2, 9), reason="before 2.9
 
 
 def fake_device():
-    """Tensors of ``device="cuda"`` without a device, from the torch on that needs no driver for them."""
+    """Fake tensors on ``device="cuda"``, which need no driver."""
     if not (hasattr(torch._C, "_ensureCUDADeviceGuardSet") or torch.cuda.is_available()):
         pytest.skip("before 2.10, torch asks the driver of an accelerator even for fake tensors")
     return FakeTensorMode()
 
 
 class DeviceGuard(TorchDispatchMode):
-    """Rejects what `fake_device` lets pass although it waits for the device.
+    """Rejects operations that wait for the device but work on fake tensors.
 
     That is any operation that spans two devices, assignment through a boolean mask, and a few by their names. A
     zero-dimensional CPU tensor is a Python number in disguise and may meet any device, unless it is copied there.
@@ -58,7 +58,7 @@ def on_device(channels=1, dtype=torch.float32, size=(96, 80)):
 
 
 class NamedDevices(TorchFunctionMode):
-    """Rejects every call that makes a tensor without saying where: it would land on the default device.
+    """Rejects every call that creates a tensor without a device: it would be on the default device.
 
     The constructors of tv_tensors are among them, which move a tensor that they are given. What kornia and torch
     themselves do is not looked at.
@@ -73,7 +73,7 @@ class NamedDevices(TorchFunctionMode):
 
 
 class NoDoubles(TorchDispatchMode):
-    """Rejects float64 on a device that has none: every one but the CPU."""
+    """Rejects float64 on every device except the CPU."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))

@@ -1,4 +1,4 @@
-"""Small downloads as they unpack. No two images are alike, so that one in another's place is seen."""
+"""Small downloads of the three datasets. All images differ, so that swapped ones are detected."""
 
 import io
 import shutil
@@ -46,7 +46,7 @@ def write_chexpert(folder):
 
 
 def unpack_batches(merged, folder):
-    """Lay a CheXpert of train.csv, valid.csv, train/ and valid/ out as the archives of the full size unpack."""
+    """Convert a CheXpert with train.csv, valid.csv, train/ and valid/ to the layout of the four archives."""
     lists, *parts = (folder / name for name in BATCHES)
     for part in (lists, *parts):
         part.mkdir(parents=True)
@@ -84,10 +84,10 @@ NAMES_3 = {"NORMAL": ("NORMAL-{p}-0001", "NORMAL-{p}-0002"), "PNEUMONIA": ("BACT
 
 
 def published_zhanglab_names(version=2, val=True):
-    """Paths of the complete set, "train/NORMAL/IM-0000-0001.jpeg" and so on, in every shape of published names.
+    """Paths of the complete set, "train/NORMAL/IM-0000-0001.jpeg" and so on, in every form of published names.
 
     As many as published: 1,349 + 3,883 training and 234 + 390 test images. Every fourth patient has an image of each
-    shape, the others have one image. Version 2 is also Kaggle's, with 8 + 8 training images in val/ if ``val``.
+    form, the others have one image. Version 2 is also Kaggle's, with 8 + 8 training images in val/ if ``val``.
     """
     paths = []
     for source, counts in (("train", (1349, 3883)), ("test", (234, 390))):
@@ -131,23 +131,7 @@ def write_rsna(folder):
 
 
 def dicom(gray, **elements):
-    """The bytes of a file with these uint8 pixels."""
-    import pydicom
-    from pydicom.dataset import FileDataset, FileMetaDataset
+    """The bytes of a file with these pixels."""
+    from dicom_files import dataset_of, save  # needs pydicom
 
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.Rows, dataset.Columns = gray.shape
-    dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit = 7
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.PixelData = gray.tobytes()
-    for name, value in elements.items():
-        setattr(dataset, name, value)
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return save(io.BytesIO(), dataset_of(gray, **elements)).getvalue()

@@ -1,4 +1,4 @@
-"""Phantoms to learn from, and normal ones beside the same with a square on a lung: an anomaly that nobody misses."""
+"""Phantoms for training, and test phantoms with and without a square on a lung: an obvious anomaly."""
 
 import torch
 

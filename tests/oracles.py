@@ -1,4 +1,4 @@
-"""What the tests compare with: the paper's steps written with scikit-image, SciPy and Pillow, one image at a time."""
+"""Oracles of the tests: the paper's steps by scikit-image, SciPy and Pillow, one image at a time."""
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ def resized(images, height, width):
 
 
 def bits(tensor):
-    """The bit patterns of a tensor: unlike ==, they tell 0 from −0 and compare NaN with itself."""
+    """The bit patterns of a tensor: unlike ==, they distinguish 0 from −0, and NaN equals itself."""
     integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     return tensor.contiguous().view(integers[tensor.element_size()])
 

@@ -1,4 +1,4 @@
-"""Small folders of images of one's own. No two images are alike, so that one in another's place is seen."""
+"""Small folders of a user's images. All images differ, so that swapped ones are detected."""
 
 from layouts import pixels
 from PIL import Image

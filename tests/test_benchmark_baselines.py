@@ -1,4 +1,4 @@
-"""What the benchmarks compare with: the published pipeline pixel for pixel, and kornia's parts."""
+"""Baselines of the benchmarks: the published pipeline pixel for pixel, and kornia's parts."""
 
 import importlib
 import json
@@ -50,9 +50,9 @@ def test_kornia_pipeline_finds_similar_lungs(benchmarks):
         theirs = parts.segment(images, labeler)
         assert theirs.dtype == torch.bool
         assert (ours & theirs).sum() / (ours | theirs).sum() > 0.7
-    colour, mask = parts.augment(images.expand(-1, 3, -1, -1), parts.connected_components_union_find)
-    assert (colour.shape, colour.dtype) == ((4, 3, 128, 128), torch.uint8)
-    changed = (colour != images).any(1, keepdim=True)
+    color, mask = parts.augment(images.expand(-1, 3, -1, -1), parts.connected_components_union_find)
+    assert (color.shape, color.dtype) == ((4, 3, 128, 128), torch.uint8)
+    changed = (color != images).any(1, keepdim=True)
     assert changed.any()
     assert not changed[mask == 0].any()
 
@@ -134,7 +134,7 @@ def test_boxes_of_the_poisson_rows_are_those_of_anatpaste(nsa_baseline):
 
 @pytest.mark.parametrize("guidance", ["source", "mixed"])
 def test_both_sides_of_the_poisson_rows_give_the_same_images(benchmarks, nsa_baseline, guidance):
-    """Tolerance: 1 grey level on 99.9 % of the pixels, 2 on all: OpenCV truncates."""
+    """Tolerance: 1 gray level on 99.9 % of the pixels, 2 on all: OpenCV truncates."""
     images = phantom_batch(8, size=128, seed=2).images
     boxes = nsa_baseline.boxes(8, 128, 128)
     inner, weights = map(torch.from_numpy, nsa_baseline.cloned(boxes, 128, 128))

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from real_data import DATA
 
 pytest.importorskip("skimage", reason='needs scikit-image: pip install "anatpaste_aug[tests]"')
 
 ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("ANATPASTE_DATA", ROOT.parent / "shared" / "data"))
 IMAGES, GOLDEN = DATA / "lung_masks" / "images", DATA.parent / "golden"
 needs_data = pytest.mark.skipif(
     not (IMAGES.is_dir() and GOLDEN.is_dir()), reason=f"no radiographs and recordings at {DATA} (set ANATPASTE_DATA)"

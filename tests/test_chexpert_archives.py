@@ -1,23 +1,22 @@
 """A whole run on CheXpert's full size, as its four archives unpack, from the command line to the report."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from layouts import BATCHES, unpack_batches
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import Split
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "reproduce_paper.py"
-DATA = Path(os.environ.get("ANATPASTE_DATA", EXAMPLE.parents[2] / "shared" / "data"))
 SMALL = DATA / "chexpert_layout" / "CheXpert-v1.0-small"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SMALL.is_dir(), reason=f"no radiographs at {SMALL} (set ANATPASTE_DATA)")
+@needs("chexpert_layout")
 def test_a_run_on_the_archives_ends_in_a_report(tmp_path):
     place = unpack_batches(SMALL, tmp_path / "chexpertchestxrays-u20210408")
     (place / "train_visualCheXbert.csv").write_text("Path,No Finding\n")

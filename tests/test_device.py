@@ -1,4 +1,4 @@
-"""What happens on an accelerator, shown without one; and on a CUDA device, where there is one."""
+"""The transforms on fake accelerator tensors and, if there is one, on a CUDA device."""
 
 import pytest
 import torch
@@ -110,17 +110,8 @@ def test_augment_with_other_settings(settings):
 
 
 @pytest.mark.usefixtures("guarded")
-def test_augment_of_normalised_images():
+def test_augment_of_normalized_images():
     assert all_on_device(AnatPasteTransform(mean=[0.5] * 3, std=[0.5] * 3).augment(on_device(3)))
-
-
-@pytest.mark.usefixtures("guarded")
-@all_kinds
-def test_the_transform_of_plain_tensors(channels, dtype):
-    images, label = AnatPasteTransform()((on_device(channels, dtype), "label"))
-    assert all_on_device(images)
-    assert images.dtype == dtype
-    assert label == "label"
 
 
 @pytest.mark.usefixtures("guarded")
@@ -226,7 +217,7 @@ def never_waiting():
 @pytest.mark.parametrize("size", [(64, 64), (256, 256), (301, 257)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_masks_on_cuda_are_those_of_the_cpu(size, channels):
-    """Tolerance: none for uint8; IoU >= 0.999 for floats is what a rounding may cost."""
+    """Tolerance: none for uint8; IoU >= 0.999 for floats, for rounding."""
     images = smooth_images(8, *size, channels)
     mask, converged = segment_lungs(images.cuda(), return_converged=True)
     assert converged.all()

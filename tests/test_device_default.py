@@ -1,4 +1,4 @@
-"""Tensors are made where the images are, whatever the default device is; and without float64 where there is none."""
+"""Tensors are created on the images' device, whatever the default device; and not in float64 on devices without it."""
 
 import contextlib
 from dataclasses import replace
@@ -26,7 +26,7 @@ UNIT = {"mean": [0.0], "std": [1.0]}
 
 
 class Inputs:
-    """Images, masks and parameters, made before a guard is up."""
+    """Images, masks and parameters, created before a guard is active."""
 
     def __init__(self, channels=1, dtype=torch.float32):
         self.images = batch(2, channels, dtype, SIZE)
@@ -249,7 +249,7 @@ FLOATING_ONLY = {
 
 @contextlib.contextmanager
 def without_doubles():
-    """Tensors of ``device="cuda"`` without a device, which stands for one on which float64 is an error."""
+    """Fake tensors on ``device="cuda"``, on which float64 is an error."""
     only_cpu = mock.patch("anatpaste_aug.precision.has_float64", lambda device: device.type == "cpu")
     with fake_device(), NoDoubles(), only_cpu:
         yield

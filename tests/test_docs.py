@@ -1,4 +1,4 @@
-"""The Python blocks of the README and of the pages in docs run as they stand, and so does the notebook."""
+"""The Python blocks of the README and of the pages in docs run as they are, and so does the notebook."""
 
 import re
 import runpy
@@ -67,7 +67,7 @@ class Net(nn.Module):
 
 @pytest.fixture
 def names(tmp_path, monkeypatch):
-    """What the pages say that a block is given."""
+    """The variables that the pages provide for their blocks."""
     monkeypatch.chdir(tmp_path)  # blocks write files
     monkeypatch.setitem(PRESETS, "cpu", PRESETS["cpu"] | {"batch_size": 1, "updates": 2, "backbone": "test_byobnet"})
     images = phantom_batch(6, size=64).images

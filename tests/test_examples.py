@@ -1,4 +1,4 @@
-"""The examples, run as a user runs them but on less: every file of a run folder is there and can be read back."""
+"""The examples with fewer images: all files of a run folder exist and can be read."""
 
 import csv
 import importlib.util
@@ -14,6 +14,7 @@ import pytest
 import torch
 from forks import finish, kill_self, start, torchrun
 from PIL import Image
+from real_data import DATA, needs
 from tiny_paper import TINY
 
 from anatpaste_aug.datasets import Split, phantom_batch
@@ -22,8 +23,6 @@ from anatpaste_aug.detection import PRESETS, PretextConfig, PretextDetector
 from anatpaste_aug.detection.training.result import load_result
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-DATA = Path(os.environ.get("ANATPASTE_DATA", EXAMPLES.parents[1] / "shared" / "data"))
-ZHANGLAB = DATA / "zhanglab"
 GIVEN = ("--normal", "--abnormal", "--test")  # of train_detector
 WRITTEN = {
     "checkpoint.pt",
@@ -47,7 +46,7 @@ def load_example(name):
 
 
 def run_paper(monkeypatch, *arguments, argv=None):
-    """Runs the example as a script; it must end well."""
+    """Runs the example as a script; it must succeed."""
     monkeypatch.setitem(PRESETS, "smoke", TINY)
     argv = argv or ["--preset", "smoke", "--device", "cpu", *map(str, arguments)]
     monkeypatch.setattr(sys, "argv", ["reproduce_paper.py", *argv])
@@ -108,17 +107,14 @@ def test_two_processes_fill_one_run_folder(tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not ZHANGLAB.is_dir(), reason=f"no real radiographs at {ZHANGLAB}; set ANATPASTE_DATA")
+@needs("zhanglab")
 def test_run_on_real_radiographs_writes_a_split_that_reads_back(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
-    run_paper(monkeypatch, "--dataset", "zhanglab", "--root", ZHANGLAB, "--out", run)
+    run_paper(monkeypatch, "--dataset", "zhanglab", "--root", DATA / "zhanglab", "--out", run)
     assert {path.name for path in run.iterdir()} == WRITTEN | {"split.json"}
     split = Split.load(run / "split.json")
     assert split.counts()["val"] == {"normal": 100, "abnormal": 100}
     assert "development results" in capsys.readouterr().out
-
-
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real radiographs at {DATA}; set ANATPASTE_DATA")
 
 
 def groups_of(run):
@@ -128,7 +124,7 @@ def groups_of(run):
 
 
 @pytest.mark.slow
-@needs_data
+@needs("chexpert_layout")
 def test_a_run_on_the_chexpert_layout_is_repeated_from_its_split(tmp_path, monkeypatch, capsys):
     arguments = ["--dataset", "chexpert", "--root", DATA, "--cache", tmp_path / "cache", "--exclude-support-devices"]
     arguments += ["--name", "NIH images in CheXpert layout"]
@@ -145,7 +141,7 @@ def test_a_run_on_the_chexpert_layout_is_repeated_from_its_split(tmp_path, monke
 
 
 @pytest.mark.slow
-@needs_data
+@needs("rsna_layout")
 def test_a_run_on_the_rsna_layout_reports_views(tmp_path, monkeypatch, capsys):
     arguments = ["--dataset", "rsna", "--root", DATA, "--views", "all", "--name", "NIH images in RSNA layout"]
     run_paper(monkeypatch, *arguments, "--out", tmp_path / "run")

@@ -1,4 +1,4 @@
-"""A benchmark of the detector runs the example and appends one line with all figures and what they depend on."""
+"""The benchmarks of the detector run the example and append a line with all figures and settings."""
 
 import importlib
 import json
@@ -72,7 +72,7 @@ def test_help_names_the_options(experiment, capsys):
 
 
 @pytest.mark.parametrize("dataset", ["zhanglab", "chexpert", "rsna"])
-def test_a_wrong_folder_is_one_line(experiment, dataset, tmp_path, capsys):
+def test_a_wrong_folder_is_an_error_of_one_line(experiment, dataset, tmp_path, capsys):
     results = tmp_path / "results.jsonl"
     given = ["--root", str(tmp_path), "--results", str(results), "--method", "anatpaste", *QUICK]
     assert experiment.run(dataset, "About.", [1], given) == 2

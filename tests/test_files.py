@@ -1,4 +1,4 @@
-"""Whatever the package writes, killed at every touch of a file, and on a full disk: whole, or as it was before."""
+"""All files that the package writes, with a writer that is killed at every file operation, and on a full disk."""
 
 import errno
 import os
@@ -98,7 +98,7 @@ def written(request, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_writer_may_die_at_every_touch_of_a_file(written):
+def test_a_writer_may_be_killed_at_any_file_operation(written):
     write, path, old, new = written
     moments = count_file_calls(write)
     assert moments > 8
@@ -115,7 +115,7 @@ def test_a_writer_may_die_at_every_touch_of_a_file(written):
     assert path.read_bytes() == new
 
 
-def test_a_full_disk_is_named_and_the_earlier_file_is_whole(written):
+def test_a_full_disk_is_an_error_and_keeps_the_earlier_file(written):
     write, path, old, new = written
 
     def limited():
@@ -130,7 +130,7 @@ def test_a_full_disk_is_named_and_the_earlier_file_is_whole(written):
     assert {other.name for other in path.parent.iterdir()} == before
 
 
-def test_a_file_in_place_of_the_folder_is_named(tmp_path):
+def test_a_file_in_place_of_the_folder_is_an_error(tmp_path):
     (tmp_path / "run").write_text("mine")
     for write in (checkpoint, scores, metrics, picture):
         with pytest.raises(OSError, match=r"run/[a-z.]+ could not be written: Not a directory; nothing was written"):
@@ -149,13 +149,13 @@ def test_errors_of_other_files_keep_their_names(tmp_path):
 # before any work
 
 
-def test_a_folder_that_can_be_written_to_is_left_as_it_is(tmp_path):
+def test_a_writable_folder_is_unchanged(tmp_path):
     check_writable(tmp_path)
     check_writable(tmp_path / "not" / "there")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_to_is_named_before_any_work(tmp_path, monkeypatch):
+def test_a_folder_that_is_not_writable_is_an_error_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
     for name, reason in (("file", "Not a directory"), ("file/below/it", "Not a directory"), ("link", "No such file")):
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_written_to_is_named_before_any_work(tmp_path, m
         check_writable(tmp_path)
 
 
-def test_a_full_disk_is_seen_before_any_work(tmp_path):
+def test_a_full_disk_is_an_error_before_any_work(tmp_path):
     def limited():
         limit_files(100)
         with pytest.raises(OSError, match="File too large"):
@@ -182,7 +182,7 @@ def test_a_full_disk_is_seen_before_any_work(tmp_path):
 
 
 @pytest.mark.parametrize("allocates", [True, False])
-def test_space_is_taken_without_touching_what_is_there(tmp_path, monkeypatch, allocates):
+def test_take_space_keeps_the_content(tmp_path, monkeypatch, allocates):
     if not allocates:
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
     with (tmp_path / "a").open("wb") as file:
@@ -191,13 +191,13 @@ def test_space_is_taken_without_touching_what_is_there(tmp_path, monkeypatch, al
     assert (tmp_path / "a").read_bytes() == b"header" + bytes(3 * 2**20 - 6)
 
 
-def test_names_are_shown_in_one_line():
+def test_names_are_formatted_as_one_line():
     assert shown("a b/é漢.png") == "a b/é漢.png"
     assert shown("a\nb\t\udcff.png") == r"a\nb\t\udcff.png"
 
 
-def test_two_that_write_one_file_do_not_share_the_temporary_one(tmp_path):
-    """Whoever ends last wins, whole."""
+def test_two_writers_have_different_temporary_files(tmp_path):
+    """The file of the last writer stays, complete."""
     path = tmp_path / "file"
     with atomic_path(path) as first:
         first.write_text("first")
@@ -215,7 +215,7 @@ def test_ordinary_names_stay_as_they_are(name):
 
 
 @pytest.mark.parametrize("sign", ["\n", "\r", "\x1b", "\x07", "\x9b", "\u202e", "\u2028", "\udcff", "\x00"])
-def test_signs_that_do_something_are_spelled_out(sign):
+def test_control_characters_are_escaped(sign):
     text = shown(f"a{sign}b.png")
     assert text.isprintable()
     assert text.encode().decode("unicode_escape") == f"a{sign}b.png"

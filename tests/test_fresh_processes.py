@@ -1,4 +1,4 @@
-"""Two processes with other hash seeds, file orders and numbers of threads: equal bits, and no look at the network."""
+"""Two processes with other hash seeds, file orders and numbers of threads: equal bits, and no network access."""
 
 import json
 import os
@@ -20,14 +20,14 @@ DURATIONS = re.compile(r"(training and scoring</th><td>)[^<]*")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The folders that both worked in, and what they said."""
+    """The folders of both processes, and their standard errors."""
     tree = tmp_path_factory.mktemp("zhanglab")
     for source, count in (("train", 40), ("test", 8)):
         for name, file in (("NORMAL", "IM-{:04d}-0001.jpeg"), ("PNEUMONIA", "person{}_virus_1.jpeg")):
             (tree / source / name).mkdir(parents=True)
             for i in range(count):
                 (tree / source / name / file.format(i)).touch()
-    found = []
+    results = []
     for threads, order, seed in ((1, "as-it-is", "1"), (2, "backwards", "2")):
         folder = tmp_path_factory.mktemp("work")
         paths = os.pathsep.join(filter(None, [str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH")]))
@@ -35,41 +35,41 @@ def runs(tmp_path_factory):
         command = [sys.executable, SCRIPT, str(threads), order, tree]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
         assert done.returncode == 0, done.stderr[-3000:]
-        found.append((folder, done.stderr))
-    return found
+        results.append((folder, done.stderr))
+    return results
 
 
-def found(runs):
+def results_of(runs):
     return [json.loads((folder / "found.json").read_text()) for folder, _ in runs]
 
 
 @pytest.mark.slow
-def test_import_transforms_example_and_commands_look_at_no_network_but_a_download_does(runs):
-    for (_, said), told in zip(runs, found(runs), strict=True):
-        offline, end, rest = said.partition("OFFLINE UNTIL HERE")
+def test_only_a_download_uses_the_network(runs):
+    for (_, errors), results in zip(runs, results_of(runs), strict=True):
+        offline, end, rest = errors.partition("OFFLINE UNTIL HERE")
         assert end
         assert "LOOKED AT THE NETWORK" not in offline
         assert "LOOKED AT THE NETWORK urllib.Request" in rest  # so the watch would have seen it
-        assert told["commands"] == [0, 0, 0]
-        assert told["download"].startswith("cannot download https://data.mendeley.com/a: no network here")
+        assert results["commands"] == [0, 0, 0]
+        assert results["download"].startswith("cannot download https://data.mendeley.com/a: no network here")
 
 
 @pytest.mark.slow
 def test_transforms_give_the_same_bits_in_one_and_two_threads_of_two_processes(runs):
-    first, second = (told["transforms"] for told in found(runs))
+    first, second = (results["transforms"] for results in results_of(runs))
     assert first == second
     assert len(set(first.values())) == len(first)
 
 
 @pytest.mark.slow
-def test_processes_that_nobody_seeds_draw_different_numbers(runs):
-    first, second = (told["unseeded"] for told in found(runs))
+def test_unseeded_processes_draw_different_numbers(runs):
+    first, second = (results["unseeded"] for results in results_of(runs))
     assert first != second
 
 
 @pytest.mark.slow
 def test_splits_depend_on_neither_hash_seeds_nor_the_order_of_files(runs):
-    first, second = (told["splits"] for told in found(runs))
+    first, second = (results["splits"] for results in results_of(runs))
     assert first == second
     assert len(set(first.values())) == 4
 
@@ -89,7 +89,7 @@ def test_a_training_ends_with_the_same_bits(runs):
 
 
 def without_time(path):
-    """What a file of a run says but for how long it took."""
+    """The content of a file of a run without durations."""
     if path.suffix == ".html":
         return DURATIONS.sub(r"\1", path.read_text(encoding="utf-8"))
     if path.suffix == ".json":
@@ -100,7 +100,7 @@ def without_time(path):
 
 
 @pytest.mark.slow
-def test_report_tables_and_pictures_are_equal_but_for_durations(runs):
+def test_reports_are_equal_except_for_durations(runs):
     folders = [folder / "run" for folder, _ in runs]
     names = [{path.name for path in folder.iterdir()} - {"checkpoint.pt"} for folder in folders]
     assert names[0] == names[1] >= {"report.html", "scores.csv", "metrics.json", "config.json", "roc.png"}
@@ -114,7 +114,7 @@ def test_report_tables_and_pictures_are_equal_but_for_durations(runs):
 
 
 @pytest.mark.slow
-def test_what_the_commands_write_is_equal(runs):
+def test_outputs_of_commands_are_equal(runs):
     for name in ("sheet.png", "grid.png", "scores/scores.csv", "scores/1.png"):
         first, second = ((folder / name).read_bytes() for folder, _ in runs)
         assert first == second, name

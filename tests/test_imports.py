@@ -1,4 +1,4 @@
-"""Which part of the package may import which, read from the source: nothing is imported here."""
+"""Which parts of the package import which, read from the source without imports."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter

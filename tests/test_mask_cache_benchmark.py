@@ -22,13 +22,13 @@ def benchmark(monkeypatch):
 def test_a_tiny_run_prints_its_figures(benchmark, tmp_path, capsys):
     least = "--count 4 --batch 2 --size 64 --threads 1 --workers 1 --repeats 1 --round-seconds 0 --phantoms --folder"
     benchmark.main([*least.split(), str(tmp_path)])
-    shown = capsys.readouterr().out
-    assert "4 images of 64 px, phantoms (synthetic), batches of 2" in shown
-    assert re.search(r"commit \S+", shown)
-    rows = re.findall(r"^\| ([a-g])  .* \| (\d+) \[(\d+)–(\d+)\] \| ([\d.]+)× \|$", shown, re.MULTILINE)
+    printed = capsys.readouterr().out
+    assert "4 images of 64 px, phantoms (synthetic), batches of 2" in printed
+    assert re.search(r"commit \S+", printed)
+    rows = re.findall(r"^\| ([a-g])  .* \| (\d+) \[(\d+)–(\d+)\] \| ([\d.]+)× \|$", printed, re.MULTILINE)
     assert [row[0] for row in rows] == list("abcdefg")
     assert all(0 < int(low) <= int(middle) <= int(high) for _, middle, low, high, _ in rows)
-    assert "kB of disk an image" in shown
+    assert "kB of disk an image" in printed
     assert list(tmp_path.iterdir()) == []
 
 

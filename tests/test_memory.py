@@ -1,4 +1,4 @@
-"""Peak memory above the input, output included, as the tensors that live at once; scratch inside operations is unseen.
+"""Peak memory of the live tensors above the input, output included; scratch memory inside operations does not count.
 
 On fake CUDA tensors that is the torch code, as accelerators run it; on the CPU, the kernels.
 """
@@ -13,7 +13,7 @@ from guards import fake_device
 from anatpaste_aug import AnatPasteTransform
 
 SIZE, BATCH = 256, 2
-COLOUR = 16  # bytes a pixel that three channels may cost more than one
+COLOR = 16  # bytes a pixel that three channels may cost more than one
 
 every_kind = pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float32])
 one_and_three = pytest.mark.parametrize("channels", [1, 3])
@@ -55,19 +55,19 @@ def peak(live_bytes, images, region_mask=None):
 @pytest.mark.slow
 @every_kind
 @one_and_three
-def test_augmenting_takes_64_bytes_a_pixel(live_bytes, device, channels, dtype):
+def test_augmenting_takes_64_bytes_per_pixel(live_bytes, device, channels, dtype):
     images = batch(channels, dtype, device)
-    assert peak(live_bytes, images) <= 64 + COLOUR * (channels == 3)
+    assert peak(live_bytes, images) <= 64 + COLOR * (channels == 3)
 
 
 @every_kind
 @one_and_three
-def test_augmenting_with_masks_at_hand_takes_24_bytes_a_pixel(live_bytes, device, channels, dtype):
+def test_augmenting_with_given_masks_takes_24_bytes_per_pixel(live_bytes, device, channels, dtype):
     images = batch(channels, dtype, device)
-    assert peak(live_bytes, images, images[:, :1] > 0) <= 24 + COLOUR * (channels == 3)
+    assert peak(live_bytes, images, images[:, :1] > 0) <= 24 + COLOR * (channels == 3)
 
 
-def test_what_lives_is_counted(live_bytes):
+def test_live_tensors_are_counted(live_bytes):
     images = torch.zeros(1000)
     with live_bytes(images) as live:
         first = images + 1

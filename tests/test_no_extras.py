@@ -1,6 +1,6 @@
-"""What ``pip install .`` alone gives, and what it gives where Numba has no wheels.
+"""The package as ``pip install .`` installs it, and without Numba.
 
-Runs where no extra is installed: in an environment of its own, and with imports blocked by `test_package.py`.
+Runs in an environment without extras, and with imports blocked by `test_package.py`.
 """
 
 import inspect
@@ -63,7 +63,7 @@ NAMES = [
 
 @pytest.fixture
 def folder(tmp_path):
-    """A download of Zhanglab's with one image of each kind."""
+    """A Zhanglab download with one image of each kind."""
     for name, image in zip(NAMES, IMAGES, strict=True):
         (tmp_path / name).parent.mkdir(parents=True)
         Image.fromarray(image[0].numpy()).save(tmp_path / name, format="PNG")
@@ -87,7 +87,7 @@ def test_modules_can_be_imported(name):
 
 
 @pytest.mark.parametrize(("name", "remedy"), NEED_EXTRAS.items())
-def test_what_needs_an_extra_names_it(name, remedy):
+def test_errors_name_the_missing_extra(name, remedy):
     with pytest.raises(ImportError) as caught:
         import_module(name)
     assert remedy in str(caught.value)
@@ -140,9 +140,9 @@ def test_adapters_that_bring_no_host():
     array, mask = NumpyPaste(rng=0)(IMAGES[0, 0].numpy())
     assert array.shape == mask.shape == (64, 64)
     transform = AnatPasteTransform(mean=[0.5], std=[0.5])
-    normalised = (floats - 0.5) / 0.5
-    assert TimmPasteErasing(transform)(normalised).shape == floats.shape
-    images, labels = TimmPasteMixup(transform, pairs=True)(normalised, torch.zeros(4, dtype=torch.int64))
+    normalized = (floats - 0.5) / 0.5
+    assert TimmPasteErasing(transform)(normalized).shape == floats.shape
+    images, labels = TimmPasteMixup(transform, pairs=True)(normalized, torch.zeros(4, dtype=torch.int64))
     assert len(images) == len(labels) == 8
 
 

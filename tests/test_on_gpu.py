@@ -1,4 +1,4 @@
-"""The script for a machine with a GPU: its one line where there is none, and its figures on the CPU."""
+"""The script for a machine with a GPU: its error without one, and its figures on the CPU."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""The examples of one-class training, run as a user runs them but on less."""
+"""The examples of one-class training with fewer images."""
 
 import re
 import runpy

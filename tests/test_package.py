@@ -1,4 +1,4 @@
-"""What the package promises as a whole."""
+"""Imports, names and metadata of the package."""
 
 import builtins
 import configparser
@@ -52,19 +52,6 @@ def test_the_import_loads_nothing_heavy():
 def test_the_public_names_need_no_extra():
     blocked = "\n".join(f"sys.modules[{name!r}] = None" for name in HEAVY if name not in ("scipy", "tqdm"))
     assert "torch" in modules_after(f"{blocked}\nfrom anatpaste_aug import *")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", ["", "reproduce", "score"])
-def test_the_help_of_the_command_line_does_not_wait_for_torch(command):
-    arguments = [*filter(None, [command]), "--help"]
-    loaded = "print(*{name.split('.')[0] for name in sys.modules})"
-    code = f"import sys\nfrom anatpaste_aug.cli import main\nassert main({arguments}) == 0\n{loaded}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    text, _, modules = done.stdout.strip().rpartition("\n")
-    assert text.startswith("usage: anatpaste-aug")
-    assert "anatpaste_aug" in modules.split()
-    assert not {"torch", "numpy", "matplotlib"} & {*modules.split()}
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ THREADS, CALLS = 8, 24
 
 
 def at_once(function, items):
-    """The answers of 8 threads that all call one function."""
+    """The results of 8 threads that call one function."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(function, items))
 
@@ -35,7 +35,7 @@ def same(found, expected):
 
 
 def batches(size=(64, 64)):
-    """Batches of many sizes, so that threads that share anything would get in each other's way."""
+    """Batches of many sizes, so that threads with shared state would disturb one another."""
     return [
         batch(1 + i % 4, channels=1 + 2 * (i % 2), size=(size[0] + 8 * (i % 3), size[1]), seed=i) for i in range(CALLS)
     ]
@@ -51,7 +51,7 @@ def batches(size=(64, 64)):
     ids=["default", "lung fields", "no segmentation"],
 )
 @pytest.mark.parametrize("threads", [1, 2])
-def test_threads_that_share_a_transform_get_what_they_would_get_alone(transform, threads):
+def test_threads_may_share_a_transform(transform, threads):
     """With uniforms, and with the parameters of an earlier call: bit for bit; also where each call has two threads."""
     images = batches()
     uniforms = [
@@ -71,7 +71,7 @@ def test_threads_that_share_a_transform_get_what_they_would_get_alone(transform,
     assert torch.equal(torch.get_rng_state(), state)  # given numbers are all that a call takes
 
 
-def test_threads_with_generators_of_their_own_repeat():
+def test_threads_with_their_own_generators_repeat():
     images, transform = batches(), CutPasteTransform(variant="union")
 
     def augment(i):
@@ -80,7 +80,7 @@ def test_threads_with_generators_of_their_own_repeat():
     assert all(map(torch.equal, at_once(augment, range(CALLS)), map(augment, range(CALLS))))
 
 
-def test_threads_that_share_a_cache_get_what_its_segmenter_gives(tmp_path):
+def test_threads_may_share_a_cache(tmp_path):
     images = [batch(2, seed=i % 12) for i in range(CALLS)]
     cache = MaskCache(tmp_path / "lungs.sqlite")
     segmenter = CachedSegmenter(cache)
@@ -92,7 +92,7 @@ def test_threads_that_share_a_cache_get_what_its_segmenter_gives(tmp_path):
 
 # the processes of a group
 
-ALIKE = TRAIN[:1].expand(20, -1, -1, -1).contiguous()  # so that only the augmentation tells images apart
+ALIKE = TRAIN[:1].expand(20, -1, -1, -1).contiguous()  # so that images differ only by the augmentation
 
 
 def augmented_rows(folder, name):
@@ -118,7 +118,7 @@ def rows(folder, name):
 
 @pytest.mark.slow
 @pytest.mark.trains_in_forks
-def test_processes_of_one_training_share_its_augmentations_and_none_sees_anothers(tmp_path):
+def test_processes_of_one_training_share_its_augmentations(tmp_path):
     def run():
         with process_group("cpu"):
             augmented_rows(tmp_path, f"rank {Workers.current().rank}")
@@ -132,8 +132,8 @@ def test_processes_of_one_training_share_its_augmentations_and_none_sees_another
 
 
 @pytest.mark.trains_in_forks
-def test_processes_with_seeds_of_their_own_draw_different_augmentations_and_with_one_seed_the_same(tmp_path):
-    """As with all that torch draws: the seed of a process decides, the group changes nothing."""
+def test_processes_draw_by_their_seeds(tmp_path):
+    """As always in torch, only the seed of a process matters."""
 
     def run():
         with process_group("cpu"):

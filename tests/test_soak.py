@@ -1,4 +1,4 @@
-"""The long run: what it writes on a short one, and that it would see growth, drift and repeats."""
+"""The soak test: its figures on a short run, and that it detects growth, drift and repeats."""
 
 import importlib
 import json
@@ -42,11 +42,11 @@ def test_a_short_run_writes_its_figures(soak, tmp_path, capsys):
     assert 0 < result["smallest_p"] <= 1
     assert result["repeated"] == 0
     assert "KiB per 1,000 batches" in printed.out
-    assert "40 of 40 batches" not in printed.err  # said every 20 samples
+    assert "40 of 40 batches" not in printed.err  # printed every 20 samples
 
 
 @pytest.mark.slow
-def test_what_was_drawn_is_kept_by_its_name(soak):
+def test_draws_are_kept_by_name(soak):
     images = soak.load([], 3, 64)[0]
     chosen = torch.tensor([2, 0])
     for host in soak.HOSTS:
@@ -69,7 +69,7 @@ def test_what_was_drawn_is_kept_by_its_name(soak):
     assert np.isfinite(rows).all()
 
 
-def test_growth_is_seen(soak):
+def test_growth_is_detected(soak):
     """A megabyte in 1,000 batches, beside noise of 0.1 MB; the warm-up does not count."""
     noise = np.random.default_rng(0).normal(0, 1e5, 100)
     samples = [(100 * (i + 1), int(5e8 + 1e5 * i + noise[i])) for i in range(100)]
@@ -87,7 +87,7 @@ def result_of(soak, rows, growth=0.0):
     return {"drift": drift, "memory": memory, "settings": {"growth": 8.0}, "repeated": soak.repeated(rows)}
 
 
-def test_drift_and_repeats_are_seen_and_nothing_else(soak):
+def test_drift_and_repeats_are_detected(soak):
     rows = rows_of(soak)
     rows[:, 0] = 1
     assert soak.drift_figures(rows)["apply"] is None

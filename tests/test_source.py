@@ -1,4 +1,4 @@
-"""What the code of the package may not do at all, whoever asks."""
+"""Calls and imports that no module of the package may have."""
 
 import ast
 from pathlib import Path
@@ -93,11 +93,11 @@ def test_no_module_runs_what_it_reads(path):
         "import urllib.request",
     ],
 )
-def test_it_would_be_found(source):
+def test_unsafe_calls_are_detected(source):
     assert list(findings(source))
 
 
-def test_what_is_allowed_is_not_found():
+def test_safe_calls_are_not_reported():
     assert not list(findings("import urllib.request", "datasets/zhanglab/download.py"))
     assert not list(findings("torch.load(p, map_location='cpu', weights_only=True)\nmodel.eval()"))
     assert len(MODULES) > 100

@@ -1,4 +1,4 @@
-"""Files from strangers: no reader of the package runs what is in them, each answers with one error that names it."""
+"""Untrusted files: no reader of the package runs code in them; each raises an error that names the file."""
 
 import io
 import os
@@ -73,7 +73,7 @@ every_form = pytest.mark.parametrize("form", [raw, zipped, legacy, array, archiv
 
 
 @pytest.mark.parametrize("form", [raw, zipped, legacy, array, archive])
-def test_the_mines_are_live(tmp_path, form):
+def test_the_test_pickles_would_run_code(tmp_path, form):
     content = form(Mine(tmp_path / "exploded"))
     if form in (raw, legacy, zipped):
         loaded = torch.load(io.BytesIO(content), weights_only=False) if form is not raw else pickle.loads(content)
@@ -99,8 +99,8 @@ READERS = {
 @every_form
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("forced", [False, True])
-def test_a_pickle_in_its_place_is_refused_and_named(tmp_path, mine, form, reader, forced, monkeypatch):
-    """Also where the user has told torch to load anything that does not say otherwise."""
+def test_a_pickle_instead_of_a_file_is_an_error(tmp_path, mine, form, reader, forced, monkeypatch):
+    """Even if the user has changed torch's default to unsafe loading."""
     if forced:
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     path = tmp_path / "file.bin"
@@ -112,7 +112,7 @@ def test_a_pickle_in_its_place_is_refused_and_named(tmp_path, mine, form, reader
 
 @pytest.mark.parametrize(("reader", "kind"), [("checkpoint", CHECKPOINT), ("resume", RUN)])
 @pytest.mark.parametrize("place", ["config", "fingerprint", "state", "extra"])
-def test_a_pickle_deep_in_the_right_format_is_refused(tmp_path, mine, reader, kind, place):
+def test_a_pickle_inside_a_checkpoint_is_an_error(tmp_path, mine, reader, kind, place):
     path = tmp_path / "file.pt"
     path.write_bytes(zipped({"format": kind, "config": {}, place: {"weights": [torch.ones(2), Mine(mine)]}}))
     with pytest.raises(ValueError, match=rf"{re.escape(str(path))} is not a readable checkpoint"):
@@ -120,14 +120,14 @@ def test_a_pickle_deep_in_the_right_format_is_refused(tmp_path, mine, reader, ki
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
-def test_weights_are_refused_whatever_they_are_called(tmp_path, mine, suffix):
+def test_pickled_weights_are_an_error_with_any_suffix(tmp_path, mine, suffix):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(raw({"conv1.weight": Mine(mine)}))
     with pytest.raises(ValueError, match=f"{re.escape(str(path))} is no readable state dict"):
         pretrained_net(path, "test_byobnet")
 
 
-def test_the_score_command_answers_in_one_line(tmp_path, mine, capsys):
+def test_the_score_command_reports_a_pickle_in_one_line(tmp_path, mine, capsys):
     (tmp_path / "checkpoint.pt").write_bytes(zipped({"format": CHECKPOINT, "config": Mine(mine)}))
     Image.new("L", (32, 32)).save(tmp_path / "a.png")
     out = tmp_path / "scores"
@@ -139,8 +139,8 @@ def test_the_score_command_answers_in_one_line(tmp_path, mine, capsys):
 
 
 @every_form
-def test_a_cache_of_images_that_holds_a_pickle_is_made_again(tmp_path, mine, form):
-    """Even with the digest of the very images at its end."""
+def test_an_image_cache_with_a_pickle_is_rebuilt(tmp_path, mine, form):
+    """Even with the digest of these images at its end."""
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "a.png")
     records = [Record("a.png", 0, "a", "train")]
     digest = cache._digest(tmp_path, records, 32, None)
@@ -149,8 +149,8 @@ def test_a_cache_of_images_that_holds_a_pickle_is_made_again(tmp_path, mine, for
     assert torch.equal(found, load_images(tmp_path, records, 32, progress=False))
 
 
-def test_a_checkpoint_that_is_packed_is_not_unpacked(tmp_path):
-    """torch stores its records as they are; packed ones would be a bomb."""
+def test_a_compressed_checkpoint_is_an_error(tmp_path):
+    """torch does not compress its records; compressed ones may be a decompression bomb."""
     path, bomb = tmp_path / "checkpoint.pt", tmp_path / "bomb.pt"
     path.write_bytes(zipped({"format": CHECKPOINT, "zeros": torch.zeros(2**18)}))
     with zipfile.ZipFile(path) as whole, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -167,7 +167,7 @@ def test_a_checkpoint_that_is_packed_is_not_unpacked(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpeg", "a.eps", "a"])
 def test_an_image_that_is_a_program_is_not_run(tmp_path, name, monkeypatch):
-    """Pillow has Ghostscript run PostScript, whatever the file is called."""
+    """Pillow runs PostScript in Ghostscript, whatever the file's suffix."""
     started = []
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *arguments, **options: started.append(arguments))
     path = tmp_path / name

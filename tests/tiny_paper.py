@@ -1,4 +1,4 @@
-"""The paper's experiments on so little that they end within seconds."""
+"""The paper's experiments with so few images that they take seconds."""
 
 from functools import partial
 
@@ -11,6 +11,6 @@ QUICK = ("--preset", "smoke", "--backbone", "test_byobnet", "--device", "cpu")
 
 
 def make_tiny(monkeypatch):
-    """From now on the preset smoke is TINY, and phantoms are few."""
+    """Replace the preset smoke by TINY, and draw few phantoms."""
     monkeypatch.setitem(PRESETS, "smoke", TINY)
     monkeypatch.setattr(datasets, "phantom_task", SMALL)

@@ -33,8 +33,8 @@ TASK = DetectionTask(
 def train_one(folder, method, config=SHORT, task=TASK):
     settings = {"method": [method], "seeds": [str(config.seed)], **dataclasses.asdict(config)}
     begin_run(folder, settings, task)
-    told = train_run(folder, task, method, config, command="python test.py")
-    return told, read_run(folder, task, config)
+    printed = train_run(folder, task, method, config, command="python test.py")
+    return printed, read_run(folder, task, config)
 
 
 def train_all(folder):

@@ -12,7 +12,7 @@ CONFIG = PretextConfig(image_size=32, batch_size=8, updates=12, updates_per_epoc
 
 
 def blobs(count, seed, bright=False):
-    """Noise images; the bright ones have a white square where chance puts it."""
+    """Noise images; abnormal ones have a white square at a random place."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(40, 120, (count, 1, 32, 32), dtype=torch.uint8, generator=generator)
     for image in images if bright else ():

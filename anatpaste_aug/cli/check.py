@@ -16,12 +16,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
 from anatpaste_aug.cli.settings import add_settings, transform_from
 from anatpaste_aug.cli.values import COUNT, SEED, SIDE
-from anatpaste_aug.segmentation import LungSegmenter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,8 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sheet(report: "CheckReport", arguments: argparse.Namespace) -> "Figure":
     """Draw the most suspicious images; these few are read again, because a check keeps no images."""
+    import numpy as np
+    import torch
+
     from anatpaste_aug.datasets.files.images import read_gray
     from anatpaste_aug.inspection import contact_sheet
+    from anatpaste_aug.segmentation import LungSegmenter
 
     rows, white = report.suspicious[:_SHEET], None if report.white is None else report.white.value
     arrays = [read_gray(arguments.folder / row.name, arguments.size, white=white) for row in rows]

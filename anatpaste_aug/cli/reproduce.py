@@ -13,8 +13,8 @@ with those of the normal training images (preset paper: ResNet-18 and a kernel d
 method is a run folder. Several, or any table or figure, make a study: a folder with a run folder METHOD-seedN for each
 training. Open the report.html.
 
-Exit code: 0 if all is done; 1 if a training failed and the others are done; 2 for an argument, file or device that is
-wrong, before anything is trained.
+Exit code: 0 on success; 1 if some of several trainings failed; 2 for an invalid argument, file or device, before
+anything is trained.
 """
 
 import argparse
@@ -47,17 +47,17 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def reproduce(parser: CommandLine) -> Path:
-    """Do what the arguments of the command line ask for.
+    """Run the experiments that the command line asks for.
 
     Args:
-        parser: with the options of `add_arguments`; ``parser.given`` are the arguments.
+        parser: The parser with the options of `add_arguments`; ``parser.given`` are the arguments.
 
     Returns:
         The folder of the run or the study.
 
     Raises:
-        ValueError, OSError, ImportError: an argument, file, folder or device that is wrong; nothing was written.
-        Incomplete: some of several trainings failed.
+        ValueError, OSError, ImportError: An argument, file, folder, device or package is invalid; nothing was written.
+        Incomplete: Some of several trainings failed.
     """
     from anatpaste_aug.cli.reproduce_checks import check_all, load_task, method_settings, settings_of
     from anatpaste_aug.detection import process_group
@@ -93,7 +93,7 @@ def reproduce(parser: CommandLine) -> Path:
 
 
 def _begin(arguments: argparse.Namespace, config: "PretextConfig", plan: "Plan", task: "DetectionTask") -> None:
-    """Create the folders, each with the options that --resume reads from there."""
+    """Create the folders, each with a file of the options that --resume reads."""
     from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 
     options = recorded(arguments)
@@ -120,7 +120,7 @@ def _train(
         failed = run_jobs(commands, {folder.name: folder / "output.txt" for folder in pending}, arguments.jobs)
         if failed:
             names = ", ".join(failed)
-            raise Incomplete(f"failed: {names}; the others are done. Continue with --out {arguments.out} --resume")
+            raise Incomplete(f"failed: {names}; the others are finished. Continue with --out {arguments.out} --resume")
         return
     options = {name: getattr(arguments, name) for name in ("command", "checkpoint_every", "tensorboard")}
     for folder in pending:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from anatpaste_aug.cli.command_line import CommandLine
-from anatpaste_aug.cli.values import COUNT, SEED, share, whole
+from anatpaste_aug.cli.values import COUNT, SEED, fraction, whole
 
 __all__ = ["add_options", "complete", "folder_names", "recorded"]
 
 _PAPER = ("zhanglab", "chexpert", "rsna")
 _REAL = (*_PAPER, "folder")
-# Which datasets an option is for.
+# Option -> the datasets that it applies to.
 _OPTIONS = {
     "root": _REAL,
     "cache": _REAL,
@@ -33,7 +33,7 @@ _OPTIONS = {
     "manifest": ("folder",),
 }
 
-# What is added to, and what cannot change, when a study goes on.
+# Options that a resumed study adds to, and those that must not change.
 _ADDED = ("method", "seeds", "table", "figure")
 _FIXED = (
     *("dataset", "name", "views", "per_disease", "exclude_support_devices", "split_seed"),
@@ -60,44 +60,45 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--abnormal", type=Path, metavar="DIR", help="folder: abnormal ones beside --normal; may be left out")
     add("--manifest", type=Path, metavar="CSV", help="folder: columns path, label, split, patient, view, finding")
     add("--segmenter", metavar="NAME", help="where to paste: lungs, lung-field, none, or a folder of masks (lungs)")
-    add("--skip-unreadable", action="store_true", help="leave out images that cannot be read, and say which")
-    add("--download", action="store_true", help="zhanglab: fetch it to --root first (1.15 GB)")
-    add("--cache", type=Path, help="folder that keeps decoded images for the next run")
+    add("--skip-unreadable", action="store_true", help="leave out images that cannot be read, and list them")
+    add("--download", action="store_true", help="zhanglab: download it to --root first (1.15 GB)")
+    add("--cache", type=Path, help="folder that keeps decoded images for later runs")
     add("--views", choices=("PA", "all"), help="chexpert, rsna: default PA, as in the paper")
     add("--per-disease", action="store_true", help="chexpert: the test set of --table 2, at least 300 of each disease")
     add("--exclude-support-devices", action="store_true", help="chexpert: no normals with devices")
-    add("--name", help="how results name the data, where it is not the published set")
+    add("--name", help="name of the data in results, if it is not the published set")
     add("--split", type=Path, help="split.json of another run, to repeat its split")
     add(
         "--white",
         type=int,
         metavar="N",
-        help="white level of 16-bit PNG and TIFF that do not state it; default: inferred",
+        help="white in 16-bit PNG and TIFF files that do not specify it; default: inferred",
     )
-    add("--method", nargs="+", default=[], metavar="METHOD", help=f"{METHOD_NAMES}; default: what the rest needs")
-    add("--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="of weights and augmentations; a run each")
+    methods = f"{METHOD_NAMES}; default: those that --table and --figure need, or anatpaste"
+    add("--method", nargs="+", default=[], metavar="METHOD", help=methods)
+    add("--seeds", "--seed", nargs="+", default=["0"], metavar="SEED", help="one run each (0)")
     add("--table", nargs="+", type=int, choices=(1, 2, 3), default=[], help="methods; diseases or views; ablations")
-    add("--figure", nargs="+", type=int, choices=(1, 3, 4, 5), default=[], help="pasted, ROC, scores, Grad-CAM")
-    add("--pretrained", type=Path, metavar="FILE", help="weights of the backbone, a baseline in --table")
-    add("--jobs", type=COUNT, default=1, metavar="N", help="trainings side by side, which divide the cores")
+    add("--figure", nargs="+", type=int, choices=(1, 3, 4, 5), default=[], help="augmentations, ROC, scores, Grad-CAM")
+    add("--pretrained", type=Path, metavar="FILE", help="pretrained weights of the backbone, for a baseline in --table")
+    add("--jobs", type=COUNT, default=1, metavar="N", help="number of trainings to run at once; they share the cores")
     add("--preset", choices=PRESET_NAMES, help="default: demo for phantoms, cpu for a dataset")
     add("--backbone", help="any timm model name; default: the preset's")
-    add("--score", choices=SCORE_NAMES, help="of the features; default: the preset's")
-    add("--stages", nargs="+", type=whole(0), metavar="N", help="of the backbone, whose features are scored together")
+    add("--score", choices=SCORE_NAMES, help="score of the features; default: the preset's")
+    add("--stages", nargs="+", type=whole(0), metavar="N", help="stages of the backbone to take features from")
     add("--average-views", action=argparse.BooleanOptionalAction, help="average features of flipped and shifted views")
-    add("--split-seed", type=SEED, default=0, help="of the split; for phantoms, of all images (0)")
+    add("--split-seed", type=SEED, default=0, help="seed of the split or, for phantoms, of all images (0)")
     add(
         "--select",
         choices=SELECT_NAMES,
         help="how the best weights are chosen; default: auroc, or last without abnormal images",
     )
-    add("--false-positive-rate", type=share, metavar="X", help="threshold by normal validation images (0.05)")
-    add("--device", help="such as cpu or cuda; default: cuda where there is a GPU")
-    add("--amp", action="store_true", help="mixed precision in training: GPUs, CPUs with AMX")
-    add("--sync-bn", action="store_true", help="torchrun on GPUs: BatchNorm over the whole batch")
+    add("--false-positive-rate", type=fraction, metavar="X", help="of the threshold, on validation images (0.05)")
+    add("--device", help="such as cpu or cuda; default: cuda if there is a GPU")
+    add("--amp", action="store_true", help="train in mixed precision, on GPUs and on CPUs with AMX")
+    add("--sync-bn", action="store_true", help="BatchNorm over the whole batch, with torchrun on GPUs")
     add("--tensorboard", action="store_true", help="log to OUT/tensorboard")
     add("--checkpoint-every", type=COUNT, metavar="N", help="also save every N updates; default: only at validations")
-    add("--out", type=Path, help="run folder, must be new or empty; default: a new one below runs/")
+    add("--out", type=Path, help="new or empty run folder; default: a new one in runs/")
     add(
         "--resume",
         action="store_true",
@@ -106,9 +107,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the arguments, derive others from them, and add the settings of a run that is resumed.
+    """Parse the arguments, derive others from them, and add the settings of a resumed run.
 
-    Invalid combinations end the program by ``parser.error``; nothing is written.
+    Invalid combinations exit through ``parser.error``; nothing is written.
     """
     command = shlex.join([*parser.prog.split(), *argv])
     parser.set_defaults(command=command, study=False, methods=[], detectors={})
@@ -137,7 +138,7 @@ def complete(parser: CommandLine, argv: Sequence[str]) -> argparse.Namespace:
 
 
 def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what a run folder records, to be repeated or resumed."""
+    """Return the options that a run folder records, to repeat or resume the run."""
     fresh = argparse.ArgumentParser()
     add_options(fresh)
     names = [*vars(fresh.parse_args([])), "command", "study", "methods", "detectors"]
@@ -145,7 +146,7 @@ def recorded(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def folder_names(arguments: argparse.Namespace) -> dict[Path, tuple[str, int]]:
-    """Folder -> method and seed of each training; a single one has --out to itself."""
+    """Return folder -> (method, seed) of each training; --out is the folder of a single one."""
     chosen = [(method, int(seed)) for method in arguments.methods for seed in arguments.seeds]
     if not arguments.study:
         return {arguments.out: chosen[0]}
@@ -155,22 +156,22 @@ def folder_names(arguments: argparse.Namespace) -> dict[Path, tuple[str, int]]:
 def _settings_before(parser: CommandLine, out: Path | None) -> dict[str, Any]:
     """Read the settings of the run in a folder."""
     if out is None:
-        parser.error("--resume needs --out RUN, the folder of a run that has begun and is not complete")
+        parser.error("--resume needs --out RUN, the folder of an unfinished run")
     if not out.is_dir():
-        parser.error(f"--resume: there is no folder {out}; give that of a run, or leave out --resume to start one")
+        parser.error(f"--resume: {out} is not a folder; give that of a run, or leave out --resume to start one")
     try:
         before = json.loads((out / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        parser.error(f"--resume: no run has begun in {out} (no config.json); leave out --resume and name a new folder")
+        parser.error(f"--resume: {out} contains no run (no config.json); leave out --resume and name a new folder")
     except (OSError, ValueError) as error:
         parser.error(f"--resume: {out / 'config.json'} cannot be read ({error}); start again in a new folder")
     if not isinstance(before, dict) or not {"command", "dataset", "seeds"} <= before.keys():
-        parser.error(f"--resume: {out / 'config.json'} is not one of a run; give the folder of a run")
+        parser.error(f"--resume: {out / 'config.json'} is not that of a run; give the folder of a run")
     return before
 
 
 def _check_methods(parser: CommandLine, arguments: argparse.Namespace, earlier: dict[str, list[Any]]) -> None:
-    """Methods, seeds, tables and figures, with those of earlier calls."""
+    """Complete and check methods, seeds, tables and figures; add those of earlier calls."""
     from anatpaste_aug.detection import METHODS
     from anatpaste_aug.detection.studies.methods import REQUIRED_METHODS
 
@@ -211,14 +212,14 @@ def _check_data(parser: CommandLine, arguments: argparse.Namespace) -> None:
             parser.error("--abnormal DIR needs --normal DIR: the detector learns from normal images")
     arguments.per_disease |= arguments.dataset == "chexpert" and 2 in arguments.table
     if arguments.per_disease and {1, 3} & set(arguments.table):
-        parser.error("--table 2 of chexpert has a test set of its own (--per-disease): give it an --out of its own")
+        parser.error("--table 2 of chexpert has its own test set (--per-disease); run it separately")
     arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "cpu")
 
 
 def _check_processes(parser: CommandLine, arguments: argparse.Namespace) -> None:
     torchrun = "RANK" in os.environ
     if arguments.jobs > 1 and torchrun:
-        parser.error(f"--jobs {arguments.jobs} is not for torchrun, which starts processes of its own; leave it out")
+        parser.error(f"--jobs {arguments.jobs} cannot be combined with torchrun; leave out one of them")
     if torchrun and arguments.out is None:
         parser.error("torchrun needs --out, so that all processes have the same folder")
     if not arguments.study:
@@ -226,17 +227,17 @@ def _check_processes(parser: CommandLine, arguments: argparse.Namespace) -> None
 
 
 def _check_folder(parser: CommandLine, arguments: argparse.Namespace, *, more: bool) -> None:
-    """Check that the run can start, or resume, in its folder; ``more``: something was added to a study."""
+    """Check that the run can start or resume in its folder; ``more``: whether something was added to a study."""
     from anatpaste_aug.detection.studies.runs import is_finished
 
     out: Path = arguments.out
     if not arguments.resume:
-        # Under torchrun process 0 creates it, and the others may find it.
+        # Under torchrun, process 0 creates it, possibly before the others check.
         if os.environ.get("RANK", "0") == "0" and out.exists() and not _is_empty(out):
             begun = ", or --resume" if (out / "config.json").is_file() else ""
             parser.error(f"--out {out} exists and is not an empty folder; name a new one{begun}")
     elif arguments.study and any(out.glob("*.pt")):
-        parser.error(f"--out {out} holds a single training; name a new folder for several, tables or figures")
+        parser.error(f"--out {out} contains a single training; name a new one for several, tables or figures")
     elif is_finished(out) and not arguments.study:
         parser.error(f"--resume: the run in {out} is finished, see {out / 'report.html'}; name a new --out for another")
     elif is_finished(out) and not more and all(map(is_finished, folder_names(arguments))):
@@ -245,7 +246,7 @@ def _check_folder(parser: CommandLine, arguments: argparse.Namespace, *, more: b
 
 
 def _is_empty(folder: Path) -> bool:
-    """Return whether a folder is empty, but for temporary files of an interrupted start."""
+    """Return whether a folder is empty, except for temporary files of an interrupted start."""
     return folder.is_dir() and all(path.match(".*.tmp") for path in folder.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""What ``reproduce`` finds out before it makes a folder: settings, backbone, device, places to write, and the data."""
+"""The checks of ``reproduce`` before it creates a folder: settings, backbone, device, output folders and data."""
 
 import argparse
 import dataclasses
@@ -34,18 +34,18 @@ def settings_of(arguments: argparse.Namespace) -> PretextConfig:
         device(arguments.device)
     except argparse.ArgumentTypeError as error:
         raise ValueError(f"--device {error}") from error
-    # All of them, where a run is resumed.
+    # A resumed run has all of them.
     given = {field.name for field in dataclasses.fields(PretextConfig)} & vars(arguments).keys()
     values = {name: getattr(arguments, name) for name in given}
     settings = PRESETS[arguments.preset] | {name: value for name, value in values.items() if value is not None}
     try:
         return PretextConfig(**settings | {"seed": int(arguments.seeds[0])})
-    except TypeError as error:  # a config.json that somebody edited
-        raise ValueError(f"{arguments.out / 'config.json'} holds settings of another kind: {error}") from error
+    except TypeError as error:  # an edited config.json
+        raise ValueError(f"{arguments.out / 'config.json'} has invalid settings: {error}") from error
 
 
 def method_settings(arguments: argparse.Namespace, config: PretextConfig) -> dict[str, TrainConfig]:
-    """Return the settings of each method that is to be trained; a resumed run has those that it began with.
+    """Return the settings of each method to train; those of a resumed run are the recorded ones.
 
     Args:
         arguments: Arguments of the command line.
@@ -54,45 +54,47 @@ def method_settings(arguments: argparse.Namespace, config: PretextConfig) -> dic
     Raises:
         ValueError: An option does not fit a method, such as ``--amp``.
     """
-    found: dict[str, TrainConfig] = {}
+    configs: dict[str, TrainConfig] = {}
     for name in arguments.methods:
         method = METHODS[name]
         if method.transforms:
-            found[name] = dataclasses.replace(config, num_classes=method.num_classes)
+            configs[name] = dataclasses.replace(config, num_classes=method.num_classes)
             continue
         config_type = method.detector.config_type
         for option, given in (("--amp", config.amp), ("--sync-bn", config.sync_bn)):
             if given:
                 raise ValueError(
-                    f"{option} is not available for {name}: leave it out, or choose methods with a pretext task "
-                    "(--method anatpaste cutpaste-scar, say)"
+                    f"{option} is not available for {name}: leave it out, or choose methods with a pretext task, "
+                    "such as --method anatpaste cutpaste-scar"
                 )
         if config.select == "pretext":
-            raise ValueError(f"--select pretext: {name} has no pretext task; choose auroc or last, or train it apart")
+            raise ValueError(
+                f"--select pretext: {name} has no pretext task; choose auroc or last, or train it separately"
+            )
         shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}
         own = {"image_size", "seed", "device", "select", "false_positive_rate"}
         settings = {**config_type.presets[arguments.preset], **{key: shared[key] for key in own}}
         try:
-            found[name] = config_type(**settings | arguments.detectors.get(name, {}) | {"device": config.device})
-        except TypeError as error:  # a config.json that somebody edited
-            raise ValueError(f"{arguments.out / 'config.json'} holds settings of another kind: {error}") from error
+            configs[name] = config_type(**settings | arguments.detectors.get(name, {}) | {"device": config.device})
+        except TypeError as error:  # an edited config.json
+            raise ValueError(f"{arguments.out / 'config.json'} has invalid settings: {error}") from error
         except ValueError as error:
             raise ValueError(f"--method {name}: {error}") from error
-    return found
+    return configs
 
 
 def check_all(
     arguments: argparse.Namespace, config: PretextConfig, methods: Mapping[str, TrainConfig] | None = None
 ) -> None:
-    """Check before any work what would otherwise fail after it.
+    """Check before any work what would otherwise fail later.
 
     Args:
-        arguments: of the command line.
-        config: settings of the methods with a pretext task.
-        methods: settings of each method that is to be trained.
+        arguments: Arguments of the command line.
+        config: Settings of the methods with a pretext task.
+        methods: Settings of each method to train.
 
     Raises:
-        ValueError, OSError, ImportError: says which argument, file, folder or package it is, and what to do.
+        ValueError, OSError, ImportError: An argument, file, folder or package is invalid; the message names the remedy.
     """
     for option in ("out", "cache") + (("root",) if arguments.download else ()):
         if (folder := getattr(arguments, option)) is not None:
@@ -100,14 +102,14 @@ def check_all(
                 check_writable(folder)
     if arguments.root is not None and not arguments.download and not arguments.root.exists():
         wanted = (
-            "that contains train/good, or of a manifest's paths"
+            "that contains train/good, or that the manifest's paths are relative to"
             if arguments.dataset == "folder"
             else "of the raw download"
         )
         raise ValueError(f"--root: {arguments.root} does not exist; give the folder {wanted}")
     if arguments.segmenter not in (None, *SEGMENTERS) and not Path(arguments.segmenter).is_dir():
         raise ValueError(
-            f"--segmenter {arguments.segmenter}: no such folder of masks; give one, or {', '.join(SEGMENTERS)}"
+            f"--segmenter {arguments.segmenter}: not a folder of masks; give one, or {', '.join(SEGMENTERS)}"
         )
     if arguments.tensorboard and find_spec("tensorboard") is None:
         raise ImportError("--tensorboard needs tensorboard: pip install 'anatpaste_aug[tensorboard]'")
@@ -119,7 +121,7 @@ def check_all(
         first = arguments.methods[0]
         raise ValueError(
             f"--figure 5 shows Grad-CAM of the first method, which {first} does not have; name another method first, "
-            "in an --out of its own"
+            "in a new --out"
         )
     with blame("--backbone"):
         check_backbone(config.backbone, config.in_chans, image_size=config.image_size)

@@ -2,8 +2,9 @@
 
 Writes scores.csv (one line per image: score, threshold, decision and warning) and, for each image, a picture with its
 anomaly map: Grad-CAM, which shows where the network sees an augmentation, or the reconstruction error. Scores are
-scaled: 0 is the lowest and 1 the highest score of the validation images. A warning names images that are unlike those
-of the training: inverted, on their side, not frontal, or with a score far outside of that range.
+scaled: 0 is the lowest and 1 the highest score of the validation images; if these are all normal, the threshold is 0.5,
+and 1 lies as far above it as 0 lies below. A warning names images that are unlike those of the training: inverted, on
+their side, not frontal, far from the training images at low resolution, or with a score far outside of 0 to 1.
 
     python -m anatpaste_aug score --model runs/zhanglab-cpu chest.png a.dcm
     python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from anatpaste_aug.detection import Detector
+    from anatpaste_aug.detection.evaluation.domain import Domain
 
 USAGE = "%(prog)s --model RUN [-o FOLDER] [options] IMAGE ..."
 _BATCH = 32  # images in memory at once
@@ -84,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not batch:
             continue
         predictions = detector.predict(images)
-        remarks = _remarks(images, predictions.scaled.tolist())
+        remarks = _remarks(images, predictions.scaled.tolist(), detector.domain)
         for path, score, abnormal, remark in zip(
             batch, predictions.scaled.tolist(), predictions.abnormal, remarks, strict=True
         ):
@@ -160,20 +162,27 @@ def _decision(row: dict[str, Any]) -> str:
     return f"{row['decision']}, score {float(row['score']):.3f}, threshold {float(row['threshold']):.3f}"
 
 
-def _remarks(images: "torch.Tensor", scores: Sequence[float]) -> list[str]:
-    """Say for each image how it is unlike the images of the training; empty if nothing is striking.
+def _remarks(images: "torch.Tensor", scores: Sequence[float], domain: "Domain | None") -> list[str]:
+    """Return a warning for each image that is unlike the images of the training, else an empty text.
 
     Args:
         images: N×1×S×S uint8.
-        scores: N scaled scores; those of the validation images are from 0 to 1.
+        scores: N scaled scores.
+        domain: The training images; None if unknown.
     """
     from anatpaste_aug.inspection.heuristics import appearance
     from anatpaste_aug.inspection.report import view_suspicion
 
     look = appearance(images[:, 0].float() / 255)
+    limit = 0.0 if domain is None else domain.limit
+    distances = [0.0] * len(images) if domain is None else domain.distances(images).tolist()
     remarks = []
-    for frontal, sideways, score in zip(look.frontal.tolist(), look.sideways.tolist(), scores, strict=True):
+    for frontal, sideways, distance, score in zip(
+        look.frontal.tolist(), look.sideways.tolist(), distances, scores, strict=True
+    ):
         reasons = [] if (view := view_suspicion(frontal, sideways)) is None else [view.reason]
+        if distance > limit:
+            reasons.append(f"unlike the training images: distance {distance:.1f}, limit {limit:.1f}")
         if not -_FAR <= score <= 1 + _FAR:
             reasons.append(f"score far {'above' if score > 0 else 'below'} those of all validation images")
         remarks.append("; ".join(reasons))

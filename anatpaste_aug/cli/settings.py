@@ -3,9 +3,13 @@
 import argparse
 from dataclasses import fields
 from types import NoneType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from anatpaste_aug.transforms import AnatPasteTransform
+from anatpaste_aug.paste.config import PasteConfig
+from anatpaste_aug.paste.recipes import ANATPASTE
+
+if TYPE_CHECKING:
+    from anatpaste_aug.transforms import AnatPasteTransform
 
 __all__ = ["add_settings", "transform_from"]
 
@@ -17,11 +21,10 @@ _DESTINATION = "paste_"
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for each setting of `AnatPasteTransform`; the defaults are those of the paper."""
     group = parser.add_argument_group("augmentation (defaults: the paper's)")
-    recipe = AnatPasteTransform.recipe
-    hints = get_type_hints(type(recipe))
-    for entry in fields(recipe):
+    hints = get_type_hints(PasteConfig)
+    for entry in fields(ANATPASTE):
         if entry.name not in _EXCLUDED:
-            default = getattr(recipe, entry.name)
+            default = getattr(ANATPASTE, entry.name)
             text = f"{entry.metadata.get('help', '')} Default: {_format(default)}.".replace("%", "%%")
             group.add_argument(
                 _OPTIONS.get(entry.name, "--" + entry.name.replace("_", "-")),
@@ -32,13 +35,15 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             )
 
 
-def transform_from(arguments: argparse.Namespace, **settings: Any) -> AnatPasteTransform:
+def transform_from(arguments: argparse.Namespace, **settings: Any) -> "AnatPasteTransform":
     """Make the transform that the arguments describe; ``settings`` are those without an option."""
-    for entry in fields(AnatPasteTransform.recipe):
+    from anatpaste_aug.transforms import AnatPasteTransform  # imports torch
+
+    for entry in fields(ANATPASTE):
         if entry.name not in _EXCLUDED:
             value = getattr(arguments, _DESTINATION + entry.name)
             value = tuple(value) if isinstance(value, list) else value
-            if value != getattr(AnatPasteTransform.recipe, entry.name):
+            if value != getattr(ANATPASTE, entry.name):
                 settings[entry.name] = value
     return AnatPasteTransform(**settings)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["COUNT", "SEED", "SIDE", "device", "share", "whole"]
+__all__ = ["COUNT", "SEED", "SIDE", "device", "fraction", "whole"]
 
 
 def whole(low: int, high: int = 2**63 - 1) -> Callable[[str], int]:
@@ -32,7 +32,7 @@ SIDE = whole(32, 4096)
 """Side of images in pixels: the augmentation needs at least 32; radiographs have up to about 4000."""
 
 
-def share(text: str) -> float:
+def fraction(text: str) -> float:
     """Convert an option to a number between 0 and 1, both excluded; for ``type=``."""
     try:
         value = float(text)

@@ -141,7 +141,7 @@ def read_published_task(
     unreadable: Sequence[Unreadable] = (),
     progress: bool,
 ) -> DetectionTask:
-    """Read the images of a published dataset; name and note tell how it differs from that of the paper.
+    """Read the images of a published dataset; name and note say how it differs from that of the paper.
 
     Args:
         root: See `read_task`, as for the arguments that are not listed here.

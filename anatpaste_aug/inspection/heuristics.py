@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-__all__ = ["Appearance", "appearance", "content_box", "frontal_likeness"]
+__all__ = ["Appearance", "appearance", "content_box", "frontal_similarity"]
 
 # The left half of the mean frontal radiograph on 8×8 fields, in fifths of their standard deviation; it is mirrored.
 _FRONTAL = (
@@ -41,7 +41,7 @@ class Appearance(NamedTuple):
     """What the images of a batch look like; float32 B each, on the images' device.
 
     Attributes:
-        frontal: Correlation with the mean frontal radiograph, from −1 (its negative) to 1; see `frontal_likeness`.
+        frontal: Correlation with the mean frontal radiograph, from −1 (its negative) to 1; see `frontal_similarity`.
         sideways: How much better the mean radiograph correlates on its side than upright or inverted, −2 to 1.
         band: Fraction of the image's area covered by flat bands along its edges.
         bright_sides: How many of the top, left and right edges are bright along three quarters of their length.
@@ -70,7 +70,7 @@ def appearance(gray: Tensor) -> Appearance:
     # A bright bottom is an overexposed abdomen, not a band.
     bottom = torch.where(small[:, -1].mean(1) > bright, gray.shape[1], bottom)
     band = 1 - (bottom - top) * (right - left) / (gray.shape[1] * gray.shape[2])
-    upright, on_side = _likeness(gray)
+    upright, on_side = _similarity(gray)
     return Appearance(upright, on_side - upright.abs(), band, torch.stack(sides).sum(0).float())
 
 
@@ -94,15 +94,15 @@ def content_box(gray: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return before[0], height - before[1], before[2], width - before[3]
 
 
-def frontal_likeness(gray: Tensor) -> Tensor:
+def frontal_similarity(gray: Tensor) -> Tensor:
     """Correlate B×H×W gray images with the mean frontal chest radiograph on 8×8 fields; float32 B.
 
     Flat bands along the edges are ignored. Inverting an image changes the sign; an image without contrast has 0.
     """
-    return _likeness(gray)[0]
+    return _similarity(gray)[0]
 
 
-def _likeness(gray: Tensor) -> tuple[Tensor, Tensor]:
+def _similarity(gray: Tensor) -> tuple[Tensor, Tensor]:
     """Correlate with the mean radiograph, upright and on its side (the better of left and right); float32 B each."""
     template = torch.tensor(_FRONTAL, dtype=torch.float32, device=gray.device)
     template = _standardized(torch.cat([template, template.flip(1)], 1).unsqueeze(0))

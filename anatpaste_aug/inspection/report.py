@@ -56,15 +56,15 @@ def view_suspicion(frontal: float, sideways: float) -> Suspicion | None:
 
     Example:
         >>> view_suspicion(frontal=-0.8, sideways=0.0).reason
-        'likely inverted (MONOCHROME1): likeness to a frontal radiograph -0.80'
+        'likely inverted (MONOCHROME1): similarity to a frontal radiograph -0.80'
     """
     if sideways > _SIDEWAYS:
         kind = "on its side"
-        reason = f"likely on its side: likeness to a frontal radiograph higher by {sideways:.2f} when turned"
+        reason = f"likely on its side: similarity to a frontal radiograph higher by {sideways:.2f} when turned"
     elif frontal < _INVERTED:
-        kind, reason = "inverted", f"likely inverted (MONOCHROME1): likeness to a frontal radiograph {frontal:.2f}"
+        kind, reason = "inverted", f"likely inverted (MONOCHROME1): similarity to a frontal radiograph {frontal:.2f}"
     elif frontal < _UNLIKE:
-        kind, reason = "not frontal", f"possibly lateral or no chest: likeness to a frontal radiograph {frontal:.2f}"
+        kind, reason = "not frontal", f"possibly lateral or no chest: similarity to a frontal radiograph {frontal:.2f}"
     else:
         return None
     return Suspicion(kind, reason, REMEDIES[kind])

@@ -1,4 +1,4 @@
-"""What the tests of all hosts need: to run an example, and to take a host away."""
+"""Fixtures for the tests of all hosts: run an example, and import an adapter without its host."""
 
 import importlib.util
 import sys
@@ -27,7 +27,7 @@ def run_example(capsys):
 
 @pytest.fixture
 def import_without(monkeypatch):
-    """Imports an adapter afresh where a host is missing."""
+    """Imports an adapter again as if its host were not installed."""
 
     def attempt(host, module):
         name = f"anatpaste_aug.adapters.{module}"

@@ -1,4 +1,4 @@
-"""Chains of adapters: the anomaly mask is the union of what each of them changed."""
+"""Chains of adapters: the anomaly mask is the union of all changes."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_kornias_nested_sequences_unite():
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_the_targets_of_timms_loops_tell_what_any_of_them_changed(count):
+def test_targets_of_timms_loops_are_united(count):
     images = batch(12, dtype=torch.float32, size=SIZE)
     target = torch.tensor([0, 0, 1] * 4)
     result, new = images, target
@@ -63,7 +63,7 @@ def test_the_targets_of_timms_loops_tell_what_any_of_them_changed(count):
 
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("shape", [(64, 64), (64, 64, 1), (3, 64, 64, 1)])
-def test_arrays_unite_with_the_mask_that_is_handed_on(shape, count):
+def test_arrays_unite_with_an_earlier_mask(shape, count):
     given = batch(3, size=SIZE)[:, 0].numpy()
     given = given[0].reshape(shape) if shape[0] == 64 else given.reshape(shape)
     image, mask, twin, masks = given, None, given, []

@@ -1,6 +1,6 @@
-"""Chains of augmentations in the hosts that come as extras: the anomaly mask is the union of what each of them changed.
+"""Chains of augmentations in the hosts of the extras: the anomaly mask is the union of all changes.
 
-The oracle is what every call of `PasteTransform.augment` said that it changed.
+The oracle is the anomaly mask of every call of `PasteTransform.augment`.
 """
 
 from unittest import mock
@@ -136,7 +136,7 @@ def test_albumentations(name, dtype, changes):
     assert some > 1
 
 
-def test_albumentations_keeps_what_was_marked(changes):
+def test_albumentations_keeps_the_earlier_mask(changes):
     A = pytest.importorskip("albumentations", reason='needs the host: pip install "anatpaste_aug[hosts]"')  # noqa: N806
     from anatpaste_aug.adapters.albumentations import AlbumentationsPaste
 

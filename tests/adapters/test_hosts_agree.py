@@ -1,7 +1,7 @@
 """Every host gives the same pixels and masks for the same random numbers.
 
 A host is one function and one row of `HOSTS`. It gets float32 B×C×H×W images in [0, 1] and a function that makes the
-transform, right after ``torch.manual_seed``. A host with random numbers of its own returns the parameters that it used,
+transform, right after ``torch.manual_seed``. A host with its own random numbers returns the parameters that it used,
 and is compared with `augment` on those.
 """
 
@@ -37,8 +37,8 @@ from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 
 class Outcome(NamedTuple):
     image: Tensor  # float B×C×H×W in [0, 1]
-    mask: Tensor | None = None  # boolean B×1×H×W, where the host tells it
-    params: PasteParams | None = None  # where the host draws them in its own way
+    mask: Tensor | None = None  # boolean B×1×H×W, if the host returns it
+    params: PasteParams | None = None  # if the host draws them itself
 
 
 def numbers(images):
@@ -100,7 +100,7 @@ def lightning_module(images, make):
 
 
 def one_by_one(images, call):
-    """A host that takes one image a call."""
+    """A host that takes one image per call."""
     drawn, augment = [], PasteTransform.augment
 
     def spy(self, *arguments, **named):
@@ -146,12 +146,12 @@ NEEDS_HOSTS = 'needs the host: pip install "anatpaste_aug[hosts]"'
 
 class Host(NamedTuple):
     call: Callable[..., Outcome]
-    atol: float = 0.0  # what the host's own arithmetic costs, such as a normalisation or 8 bits
+    atol: float = 0.0  # what the host's own arithmetic costs, such as a normalization or 8 bits
 
 
 HOSTS = {
     "torchvision": Host(torchvision_sample),
-    "torchvision, normalised": Host(torchvision_normalized, 1e-5),
+    "torchvision, normalized": Host(torchvision_normalized, 1e-5),
     "kornia": Host(kornia_call),
     "kornia, sequence": Host(kornia_sequence),
     "timm, erasing": Host(timm_erasing, 1e-5),
@@ -191,7 +191,7 @@ def test_the_pixels_are_those_of_augment(name, size, channels):
 @every_host
 @pytest.mark.parametrize("recipe", [CutPasteTransform, FPITransform, PIITransform, NSATransform])
 def test_every_recipe_works_in_every_host(name, recipe):
-    """The foreground of NSA is told at a level that no pixel has, so that normalization does not change it."""
+    """The foreground level of NSA is one that no pixel has, so that normalization does not change the foreground."""
     donors = None if recipe is CutPasteTransform else batch(5, 3, torch.float32, seed=1)
     check(name, batch(4, 3, torch.float32), recipe, donors, foreground=20.5)
 

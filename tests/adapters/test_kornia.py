@@ -52,15 +52,15 @@ def test_every_other_setting_is_that_of_the_transform(settings):
     )
 
 
-def test_normalised_images():
-    normalised = K.Normalize(torch.tensor([0.4]), torch.tensor([0.2]))(images())
+def test_normalized_images():
+    normalized = K.Normalize(torch.tensor([0.4]), torch.tensor([0.2]))(images())
     settings = {"mean": (0.4,), "std": (0.2,)}
     assert torch.equal(
-        called(KorniaPaste(AnatPasteTransform(**settings)), normalised), augmented(normalised, **settings).image
+        called(KorniaPaste(AnatPasteTransform(**settings)), normalized), augmented(normalized, **settings).image
     )
 
 
-def test_lungs_that_are_known_already():
+def test_given_lungs():
     left = (torch.arange(80) < 40).expand(6, 1, 96, 80)
     aug = KorniaPaste()
     result = aug(images(), region_mask=left)
@@ -71,7 +71,7 @@ def test_lungs_that_are_known_already():
 
 @pytest.mark.parametrize("keepdim", [False, True])
 @pytest.mark.parametrize("shape", [(96, 80), (1, 96, 80), (3, 96, 80), (1, 1, 96, 80)])
-def test_keepdim_gives_the_shape_back_that_came(shape, keepdim):
+def test_keepdim_keeps_the_shape(shape, keepdim):
     x = images(1, 3 if shape[0] == 3 else 1).reshape(shape)
     result = called(KorniaPaste(keepdim=keepdim), x)
     expected = augmented(x.view(1, -1, 96, 80)).image
@@ -237,7 +237,7 @@ def test_labels_and_boxes_stay_as_they_are():
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
-def test_a_copy_does_the_same_and_carries_no_images(duplicate):
+def test_a_copy_does_the_same_and_has_no_images(duplicate):
     pipeline = sequence(KorniaPaste(AnatPasteTransform(p=0.5, sigma=(0, 5))))
     pipeline(images(40, size=(96, 80)), zeros(40))
     twin = duplicate(pipeline)
@@ -248,7 +248,7 @@ def test_a_copy_does_the_same_and_carries_no_images(duplicate):
     assert pipeline[0].result is not None
 
 
-def test_what_is_pickled_is_small():
+def test_pickles_are_small():
     aug = KorniaPaste()
     aug(images())
     assert len(pickle.dumps(aug)) < 20_000 < images().nbytes

@@ -1,4 +1,4 @@
-"""Wrong use of `KorniaPaste`, in a direct call and in a container: the error says what to write instead."""
+"""Wrong use of `KorniaPaste`, in a direct call and in a container: the error gives the remedy."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def sequence(*modules, keys=("input", "mask")):
 @pytest.mark.parametrize(
     ("wrong", "got"), [(batch(), "got torch.uint8"), (np.zeros((1, 1, 64, 64)), "got ndarray"), (None, "got NoneType")]
 )
-def test_what_is_no_floating_point_image(wrong, got):
+def test_images_that_are_not_floating_point(wrong, got):
     with raises(TypeError, "KorniaPaste takes floating-point image tensors in [0, 1]", got, "divide uint8 by 255"):
         KorniaPaste()(wrong)
 
@@ -35,7 +35,7 @@ def test_uint8_in_a_sequence():
         sequence(KorniaPaste())(batch(), zeros())
 
 
-def test_normalised_images_without_mean_and_std():
+def test_normalized_images_without_mean_and_std():
     with raises(ValueError, "outside value_range=(0, 1)", "mean= and std="):
         KorniaPaste()(images() * 4 - 2)
 

@@ -1,8 +1,6 @@
-import doctest
-import re
-
 import pytest
 import torch
+from batches import raises
 from guards import all_on_device, on_device
 from oracles import smooth_images
 from torch.utils.data import DataLoader
@@ -13,7 +11,6 @@ pytest.importorskip("lightning", reason='needs host: pip install "anatpaste_aug[
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 
-from anatpaste_aug.adapters import lightning as module
 from anatpaste_aug.adapters.lightning import LightningPasteMixin
 
 
@@ -22,7 +19,7 @@ def images(count=4, channels=1):
 
 
 class Watching(LightningModule):
-    """Keeps what its steps are given, and trains on it."""
+    """Records the batches of its steps, and trains on them."""
 
     def __init__(self):
         super().__init__()
@@ -31,9 +28,9 @@ class Watching(LightningModule):
 
     def training_step(self, batch, batch_idx):
         self.seen["training"].append(batch)
-        shown = batch["image"] if isinstance(batch, dict) else batch[0]
+        augmented = batch["image"] if isinstance(batch, dict) else batch[0]
         mask = batch["anomaly_mask"] if isinstance(batch, dict) else batch[-1]
-        return torch.nn.functional.binary_cross_entropy_with_logits(self.net(shown), mask.float())
+        return torch.nn.functional.binary_cross_entropy_with_logits(self.net(augmented), mask.float())
 
     def validation_step(self, batch, batch_idx):
         self.seen["validation"].append(batch)
@@ -83,10 +80,6 @@ def loaders(samples):
     return [DataLoader(samples, batch_size=4)] * 2
 
 
-def raises(kind, *parts):
-    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
-
-
 def called(batch, model=None, **settings):
     model = model or Module(**settings)
     torch.manual_seed(0)
@@ -107,9 +100,9 @@ def test_only_training_batches_are_augmented(make):
     model = make()
     before = model.net.weight.clone()
     seen = fit(model, loaders(list(images())))
-    (shown, mask), validation = seen["training"][0], seen["validation"][0]
+    (augmented, mask), validation = seen["training"][0], seen["validation"][0]
     assert torch.equal(validation, images())
-    assert ((shown != images()) <= mask).all()
+    assert ((augmented != images()) <= mask).all()
     assert mask.flatten(1).any(1).all()
     assert not torch.equal(model.net.weight, before)
 
@@ -148,8 +141,8 @@ def test_the_transform_adds_nothing_to_a_checkpoint():
 
 @pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"segmentation": False}])
 def test_a_tensor_gets_the_pixels_of_the_transform(settings):
-    shown, mask = called(images(), **settings)
-    assert torch.equal(shown, expected(**settings).image)
+    augmented, mask = called(images(), **settings)
+    assert torch.equal(augmented, expected(**settings).image)
     assert torch.equal(mask, expected(**settings).anomaly_mask)
 
 
@@ -240,20 +233,3 @@ def test_a_forgotten_transform(base):
 
     with raises(TypeError, "Forgetful.paste must be", "self.paste = AnatPasteTransform() in __init__"):
         Forgetful().augment_batch(images())
-
-
-def test_a_missing_host_names_the_extra(import_without):
-    with raises(ImportError, 'pip install "anatpaste_aug[lightning]"'):
-        import_without("lightning", "lightning")
-
-
-def test_docstring_examples():
-    failed, attempted = doctest.testmod(module)
-    assert attempted
-    assert not failed
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_example_trains(run_example):
-    line = run_example("lightning_module", count=8, epochs=1).splitlines()[-1]
-    assert re.fullmatch(r"1 steps: loss \d\.\d{3}, \d+\.\d% of the pixels anomalous", line)

@@ -1,16 +1,14 @@
 import copy
-import doctest
 import pickle
-import re
 
 import numpy as np
 import pytest
 import torch
+from batches import raises
 from oracles import smooth_images
 from torch.utils.data import DataLoader, Dataset
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
-from anatpaste_aug.adapters import numpy as module
 from anatpaste_aug.adapters.numpy import NumpyPaste
 
 DTYPES = [np.uint8, np.float16, np.float32, np.float64]
@@ -27,15 +25,10 @@ def tensors(images):
 
 
 def expected(images, seed, **settings):
-    """What AnatPasteTransform makes of N×H×W×C arrays with the first number of the stream of ``seed``."""
+    """The result of `AnatPasteTransform` with the first number of a seed."""
     number = int(np.random.default_rng(seed).integers(2**63))
     result = AnatPasteTransform(**settings).augment(tensors(images), generator=torch.Generator().manual_seed(number))
     return np.moveaxis(result.image.numpy(), 1, -1), np.moveaxis(result.anomaly_mask.numpy(), 1, -1)
-
-
-def raises(kind, *parts):
-    """One error whose message has all the parts, in their order."""
-    return pytest.raises(kind, match="(?s)" + ".*".join(map(re.escape, parts)))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -116,14 +109,14 @@ def test_a_seed_repeats_and_the_next_call_does_not():
     assert np.array_equal(two(images)[0], second)
 
 
-def test_an_own_stream_leaves_the_global_generators_alone():
+def test_an_own_generator_leaves_the_global_generators_alone():
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     NumpyPaste(rng=0)(batch())
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
 
-def test_without_a_stream_the_global_generator_is_used():
+def test_without_a_generator_the_global_one_is_used():
     images = batch()
     torch.manual_seed(7)
     augmented, _ = NumpyPaste()(images)
@@ -132,7 +125,7 @@ def test_without_a_stream_the_global_generator_is_used():
 
 
 class Same(Dataset):
-    """One image over and over: a pair of equal results would be a pair of equal random numbers."""
+    """The same image at every index, so that equal results mean equal random numbers."""
 
     def __init__(self, rng):
         self.image, self.paste = batch(1)[0], NumpyPaste(rng=rng)
@@ -223,15 +216,3 @@ def test_the_target_is_returned_and_united():
     assert np.array_equal(NumpyPaste(rng=3, writes=0.3)(images)[1], target > 0.3)
     with raises(ValueError, "writes='target' needs a floating-point mask", "got torch.bool"):
         NumpyPaste(writes="target")(images, anomaly_mask=earlier > 0)
-
-
-def test_docstring_examples():
-    failed, attempted = doctest.testmod(module)
-    assert attempted
-    assert not failed
-
-
-def test_the_example_runs(run_example):
-    lines = run_example("numpy_dataset").splitlines()
-    assert len(lines) == 2
-    assert all("with an anomaly" in line for line in lines)

@@ -25,10 +25,10 @@ from anatpaste_aug import (
 from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 
 GRAY = {"mean": (0.4,), "std": (0.2,)}
-COLOUR = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+COLOR = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
-def normalised(count=6, channels=1, dtype=torch.float32, numbers=GRAY):
+def normalized(count=6, channels=1, dtype=torch.float32, numbers=GRAY):
     mean, std = (torch.tensor(numbers[name]).view(1, -1, 1, 1) for name in ("mean", "std"))
     return ((batch(count, channels, torch.float32) - mean) / std).to(dtype)
 
@@ -49,9 +49,9 @@ def loader(channels=1, numbers=GRAY, **settings):
 # in the place of RandomErasing
 
 
-@pytest.mark.parametrize(("channels", "numbers"), [(1, GRAY), (3, COLOUR)])
+@pytest.mark.parametrize(("channels", "numbers"), [(1, GRAY), (3, COLOR)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_the_prefetch_loader_calls_it_on_normalised_batches(channels, numbers, dtype):
+def test_the_prefetch_loader_calls_it_on_normalized_batches(channels, numbers, dtype):
     plain = [images for images, _ in loader(channels, numbers, img_dtype=dtype)]
     prefetch = loader(channels, numbers, img_dtype=dtype, re_prob=1.0)
     assert isinstance(prefetch.random_erasing, RandomErasing)
@@ -68,24 +68,24 @@ def test_the_prefetch_loader_calls_it_on_normalised_batches(channels, numbers, d
 
 
 def test_one_image_as_timm_passes_it_without_a_prefetcher():
-    images = normalised(1)
+    images = normalized(1)
     result = called(TimmPasteErasing(AnatPasteTransform(p=1.0, **GRAY)), images[0])
     assert torch.equal(result, augmented(images, **GRAY).image[0])
 
 
 @pytest.mark.parametrize(("num_splits", "clean"), [(0, 0), (1, 0), (2, 3), (3, 2)])
 def test_the_first_split_stays_clean(num_splits, clean):
-    images = normalised()
+    images = normalized()
     result = called(TimmPasteErasing(AnatPasteTransform(p=1.0, **GRAY), num_splits=num_splits), images)
     expected = augmented(images, **GRAY).image
     assert torch.equal(result, torch.cat([images[:clean], expected[clean:]]))
 
 
 def test_images_and_targets_that_are_given_stay_as_they_are():
-    images, target = normalised(), torch.zeros(6, dtype=torch.int64)
+    images, target = normalized(), torch.zeros(6, dtype=torch.int64)
     TimmPasteErasing(AnatPasteTransform(p=1.0, **GRAY))(images)
     TimmPasteMixup(AnatPasteTransform(p=1.0, **GRAY), pairs=True)(images, target)
-    assert torch.equal(images, normalised())
+    assert torch.equal(images, normalized())
     assert not target.any()
 
 
@@ -94,7 +94,7 @@ def test_images_and_targets_that_are_given_stay_as_they_are():
 
 @pytest.mark.parametrize("recipe", [AnatPasteTransform, CutPasteTransform, FPITransform, PIITransform, NSATransform])
 def test_every_recipe_in_both_places(recipe):
-    images, transform = normalised(), recipe(**GRAY)
+    images, transform = normalized(), recipe(**GRAY)
     expected = called(transform.augment, images)
     assert torch.equal(called(TimmPasteErasing(transform), images), expected.image)
     result, target = called(TimmPasteMixup(transform), images, torch.zeros(6, dtype=torch.int64))
@@ -106,8 +106,8 @@ def test_every_recipe_in_both_places(recipe):
 
 
 @pytest.mark.parametrize("p", [1.0, 0.5, 0.0])
-def test_the_target_tells_which_images_were_augmented(p):
-    images = normalised(12)
+def test_the_target_marks_augmented_images(p):
+    images = normalized(12)
     result, target = called(TimmPasteMixup(AnatPasteTransform(p=p, **GRAY)), images, torch.zeros(12, dtype=torch.int64))
     expected = augmented(images, p=p, **GRAY)
     assert torch.equal(result, expected.image)
@@ -118,7 +118,7 @@ def test_the_target_tells_which_images_were_augmented(p):
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8, torch.bool])
 def test_abnormal_images_are_left_alone_and_stay_abnormal(dtype):
-    images, given = normalised(), torch.tensor([0, 1, 0, 1, 1, 0])
+    images, given = normalized(), torch.tensor([0, 1, 0, 1, 1, 0])
     result, target = called(TimmPasteMixup(AnatPasteTransform(p=1.0, **GRAY)), images, given.to(dtype))
     assert torch.equal(result[given > 0], images[given > 0])
     assert torch.equal(result[given == 0], augmented(images, **GRAY).image[given == 0])
@@ -127,7 +127,7 @@ def test_abnormal_images_are_left_alone_and_stay_abnormal(dtype):
 
 @pytest.mark.parametrize("p", [1.0, 0.5])
 def test_pairs_are_the_batch_and_its_augmentations(p):
-    images, given = normalised(), torch.tensor([0, 0, 2, 0, 0, 0])
+    images, given = normalized(), torch.tensor([0, 0, 2, 0, 0, 0])
     result, target = called(TimmPasteMixup(AnatPasteTransform(p=p, **GRAY), pairs=True), images, given)
     single, labels = called(TimmPasteMixup(AnatPasteTransform(p=p, **GRAY)), images, given)
     assert torch.equal(result, torch.cat([images, single]))
@@ -135,7 +135,7 @@ def test_pairs_are_the_batch_and_its_augmentations(p):
 
 
 def test_one_hot_targets_look_like_those_of_mixup_and_fit_its_loss():
-    images, given = normalised(), torch.zeros(6, dtype=torch.int64)
+    images, given = normalized(), torch.zeros(6, dtype=torch.int64)
     theirs = Mixup(num_classes=2, label_smoothing=0.0)(images.clone(), given)[1]
     _, dense = called(TimmPasteMixup(AnatPasteTransform(p=0.5, **GRAY), one_hot=True), images, given)
     _, classes = called(TimmPasteMixup(AnatPasteTransform(p=0.5, **GRAY)), images, given)
@@ -153,8 +153,8 @@ def test_it_is_switched_off_as_timm_does():
     )
     mixup_fn = TimmPasteMixup(AnatPasteTransform(p=1.0, **GRAY), pairs=True)
     mixup_fn.mixup_enabled = False
-    images, target = mixup_fn(normalised(), torch.tensor([0, 1, 0, 0, 0, 0]))
-    assert torch.equal(images, normalised())
+    images, target = mixup_fn(normalized(), torch.tensor([0, 1, 0, 0, 0, 0]))
+    assert torch.equal(images, normalized())
     assert target.tolist() == [0, 1, 0, 0, 0, 0]
 
 
@@ -172,18 +172,18 @@ class Pictures(torch.utils.data.Dataset):
 
 
 def timm_loader(**settings):
-    """What timm makes of the pictures, without processes of its own."""
+    """timm's loader of the pictures, without worker processes."""
     settings |= {"num_workers": 0, "persistent_workers": False, "device": torch.device("cpu")}
-    return create_loader(Pictures(), (3, 64, 64), 4, is_training=True, **COLOUR, **settings)
+    return create_loader(Pictures(), (3, 64, 64), 4, is_training=True, **COLOR, **settings)
 
 
 @pytest.mark.parametrize("place", ["random_erasing", "random_erasing without prefetcher", "end of the transform"])
 def test_where_a_loader_of_timm_calls_it(place):
-    """Without the prefetcher nothing calls random_erasing; the end of the dataset's transform works there."""
+    """Without the prefetcher nothing calls random_erasing; the adapter works at the end of the dataset's transform."""
     train = timm_loader(no_aug=True, use_prefetcher=place == "random_erasing")
     torch.manual_seed(0)  # of the order
     plain = next(iter(train))[0]
-    erasing = TimmPasteErasing(AnatPasteTransform(**COLOUR))
+    erasing = TimmPasteErasing(AnatPasteTransform(**COLOR))
     if place == "end of the transform":
         train.dataset.transform.transforms.append(erasing)
     else:
@@ -194,7 +194,7 @@ def test_where_a_loader_of_timm_calls_it(place):
 
 def test_after_a_loader_of_timm():
     train = timm_loader()
-    mixup_fn = TimmPasteMixup(AnatPasteTransform(**COLOUR), pairs=True)
+    mixup_fn = TimmPasteMixup(AnatPasteTransform(**COLOR), pairs=True)
     images, target = mixup_fn(*next(iter(train)))
     assert images.shape == (8, 3, 64, 64)
     assert target.tolist() == [0] * 4 + [1] * 4
@@ -218,7 +218,7 @@ def test_repr_shows_the_transform():
     ],
 )
 def test_a_copy_does_the_same(adapter):
-    inputs = (normalised(),) if isinstance(adapter, TimmPasteErasing) else (normalised(), torch.zeros(6).long())
+    inputs = (normalized(),) if isinstance(adapter, TimmPasteErasing) else (normalized(), torch.zeros(6).long())
     called(adapter, *inputs)
     twin = pickle.loads(pickle.dumps(adapter))
     assert repr(twin) == repr(adapter)
@@ -229,8 +229,8 @@ def test_a_copy_does_the_same(adapter):
 @pytest.mark.slow
 def test_nothing_waits_for_the_device():
     erasing, mixup_fn = (
-        TimmPasteErasing(AnatPasteTransform(**COLOUR), num_splits=2),
-        TimmPasteMixup(AnatPasteTransform(**COLOUR), pairs=True, one_hot=True),
+        TimmPasteErasing(AnatPasteTransform(**COLOR), num_splits=2),
+        TimmPasteMixup(AnatPasteTransform(**COLOR), pairs=True, one_hot=True),
     )
     with fake_device(), DeviceGuard():
         images = torch.zeros(4, 3, 96, 80, device="cuda")
@@ -249,9 +249,9 @@ def test_mean_and_std_are_needed(adapter):
         adapter(0.5)
 
 
-def test_images_that_were_normalised_with_other_numbers():
+def test_images_that_were_normalized_with_other_numbers():
     with raises(ValueError, "after undoing mean=(0.5,) and std=(0.5,)", "right value_range, or mean= and std="):
-        TimmPasteErasing(AnatPasteTransform(mean=(0.5,), std=(0.5,)))(normalised())
+        TimmPasteErasing(AnatPasteTransform(mean=(0.5,), std=(0.5,)))(normalized())
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_images_that_were_normalised_with_other_numbers():
         ),
     ],
 )
-def test_what_is_no_normalised_batch(images, kind, message):
+def test_images_that_are_not_a_normalized_batch(images, kind, message):
     with raises(kind, message):
         TimmPasteErasing(AnatPasteTransform(**GRAY))(images)
     with raises(kind, message):
@@ -285,4 +285,4 @@ def test_what_is_no_normalised_batch(images, kind, message):
 )
 def test_targets_that_are_no_class_indices(target, got):
     with raises(ValueError, "target must hold one class index per image, 0 for normal", got, "target.argmax(1)"):
-        TimmPasteMixup(AnatPasteTransform(**GRAY))(normalised(), target)
+        TimmPasteMixup(AnatPasteTransform(**GRAY))(normalized(), target)

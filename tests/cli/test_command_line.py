@@ -1,4 +1,4 @@
-"""Every command ends in an exit code and at most one line with the reason."""
+"""Every command ends with an exit code and at most one line with the reason."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def ended(raised, *argv):
-    """The exit code of a command that does this."""
+    """The exit code of a command that runs a function."""
 
     def work(_):
         if raised is not None:
@@ -56,7 +56,7 @@ def test_debug_shows_the_traceback_too(error, capsys):
     assert "bad" in lines[-1]
 
 
-def test_wrong_arguments_end_alike(capsys):
+def test_wrong_arguments_have_exit_code_2(capsys):
     assert ended(None, "--size", "x\x1b") == 2
     usage, error = capsys.readouterr().err.splitlines()
     assert usage == "usage: prog [options]"
@@ -90,7 +90,7 @@ def test_blame_names_the_option():
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="pipes that are closed early are POSIX")
-def test_a_reader_that_has_enough_ends_it_quietly():
+def test_a_closed_pipe_ends_it_quietly():
     code = (
         "from anatpaste_aug.cli.command_line import CommandLine;"
         "raise SystemExit(CommandLine('x').run(lambda _: [print('line' * 100) for _ in range(10**5)] and 0, []))"

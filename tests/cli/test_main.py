@@ -51,7 +51,7 @@ def settings_of(monkeypatch, module, *arguments):
 
 
 @pytest.mark.slow
-def test_preview_in_a_process_of_its_own_loads_what_is_heavy_only_when_it_runs(tmp_path, folder):
+def test_preview_imports_heavy_packages_only_when_it_runs(tmp_path, folder):
     code = (
         "import sys; from anatpaste_aug.cli import main;"
         "heavy = {'matplotlib', 'pydicom', 'anatpaste_aug.datasets'};"
@@ -59,8 +59,8 @@ def test_preview_in_a_process_of_its_own_loads_what_is_heavy_only_when_it_runs(t
     )
     arguments = ["preview", folder / "1.png", "-o", "grid.png", "--seeds", 2, "--size", 64]
     done = in_a_process("-c", code, *arguments, cwd=tmp_path)
-    said = [line for line in done.stderr.splitlines() if "compiles its CPU kernels" not in line]
-    assert (done.returncode, done.stdout, said) == (0, "wrote grid.png\n", [])
+    errors = [line for line in done.stderr.splitlines() if "compiles its CPU kernels" not in line]
+    assert (done.returncode, done.stdout, errors) == (0, "wrote grid.png\n", [])
     with Image.open(tmp_path / "grid.png") as picture:
         assert picture.format == "PNG"
         assert picture.width > 250
@@ -95,7 +95,7 @@ def test_preview_without_segmentation(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "PDF"])
-def test_the_suffix_tells_the_format(tmp_path, folder, suffix):
+def test_the_suffix_sets_the_format(tmp_path, folder, suffix):
     path = tmp_path / f"grid.{suffix}"
     assert main(["preview", str(folder / "1.png"), "-o", str(path), "--seeds", "1", "--size", "32"]) == 0
     begins = {"png": b"\x89PNG", "svg": b"<?xml", "PDF": b"%PDF"}[suffix]
@@ -106,7 +106,7 @@ def test_the_suffix_tells_the_format(tmp_path, folder, suffix):
 
 
 @pytest.mark.slow
-def test_check_in_a_process_of_its_own(tmp_path, folder):
+def test_check_in_a_subprocess(tmp_path, folder):
     done = in_a_process("-m", "anatpaste_aug", "check", folder, "--sheet", "sheet.png", "--size", 64, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("4 images checked\n")
@@ -124,7 +124,7 @@ def test_check_prints_json_and_nothing_else(folder, capsys):
     assert printed == json.loads(json.dumps(report.to_dict()))
 
 
-def test_white_is_looked_for_or_given(tmp_path, capsys):
+def test_check_infers_white_or_takes_it(tmp_path, capsys):
     images = tmp_path / "images"
     images.mkdir()
     for i, image in enumerate(phantom_batch(2, size=64).images[:, 0].numpy()):
@@ -133,8 +133,10 @@ def test_white_is_looked_for_or_given(tmp_path, capsys):
     for given in ([], ["--white", "4095"], ["--white", "65535"]):
         sheets.append(tmp_path / f"{len(sheets)}.png")
         assert main(["check", str(images), "--size", "64", "--sheet", str(sheets[-1]), *given]) == 0
-        told = f"white; {given[1]} is used (given)" if given else "white; 4095 is used (inferred; bits needed: 12 in 2)"
-        assert told in capsys.readouterr().out
+        message = (
+            f"white; {given[1]} is used (given)" if given else "white; 4095 is used (inferred; bits needed: 12 in 2)"
+        )
+        assert message in capsys.readouterr().out
     looked, same, dark = (sheet.read_bytes() for sheet in sheets)
     assert looked == same
     assert looked != dark
@@ -158,7 +160,7 @@ def test_preview_takes_a_white(tmp_path):
     assert np.abs(pictures[0] - pictures[1]).mean() < np.abs(pictures[2] - pictures[1]).mean() / 10
 
 
-def test_images_that_cannot_be_read_are_named_at_the_end_and_in_the_exit_code(tmp_path, folder, capsys):
+def test_unreadable_images_are_listed_and_change_the_exit_code(tmp_path, folder, capsys):
     (tmp_path / "a.png").write_bytes((folder / "1.png").read_bytes())
     (tmp_path / "b.png").write_bytes((folder / "1.png").read_bytes()[:300])
     (tmp_path / "c.dcm").write_bytes(b"no dicom")
@@ -171,7 +173,7 @@ def test_images_that_cannot_be_read_are_named_at_the_end_and_in_the_exit_code(tm
     assert not (tmp_path / "s.png").exists()  # the image that was read is not suspicious
 
 
-def test_nothing_readable_makes_no_sheet(tmp_path):
+def test_without_readable_images_there_is_no_sheet(tmp_path):
     (tmp_path / "a.png").touch()
     assert main(["check", str(tmp_path), "--sheet", str(tmp_path / "s.png")]) == 2
     assert not (tmp_path / "s.png").exists()
@@ -234,7 +236,7 @@ def test_errors_are_one_line_after_the_usage(arguments, message, capsys, monkeyp
     ("arguments", "message"),
     [([], "the following arguments are required: COMMAND"), (["scor"], "invalid choice: 'scor'")],
 )
-def test_no_command_and_a_wrong_one_name_those_that_there_are(arguments, message, capsys):
+def test_a_missing_or_wrong_command_is_an_error(arguments, message, capsys):
     assert main(arguments) == 2
     usage, error = capsys.readouterr().err.splitlines()
     assert usage == "usage: anatpaste-aug COMMAND ..."
@@ -245,17 +247,17 @@ def test_no_command_and_a_wrong_one_name_those_that_there_are(arguments, message
 def test_help_names_the_options(name, capsys):
     module = import_module(f"anatpaste_aug.cli.{name}")
     assert main([name, "--help"]) == 0
-    shown = capsys.readouterr().out
-    assert module.__doc__.splitlines()[0] in shown
-    assert "--debug" in shown
+    printed = capsys.readouterr().out
+    assert module.__doc__.splitlines()[0] in printed
+    assert "--debug" in printed
     if name in ("preview", "check"):
-        assert "Default: 0.02 0.15" in " ".join(shown.split())
+        assert "Default: 0.02 0.15" in " ".join(printed.split())
     assert main(["--help"]) == 0
     assert f"  {name} " in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_a_process_of_its_own_shows_a_traceback_only_where_it_is_asked_for(tmp_path):
+def test_a_traceback_is_shown_only_with_debug(tmp_path):
     command = ["-m", "anatpaste_aug", "check", "missing"]
     done = in_a_process(*command, cwd=tmp_path)
     prog = "python -m anatpaste_aug check"
@@ -270,12 +272,12 @@ def test_a_process_of_its_own_shows_a_traceback_only_where_it_is_asked_for(tmp_p
     assert done.stderr.endswith("is not a folder; give the one that contains the images\n")
 
 
-def test_help_loads_nothing_that_takes_long(tmp_path):
+def test_help_does_not_import_torch(tmp_path):
     code = (
-        "import sys; from anatpaste_aug.cli import main;"
-        "codes = [main(given) for given in (['--help'], ['reproduce', '--help'], ['score', '--help'])];"
-        "heavy = {'matplotlib', 'sklearn', 'scipy', 'timm', 'pydicom', 'anatpaste_aug.detection'};"
-        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else max(codes))"
+        "import sys; from anatpaste_aug.cli import _COMMANDS, main;"
+        "codes = [main([*command, '--help']) for command in ([], *([name] for name in _COMMANDS))];"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'timm', 'pydicom', 'anatpaste_aug.detection'} & set(sys.modules);"
+        "sys.exit(str(heavy) if heavy else max(codes))"
     )
     done = in_a_process("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

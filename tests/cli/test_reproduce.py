@@ -1,4 +1,4 @@
-"""The paper's tables and figures from one command: a folder for each training, none trained twice, two side by side."""
+"""Studies: a run folder for each training, none trained twice, two at once."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from anatpaste_aug.detection.models.squid.detector import SquidConfig
 from anatpaste_aug.detection.studies.runs import begin_run, has_begun
 from anatpaste_aug.detection.training.result import load_result
 
-# Stands for Python where trainings are started side by side: the same on little, and one that dies.
+# Replaces Python if trainings are started in parallel: few images, and one training that fails.
 WRAPPER = f"""#!{sys.executable}
 import pathlib, sys
 assert sys.argv[1:5] == ["-m", "anatpaste_aug", "reproduce", "--resume"]
@@ -34,7 +34,7 @@ sys.exit(main(sys.argv[3:]))
 
 @pytest.fixture
 def paper(monkeypatch):
-    """The command on little, as a function of its arguments; returns the exit code."""
+    """The command with few images, as a function of its arguments; returns the exit code."""
     make_tiny(monkeypatch)
 
     def run(*arguments, fresh=True):
@@ -84,7 +84,7 @@ def test_a_study_is_added_to_and_trains_nothing_twice(paper, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_study_says_how_to_resume(paper, tmp_path, monkeypatch, capsys):
     out = tmp_path / "study"
     validate = PretextTrainer.validate
 
@@ -110,12 +110,12 @@ def test_an_interrupted_study_says_how_it_goes_on(paper, tmp_path, monkeypatch, 
 
 
 @pytest.mark.slow
-def test_a_study_of_other_detectors_goes_on_and_their_runs_are_read_by_score(paper, tmp_path, monkeypatch, capsys):
+def test_a_study_of_other_detectors_resumes_and_score_reads_its_runs(paper, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PRESETS, "smoke", TINY | {"image_size": 64})
     out = tmp_path / "study"
     assert paper("--out", out, "--table", 1, "--method", "anatpaste", "ganomaly", "f-anogan") == 0
     monkeypatch.setattr(SquidConfig, "presets", {"smoke": SquidConfig.presets["smoke"] | {"updates": 3}})
-    monkeypatch.setattr(GanomalyConfig, "presets", {"smoke": {"updates": 99}})  # not that of the run that goes on
+    monkeypatch.setattr(GanomalyConfig, "presets", {"smoke": {"updates": 99}})  # not that of the resumed run
     assert paper("--out", out, "--method", "squid", "--seeds", 1, fresh=False) == 0
     names = ("anatpaste", "ganomaly", "f-anogan", "squid")
     assert trainings(out) == {f"{name}-seed{seed}" for name in names for seed in (0, 1)}
@@ -142,14 +142,14 @@ def test_a_study_of_other_detectors_goes_on_and_their_runs_are_read_by_score(pap
 
 
 @pytest.mark.parametrize("methods", [[], ["--method", "cutpaste-3way"]])
-def test_figure_1_takes_no_training(paper, tmp_path, methods):
+def test_figure_1_needs_no_training(paper, tmp_path, methods):
     paper("--out", tmp_path / "study", "--figure", 1, *methods)
     names = {path.name for path in (tmp_path / "study").iterdir()}
     assert names == {"config.json", "figure1.png", "metrics.json", "report.html", "tables.md"}
 
 
 @pytest.mark.slow
-def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, monkeypatch):
+def test_a_study_resumes_with_its_settings(paper, tmp_path, monkeypatch):
     out = tmp_path / "study"
     paper("--out", out, "--table", 2, "--score", "knn", "--stages", 3, 4)
     monkeypatch.setitem(PRESETS, "smoke", {**TINY, "updates": TINY["updates"] + 1, "score": "mahalanobis"})
@@ -162,7 +162,7 @@ def test_a_study_goes_on_with_the_settings_that_it_began_with(paper, tmp_path, m
     assert paper("--out", out, "--seeds", 2, "--score", "kde", fresh=False) == 2
 
 
-def test_what_a_call_leaves_that_was_killed_before_it_had_begun_is_in_nobody_s_way(paper, tmp_path):
+def test_temporary_files_of_a_killed_start_do_not_matter(paper, tmp_path):
     out = tmp_path / "study"
     out.mkdir()
     (out / ".config.json.1234.tmp").touch()
@@ -170,7 +170,7 @@ def test_what_a_call_leaves_that_was_killed_before_it_had_begun_is_in_nobody_s_w
     assert (out / "report.html").is_file()
 
 
-def test_a_run_folder_without_its_split_has_not_begun(tmp_path):
+def test_a_run_folder_without_a_split_has_not_begun(tmp_path):
     task = SMALL(32)
     begin_run(tmp_path, {}, task)
     assert has_begun(tmp_path, task)
@@ -181,7 +181,7 @@ def test_a_run_folder_without_its_split_has_not_begun(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkeypatch, capsys):
+def test_a_failed_training_is_named_and_can_be_repeated(paper, tmp_path, monkeypatch, capsys):
     out, script = tmp_path / "study", tmp_path / "wrapper.py"
     script.write_text(WRAPPER)
     (tmp_path / "deadly").write_text("cutpaste-scar-seed0")
@@ -190,8 +190,8 @@ def test_a_job_that_dies_is_named_and_can_be_made_up_for(paper, tmp_path, monkey
         patch.setattr(sys, "executable", str(script))
         assert paper("--out", out, "--table", 1, "--method", "anatpaste", "cutpaste-scar", "--jobs", 2) == 1
     printed = capsys.readouterr()
-    told = f"failed: cutpaste-scar-seed0; the others are done. Continue with --out {out} --resume"
-    assert printed.err.splitlines()[-1] == f"anatpaste-aug reproduce: {told}"
+    message = f"failed: cutpaste-scar-seed0; the others are finished. Continue with --out {out} --resume"
+    assert printed.err.splitlines()[-1] == f"anatpaste-aug reproduce: {message}"
     assert trainings(out) == {"anatpaste-seed0"}
     assert not (out / "report.html").exists()
     assert "out of luck" in (out / "cutpaste-scar-seed0" / "output.txt").read_text()

@@ -1,4 +1,4 @@
-"""The options of reproduce: what they mean together, what goes on from a folder, and what cannot be."""
+"""The options of reproduce: how they combine, what is resumed from a folder, and what is invalid."""
 
 import json
 
@@ -26,7 +26,7 @@ def parse(*argv):
 
 
 def refused(capsys, *argv):
-    """What the command says of arguments that cannot be."""
+    """The error of invalid arguments."""
     assert main(["reproduce", *map(str, argv)]) == 2
     printed = capsys.readouterr()
     usage, error = printed.err.splitlines()
@@ -41,7 +41,7 @@ def begin(folder, *argv):
     (folder / "config.json").write_text(json.dumps(recorded(parse(*argv)), default=str))
 
 
-def test_the_names_in_the_help_are_those_that_there_are():
+def test_the_help_lists_all_names():
     assert METHOD_NAMES.split(", ") == list(METHODS)
     assert list(PRESET_NAMES) == list(PRESETS)
     assert list(SCORE_NAMES) == list(SCORES)
@@ -66,14 +66,14 @@ def test_the_names_in_the_help_are_those_that_there_are():
         (["--dataset", "rsna", "--root", "x", "--download"], "--download needs --dataset zhanglab"),
         (
             ["--dataset", "chexpert", "--root", "x", "--table", "1", "2"],
-            "--table 2 of chexpert has a test set of its own",
+            "--table 2 of chexpert has its own test set",
         ),
-        (["--dataset", "chexpert", "--root", "x", "--table", "3", "--per-disease"], "has a test set of its own"),
-        (["--resume"], "--resume needs --out RUN, the folder of a run that has begun"),
+        (["--dataset", "chexpert", "--root", "x", "--table", "3", "--per-disease"], "has its own test set"),
+        (["--resume"], "--resume needs --out RUN, the folder of an unfinished run"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
     ],
 )
-def test_wrong_wishes_end_in_one_line(arguments, message, capsys):
+def test_wrong_arguments_are_one_line(arguments, message, capsys):
     assert message in refused(capsys, *arguments)
 
 
@@ -87,35 +87,35 @@ def test_a_folder_with_files_in_it_is_not_touched(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 
-def test_resume_says_what_is_wrong_with_the_folder(tmp_path, capsys):
+def test_resume_names_what_is_wrong_with_the_folder(tmp_path, capsys):
     run = tmp_path / "run"
     resume = ["--out", run, "--resume"]
-    assert f"--resume: there is no folder {run}; give that of a run" in refused(capsys, *resume)
+    assert f"--resume: {run} is not a folder; give that of a run" in refused(capsys, *resume)
     run.mkdir()
-    assert f"--resume: no run has begun in {run} (no config.json); leave out --resume" in refused(capsys, *resume)
-    for text, said in (
+    assert f"--resume: {run} contains no run (no config.json); leave out --resume" in refused(capsys, *resume)
+    for text, message in (
         ("{", "cannot be read (Expecting"),
-        ("[]", "is not one of a run"),
-        ("{}", "is not one of a run"),
+        ("[]", "is not that of a run"),
+        ("{}", "is not that of a run"),
     ):
         (run / "config.json").write_text(text)
-        assert f"--resume: {run / 'config.json'} {said}" in refused(capsys, *resume)
+        assert f"--resume: {run / 'config.json'} {message}" in refused(capsys, *resume)
     begin(run, *QUICK)
     (run / "report.html").touch()
-    told = f"--resume: the run in {run} is finished, see {run / 'report.html'}; name a new --out for another"
-    assert refused(capsys, *resume) == told
+    message = f"--resume: the run in {run} is finished, see {run / 'report.html'}; name a new --out for another"
+    assert refused(capsys, *resume) == message
     assert f"--backbone is test_byobnet in {run}; give that" in refused(capsys, *resume, "--backbone", "resnet18")
 
 
-def test_a_finished_study_goes_on_only_with_more(tmp_path, capsys):
+def test_a_finished_study_resumes_only_with_more(tmp_path, capsys):
     run, resume = tmp_path / "run", ["--out", tmp_path / "run", "--resume"]
     begin(run, *QUICK, "--table", 2)
     (run / "report.html").touch()
     parse(*resume)  # its training is not there
     (run / "anatpaste-seed0").mkdir()
     (run / "anatpaste-seed0" / "report.html").touch()
-    told = f"--resume: the study in {run} is finished, see {run / 'report.html'}; add --seeds, --method, --table or"
-    assert refused(capsys, *resume).startswith(told)
+    message = f"--resume: the study in {run} is finished, see {run / 'report.html'}; add --seeds, --method, --table or"
+    assert refused(capsys, *resume).startswith(message)
     for more in (["--seeds", 1], ["--table", 3], ["--figure", 1], ["--method", "cutpaste"], ["--pretrained", "x.pth"]):
         assert parse(*resume, *more).study
 
@@ -123,14 +123,16 @@ def test_a_finished_study_goes_on_only_with_more(tmp_path, capsys):
 def test_a_single_run_does_not_become_a_study(tmp_path, capsys):
     begin(tmp_path, *QUICK)
     (tmp_path / "training.pt").touch()
-    told = refused(capsys, "--out", tmp_path, "--resume", "--table", 1)
-    assert "holds a single training; name a new folder" in told
+    message = refused(capsys, "--out", tmp_path, "--resume", "--table", 1)
+    assert "contains a single training; name a new one" in message
 
 
 def test_under_torchrun(monkeypatch, capsys):
     monkeypatch.setenv("RANK", "0")
     assert refused(capsys).startswith("torchrun needs --out")
-    assert refused(capsys, "--out", "x", "--jobs", 2, "--seeds", "0,1").startswith("--jobs 2 is not for torchrun")
+    assert refused(capsys, "--out", "x", "--jobs", 2, "--seeds", "0,1").startswith(
+        "--jobs 2 cannot be combined with torchrun"
+    )
 
 
 def test_table_2_on_chexpert_alone_is_the_protocol_of_the_diseases():
@@ -180,7 +182,7 @@ def test_a_single_training_starts_no_other_process():
     assert parse("--jobs", 4, "--seeds", 0, 1).jobs == 4
 
 
-def test_what_is_recorded_is_what_a_run_needs_and_no_more():
+def test_recorded_options():
     found = recorded(parse("--table", 1))
     assert {"dataset", "seeds", "methods", "command", "study"} <= found.keys()
     assert not {"out", "resume", "debug", "help", "parser"} & found.keys()

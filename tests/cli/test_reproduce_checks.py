@@ -1,4 +1,4 @@
-"""Whatever is wrong is found before a folder is made, and told in one line."""
+"""All errors are found before a folder is created, and are one line."""
 
 import argparse
 import dataclasses
@@ -21,7 +21,7 @@ RAW = {"zhanglab": write_zhanglab, "chexpert": write_chexpert, "rsna": write_rsn
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch, capsys):
-    """What reproduce says of its arguments, run in an empty folder; it must leave nothing there."""
+    """The error of reproduce in an empty folder, which must stay empty."""
     make_tiny(monkeypatch)
     place = tmp_path / "here"
     place.mkdir()
@@ -38,7 +38,7 @@ def refused(tmp_path, monkeypatch, capsys):
 
 
 def options(name, value):
-    """QUICK, but for one of its options."""
+    """QUICK without one of its options."""
     return [*QUICK[: QUICK.index(name)], name, value, *QUICK[QUICK.index(name) + 2 :]]
 
 
@@ -84,7 +84,7 @@ def test_a_device(refused, name):
     assert error.endswith("; use cpu") or torch.cuda.is_available()
 
 
-def test_a_gpu_that_is_not_there(refused, monkeypatch):
+def test_an_unavailable_gpu(refused, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     error = refused(quick=options("--device", "cuda"))
     assert error.startswith("--device cuda: there is no GPU with a working driver")
@@ -103,14 +103,17 @@ def test_processes_of_torchrun_that_cannot_share(refused, monkeypatch):
     [
         (
             ["--amp"],
-            "--amp is not available for {}: leave it out, or choose methods with a pretext task (--method anatpaste "
-            "cutpaste-scar, say)",
+            "--amp is not available for {}: leave it out, or choose methods with a pretext task, such as "
+            "--method anatpaste cutpaste-scar",
         ),
-        (["--select", "pretext"], "--select pretext: {} has no pretext task; choose auroc or last, or train it apart"),
+        (
+            ["--select", "pretext"],
+            "--select pretext: {} has no pretext task; choose auroc or last, or train it separately",
+        ),
         (
             ["--figure", 5],
-            "--figure 5 shows Grad-CAM of the first method, which {} does not have; name another method first, in an "
-            "--out of its own",
+            "--figure 5 shows Grad-CAM of the first method, which {} does not have; name another method first, in a "
+            "new --out",
         ),
     ],
 )
@@ -132,7 +135,7 @@ def test_a_size_that_a_detector_cannot_take(refused, monkeypatch):
     assert refused("--method", "squid") == "--method squid: image_size must be a power of two from 32 up, got 96"
 
 
-def test_settings_of_a_detector_are_those_of_its_preset_or_of_the_run_that_goes_on():
+def test_settings_of_a_detector_are_those_of_its_preset_or_of_the_resumed_run():
     found = {}
     for name in ("ganomaly", "f-anogan", "squid"):
         arguments = argparse.Namespace(methods=[name], preset="demo", detectors={})
@@ -180,7 +183,7 @@ def test_a_missing_package(refused, monkeypatch):
 
 
 @pytest.mark.parametrize("dataset", RAW)
-def test_a_download_that_is_not_there(refused, dataset, tmp_path):
+def test_a_missing_download(refused, dataset, tmp_path):
     given = ["--dataset", dataset, "--root"]
     assert refused(*given, "nowhere") == "--root: nowhere does not exist; give the folder of the raw download"
     empty = tmp_path / "empty"

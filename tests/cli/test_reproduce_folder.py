@@ -2,21 +2,15 @@
 
 import csv
 import json
-import os
-from pathlib import Path
 
 import pytest
 from own_images import write_images, write_layout, write_manifest
+from real_data import DATA, needs
 from tiny_paper import QUICK, make_tiny
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import Split
 from anatpaste_aug.detection import PretextDetector
-
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3] / "shared" / "data"))
-needs_adults = pytest.mark.skipif(
-    not (ROOT / "adult").is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)"
-)
 
 
 @pytest.fixture
@@ -79,7 +73,7 @@ def test_normal_images_alone_train_and_score(reproduce, tmp_path, capsys):
         assert next(csv.DictReader(file))["decision"] in ("normal", "abnormal")
 
 
-def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce, tmp_path):
+def test_last_weights_and_a_false_positive_rate(reproduce, tmp_path):
     write_images(tmp_path / "normal", 60)
     write_images(tmp_path / "ill", 24, 60)
     folders = ("--normal", "normal", "--abnormal", "ill", "--segmenter", "none")
@@ -99,7 +93,7 @@ def test_last_weights_and_a_share_are_compared_with_one_number_scores(reproduce,
 
 
 @pytest.mark.slow
-def test_what_needs_labels_is_left_out_and_said(reproduce, tmp_path, capsys):
+def test_results_that_need_labels_are_left_out_with_a_note(reproduce, tmp_path, capsys):
     write_images(tmp_path / "normal", 20)
     options = ("--table", 1, "--figure", 1, 3, 4, "--seeds", 0, 1, "--method", "anatpaste")
     assert reproduce("--normal", "normal", *options, "--out", "run") == 0
@@ -109,7 +103,7 @@ def test_what_needs_labels_is_left_out_and_said(reproduce, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_manifest_and_weights_by_the_pretext_loss_and_a_run_that_goes_on(reproduce, tmp_path, capsys):
+def test_a_manifest_with_select_pretext_and_resume(reproduce, tmp_path, capsys):
     paths = [*write_images(tmp_path / "images", 16), *write_images(tmp_path / "ill", 6, 16)]
     rows = [f"{path.relative_to(tmp_path)},{int(i > 15)},p{i // 2}" for i, path in enumerate(paths)]
     write_manifest(tmp_path / "images.csv", rows, "path,label,patient")
@@ -136,14 +130,14 @@ def test_a_manifest_and_weights_by_the_pretext_loss_and_a_run_that_goes_on(repro
         (["--normal", "nowhere"], "nowhere, does not exist: give two folders of images"),
         (
             ["--normal", "data", "--segmenter", "liver"],
-            "--segmenter liver: no such folder of masks; give one, or lungs,",
+            "--segmenter liver: not a folder of masks; give one, or lungs,",
         ),
         (["--normal", "data", "--select", "auroc"], "--select auroc needs abnormal validation images; choose last or"),
         (["--normal", "data", "--false-positive-rate", "5"], "5 is out of range, give a number between 0 and 1"),
         (["--manifest", "data.csv"], "data.csv: No such file or directory; expected a CSV file with the columns"),
     ],
 )
-def test_what_is_wrong_is_answered_in_one_line(reproduce, tmp_path, capsys, arguments, message):
+def test_errors_are_one_line(reproduce, tmp_path, capsys, arguments, message):
     write_images(tmp_path / "data" / "loose", 10)
     assert reproduce(*arguments, "--out", "run") == 2
     last = capsys.readouterr().err.splitlines()[-1]
@@ -153,9 +147,9 @@ def test_what_is_wrong_is_answered_in_one_line(reproduce, tmp_path, capsys, argu
 
 
 @pytest.mark.slow
-@needs_adults
+@needs("adult")
 def test_adult_radiographs_and_their_normal_ones_alone(reproduce, tmp_path, capsys):
-    adult = ROOT / "adult"
+    adult = DATA / "adult"
     assert reproduce("--root", adult, "--manifest", adult / "views.csv", "--out", "all") == 0
     record = results(tmp_path / "all")
     assert sorted(record["groups"]["best"]) == ["AP", "PA"]

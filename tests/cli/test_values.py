@@ -10,7 +10,7 @@ from anatpaste_aug.cli.values import COUNT, SEED, SIDE, device, whole
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "said"),
+    ("kind", "text", "message"),
     [
         (SIDE, "31", "31 is out of range, give a number from 32 to 4096"),
         (SIDE, "999999", "999999 is out of range, give a number from 32 to 4096"),
@@ -22,24 +22,24 @@ from anatpaste_aug.cli.values import COUNT, SEED, SIDE, device, whole
         (whole(1, 3), "4", "4 is out of range, give a number from 1 to 3"),
     ],
 )
-def test_numbers_out_of_range_say_the_range(kind, text, said):
+def test_errors_give_the_range(kind, text, message):
     with pytest.raises(argparse.ArgumentTypeError) as error:
         kind(text)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(("kind", "text"), [(SIDE, "32"), (SIDE, "4096"), (COUNT, "1"), (SEED, "0")])
-def test_the_ends_of_a_range_belong_to_it(kind, text):
+def test_ranges_include_their_ends(kind, text):
     assert kind(text) == int(text)
 
 
 @pytest.mark.parametrize("name", ["cpu", "cpu:0"])
-def test_the_cpu_is_there(name):
+def test_the_cpu_is_available(name):
     assert device(name) == name
 
 
 @pytest.mark.parametrize("name", ["cudda", "", "meta", "cuda:99", "mps:7"])
-def test_a_device_that_is_not_there_is_named_with_one_that_is(name):
+def test_an_unavailable_device_is_an_error(name):
     with pytest.raises(argparse.ArgumentTypeError) as error:
         device(name)
     assert str(error.value).startswith(f"{name}: ")

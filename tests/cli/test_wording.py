@@ -11,7 +11,7 @@ OPTIONS = {"--size", "--skip-unreadable", "--views", "--no-segmentation", "--no-
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("message", "expected"),
     [
         ("size=8: expected at least 32", "--size 8: expected at least 32"),
         ('or leave them out (on_error="skip")', "or leave them out (--skip-unreadable)"),
@@ -34,16 +34,16 @@ OPTIONS = {"--size", "--skip-unreadable", "--views", "--no-segmentation", "--no-
         ("--views all or --skip-unreadable", "--views all or --skip-unreadable"),
     ],
 )
-def test_arguments_become_the_options_of_the_command(said, shown):
-    assert in_options(said, OPTIONS) == shown
+def test_arguments_become_the_options_of_the_command(message, expected):
+    assert in_options(message, OPTIONS) == expected
 
 
-def test_a_remedy_that_the_command_does_not_have_stays_as_it_is():
+def test_arguments_without_an_option_are_kept():
     assert in_options('leave them out (on_error="skip")', {"--size"}) == 'leave them out (on_error="skip")'
 
 
 @pytest.mark.parametrize(
-    ("error", "shown"),
+    ("error", "expected"),
     [
         (ValueError("bad"), "bad"),
         (ValueError(), "ValueError"),
@@ -56,8 +56,8 @@ def test_a_remedy_that_the_command_does_not_have_stays_as_it_is():
         (MemoryError(), "not enough memory"),
     ],
 )
-def test_errors_of_the_system_are_explained(error, shown):
-    assert explain(error).startswith(shown)
+def test_errors_of_the_system_are_explained(error, expected):
+    assert explain(error).startswith(expected)
 
 
 def test_a_message_is_one_printable_line():

@@ -1,12 +1,11 @@
 """Detection tasks from raw layouts: images, labels, findings and views in the order of the split."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 import torch
 from layouts import write_chexpert, write_zhanglab
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import (
     DatasetError,
@@ -21,9 +20,6 @@ from anatpaste_aug.datasets.chexpert import index as chexpert_module
 from anatpaste_aug.datasets.chexpert.index import DISEASES
 from anatpaste_aug.datasets.files import cache as cache_module
 from anatpaste_aug.datasets.zhanglab import index as zhanglab_module
-
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
 
 
 @pytest.fixture
@@ -93,7 +89,7 @@ def test_names_and_notes(root, monkeypatch):
         ),
     ],
 )
-def test_what_the_note_says_of_the_official_test(tmp_path, monkeypatch, published, name, start, in_note):
+def test_the_note_on_the_official_test(tmp_path, monkeypatch, published, name, start, in_note):
     monkeypatch.setattr(zhanglab_module, "PUBLISHED_COUNTS", published)
     task = zhanglab_task(write_zhanglab(tmp_path), 16, progress=False)
     assert task.name == f"Zhanglab ({name})"
@@ -119,7 +115,7 @@ def test_groups_are_findings_against_all_normals_and_views(root):
         mask = groups[disease]
         assert torch.equal(mask & (labels == 0), labels == 0)
         assert int(labels[mask].sum()) == sum(disease in found for found in findings)
-    assert groups["Edema"].sum() == (labels == 0).sum()  # nobody has it
+    assert groups["Edema"].sum() == (labels == 0).sum()  # no image has it
     assert [bool(x) for x in groups["AP"]] == [view == "AP" for view in task.test.views]
     assert "PA" not in task_of(root).groups()
 
@@ -155,7 +151,7 @@ def test_phantoms_have_findings():
 # real radiographs
 
 
-@needs_data
+@needs("zhanglab")
 @pytest.mark.parametrize(
     ("build", "counts"),
     [
@@ -165,7 +161,7 @@ def test_phantoms_have_findings():
     ],
 )
 def test_real_layouts(build, counts, tmp_path):
-    task = build(ROOT, 32, name="stand-in", cache=tmp_path, progress=False)
+    task = build(DATA, 32, name="stand-in", cache=tmp_path, progress=False)
     assert (len(task.train), len(task.val), len(task.test)) == counts
     assert task.name == "stand-in (development split)"
     assert task.note

@@ -46,7 +46,7 @@ def test_defaults_and_immutability():
         ("sha256", 3),
     ],
 )
-def test_refuses_and_names_the_value(field, value):
+def test_invalid_fields_are_errors(field, value):
     with pytest.raises(DatasetError, match=field) as caught:
         Record(**{**GOOD, field: value})
     assert repr(value) in str(caught.value)

@@ -42,7 +42,7 @@ def test_counts():
         ((), (record("a", patient="p"),), (record("b", patient="p"),), "patient p is in both val and test"),
     ],
 )
-def test_refuses(train, val, test, message):
+def test_invalid_splits_are_errors(train, val, test, message):
     with pytest.raises(DatasetError, match=message):
         Split("mine", "by hand", 0, train, val, test)
 
@@ -75,7 +75,7 @@ def test_round_trip(tmp_path_factory, val, test, text, seed):
     assert [file.name for file in path.parent.iterdir()] == ["split.json"]
 
 
-def test_one_record_a_line(tmp_path):
+def test_one_record_per_line(tmp_path):
     example().save(tmp_path / "split.json")
     lines = (tmp_path / "split.json").read_text().splitlines()
     assert sum('"path": ' in line for line in lines) == 6
@@ -153,7 +153,7 @@ def test_foreign_file(tmp_path, content):
         Split.load(tmp_path / "split.json")
 
 
-def test_cut_file_and_missing_file(tmp_path):
+def test_truncated_and_missing_files(tmp_path):
     path = tmp_path / "split.json"
     example().save(path)
     whole = path.read_bytes()
@@ -179,7 +179,7 @@ def test_verify(tmp_path):
         split.verify(tmp_path / "nowhere")
 
 
-def test_hashes_tell_other_images_apart(tmp_path):
+def test_hashes_detect_other_images(tmp_path):
     for name in "abcde":
         (tmp_path / f"{name}.png").write_bytes(name.encode())
     plain = Split("mine", "by hand", 0, (record("a"), record("b")), (record("c", 1),), (record("d"), record("e", 1)))

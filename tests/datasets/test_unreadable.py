@@ -36,7 +36,7 @@ def damage(root, split):
     bad = [split.train[2].path, split.val[0].path, split.test[0].path, split.test[-1].path]
     cut, empty, zeros, text = (root / path for path in bad)
     cut.write_bytes(cut.read_bytes()[:-200])
-    if cut.suffix == ".dcm":  # the header, which tells the view, stays whole
+    if cut.suffix == ".dcm":  # the header with the view stays intact
         for path in (empty, zeros, text):
             path.write_bytes(path.read_bytes()[:-100])
         return bad
@@ -47,7 +47,7 @@ def damage(root, split):
 
 
 def check_aligned(task, root, full, bad):
-    """All of the full split but the bad ones, in its order, each with its own pixels, label, findings and view."""
+    """The full split without the bad images, in its order, each with its own pixels, label, findings and view."""
     for part in PARTS:
         subset = getattr(task, part)
         records = [record for record in getattr(full.split, part) if record.path not in bad]
@@ -63,7 +63,7 @@ def check_aligned(task, root, full, bad):
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_bad_files_stop_everything_or_are_left_out(layout, tmp_path, cached):
+def test_unreadable_files_are_errors_or_left_out(layout, tmp_path, cached):
     root, build = layout
     options = {"cache": tmp_path / "cache"} if cached else {}
     full = build(**options)
@@ -89,7 +89,7 @@ def test_bad_files_stop_everything_or_are_left_out(layout, tmp_path, cached):
         build(**options)
 
 
-def test_a_split_says_what_was_left_out_and_is_repeated_without_asking(layout, tmp_path):
+def test_a_split_records_what_was_left_out(layout, tmp_path):
     root, build = layout
     full = build()
     bad = damage(root, full.split)
@@ -105,7 +105,7 @@ def test_a_split_says_what_was_left_out_and_is_repeated_without_asking(layout, t
         assert (again.unreadable, again.note, again.protocol) == (task.unreadable, task.note, task.protocol)
 
 
-def test_the_cache_decodes_nothing_twice_but_what_was_bad(tmp_path, monkeypatch):
+def test_the_cache_decodes_again_only_unreadable_files(tmp_path, monkeypatch):
     root = write_zhanglab(tmp_path / "download")
     options = {"cache": tmp_path / "cache", "on_error": "skip", "progress": False}
     full = zhanglab_task(root, 16, progress=False)
@@ -130,7 +130,7 @@ def test_the_cache_decodes_nothing_twice_but_what_was_bad(tmp_path, monkeypatch)
     check_aligned(task, root, full, bad[1:])
 
 
-def test_what_became_readable_without_a_change_of_the_file_is_read(tmp_path, monkeypatch):
+def test_files_that_became_readable_are_read(tmp_path, monkeypatch):
     """A decoder was installed, or a permission was granted."""
     root = write_zhanglab(tmp_path / "download")
     options = {"cache": tmp_path / "cache", "on_error": "skip", "progress": False}
@@ -183,7 +183,7 @@ def test_missing_files_are_left_out_too(tmp_path):
             build(root, 16, progress=False)
 
 
-def test_a_file_that_changed_is_not_skipped_but_an_error(tmp_path):
+def test_a_changed_file_is_an_error(tmp_path):
     """It can be read, but is not the image of the split."""
     root = write_chexpert(tmp_path / "download")
     split = chexpert_task(root, 16, progress=False).split
@@ -192,7 +192,7 @@ def test_a_file_that_changed_is_not_skipped_but_an_error(tmp_path):
         chexpert_task(root, 16, split=split, on_error="skip", progress=False)
 
 
-def test_too_little_that_is_left_is_an_error(tmp_path):
+def test_too_few_readable_images_are_an_error(tmp_path):
     root = write_zhanglab(tmp_path / "download")
     for path in (root / "test" / "PNEUMONIA").iterdir():
         path.write_bytes(b"")
@@ -208,7 +208,7 @@ def test_too_little_that_is_left_is_an_error(tmp_path):
         zhanglab_task(root, 16, on_error="ignore", progress=False)
 
 
-def test_links_that_lead_to_themselves_beside_the_download_are_passed_over(tmp_path):
+def test_links_to_themselves_are_skipped(tmp_path):
     for write, build in LAYOUTS.values():
         root = write(tmp_path / build.__name__ / "download")
         (root.parent / "loop").symlink_to("loop")

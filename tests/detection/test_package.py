@@ -1,4 +1,4 @@
-"""What the detection layer promises as a whole."""
+"""Names, docstrings and extras of the detection package."""
 
 import doctest
 import importlib

@@ -1,23 +1,21 @@
-"""How many cases the properties of this folder see: one number for all of them.
+"""The number of cases that the property tests in this folder run.
 
-``python -m pytest tests/fuzz`` runs more than a thousand cases, always the same ones.
-``ANATPASTE_FUZZ=100000 python -m pytest tests/fuzz`` runs that many altogether, other ones each time.
+``python -m pytest tests/fuzz`` runs 20 cases per property, always the same ones.
+``ANATPASTE_FUZZ=100000 python -m pytest tests/fuzz`` runs that many in total, different ones each time.
 """
 
 import functools
 import math
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER))  # for `import strategies`, whatever pytest's import mode is
 
-ALTOGETHER = int(os.environ.get("ANATPASTE_FUZZ", "0"))
-PER_PROPERTY = 20  # where nothing is said
+TOTAL = int(os.environ.get("ANATPASTE_FUZZ", "0"))
+PER_PROPERTY = 20  # unless ANATPASTE_FUZZ is set
 _RUN = {"cases": 0, "properties": 0}
 
 
@@ -27,11 +25,11 @@ def pytest_collection_modifyitems(items):
     if not own:
         return
     profile = settings(
-        max_examples=math.ceil(ALTOGETHER / len(own)) if ALTOGETHER else PER_PROPERTY,
-        derandomize=not ALTOGETHER,
+        max_examples=math.ceil(TOTAL / len(own)) if TOTAL else PER_PROPERTY,
+        derandomize=not TOTAL,
         deadline=None,
         database=None,
-        print_blob=bool(ALTOGETHER),
+        print_blob=bool(TOTAL),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     for item in own:

@@ -1,4 +1,4 @@
-"""What must hold whatever the input is."""
+"""Checks that hold for any input."""
 
 import traceback
 from contextlib import contextmanager
@@ -23,21 +23,21 @@ def without_numba():
 
 @contextmanager
 def as_accelerators():
-    """The torch code on whole images, which are not looked at: what accelerators run, on the CPU."""
+    """The torch code for accelerators, on the CPU."""
     with without_numba(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.compiler, "is_compiling", lambda: True)
         yield
 
 
 def on_both_paths(function, *arguments, **choices):
-    """What the compiled kernels give, and what the torch code gives on the CPU."""
+    """The results of the compiled kernels and of the torch code on the CPU."""
     compiled = function(*arguments, **choices)
     with without_numba():
         return compiled, function(*arguments, **choices)
 
 
 def on_all_paths(function, *arguments, **choices):
-    """The same, and what the torch code gives on accelerators."""
+    """The same, and the result of the torch code for accelerators."""
     both = on_both_paths(function, *arguments, **choices)
     with as_accelerators():
         return *both, function(*arguments, **choices)
@@ -63,9 +63,9 @@ def same_rows(first, second):
 
 
 def attempt(function, *arguments, **settings):
-    """The result, or None where the package itself refused by a TypeError or ValueError that says why.
+    """The result, or None after a TypeError or ValueError of the package itself.
 
-    An error from inside torch or NumPy is none of the documented ones, whatever its type.
+    An error from inside torch or NumPy is a bug, whatever its type.
     """
     try:
         return function(*arguments, **settings)

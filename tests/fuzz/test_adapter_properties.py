@@ -1,13 +1,13 @@
-"""Pairs and the adapters of hosts: what `AnatPasteTransform` promises, in the form that the host wants."""
+"""Pairs and adapters: the guarantees of `AnatPasteTransform` in the host's form."""
 
 import numpy as np
 import pytest
 import torch
+from fuzz.invariants import attempt, same, untouched
+from fuzz.strategies import FLOATS, Batch, batches, seeded, seeds, small_batches
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import attempt, same, untouched
 from kornia.augmentation import AugmentationSequential
-from strategies import FLOATS, Batch, batches, seeded, seeds, small_batches
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, OneClassPairs, collate_one_class, one_class_batch
 from anatpaste_aug.adapters.kornia import KorniaPaste
@@ -64,26 +64,26 @@ def test_kornia_s_masks_show_what_changed(batch, seed, p, same_on_batch):
 @given(
     small_batches.filter(lambda batch: batch.dtype in FLOATS), seeds, st.booleans(), st.booleans(), st.integers(0, 3)
 )
-def test_timm_s_targets_tell_what_is_anomalous(batch, seed, pairs, one_hot, splits):
+def test_timm_s_targets_mark_anomalous_images(batch, seed, pairs, one_hot, splits):
     images = batch.images()
     mean, std = (0.5,) * batch.channels, (0.25,) * batch.channels
-    normalised = ((images.double() - 0.5) / 0.25).to(images.dtype)
+    normalized = ((images.double() - 0.5) / 0.25).to(images.dtype)
     target = torch.randint(0, 3, (len(batch),), generator=seeded(seed))
     torch.manual_seed(seed)
-    with untouched(normalised, target):
+    with untouched(normalized, target):
         x, y = TimmPasteMixup(AnatPasteTransform(p=0.7, mean=mean, std=std), pairs=pairs, one_hot=one_hot)(
-            normalised, target
+            normalized, target
         )
-        erased = TimmPasteErasing(AnatPasteTransform(p=1.0, mean=mean, std=std), num_splits=splits)(normalised)
+        erased = TimmPasteErasing(AnatPasteTransform(p=1.0, mean=mean, std=std), num_splits=splits)(normalized)
     assert len(x) == len(y) == len(batch) * (1 + pairs)
     assert y.dtype == (torch.float32 if one_hot else torch.int64)
     last = x[-len(batch) :] if len(batch) else x
-    changed = (last != normalised).flatten(1).any(1)
+    changed = (last != normalized).flatten(1).any(1)
     anomalous = (y.argmax(1) if one_hot else y)[len(y) - len(batch) :] > 0
     assert not changed[target != 0].any()
     assert anomalous[(target != 0) | changed].all()
     clean = len(batch) // splits if splits > 1 else 0
-    assert same(erased[:clean], normalised[:clean].contiguous())
+    assert same(erased[:clean], normalized[:clean].contiguous())
 
 
 @given(

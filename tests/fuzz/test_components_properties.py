@@ -4,10 +4,10 @@ import math
 from functools import partial
 
 import torch
+from fuzz.invariants import on_both_paths, untouched
+from fuzz.strategies import Masks, masks
 from hypothesis import example, given
 from hypothesis import strategies as st
-from invariants import on_both_paths, untouched
-from strategies import Masks, masks
 
 from anatpaste_aug.functional import (
     clear_border,
@@ -30,7 +30,7 @@ limits = st.sampled_from([0, 1, 1.5, 2**40, 1e300]) | st.floats(-3, 200)
 
 
 def kept(function, mask, *arguments):
-    """What a function leaves of the mask on both paths: the same, part by part, and everything converged."""
+    """The result of a function on both paths: equal, converged, and that of each image alone."""
     with untouched(mask):
         (found, converged), (other, _) = on_both_paths(partial(function, return_converged=True), mask, *arguments)
     assert (found.shape, found.dtype) == (mask.shape, torch.bool)
@@ -107,7 +107,7 @@ def test_squares_are_dual_and_ordered(recipe):
 
 
 @given(masks, radii)
-def test_discs_are_dual_and_ordered(recipe, radius):
+def test_disks_are_dual_and_ordered(recipe, radius):
     mask = recipe.masks()
     with untouched(mask):
         larger, smaller = dilate_disk(mask, radius), erode_disk(mask, radius)

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import torch
+from fuzz.invariants import attempt, untouched
+from fuzz.strategies import anything, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import attempt, untouched
-from strategies import anything, seeds
 
 from anatpaste_aug.detection import (
     auroc,
@@ -37,13 +37,13 @@ cases = st.builds(scored, seeds, st.integers(0, 20), magnitudes, st.sampled_from
 
 
 def by_pairs(labels, scores):
-    """The share of pairs that are in order."""
+    """The fraction of ordered pairs."""
     normal, abnormal = scores[labels == 0], scores[labels == 1]
     return np.mean([[1.0 if a > n else 0.5 if a == n else 0.0 for n in normal] for a in abnormal])
 
 
 @given(cases)
-def test_an_auroc_is_the_share_of_pairs_in_order(case):
+def test_an_auroc_is_the_fraction_of_ordered_pairs(case):
     """Tolerance: 1e-12."""
     labels, scores = case
     area = auroc(labels, scores)
@@ -115,14 +115,14 @@ def test_delong_s_variances_are_variances(case, seed):
 
 
 @given(anything, st.sampled_from([auroc, best_f1_threshold, bootstrap_auroc, delong_test]), st.booleans())
-def test_labels_and_scores_of_any_kind_are_taken_or_named(value, function, as_labels):
+def test_labels_and_scores_of_any_kind_are_accepted_or_named(value, function, as_labels):
     scores, labels = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 1, 0, 1])
     arguments = (value, scores) if as_labels else (labels, value)
     assert attempt(function, *arguments, *([scores] if function is delong_test else [])) is None
 
 
 @given(anything, anything)
-def test_settings_of_any_kind_are_taken_or_named(value, other):
+def test_settings_of_any_kind_are_accepted_or_named(value, other):
     for function, name in ((bootstrap_auroc, "level"), (bootstrap_auroc, "resamples")):
         if isinstance(value, (int, float)) and not (name == "resamples" and value > 1000):
             attempt(function, [0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], **{name: value})
@@ -166,7 +166,7 @@ def test_densities_are_sums_over_all_rows(seed, count, queries, width, dtype, sp
 
 
 @given(seeds, st.integers(1, 5), st.integers(1, 4), magnitudes, st.sampled_from([1e-300, 1e-8, 1.0, 1e8, 1e300]))
-def test_densities_of_huge_features_are_no_nan(seed, count, width, magnitude, bandwidth):
+def test_densities_of_huge_features_are_finite(seed, count, width, magnitude, bandwidth):
     """Far away is −infinity at the end of float64, and never NaN."""
     rng = np.random.default_rng(seed)
     features, x = (torch.from_numpy(rng.uniform(-1, 1, (n, width)) * magnitude) for n in (count, 3))

@@ -1,11 +1,11 @@
-"""Grey values, CLAHE, Otsu's threshold and colour jitter."""
+"""Gray values, CLAHE, Otsu's threshold and color jitter."""
 
 import numpy as np
 import torch
+from fuzz.invariants import same, untouched
+from fuzz.strategies import IMAGE_DTYPES, Masks, batches, rows, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import same, untouched
-from strategies import IMAGE_DTYPES, Masks, batches, rows, seeds
 
 from anatpaste_aug.functional import Intensities, clahe, color_jitter, otsu_threshold, to_gray
 from anatpaste_aug.functional.intensity import GRAY_LEVELS, stretch_levels
@@ -15,7 +15,7 @@ level_dtypes = st.sampled_from([torch.uint8, torch.int16, torch.int32, torch.int
 
 
 @given(batches())
-def test_grey_values_lie_between_the_channels(batch):
+def test_gray_values_lie_between_the_channels(batch):
     """Half a level of uint8; for floats 4 roundings of the dtype."""
     images = batch.images()
     with untouched(images):
@@ -48,7 +48,7 @@ def test_levels_reach_from_the_darkest_to_the_brightest(batch, bin_size):
 
 
 @given(batches())
-def test_equalised_images_are_levels_of_their_own(batch):
+def test_equalized_images_are_valid_levels(batch):
     gray = to_gray(batch.images())
     with untouched(gray):
         levels = clahe(gray)
@@ -65,7 +65,7 @@ def test_equalised_images_are_levels_of_their_own(batch):
     level_dtypes,
     seeds,
 )
-def test_a_threshold_parts_what_is_dark_from_what_is_bright(shape, count, dtype, seed):
+def test_a_threshold_separates_dark_from_bright(shape, count, dtype, seed):
     rng = np.random.default_rng(seed)
     highest = 255 if dtype == torch.uint8 else GRAY_LEVELS - 1
     levels = torch.from_numpy(rng.choice(rng.integers(0, highest + 1, count), shape)).to(dtype)
@@ -82,7 +82,7 @@ def test_a_threshold_parts_what_is_dark_from_what_is_bright(shape, count, dtype,
 
 
 @given(batches(dtypes=IMAGE_DTYPES[1:]), seeds, st.sampled_from(["none", "full", "dense", "halves", "one pixel"]))
-def test_jittered_colours_are_colours(batch, seed, kind):
+def test_jittered_colors_are_valid(batch, seed, kind):
     images, params = batch.images(), rows(seed, len(batch), *batch.size).patch(0)
     region = None if kind == "none" else Masks(batch.size, (kind,) * len(batch), seed=seed).masks().unsqueeze(1)
     if region is not None and not region.flatten(1).any(1).all():
@@ -100,12 +100,12 @@ def test_jittered_colours_are_colours(batch, seed, kind):
 
 
 @given(batches(dtypes=[torch.float32, torch.float64]), seeds)
-def test_factors_of_one_change_no_colour(batch, seed):
+def test_factors_of_one_change_nothing(batch, seed):
     """Tolerance: 1e-6, for the way of the hue through HSV."""
     images, params = batch.images(), rows(seed, len(batch), *batch.size).patch(0)
     one = torch.ones(len(batch))
-    same_colours = color_jitter(images, one, one, one, 0 * one, params.jitter_order)
-    torch.testing.assert_close(same_colours, images, rtol=0, atol=1e-6)
+    same_colors = color_jitter(images, one, one, one, 0 * one, params.jitter_order)
+    torch.testing.assert_close(same_colors, images, rtol=0, atol=1e-6)
     gray = luminance(images)
     assert gray.shape == (len(batch), 1, *batch.size)
 
@@ -116,11 +116,11 @@ def test_factors_of_one_change_no_colour(batch, seed):
     st.booleans(),
     seeds,
 )
-def test_the_units_of_images_are_undone_and_done_again(batch, value_range, normalised, seed):
+def test_the_units_of_images_are_undone_and_done_again(batch, value_range, normalized, seed):
     """Tolerance: 8 roundings of the largest value on the way."""
     images, (black, white) = batch.images().contiguous(), value_range
     rng = np.random.default_rng(seed)
-    mean, std = (tuple((0.1 + rng.random(batch.channels)).tolist()) if normalised else None for _ in range(2))
+    mean, std = (tuple((0.1 + rng.random(batch.channels)).tolist()) if normalized else None for _ in range(2))
     intensities = Intensities(black, white, mean, std)
     with untouched(images):
         back = intensities.to_unit(intensities.from_unit(images))

@@ -1,13 +1,13 @@
-"""Settings of any value, and the parameters that are drawn with those that are possible."""
+"""Settings of any value, and the parameters drawn with valid ones."""
 
 import math
 from dataclasses import fields, replace
 
 import torch
+from fuzz.invariants import attempt, same_rows, untouched
+from fuzz.strategies import anything, numbers, region_for, region_kinds, seeded, seeds, sizes
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import attempt, same_rows, untouched
-from strategies import anything, numbers, region_for, region_kinds, seeded, seeds, sizes
 
 from anatpaste_aug.paste import ANATPASTE, CUTPASTE, FPI, NSA, PII, PasteConfig, draw_uniforms, sample_params
 from anatpaste_aug.paste.params import rotated_size
@@ -29,7 +29,7 @@ lengths = pairs(1e-3, 300, 1e-300, 1e6)
 
 
 def possible(recipe, settings):
-    """The recipe with other settings, of which a cut at the same place takes patches as they are."""
+    """The recipe with other settings; a cut at the same place does not resize or rotate."""
     if settings.get("cut", recipe.cut) == "same":
         size = settings.get("size", recipe.size)
         settings = settings | {"resize": None, "size": "area" if "scar" in size else size}
@@ -74,13 +74,13 @@ configs = st.builds(
 
 
 def drawn(config, batch, size, **masks):
-    """Parameters of images of this size, cut from three donors where the config wants some."""
+    """Parameters of images of this size, with three donors if the config needs donors."""
     donors = 3 if config.source == "donors" else None
     return sample_params(config, (batch, 1, *size), donors=donors, **masks)
 
 
 @given(recipes, st.sampled_from(SETTINGS), anything | st.sampled_from(WORDS) | st.tuples(numbers, numbers).map(list))
-def test_a_setting_is_taken_or_named(recipe, name, value):
+def test_a_setting_is_accepted_or_named(recipe, name, value):
     config = attempt(replace, recipe, **{name: value})
     if config is not None:
         taken = getattr(config, name)
@@ -148,7 +148,7 @@ def test_what_is_drawn_fits_the_images(config, batch, size, seed, kind, foregrou
 
 @given(configs, sizes, seeds)
 def test_a_larger_patch_is_drawn_of_a_larger_share(config, size, seed):
-    """The patch's area is the one that was asked for, unless a side of the image is in its way; to a pixel a side."""
+    """The patch has the drawn area, unless a side of the image limits it; to a pixel per side."""
     config = replace(config, size="area", cut="anywhere", resize=None, patches=(1, 1))
     params = drawn(config, 4, size, generator=seeded(seed))
     pixels = size[0] * size[1]

@@ -3,10 +3,10 @@
 import math
 
 import torch
+from fuzz.invariants import as_accelerators, attempt, on_all_paths, on_both_paths, same, untouched
+from fuzz.strategies import FLOATS, Batch, Way, batches, region_for, region_kinds, rows, seeds, small_sizes, ways
 from hypothesis import example, given
 from hypothesis import strategies as st
-from invariants import as_accelerators, attempt, on_all_paths, on_both_paths, same, untouched
-from strategies import FLOATS, Batch, Way, batches, region_for, region_kinds, rows, seeds, small_sizes, ways
 
 from anatpaste_aug.functional import Intensities, paste, soft_mask
 
@@ -19,7 +19,7 @@ CONTINUOUS = ("alpha", "poisson")
 
 
 def case(batch, way, seed, kind="none", value_range=(0.0, 1.0), donors=0):
-    """Images, parameters, regions, intensities, and what else `paste` is told; one image each where donors is 0."""
+    """Images, parameters, regions, intensities, and the other arguments of `paste`; without donors if 0."""
     images, (black, white) = batch.images(), value_range
     whole = images.dtype == torch.uint8
     if not whole and value_range != (0.0, 1.0):
@@ -104,7 +104,7 @@ def test_gradients_are_compared_alike_on_all_paths(seed, batch, way, donors):
 )
 @given(seeds, region_kinds, batches(), ways(blends=["alpha"], beyond=["black", "edge"]))
 def test_no_path_looks_farther_than_its_patches(seed, kind, batch, way):
-    """The same in images of any size, where nothing is solved."""
+    """The same in images of any size, if no equation is solved."""
     arguments, choices = case(batch, way, seed, kind)
     found = on_both_paths(paste, *arguments, **choices)
     slack = tolerance(arguments[0], arguments[3])
@@ -147,7 +147,7 @@ def test_a_replay_of_a_copy_gives_the_same_bits(seed, kind, batch, way, donors):
     st.integers(0, 3),
     st.sampled_from([math.nan, math.inf, -math.inf, -0.0]),
 )
-def test_what_is_outside_the_mask_keeps_its_bits_whatever_they_say(seed, batch, way, donors, value):
+def test_pixels_outside_the_mask_keep_their_bits(seed, batch, way, donors, value):
     (images, *others), choices = case(batch, way, seed, "halves", donors=donors)
     images = images.clone()
     images[torch.rand(images.shape, generator=torch.Generator().manual_seed(seed)) < 0.1] = value
@@ -211,7 +211,7 @@ def test_normalizing_and_pasting_commute(seed, kind, batch, way):
 
 @given(seeds, st.integers(0, 3), small_sizes, st.booleans())
 def test_a_whole_patch_is_as_large_as_what_is_cut(seed, batch, size, rotated):
-    """A rotated one may show as many pixels more as its outline is long."""
+    """A rotated one may have as many pixels more as its outline is long."""
     params = rows(seed, batch, *size, Way(hard=True, rotated=rotated))._replace(opacity=torch.ones(batch, 1))
     for mask in on_all_paths(soft_mask, params, *size, hard=True, rotated=rotated):
         assert ((mask == 0) | (mask == 1)).all()
@@ -230,7 +230,7 @@ FIELDS = ("height", "width", "source_top", "source_left", "scaled_height", "scal
     st.sampled_from([-1, 0, 2000, -(2**40), 2**40, math.nan, math.inf]),
 )
 def test_impossible_parameters_are_named_on_the_cpu(seed, batch, way, field, value):
-    """An accelerator is not made to wait for a look at them: no error, but no way out of the images either."""
+    """On an accelerator there is no check, which would wait for the device, but no access outside the images either."""
     (images, params, _, intensities), choices = case(batch, way, seed, donors=2)
     if not math.isfinite(value) and field not in ("sigma", "angle"):
         return

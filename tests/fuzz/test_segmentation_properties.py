@@ -4,11 +4,11 @@ from functools import partial
 
 import pytest
 import torch
+from fuzz.invariants import on_both_paths, same, untouched
+from fuzz.strategies import FLOATS, batches, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import on_both_paths, same, untouched
 from oracles import remove_small
-from strategies import FLOATS, batches, seeds
 
 from anatpaste_aug import CTLungSegmenter, FixedMask, LungFieldSegmenter, LungSegmenter, ThresholdSegmenter
 from anatpaste_aug.functional import segment_lung_field, segment_lungs
@@ -19,7 +19,7 @@ algorithms = st.sampled_from([segment_lungs, segment_lung_field])
 
 
 def check(mask, converged, images):
-    """A mask of these images, and an image of one colour has no lungs."""
+    """A valid mask of these images; a constant image has no lungs."""
     batch, _, height, width = images.shape
     assert (mask.shape, mask.dtype, mask.device) == ((batch, 1, height, width), torch.bool, images.device)
     assert converged.shape == (batch,)
@@ -91,10 +91,10 @@ def test_a_transposed_image_has_the_transposed_mask(batch):
     st.sampled_from([1.7e38, 1e38, 1e30, 1e-30, 1e-38, 1e-42]),
     st.booleans(),
 )
-def test_every_finite_range_has_a_mask(batch, scale, centred):
+def test_every_finite_range_has_a_mask(batch, scale, centerd):
     """The same mask as in the middle of the range; rounding at the denormal end may move a few pixels of it."""
     images = batch.images()
-    scaled = (2 * images - 1 if centred else images) * scale
+    scaled = (2 * images - 1 if centerd else images) * scale
     assert scaled.isfinite().all()
     for mask in on_both_paths(segment_lungs, scaled):
         different = (mask != segment_lungs(images)).double().mean((1, 2, 3))

@@ -6,14 +6,13 @@ from inspect import signature
 
 import PIL.Image
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from invariants import attempt, on_both_paths, same, same_rows, untouched
-from strategies import (
+from fuzz.invariants import attempt, on_both_paths, same, same_rows, untouched
+from fuzz.strategies import (
     FOREIGN_DTYPES,
     IMAGE_DTYPES,
     Way,
     anything,
+    donors_for,
     region_for,
     region_kinds,
     rows,
@@ -22,6 +21,8 @@ from strategies import (
     small_batches,
     ways,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 from torchvision import tv_tensors
 
 from anatpaste_aug import (
@@ -69,13 +70,6 @@ settings = st.fixed_dictionaries(
 )
 
 
-def donors_for(images):
-    """Two images to cut from, like those of the batch."""
-    high = 255 if images.dtype == torch.uint8 else 1
-    drawn = torch.rand((2, *images.shape[1:]), generator=seeded(images.shape[-1]), dtype=torch.float64)
-    return (drawn * high).to(images.dtype)
-
-
 def alone(transform, images):
     """Whether there is no other image to cut from."""
     return transform.config.source == "batch" and len(images) == 1
@@ -94,7 +88,7 @@ def way_of(config):
 
 
 def check(result, images):
-    """What every result of `augment` promises."""
+    """The guarantees of every result of `augment`."""
     assert (result.image.shape, result.image.dtype) == (images.shape, images.dtype)
     for mask in (result.soft_mask, result.target):
         assert (mask.shape, mask.dtype) == ((len(images), 1, *images.shape[2:]), torch.float32)
@@ -140,7 +134,7 @@ sized = st.tuples(st.sampled_from([0, 1, 2]), st.sampled_from([1, 3]), st.just(3
     st.sampled_from([0, 0.5, 1, 2, -1, math.nan, math.inf, 1e30]),
     recipes,
 )
-def test_tensors_of_any_kind_are_taken_or_named(shape, dtype, value, recipe):
+def test_tensors_of_any_kind_are_accepted_or_named(shape, dtype, value, recipe):
     fits_dtype = dtype.is_floating_point or (math.isfinite(value) and 0 <= value < 100)
     images = torch.full(shape, value if fits_dtype else 0, dtype=torch.float64).to(dtype)
     transform = RECIPES[recipe]()
@@ -163,7 +157,7 @@ ARGUMENTS = ("images", "region_mask", "params", "apply", "uniforms", "generator"
 
 
 @given(anything, recipes, st.sampled_from(ARGUMENTS))
-def test_arguments_of_any_kind_are_taken_or_named(value, recipe, name):
+def test_arguments_of_any_kind_are_accepted_or_named(value, recipe, name):
     images = torch.full((2, 1, 32, 32), 0.5)
     arguments = {"images": images, "donors": images} | {name: value}
     if value is not object or name != "donors":  # what a callable raises is its own
@@ -171,13 +165,13 @@ def test_arguments_of_any_kind_are_taken_or_named(value, recipe, name):
 
 
 @given(anything, recipes, st.data())
-def test_settings_of_any_kind_are_taken_or_named(value, recipe, data):
+def test_settings_of_any_kind_are_accepted_or_named(value, recipe, data):
     kind = RECIPES[recipe]
     attempt(kind, **{data.draw(st.sampled_from([*signature(kind).parameters])): value})
 
 
 @given(small_batches.filter(len), recipes, st.sampled_from(["int", "shape", "float", "other size"]), seeds)
-def test_region_masks_of_any_kind_are_taken_or_named(batch, recipe, kind, seed):
+def test_region_masks_of_any_kind_are_accepted_or_named(batch, recipe, kind, seed):
     images, transform = batch.images(), RECIPES[recipe]()
     if alone(transform, images):
         return
@@ -239,8 +233,8 @@ def test_replayed_parameters_fit_or_are_named_with_gradients_and_without(batch, 
 
 
 @given(small_batches.filter(len), recipes, ways(), seeds)
-def test_parameters_of_another_recipe_are_taken_or_named(batch, recipe, way, seed):
-    """Never half of them: what they say is done, or an error tells that it is not."""
+def test_parameters_of_another_recipe_are_accepted_or_named(batch, recipe, way, seed):
+    """Never partly: all steps are done, or there is an error."""
     images, transform = batch.images(), RECIPES[recipe]()
     params = rows(seed, len(batch), *batch.size, way, 2)
     region = region_for(images, "dense", seed)
@@ -257,7 +251,7 @@ def test_parameters_of_another_recipe_are_taken_or_named(batch, recipe, way, see
 
 
 @given(recipes, st.sampled_from(["apply", *FIELDS]), anything | st.sampled_from([torch.ones(2, 1), torch.zeros(2)]))
-def test_parameters_of_any_kind_are_taken_or_named(recipe, field, value):
+def test_parameters_of_any_kind_are_accepted_or_named(recipe, field, value):
     images, transform = torch.full((2, 1, 32, 32), 0.5), RECIPES[recipe]()
     params = rows(0, 2, 32, 32, way_of(transform.config), 2)._replace(**{field: value})
     region = region_for(images, "full")

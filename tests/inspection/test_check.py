@@ -81,7 +81,7 @@ def test_the_kind_of_tensor_does_not_matter(phantoms, change, transform):
         )
 
 
-def test_a_long_batch_is_checked_in_portions_that_do_not_matter(phantoms, monkeypatch):
+def test_portions_of_a_long_batch_do_not_change_the_report(phantoms, monkeypatch):
     whole = check(phantoms, augmentations=1)
     monkeypatch.setattr(sys.modules["anatpaste_aug.inspection.check"], "_PIXELS", 3 * 128**2)
     assert [row.lung_fraction for row in check(phantoms, augmentations=1)] == [row.lung_fraction for row in whole]
@@ -95,7 +95,7 @@ def test_the_images_are_not_changed_and_names_are_kept(phantoms):
     assert "".join(row.name for row in report) == "abcdefgh"
 
 
-def test_no_images_are_no_error():
+def test_an_empty_batch_is_no_error():
     report = check(torch.zeros(0, 1, 64, 64))
     assert (len(report), report.empty_share, report.hidden_share) == (0, 0, 0)
     assert str(report) == "0 images checked"
@@ -139,7 +139,7 @@ def test_an_image_without_lungs_is_found():
     assert kinds(row) == ["no lungs", "not frontal"]
 
 
-def test_settings_that_change_next_to_nothing_show_in_the_summary(phantoms):
+def test_settings_with_hardly_visible_results_show_in_the_summary(phantoms):
     report = check(phantoms, transform=AnatPasteTransform(opacity=(0.001, 0.01)))
     assert report.hidden_share == 1
 
@@ -188,7 +188,7 @@ def test_a_folder_is_checked_as_its_images_are(tmp_path, phantoms):
     json.dumps(report.to_dict())
 
 
-def test_white_of_sixteen_bits_is_looked_for_or_given(tmp_path, phantoms):
+def test_white_is_inferred_or_given(tmp_path, phantoms):
     expected = [row.lung_fraction for row in check(phantoms)]
     for i, pixels in enumerate(phantoms[:, 0].numpy()):
         save(tmp_path, f"{i}.png", np.rint(pixels / 255 * 4095).astype(np.uint16))

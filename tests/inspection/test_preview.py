@@ -3,12 +3,10 @@
 import sys
 
 import numpy as np
-import pydicom
 import pytest
 import torch
+from layouts import dicom
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
 from anatpaste_aug.datasets import DatasetError, phantom_batch
@@ -22,7 +20,7 @@ def phantoms():
 
 
 def panels(figure, lines):
-    """What the panels hold, one line per seed: a list of arrays each."""
+    """The images of the panels, one row per seed: a list of arrays each."""
     axes = [each for each in figure.axes if each.get_label() != "<colorbar>"]
     assert len(axes) == 6 * lines
     return [
@@ -33,18 +31,6 @@ def panels(figure, lines):
 
 def texts(figure):
     return [text for axes in figure.axes for text in (axes.get_title(), axes.get_xlabel(), axes.get_ylabel())]
-
-
-def save_dicom(path, pixels):
-    dataset = Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, pydicom.uid.generate_uid()
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME1", 0
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    dataset.PixelData = (255 - pixels).tobytes()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.save_as(path, enforce_file_format=True)
 
 
 def test_the_panels_are_the_steps_of_the_augmentation(phantoms):
@@ -75,11 +61,11 @@ def test_all_differences_share_one_symmetric_scale(phantoms):
     assert low == -high <= -16
 
 
-def test_titles_names_and_seeds_are_there(phantoms):
-    shown = texts(preview(phantoms, seeds=[3, 8], names=["first", "$second"]))
+def test_titles_names_and_seeds_are_drawn(phantoms):
+    drawn = texts(preview(phantoms, seeds=[3, 8], names=["first", "$second"]))
     for text in ("input", "lung mask", "soft shape", "soft mask", "result", "difference", "first", "$second"):
-        assert text in shown
-    assert shown.count("seed 3") == shown.count("seed 8") == 2
+        assert text in drawn
+    assert drawn.count("seed 3") == drawn.count("seed 8") == 2
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -88,8 +74,8 @@ def test_other_kinds_of_tensors(phantoms, channels):
     mean, std = [0.5] * channels, [0.25] * channels
     line = panels(preview(images, seeds=[3], transform=AnatPasteTransform(mean=mean, std=std)), 1)[0]
     assert line[0][0].shape == ((64, 64) if channels == 1 else (64, 64, 3))
-    shown = line[0][0] if channels == 1 else line[0][0][..., 0]
-    np.testing.assert_allclose(shown, phantoms[0, 0] / 255, atol=1e-5)
+    drawn = line[0][0] if channels == 1 else line[0][0][..., 0]
+    np.testing.assert_allclose(drawn, phantoms[0, 0] / 255, atol=1e-5)
     assert line[5][0].shape == (64, 64)
 
 
@@ -109,7 +95,7 @@ def test_files_of_all_kinds(tmp_path, phantoms):
     pixels = phantoms[0, 0].numpy()
     Image.fromarray(pixels).save(tmp_path / "a.png")
     Image.fromarray(pixels).save(tmp_path / "b.jpeg", quality=100)
-    save_dicom(tmp_path / "c.dcm", pixels)
+    (tmp_path / "c.dcm").write_bytes(dicom(255 - pixels, PhotometricInterpretation="MONOCHROME1"))
     figure = preview([tmp_path / "a.png", str(tmp_path / "b.jpeg"), tmp_path / "c.dcm"], seeds=[0], size=64)
     lines = panels(figure, 3)
     np.testing.assert_allclose(lines[0][0][0], pixels / 255, atol=1e-6)

@@ -1,6 +1,5 @@
 """The rules behind the suspicions, their order, and how a report prints."""
 
-import doctest
 import json
 from dataclasses import replace
 
@@ -52,14 +51,14 @@ def test_suspicious_images_are_sorted_by_severity():
     assert [row.index for row in found.suspicious] == [3, 2, 0]
 
 
-def test_shares():
+def test_empty_and_hidden_share():
     found = CheckReport(rows({"fallback": True}, {"hidden": 0.5}, {}, {"hidden": 0.25}), 4)
     assert found.empty_share == 0.25
     assert found.hidden_share == 0.1875
     assert CheckReport((), 4).hidden_share == 0
 
 
-def test_it_prints_figures_remedies_and_what_was_left_out():
+def test_printed_report():
     images = rows(
         *[{"frontal": -0.5}] * 7, {"fallback": True, "components": 0, "lung_fraction": 0.0}, {}, {"hidden": 1}
     )
@@ -82,7 +81,7 @@ def test_it_prints_figures_remedies_and_what_was_left_out():
         assert line in text.splitlines()
 
 
-def test_it_becomes_json():
+def test_to_dict_is_json():
     found = CheckReport(rows({}, {"frontal": -0.5}), 4, (("cut.png", "is damaged"),), ("labels.csv",))
     read = json.loads(json.dumps(found.to_dict()))
     assert read["checked"] == 2
@@ -95,9 +94,3 @@ def test_it_becomes_json():
     assert read["white"] is None
     found = CheckReport((), 4, white=White(4095, 3, {12: 3}))
     assert json.loads(json.dumps(found.to_dict()))["white"] == {"value": 4095, "files": 3, "needs": {"12": 3}}
-
-
-def test_docstring_examples():
-    failed, tried = doctest.testmod(report)
-    assert tried
-    assert not failed

@@ -1,4 +1,4 @@
-"""A dataset of small images, a segmenter that costs nothing, and caches for them."""
+"""A dataset of small images, a fast segmenter, and caches for them."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def images():
 
 @pytest.fixture(scope="session")
 def expected(images):
-    """What the segmenter gives for them."""
+    """The segmenter's masks of these images."""
     return bright(images)
 
 
@@ -32,7 +32,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def opened(path):
-    """Opens the cache in one file; other settings are given by name."""
+    """Opens a cache in the same file each time; other settings are passed by name."""
 
     def opened(**changes):
         return MaskCache(path, **{"segmenter": bright, "fingerprint": "brighter than 127", **changes})

@@ -17,7 +17,7 @@ def cache(path):
 
 @pytest.fixture
 def calls(cache):
-    """How many images each real segmentation had."""
+    """The number of images of each segmentation."""
     segmenter, calls = cache.segmenter, []
 
     def counted(images):
@@ -43,7 +43,7 @@ class Augmented(torch.utils.data.Dataset):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16, torch.float32])
-def test_it_gives_what_the_segmenter_gives(cache, channels, dtype):
+def test_masks_are_those_of_the_segmenter(cache, channels, dtype):
     images = smooth_images(6, 64, 64, channels)
     images = images if dtype == torch.uint8 else (images / 255).to(dtype)
     expected, cached = LungSegmenter()(images), CachedSegmenter(cache)
@@ -60,14 +60,14 @@ def test_each_image_is_segmented_once(cache, calls):
     assert calls == [3, 2]
 
 
-def test_a_changed_image_is_segmented_anew(cache):
+def test_a_changed_image_is_segmented_again(cache):
     images, cached = smooth_images(4, 64, 64), CachedSegmenter(cache)
     cached(images)
     changed = images.flip(3)
     assert torch.equal(cached(changed), LungSegmenter()(changed))
 
 
-def test_what_fill_has_computed_is_found(cache, calls):
+def test_masks_from_fill_are_used(cache, calls):
     images = smooth_images(4, 64, 64)
     cache.fill(images, progress=False)
     calls.clear()
@@ -75,7 +75,7 @@ def test_what_fill_has_computed_is_found(cache, calls):
     assert calls == []
 
 
-def test_it_serves_the_transform(cache):
+def test_it_works_in_the_transform(cache):
     images, transform = smooth_images(4, 64, 64), AnatPasteTransform(segmenter=CachedSegmenter(cache))
     for _ in range(2):
         torch.manual_seed(0)
@@ -86,7 +86,7 @@ def test_it_serves_the_transform(cache):
 
 
 @pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
-def test_workers_share_what_they_store(cache, calls, start):
+def test_workers_share_the_masks(cache, calls, start):
     images = smooth_images(12, 64, 64)
     transform = AnatPasteTransform(segmenter=CachedSegmenter(MaskCache(cache.path)))
     loader = DataLoader(Augmented(images, transform), batch_size=2, num_workers=2, multiprocessing_context=start)
@@ -95,7 +95,7 @@ def test_workers_share_what_they_store(cache, calls, start):
     assert calls == []
 
 
-def test_a_pickled_one_goes_on(cache):
+def test_a_pickled_copy_works(cache):
     images = smooth_images(4, 64, 64)
     CachedSegmenter(cache)(images[:2])
     copy = pickle.loads(pickle.dumps(CachedSegmenter(cache)))

@@ -37,14 +37,14 @@ class Subclass(LungSegmenter):
     pass
 
 
-def test_the_default_segmenter_tells_its_settings_and_its_version():
+def test_the_default_segmenter_is_described_by_settings_and_version():
     assert fingerprint_of(LungSegmenter()) == f"LungSegmenter(min_size=400.0), algorithm {ALGORITHM}"
     assert fingerprint_of(LungSegmenter(min_size=400)) == fingerprint_of(LungSegmenter())
     assert fingerprint_of(LungSegmenter(min_size=300)) != fingerprint_of(LungSegmenter())
 
 
 def test_the_version_belongs_to_these_masks():
-    """If this fails because masks have changed on purpose, raise ALGORITHM: masks that users hold are out of date."""
+    """If this fails because masks have changed on purpose, raise ALGORITHM: cached masks are out of date."""
     y, x, k = torch.meshgrid(torch.arange(128), torch.arange(128), torch.arange(6), indexing="ij")
     fields = (((y - 64) // 4) ** 2 + (((x - 64).abs() - 30 + k) // 2) ** 2 < 90 + 6 * k) * 90
     images = (160 + (y * 7 + x * x * (k + 3)) % 61 - fields).permute(2, 0, 1).unsqueeze(1).to(torch.uint8)
@@ -54,7 +54,7 @@ def test_the_version_belongs_to_these_masks():
     assert (ALGORITHM, digest[:16]) == (1, "2270ae7eb46f4b24")
 
 
-def test_a_dataclass_tells_its_settings():
+def test_a_dataclass_is_described_by_its_settings():
     assert fingerprint_of(Threshold()).endswith("test_identity.Threshold: Threshold(level=0.5)")
     assert fingerprint_of(Threshold(0.25)) != fingerprint_of(Threshold())
     assert "level=0.5" in fingerprint_of(Threshold().above)
@@ -72,7 +72,7 @@ def test_a_dataclass_tells_its_settings():
         (Table(torch.zeros(5000)), "Table"),
     ],
 )
-def test_what_does_not_tell_all_needs_a_fingerprint(segmenter, name):
+def test_an_incomplete_repr_needs_a_fingerprint(segmenter, name):
     with pytest.raises(ValueError, match=re.escape(f'fingerprint="{name}, threshold 0.5')):
         fingerprint_of(segmenter)
 
@@ -86,7 +86,7 @@ def random(shape, dtype=torch.uint8, seed=0):
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_key_is_a_hash_of_the_bytes_that_each_image_has(dtype, channels):
+def test_the_key_is_a_hash_of_the_image_bytes(dtype, channels):
     images = random((5, channels, 33, 35), dtype)
     keys = image_keys(images)
     kind = f"{dtype} ({channels}, 33, 35)".encode()
@@ -111,7 +111,7 @@ def test_the_layout_in_memory_does_not_matter():
     assert image_keys(images[:0]) == []
 
 
-def test_images_of_another_kind_are_an_error():
+def test_images_that_are_invalid_or_on_a_device_are_an_error():
     with pytest.raises(TypeError, match=re.escape("images must be a torch.Tensor")):
         image_keys(np.zeros((2, 1, 33, 35)))
     on_device = torch.zeros(2, 1, 33, 35, device="meta")

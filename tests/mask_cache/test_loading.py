@@ -38,7 +38,7 @@ def test_a_dataset_gives_images_in_many_forms(images, wrap):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_tensors_and_datasets_of_torch_are_taken(images, workers):
+def test_tensors_and_datasets_of_torch(images, workers):
     for dataset in (images, TensorDataset(images, torch.arange(40))):
         assert torch.equal(loaded(dataset, workers=workers)[1], images[[3, 1, 2]])
 

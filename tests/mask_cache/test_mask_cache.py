@@ -12,7 +12,7 @@ from anatpaste_aug.mask_cache.mask_cache import segment
 
 
 class Counted(torch.utils.data.Dataset):
-    """Remembers which images were asked for."""
+    """Records which images were read."""
 
     def __init__(self, images):
         self.images, self.asked = images, []
@@ -149,7 +149,7 @@ def test_all_masks_are_computed(cache, images, expected, workers, batch_size):
     assert torch.equal(cache[range(40)], expected)
 
 
-def test_what_is_there_is_not_read_again_but_for_a_few(cache, images, expected):
+def test_only_a_sample_of_the_known_images_is_read_again(cache, images, expected):
     dataset = Counted(images)
     cache.fill(images[:3], progress=False)
     cache.fill(dataset, progress=False)
@@ -192,9 +192,9 @@ def test_the_progress_counts_images(cache, images, capfd):
     cache.fill(images[:10], progress=False)
     assert capfd.readouterr().err == ""
     cache.fill(images, batch_size=8)
-    shown = capfd.readouterr().err
-    assert "lung masks:  25%" in shown
-    assert "40/40" in shown
+    printed = capfd.readouterr().err
+    assert "lung masks:  25%" in printed
+    assert "40/40" in printed
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_impossible_settings_are_named(cache, images, setting, named):
         cache.fill(images, progress=False, **setting)
 
 
-def test_where_an_accelerator_has_not_converged_the_mask_is_the_cpus(radiograph_like):
+def test_masks_that_did_not_converge_are_computed_on_the_cpu(radiograph_like):
     class Restless(LungSegmenter):
         def segment(self, images):
             masks, converged = super().segment(images)
@@ -250,7 +250,7 @@ def test_a_file_that_cannot_be_written_is_read(opened, path, images, expected):
 
 
 def test_a_full_disk_is_an_error_and_keeps_what_was_finished(opened, path, images, expected):
-    """The limit of a process on a file's size stands for the disk's end."""
+    """A limit on the process's file size simulates the full disk."""
     resource = pytest.importorskip("resource", reason="needs a POSIX system")
     import signal
 

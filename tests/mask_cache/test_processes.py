@@ -54,7 +54,7 @@ def test_processes_create_and_fill_one_file_at_once(opened, many, fork):
     assert torch.equal(opened()[range(MANY)], many > 127)
 
 
-def test_readers_beside_a_writer_see_whole_masks(cache, opened, many, fork):
+def test_readers_see_only_complete_masks(cache, opened, many, fork):
     def read(seed):
         generator, right = torch.Generator().manual_seed(seed), many > 127
         own = opened(segmenter=lambda images: torch.zeros_like(images, dtype=torch.bool))  # would give a wrong mask
@@ -88,7 +88,7 @@ def test_processes_store_by_content_at_once(cache, images, expected, fork):
 
 @pytest.mark.slow
 def test_an_interrupted_fill_resumes(opened, many, fork):
-    """Killed at random moments, in the middle of a transaction if it comes so, until one gets through."""
+    """Killed at random moments, possibly within a transaction, until one fill completes."""
     rng, before, kills = random.Random(0), 0, 0
 
     def slow(images):
@@ -111,7 +111,7 @@ def test_an_interrupted_fill_resumes(opened, many, fork):
     assert torch.equal(opened()[range(MANY)], many > 127)
 
 
-def test_a_writer_may_die_within_a_transaction(cache, images, expected, fork):
+def test_a_writer_may_be_killed_within_a_transaction(cache, images, expected, fork):
     cache.fill(images[:8], progress=False)
 
     def die():

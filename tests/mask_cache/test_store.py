@@ -1,4 +1,4 @@
-"""Damaged files and files of others."""
+"""Damaged files and files of other programs."""
 
 import re
 import sqlite3
@@ -27,14 +27,14 @@ def test_masks_of_any_size_come_back(path, mask, image):
 @pytest.mark.parametrize(
     "content", [b"not a database, but a text that is long enough for a header" * 40, bytes(4096), b"SQLite format 3\0"]
 )
-def test_a_file_that_is_no_cache_is_refused_and_left_as_it_is(path, content):
+def test_a_file_that_is_no_cache_is_an_error_and_unchanged(path, content):
     path.write_bytes(content)
     with pytest.raises(MaskCacheError, match=rf"^{re.escape(str(path))}: this is not a mask cache, .*another file$"):
         MaskStore(path)
     assert path.read_bytes() == content
 
 
-def test_a_database_of_another_program_is_refused_and_left_as_it_is(path):
+def test_a_database_of_another_program_is_an_error_and_unchanged(path):
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE masks (name TEXT)")
     content = path.read_bytes()
@@ -43,7 +43,7 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(path):
     assert path.read_bytes() == content
 
 
-def test_a_folder_is_refused(tmp_path):
+def test_a_folder_is_an_error(tmp_path):
     with pytest.raises(MaskCacheError, match="unable to open database file; use a file in a folder"):
         MaskStore(tmp_path)
 
@@ -59,7 +59,7 @@ def changed(path, old, new):
     path.write_bytes(content.replace(old, new))
 
 
-def test_a_changed_bit_is_noticed_and_filling_mends_it(cache, images, expected):
+def test_a_changed_bit_is_detected_and_filling_repairs_it(cache, images, expected):
     cache.fill(images, progress=False)
     bits = np.packbits(expected[5, 0].numpy())
     damaged = bits.copy()
@@ -89,7 +89,7 @@ def test_damage_anywhere_gives_no_wrong_mask(cache, images, expected, seed):
         assert torch.equal(mask, expected[index])
 
 
-def test_a_file_that_is_cut_off_is_an_error(cache, images):
+def test_a_truncated_file_is_an_error(cache, images):
     cache.fill(images, progress=False)
     content = cache.path.read_bytes()
     cache.path.write_bytes(content[: len(content) // 2])
@@ -97,7 +97,7 @@ def test_a_file_that_is_cut_off_is_an_error(cache, images):
         cache[range(40)]
 
 
-def test_a_writer_that_does_not_end_is_named(cache, images, monkeypatch):
+def test_a_writer_that_does_not_end_is_an_error(cache, images, monkeypatch):
     monkeypatch.setattr("anatpaste_aug.mask_cache.store._TIMEOUT", 0.1)
     with closing(sqlite3.connect(cache.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -19,7 +19,7 @@ def test_a_plain_callable_has_always_converged():
     assert converged.tolist() == [True, True, True]
 
 
-def test_a_module_tells_which_masks_have_converged():
+def test_a_module_reports_which_masks_have_converged():
     images = smooth_images(3, 64, 64)
     assert segment_with(SecondUnconverged(), images)[1].tolist() == [True, False, True]
     result = AnatPasteTransform(segmenter=SecondUnconverged()).augment(images)
@@ -48,7 +48,7 @@ def test_a_method_that_happens_to_be_called_segment_is_not_called():
         (None, TypeError, "result must be a torch.Tensor, got NoneType"),
     ],
 )
-def test_a_result_that_is_no_mask_is_named(result, error, message):
+def test_a_result_that_is_no_mask_is_an_error(result, error, message):
     with pytest.raises(error, match=message):
         segment_with(lambda images: result, smooth_images(2, 64, 64))
 

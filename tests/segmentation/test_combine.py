@@ -27,7 +27,7 @@ def left(images):
 
 
 class OneUnconverged(SegmenterModule):
-    """All of each image, but for one whose mask is empty because it did not settle."""
+    """Segments the whole of each image, except for one that did not converge."""
 
     def __init__(self, row):
         super().__init__()
@@ -60,13 +60,13 @@ def test_combinations_nest_and_segment_for_the_transform():
     assert torch.equal(result.region_mask, ~(left(IMAGES) & DARK(IMAGES)))
 
 
-def test_they_are_modules_that_show_and_move_what_they_hold():
+def test_combinations_are_modules():
     union = Union(FixedMask(torch.ones(64, 48)), left)
     assert union.to("meta").segmenters[0].mask.device.type == "meta"
-    shown = repr(Union(DARK, left))
-    assert shown.startswith("Union(")
-    assert "(0): ThresholdSegmenter(threshold=110.0" in shown
-    assert "left at" in shown
+    text = repr(Union(DARK, left))
+    assert text.startswith("Union(")
+    assert "(0): ThresholdSegmenter(threshold=110.0" in text
+    assert "left at" in text
     assert "side='left', keep=1" in repr(PerSide(DARK, side="left"))
     assert torch.equal(copy.deepcopy(Union(DARK, BRIGHT))(IMAGES), Union(DARK, BRIGHT)(IMAGES))
 
@@ -144,7 +144,7 @@ def test_impossible_sides_are_named():
         PerSide(None)
 
 
-def test_a_callable_that_is_no_module_is_asked_as_it_is():
+def test_a_callable_that_is_no_module_is_called():
     mask, converged = segment_with(Union(left, left), IMAGES)
     assert torch.equal(mask, left(IMAGES))
     assert converged.all()

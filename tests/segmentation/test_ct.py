@@ -91,8 +91,8 @@ def test_other_units_give_the_same_lungs():
     assert torch.equal(CTLungSegmenter(intercept=-1024)(stored), expected)
     windowed = ((hu + 1350) / 1500).clamp(0, 1)
     assert iou(CTLungSegmenter.from_window(-600, 1500)(windowed), expected).min() == 1
-    grey = (windowed * 255).round().to(torch.uint8)
-    assert iou(CTLungSegmenter.from_window(-600, 1500, (0, 255))(grey), lungs).min() >= 0.98
+    gray = (windowed * 255).round().to(torch.uint8)
+    assert iou(CTLungSegmenter.from_window(-600, 1500, (0, 255))(gray), lungs).min() >= 0.98
     assert CTLungSegmenter.from_window(-600, 1500, (0, 255), keep=2).keep == 2
 
 
@@ -102,11 +102,11 @@ def test_it_segments_for_the_transform():
     assert torch.equal(result.region_mask, CTLungSegmenter()(hu))
     assert result.anomaly_mask.any()
     assert not (result.anomaly_mask & ~result.region_mask).any()
-    # Normalised images are seen in [0, 1]: the segmenter is told what that stands for.
+    # The segmenter gets normalized images in [0, 1], so it needs their units.
     unit = (hu.clamp(-1024, 3071) + 1024) / 4095
     segmenter = CTLungSegmenter.from_window(1023.5, 4095)
-    normalised = AnatPasteTransform(segmenter=segmenter, mean=[0.3], std=[0.2]).augment((unit - 0.3) / 0.2)
-    assert iou(normalised.region_mask, lungs).min() >= 0.98
+    normalized = AnatPasteTransform(segmenter=segmenter, mean=[0.3], std=[0.2]).augment((unit - 0.3) / 0.2)
+    assert iou(normalized.region_mask, lungs).min() >= 0.98
 
 
 def test_slices_without_air_or_body_have_no_lungs():

@@ -9,7 +9,7 @@ from anatpaste_aug.segmentation import NetworkSegmenter
 
 
 class Recorder(nn.Module):
-    """Returns fixed maps, or what `answer` makes of the input, and remembers what it saw."""
+    """Returns fixed maps, or those that `answer` computes, and records its inputs."""
 
     def __init__(self, answer=None, dtype=torch.float32):
         super().__init__()
@@ -51,8 +51,8 @@ def test_several_classes_are_joined():
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("wanted", [1, 3])
-def test_the_network_sees_normalised_images_of_its_channels(dtype, channels, wanted):
-    """Tolerance: 1e-2 for half precision's grey levels over a standard deviation of 0.2, else 1e-5."""
+def test_the_network_sees_normalized_images_of_its_channels(dtype, channels, wanted):
+    """Tolerance: 1e-2 for half precision's gray levels over a standard deviation of 0.2, else 1e-5."""
     images = smooth_images(2, 64, 48, channels)
     given = images if dtype == torch.uint8 else (images.double() / 255).to(dtype)
     mean, std = [0.4, 0.5, 0.6][:wanted], [0.2, 0.3, 0.4][:wanted]
@@ -69,7 +69,7 @@ def test_the_network_sees_normalised_images_of_its_channels(dtype, channels, wan
     torch.testing.assert_close(network.seen.double(), expected, rtol=0, atol=atol)
 
 
-def test_values_of_another_range_are_told():
+def test_value_range_sets_the_scale():
     network = Recorder()
     NetworkSegmenter(network, value_range=(-1024, 3071), mean=[0.5], std=[1 / 2048])(UNIT * 4095 - 1024)
     torch.testing.assert_close(network.seen, (UNIT - 0.5) * 2048, rtol=0, atol=0.01)  # of 2048: float32 of the sum

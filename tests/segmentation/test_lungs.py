@@ -10,7 +10,7 @@ from anatpaste_aug.functional import segment_lung_field, segment_lungs
 from anatpaste_aug.segmentation import LungFieldSegmenter
 
 
-def test_the_segmenter_is_the_function():
+def test_the_segmenter_equals_the_function():
     images = smooth_images(4, 96, 80)
     mask, converged = segment_lungs(images, return_converged=True)
     assert torch.equal(LungSegmenter()(images), mask)
@@ -39,7 +39,7 @@ def test_nothing_is_learned_and_nothing_is_random():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_it_shows_its_setting_and_can_be_copied():
+def test_repr_and_copies():
     segmenter = LungSegmenter(min_size=123.0)
     assert repr(segmenter) == "LungSegmenter(min_size=123.0)"
     for twin in (copy.deepcopy(segmenter), pickle.loads(pickle.dumps(segmenter))):
@@ -53,7 +53,7 @@ def test_an_impossible_size_is_named(value):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_values_that_are_no_intensities_are_named_with_their_image(value):
+def test_images_that_are_not_finite_are_an_error(value):
     images = smooth_images(4, 64, 64) / 255
     images[2, 0, 5, 5] = value
     with pytest.raises(ValueError, match=r"images \[2\] of the batch contain NaN or infinity; repair or drop them"):
@@ -65,7 +65,7 @@ def test_a_wrong_batch_is_named():
         LungSegmenter()(torch.zeros(64, 64))
 
 
-def test_the_lung_field_is_the_function_and_serves_the_transform():
+def test_the_lung_field_equals_the_function_and_works_in_the_transform():
     images = smooth_images(4, 96, 80)
     mask, converged = segment_lung_field(images, return_converged=True)
     assert mask.any()

@@ -58,7 +58,7 @@ def test_every_setting_is_that_of_scipy_and_scikit_image(threshold, polarity, op
 
 @pytest.mark.parametrize("polarity", ["dark", "bright"])
 def test_otsu_is_that_of_scikit_image(polarity):
-    """Tolerance: IoU 0.999, for the 14 bits to which grey values are rounded."""
+    """Tolerance: IoU 0.999, for the 14 bits to which gray values are rounded."""
     images = smooth_images(5, 96, 80).double().div_(255).add_(1e-3 * torch.rand(5, 1, 96, 80, dtype=torch.float64))
     mask = ThresholdSegmenter(polarity=polarity)(images * 4071 - 1024)
     for found, image in zip(mask, images, strict=True):
@@ -77,16 +77,16 @@ def test_lengths_and_areas_scale_with_the_image():
     assert ThresholdSegmenter(0.5, polarity="bright", closing=1)(image)[0, 0, 121, 103:107].all()
 
 
-def test_colour_images_count_as_grey_ones():
+def test_color_images_are_converted_to_gray():
     images = smooth_images(3, 64, 64)
     segmenter = ThresholdSegmenter(120, fill=True)
     assert torch.equal(segmenter(images.expand(-1, 3, -1, -1)), segmenter(images))
 
 
-def test_it_shows_its_settings():
-    shown = repr(ThresholdSegmenter(0.3, polarity="bright", keep=2))
-    assert shown.startswith("ThresholdSegmenter(threshold=0.3, polarity='bright', opening=0.0,")
-    assert shown.endswith("max_size=None, keep=2)")
+def test_repr_lists_the_settings():
+    text = repr(ThresholdSegmenter(0.3, polarity="bright", keep=2))
+    assert text.startswith("ThresholdSegmenter(threshold=0.3, polarity='bright', opening=0.0,")
+    assert text.endswith("max_size=None, keep=2)")
 
 
 @pytest.mark.parametrize(

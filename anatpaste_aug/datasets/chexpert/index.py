@@ -1,7 +1,7 @@
 """Index CheXpert (Irvin et al. 2019) from the download: ``CheXpert-v1.0-small``, or the full size.
 
 The full size has four archives: "CheXpert-v1.0 batch 1 (validate & csv)" contains the lists and ``valid/``; "batch 2
-(train 1)" to "batch 4 (train 3)" contain the training patients. They are read as they unpack.
+(train 1)" to "batch 4 (train 3)" contain the training patients. They can be read without merging them.
 
 The published set has 223,414 rows in ``train.csv`` and 234 in ``valid.csv``, each with 14 labels that are 1 (present),
 0 (absent), −1 (uncertain) or blank (not mentioned). Sato et al. (arXiv 2205.04282) train on the normal images of the
@@ -39,7 +39,7 @@ _VALUES = {"": 0, "0": 0, "0.0": 0, "-0.0": 0, "1": 1, "1.0": 1, "-1": -1, "-1.0
 _PATH = re.compile(r"(?:.*/)?(train|valid)/(patient\d+)/([^/]+/[^/]+)")
 _LAYOUT = (
     "train.csv, valid.csv, train/ and valid/, as CheXpert-v1.0-small unpacks, or the four folders of the full size, "
-    '"CheXpert-v1.0 batch 1 (validate & csv)" to "batch 4 (train 3)", side by side'
+    '"CheXpert-v1.0 batch 1 (validate & csv)" to "batch 4 (train 3)", in one folder'
 )
 
 

@@ -36,13 +36,11 @@ def chexpert_task(
         views: "PA" as in the paper, or "all" frontal images.
         exclude_support_devices: Leave out normal images with tubes, lines or pacemakers.
         seed: Seed of the split.
-        split: A saved split to repeat, see `Split.load`; it replaces `protocol`, `views`,
-            `exclude_support_devices` and `seed`. Its files are checked.
-        white: The value of white in 16-bit files that do not specify it, see `read_gray`. None takes that of the split,
-            or infers it from the training images, see `find_white`.
-        cache: Folder that keeps the decoded images for later runs, see `cached_images`; None keeps nothing.
-        on_error: What to do about images that cannot be read: "raise" names all of them in one error; "skip" leaves
-            them out, and lists them in `DetectionTask.unreadable`, in the note and in the split.
+        split: A saved split to repeat, see `Split.load`; it replaces ``protocol``, ``views``,
+            ``exclude_support_devices`` and ``seed``. Its files are checked.
+        white: White in 16-bit files that do not specify it, see `read_gray`; None infers it, see `find_white`.
+        cache: Folder that keeps the decoded images, see `cached_images`; None keeps nothing.
+        on_error: "raise" names all images that cannot be read, "skip" leaves them out, see `DetectionTask.unreadable`.
         name: Name of the data in results.
         progress: Show progress bars.
 

@@ -112,8 +112,8 @@ def _set_rescale(dataset: "Dataset", low: float, high: float) -> tuple[float, fl
 def _set_window(dataset: "Dataset") -> None:
     """Keep the first window with a center and a positive width.
 
-    An empty or unknown function becomes LINEAR, which is not defined for widths below 1: viewers use LINEAR_EXACT
-        there.
+    An empty or unknown function becomes LINEAR. That is not defined for widths below 1, where viewers use
+    LINEAR_EXACT.
     """
     functions = [text.upper().replace(" ", "_") for text in _texts(dataset, "VOILUTFunction")]
     center = width = function = None

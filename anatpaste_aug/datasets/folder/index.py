@@ -22,12 +22,12 @@ class FolderIndex:
     Attributes:
         root: Folder that the records' paths are relative to.
         records: ``source`` is "train", "val" or "test" if the images are already split, else "all".
-        remedy: What to do if the images cannot be split; the end of an error message.
+        remedy: What to do if images of a patient are in several parts; the end of an error message.
     """
 
     root: Path
     records: tuple[Record, ...]
-    remedy: str
+    remedy: str = ""
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)

@@ -67,7 +67,7 @@ def index_folder(root: _Path) -> FolderIndex:
             records += _records(root, part, name)
     if not any(record.source == "train" for record in records):
         raise DatasetError(f"{shown(root / 'train' / _GOOD)} contains no images: expected {LAYOUT}")
-    return FolderIndex(root, tuple(records), f"expected {LAYOUT}")
+    return FolderIndex(root, tuple(records))
 
 
 def index_images(normal: _Path | Sequence[_Path], abnormal: _Path | Sequence[_Path] | None = None) -> FolderIndex:
@@ -99,7 +99,7 @@ def index_images(normal: _Path | Sequence[_Path], abnormal: _Path | Sequence[_Pa
             name = path.relative_to(root).as_posix()
             below = path.relative_to(base).parts[:-1] if label and base is not None else ()
             records.append(Record(name, label, name, "all", findings=below[:1]))
-    return FolderIndex(root, tuple(records), "give more images, or normal images alone (--normal DIR)")
+    return FolderIndex(root, tuple(records))
 
 
 def _files(which: str, given: _Path | Sequence[_Path]) -> list[Path]:

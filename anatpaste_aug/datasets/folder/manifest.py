@@ -24,9 +24,9 @@ _LABELS = {"0": 0, "normal": 0, "good": 0, "1": 1, "abnormal": 1, "anomalous": 1
 def index_manifest(manifest: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> FolderIndex:
     """List the images of a manifest, without opening them.
 
-    Columns: ``path`` (relative to ``root``), ``label`` (0 or normal, 1 or abnormal), and optionally ``split`` (train,
-        val or test; without it, the images are split by patient), ``patient``, ``view`` and ``finding`` (several
-        separated by semicolons). Other columns are ignored.
+    The columns are ``path`` (relative to ``root``), ``label`` (0 or normal, 1 or abnormal), and optionally ``split``
+    (train, val or test; without it, the images are split by patient), ``patient``, ``view`` and ``finding`` (several
+    separated by semicolons). Other columns are ignored.
 
     Args:
         manifest: The CSV file.
@@ -70,8 +70,6 @@ def index_manifest(manifest: str | os.PathLike[str], root: str | os.PathLike[str
     if not records:
         raise DatasetError(f"{shown(manifest)} lists no images: {_HELP}")
     remedy = f"change the split column of {shown(manifest)}, or leave it out to split the images by patient"
-    if "all" in splits:
-        remedy = f"list more images in {shown(manifest)}"
     return FolderIndex(root, tuple(records.values()), remedy)
 
 

@@ -35,7 +35,9 @@ def split_folder(index: FolderIndex, seed: int = 0) -> Split:
         parts[record.source].append(record)
     _check_patients(index)
     given = [name for name in ("train", "val", "test") if parts[name]]
+    drawn: tuple[str, ...] = ("val", "test")
     if parts["all"] or given == ["train"]:
+        drawn = ("train", "val", "test")
         parts |= _split_all(parts["all"] or parts["train"], seed)
         protocol = f"images split by patient at random, seed {seed}"
     elif not parts["val"] and parts["test"]:
@@ -45,8 +47,9 @@ def split_folder(index: FolderIndex, seed: int = 0) -> Split:
         parts["val"], parts["test"] = _halves(parts["val"], seed)
         protocol = f"half of the given validation images test, split by patient at random, seed {seed}"
     else:
+        drawn = ()
         protocol = "images split by their owner"
-    _check_counts(parts, index)
+    _check_counts(parts, drawn)
     if all(record.patient == record.path for record in index):
         protocol += "; patients unknown, each image counts as one"
     train, val, test = (tuple(parts[name]) for name in ("train", "val", "test"))
@@ -94,17 +97,36 @@ def _check_patients(index: FolderIndex) -> None:
         )
 
 
-def _check_counts(parts: dict[str, Part], index: FolderIndex) -> None:
-    """Check the number of images: normal ones in every part; abnormal ones in val and test, if in any."""
-    for name, least in (("train", 1), ("val", 1), ("test", 2)):
-        if (count := sum(not record.label for record in parts[name])) < least:
-            given = sum(not record.label for record in index)
+def _check_counts(parts: dict[str, Part], drawn: Sequence[str]) -> None:
+    """Check the number of images: normal ones in every part; abnormal ones in val and test, if in any.
+
+    Args:
+        parts: The images of train, val and test.
+        drawn: Which of these were drawn at random from the same images; the others were given.
+    """
+    ill = {record.patient for part in parts.values() for record in part if record.label}
+    for label, least in ((0, {"train": 1, "val": 1, "test": 2}), (1, {"test": 2})):
+        kind, remedy = ("abnormal", "add more, or leave out all abnormal images") if label else ("normal", "add more")
+        found = {name: [record for record in parts[name] if record.label == label] for name in ("train", "val", "test")}
+        if label and not any(found.values()):
+            return
+        name = next((name for name, count in least.items() if len(found[name]) < count), None)
+        if name is None:
+            continue
+        if name not in drawn:
             raise DatasetError(
-                f"{count} normal image(s) in {name} of {given} in all, at least {least} needed there: {index.remedy}"
+                f"{name} has {len(found[name])} {kind} image(s), but needs at least {least[name]}: {remedy}"
             )
-    abnormal = sum(record.label for record in parts["test"])
-    if abnormal == 1 or (not abnormal and any(record.label for record in parts["val"])):
+        source = next(record.source for part in drawn for record in parts[part])
+        where = "" if source == "all" else f" in {source}"
+        images, who = [record for part in drawn for record in found[part]], "patient(s)"
+        needed = "1 to validate and 2 to test"
+        if "train" in drawn and not label:
+            needed = "1 to train, 1 to validate and 2 to test"
+            if ill:  # whose normal images do not train
+                images, who = [each for each in images if each.patient not in ill], "patient(s) without abnormal ones"
+        patients = len({record.patient for record in images})
         raise DatasetError(
-            f"{abnormal} abnormal image(s) in test of {sum(record.label for record in index)} in all, at least 2 needed"
-            f" there, or none at all: {index.remedy}"
+            f"{len(images)} {kind} image(s) of {patients} {who}{where} are too few to split by patient, at least "
+            f"{needed} are needed: {remedy}"
         )

@@ -54,9 +54,9 @@ def folder_task(
         manifest: A CSV file with the columns path, label, split, patient, view and finding.
         seed: Seed of the split.
         split: A saved split to repeat, see `Split.load`.
-        white: The value of white in 16-bit files that do not specify it, see `read_gray`.
+        white: White in 16-bit files that do not specify it, see `read_gray`; None infers it, see `find_white`.
         cache: Folder that keeps the decoded images, see `cached_images`; None keeps nothing.
-        on_error: "raise" names all images that cannot be read, "skip" leaves them out.
+        on_error: "raise" names all images that cannot be read, "skip" leaves them out, see `DetectionTask.unreadable`.
         name: Name of the data in results; None is the name of the folder.
         progress: Show a progress bar.
 

@@ -1,10 +1,10 @@
 """Index the RSNA Pneumonia Detection Challenge (Shih et al. 2019) from Kaggle's stage 2 download.
 
 The published set has 26,684 radiographs, one per patient ID: 8,851 Normal, 11,821 No Lung Opacity / Not Normal and
-    6,012 Lung Opacity. Both CSV files repeat an ID for each box (30,227 rows). Only the DICOM headers contain the view.
+6,012 Lung Opacity. Both CSV files repeat an ID for each box (30,227 rows). Only the DICOM headers contain the view.
 
-The radiographs are from NIH's ChestX-ray14, and the challenge gives each an ID of its own, so two images may show the
-same person.
+The radiographs are from NIH's ChestX-ray14. Each has its own ID in the challenge, so two images may show the same
+person.
 """
 
 import json
@@ -120,7 +120,7 @@ def _read_classes(folder: Path) -> dict[str, str]:
         if name not in PUBLISHED_COUNTS:
             raise DatasetError(f"{where}: class={name!r}, expected one of {', '.join(PUBLISHED_COUNTS)}")
         if classes.setdefault(patient, name) != name:
-            raise DatasetError(f"{where}: {patient} is {name}, and {classes[patient]} further up")
+            raise DatasetError(f"{where}: {patient} is {name}, but {classes[patient]} in an earlier line")
     boxed: set[str] = set()
     for line, (patient, target) in read_rows(folder / _BOXES, ("patientId", "Target")):
         where = f"{folder / _BOXES}, line {line}"
@@ -165,7 +165,7 @@ def _read_headers(
 
 
 def _load_headers(file: Path | None) -> dict[str, tuple[list[int], _Header]]:
-    """Return the cached headers; an unreadable cache is ignored, because it can be made again."""
+    """Return the cached headers; an unreadable cache is ignored and rebuilt."""
     if file is None:
         return {}
     try:

@@ -20,9 +20,9 @@ _LONGEST = 255  # bytes of a file name that most file systems allow
 def unzip(archive: Path, folder: Path, *, progress: bool = True) -> None:
     """Unpack the files of a zip archive to a new folder, without hidden files and those of macOS.
 
-    Nothing is written unless the whole archive is valid: all paths are inside the folder, there are no links, no two
-        names are the same on any file system (which may not distinguish A from a), there are at most 50,000 files and 8
-        GiB, no file is compressed by more than a factor of 200, and no files share their bytes.
+    Nothing is written unless the whole archive is valid. All paths must be inside the folder. There must be no links,
+    and no two names that are the same on some file system, which may not distinguish A from a. There may be at most
+    50,000 files and 8 GiB. No file may be compressed by more than a factor of 200, and no files may share their bytes.
 
     Raises:
         DatasetError: The archive is damaged or invalid.
@@ -66,15 +66,15 @@ def _checked(packed: zipfile.ZipFile, nbytes: int) -> list[zipfile.ZipInfo]:
         if member.is_dir() or "__MACOSX" in parts or any(part[0] == "." for part in parts):
             continue
         if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DatasetError(f"{member.filename!r} is encrypted, or packed in an unusual way")
+            raise DatasetError(f"{member.filename!r} is encrypted, or compressed with an unsupported method")
         if not member.filename.isprintable() or any(len(part.encode()) > _LONGEST for part in parts):
-            raise DatasetError(f"{member.filename[:80]!r} is no file name on every system")
+            raise DatasetError(f"{member.filename[:80]!r} is not a valid file name on every system")
         if (place := tuple(_folded(part) for part in parts)) in files:
             raise DatasetError(f"{member.filename!r} is in it twice")
         files.add(place)
         folders.update(place[:depth] for depth in range(1, len(place)))
         if member.file_size > _MOST_RATIO * max(member.compress_size, 1 << 10):
-            raise DatasetError(f"dangerous: {member.filename!r} is packed more than {_MOST_RATIO} times")
+            raise DatasetError(f"dangerous: {member.filename!r} is compressed by more than a factor of {_MOST_RATIO}")
         members.append(member)
     if clash := files & folders:
         raise DatasetError(f"{'/'.join(min(clash))!r} is both a file and a folder in it")

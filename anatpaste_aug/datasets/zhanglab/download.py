@@ -127,7 +127,7 @@ def download(url: str, path: str | os.PathLike[str], *, progress: bool = True, t
                         break
                     part.unlink(missing_ok=True)
                 elif error.code not in (408, 429) and error.code < 500:
-                    raise DatasetError(f"cannot download {url}: {reason}. Is the address right?") from error
+                    raise DatasetError(f"cannot download {url}: {reason}. Check the address") from error
             except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
                 reason = str(getattr(error, "reason", error))
             came = part.stat().st_size if part.exists() else 0

@@ -1,8 +1,8 @@
 """Index Zhang Lab's pediatric chest radiographs (Kermany, Zhang, Goldbaum) from any of the usual downloads.
 
 Source: Mendeley Data rscbjbr9sj, version 2 (also on Kaggle, which moved 8 + 8 training images to ``val``) and version
-    3, which renamed the files. CC BY 4.0. The published set has 1349 normal + 3883 pneumonia images for training
-    (``val`` included) and 234 + 390 for the test.
+3, which renamed the files. CC BY 4.0. The published set has 1349 normal + 3883 pneumonia images for training (``val``
+included) and 234 + 390 for the test.
 """
 
 import os
@@ -203,7 +203,7 @@ def _find_tree(root: Path) -> Path:
     if not any(root.iterdir()):
         raise DatasetError(f"{root} is empty: unpack the download there; expected {_LAYOUT}")
     if any((root / name).is_dir() for name in _CLASSES):
-        raise DatasetError(f"{root} is one split of the download: give the folder that holds train and test")
+        raise DatasetError(f"{root} is one split of the download: give the folder that contains train and test")
 
     found: list[Path] = []
     partial: list[Path] = []  # with train or test, but no class folder: for a better error message

@@ -62,7 +62,7 @@ def group_aurocs(
 def matched_group_aurocs(
     groups: Mapping[str, Any], labels: Any, scores: Mapping[str, Any], nuisances: Mapping[str, Any]
 ) -> dict[str, dict[str, MatchedAuroc]]:
-    """Return the AUROC at matched nuisance of each method in each group; the images of a group are matched separately.
+    """Return the matched AUROC of each method in each group; the images of a group are matched separately.
 
     Args:
         groups: See `group_aurocs`.

@@ -1,4 +1,4 @@
-"""AUROC at matched nuisance: what a score measures beyond sharpness, brightness and other one-number scores."""
+"""The matched AUROC: what a score measures beyond sharpness, brightness and other one-number scores."""
 
 from __future__ import annotations
 
@@ -60,12 +60,13 @@ def matched_aurocs(
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, MatchedAuroc]:
-    """Return the AUROC of each method after matching the classes in all nuisances.
+    """Return the matched AUROC of each method: that after matching the classes in all nuisances.
 
-    The images have the overlap weights of a logistic regression of the labels on the nuisances, see `overlap_weights`.
-    A method that only repeats a mixture of the nuisances has an AUROC near 0.5; a method that does not depend on them
-    keeps its AUROC. Matching removes linear effects of the nuisances only: a method may still benefit from nonlinear
-    ones, or from a shortcut that is not among them.
+    A nuisance is a number of an image that a detector should not depend on, such as its sharpness. The images have the
+    overlap weights of a logistic regression of the labels on the nuisances, see `overlap_weights`. A method that only
+    repeats a mixture of the nuisances has an AUROC near 0.5; a method that does not depend on them keeps its AUROC.
+    Matching removes linear effects of the nuisances only: a method may still benefit from nonlinear ones, or from a
+    shortcut that is not among them.
 
     The interval is that of the stratified percentile bootstrap. The regression is fitted again in each resample.
 

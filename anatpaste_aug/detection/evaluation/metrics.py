@@ -111,10 +111,10 @@ def evaluate(labels: Any, scores: Any, threshold: float) -> Metrics:
 
 @dataclass(frozen=True)
 class ScoreScaler:
-    """Scale scores so that 0 is the lowest and 1 the highest validation score.
+    """Scale scores so that ``low`` becomes 0 and ``high`` becomes 1; they are not clipped.
 
-    Scores outside the range of the validation scores are below 0 or above 1. If all validation scores are equal, they
-    become 0, lower ones −1 and higher ones 1.
+    `fit` takes the lowest and the highest validation score; see `choose_scaler` if all validation images are normal.
+    If ``low`` and ``high`` are equal, scores equal to them become 0, lower ones −1 and higher ones 1.
 
     Example:
         >>> scaler = ScoreScaler.fit([2.0, 4.0])

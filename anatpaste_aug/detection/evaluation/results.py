@@ -33,7 +33,7 @@ class ResultRow:
         update: The update of these weights, if they are from a training.
         val_auroc: AUROC on the validation images; None if a class is missing.
         interval: Confidence interval of the test AUROC; None without abnormal test images.
-        matched: AUROC at matched nuisance, see `matched_aurocs`.
+        matched: Matched AUROC, see `matched_aurocs`.
     """
 
     dataset: str
@@ -115,7 +115,7 @@ class MethodScores:
 
 
 def ensemble(members: Sequence[MethodScores], name: str = "ensemble") -> MethodScores:
-    """Average the members' scores, each scaled by its own validation minimum and maximum, and clipped to [0, 1].
+    """Average the members' scores, each on its own scale (see `choose_scaler`) and clipped to [0, 1].
 
     Sato et al. (arXiv 2205.04282) do so with the networks of five seeds. The ensemble has its own threshold, see
     `result_row`.
@@ -163,7 +163,7 @@ def result_row(
         test_labels: One per test image; at least two of each class, or only normal ones.
         dataset: Name of the data as shown to a reader.
         update: The update of the weights, if they are from a training.
-        matched: AUROC of the method at matched nuisance.
+        matched: Matched AUROC of the method.
         resamples: See `bootstrap_auroc`.
         seed: See `bootstrap_auroc`.
 

@@ -71,5 +71,5 @@ def shortcut_findings(
                 f"{interval.estimate:.3f}, difference {difference}."
             )
     if matched is not None and matched.note:
-        lines.append(f"No AUROC at matched nuisance: {matched.note}.")
+        lines.append(f"No matched AUROC: {matched.note}.")
     return lines

@@ -74,10 +74,10 @@ def choose_threshold(labels: Any, scores: Any, false_positive_rate: float | None
 
 
 def choose_scaler(labels: Any, scores: Any, threshold: float) -> ScoreScaler:
-    """Return the scale of scores: from the lowest to the highest validation score.
+    """Return the scale of scores: 0 is the lowest and 1 the highest validation score.
 
-    If all validation images are normal, the highest score is no end of the scale. The scale then ends as far above the
-    threshold as the lowest score is below it, so that the threshold becomes 0.5.
+    If all validation images are normal, 0 is the lowest score, and 1 lies as far above the threshold as 0 lies below,
+    so that the threshold becomes 0.5.
 
     Args:
         labels: See `choose_threshold`.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anatpaste_aug.detection.evaluation.domain import Domain
 from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
 from anatpaste_aug.detection.evaluation.thresholds import choose_scaler, choose_threshold
 from anatpaste_aug.detection.training.result import Progress, Weights
@@ -27,8 +28,8 @@ CHECKPOINT = "checkpoint.pt"
 class Predictions(NamedTuple):
     """Scores of N images: as the detector gives them, scaled by the validation images, and compared with the threshold.
 
-    Scaled scores are from 0 (the lowest validation score) to 1 (the highest), and outside for images that score lower
-    or higher than all validation images.
+    On the scale, 0 and 1 are the lowest and the highest validation score; if all validation images are normal, see
+    `choose_scaler`. Scaled scores are not clipped.
     """
 
     raw: NDArray[np.float64]
@@ -90,12 +91,14 @@ class Detector(ABC):
         white: white level that 16-bit files were read with, see `read_gray`; None where it is known from the files.
         map_name: what the anomaly maps are, for those who read them.
         weights: the weights in use, `"best"` (chosen by validation images) or `"last"`.
+        domain: what the training images look like; None if unknown.
     """
 
     image_size: int
     white: int | None = None
     weights: Weights = "best"
     map_name: str = "anomaly map"
+    domain: Domain | None = None
 
     @abstractmethod
     def fit(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from anatpaste_aug.detection.evaluation.domain import Domain
 from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
 from anatpaste_aug.detection.models.base import Calibration, Detector, find_checkpoint
 from anatpaste_aug.detection.training.config import TrainConfig
@@ -210,6 +211,7 @@ class TrainedDetector(Detector, Generic[Config]):
         detector = copy.copy(self)
         detector.weights = weights
         detector.white = state["white"]
+        detector.domain = Domain(**state["domain"]) if "domain" in state else None
         scaler = ScoreScaler(float(state["low"]), float(state["high"]))
         calibration = Calibration(float(state["threshold"]), scaler)
         reference = {name: value for name, value in state.items() if isinstance(value, Tensor)}
@@ -234,12 +236,14 @@ class TrainedDetector(Detector, Generic[Config]):
         labels = or_normal(val_images, val_labels)
         calibration = Calibration.fit(labels, self._score(val_images), self.config.false_positive_rate)
         self._calibration = calibration
+        self.domain = Domain.fit(images, val_images)
         return {
             "threshold": calibration.threshold,
             "scaled_threshold": calibration.scaled_threshold,
             "low": calibration.scaler.low,
             "high": calibration.scaler.high,
             "white": self.white,
+            "domain": self.domain._asdict(),
             **reference,
         }
 

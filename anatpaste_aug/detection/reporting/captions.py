@@ -19,8 +19,8 @@ CAPTIONS = {
     ),
     "extremes": (
         "Best and worst scored test images",
-        "The clearest and the most wrongly scored images of each class. The number above an image is its score (0 and "
-        "1 are the lowest and the highest validation score); a red frame marks a wrong decision.",
+        "The clearest and the most wrongly scored images of each class. The number above an image is its score, scaled "
+        "by those of the validation images; a red frame marks a wrong decision.",
     ),
     "figure1": (
         "Figure 1: what the augmentations paste",
@@ -33,8 +33,8 @@ CAPTIONS = {
     ),
     "figure4": (
         "Figure 4: scored test images",
-        "The clearest and the most wrongly scored test images of each class. The number above an image is its score "
-        "(0 and 1 are the lowest and the highest validation score); a red frame marks a wrong decision.",
+        "The clearest and the most wrongly scored test images of each class. The number above an image is its score, "
+        "scaled by those of the validation images; a red frame marks a wrong decision.",
     ),
     "figure5": (
         "Figure 5: where the network looks",

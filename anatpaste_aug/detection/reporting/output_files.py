@@ -20,7 +20,7 @@ from anatpaste_aug.files import atomic_path, spreadsheet_safe
 def results_table(rows: Sequence[ResultRow]) -> str:
     """Return the results as a plain text table; text is aligned to the left, numbers to the right.
 
-    Columns that tell the rows nothing apart are left out, see `result_cells`.
+    Columns with the same text in all rows are left out, see `result_cells`.
 
     Raises:
         ValueError: There are no rows.

@@ -186,7 +186,7 @@ def groups_table(
 
 
 def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, notes: Sequence[str] = ()) -> Table:
-    """Make the table of AUROC (%) by group at matched nuisance.
+    """Make the table of matched AUROC (%) by group.
 
     Args:
         methods: Result of `matched_group_aurocs`. The column titles give the effective number of images; groups that
@@ -203,9 +203,9 @@ def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, n
     rows = [
         (method, *(_percent(groups[name].interval) for name in shown)) for method, groups in methods.items() if shown
     ]
-    about = ["Brackets: 95 % interval. The images of a group are weighted; the titles hold their effective numbers."]
+    about = ["Brackets: 95 % interval. The images of a group are weighted; the titles give their effective numbers."]
     about += [f"No AUROC of {name}: {each.note}." for name, each in first.items() if name not in shown]
-    return Table("AUROC (%) by group at matched nuisance", ("method", *columns), tuple(rows), (*about, *notes))
+    return Table("Matched AUROC (%) by group", ("method", *columns), tuple(rows), (*about, *notes))
 
 
 def _percent(interval: Interval | None) -> str:

@@ -30,9 +30,9 @@ class EvaluatedMethod:
     """A method with its scores, one member per seed.
 
     Args:
-        label: how results name it.
-        members: scores of the validation and test images; one or more.
-        detectors: for each member a function that loads its detector, to score other images; empty for baselines
+        label: Name in results.
+        members: Scores of the validation and test images; one or more.
+        detectors: For each member, a function that loads its detector, to score other images; empty for baselines
             without a network.
 
     Example:
@@ -57,10 +57,10 @@ class EvaluatedMethod:
         """Load the detectors; return a function from N×1×S×S images to N scores on the scale of `scores`.
 
         Raises:
-            ValueError: the method has no detectors.
+            ValueError: The method has no detectors.
         """
         if not self.detectors:
-            raise ValueError(f"{self.label} has no detector that could score other images")
+            raise ValueError(f"{self.label} has no detector to score other images with")
         detectors = [load() for load in self.detectors]
         if len(detectors) == 1:
             return detectors[0].score
@@ -72,7 +72,7 @@ class EvaluatedMethod:
         return [*self.members, self.scores] if len(self.members) > 1 else list(self.members)
 
     def rows(self, task: DetectionTask, matched: Mapping[str, MatchedAuroc] | None = None) -> list[ResultRow]:
-        """Return a row of results for each of `all_scores`; ``matched`` are their AUROCs at matched nuisance."""
+        """Return a row of results for each of `all_scores`; ``matched`` are their matched AUROCs."""
         val, test = task.val.labels, task.test.labels
         return [
             result_row(each, val, test, dataset=task.name, matched=(matched or {}).get(each.name))
@@ -99,9 +99,9 @@ def baseline_methods(
     """Return the baselines: features of the untrained backbone, pretrained ones from a file, and one-number scores.
 
     Args:
-        task: the images.
-        config: backbone, seed, score and device.
-        weights_file: see `pretrained_net`; None leaves them out.
+        task: The images.
+        config: Backbone, seed, score and device.
+        weights_file: See `pretrained_net`; None leaves pretrained features out.
     """
     size = config.image_size
     nets = {f"untrained {config.backbone} features": untrained_net(config.backbone, seed=config.seed, image_size=size)}
@@ -115,7 +115,7 @@ def baseline_methods(
         val, test = detector.score(task.val.images), detector.score(task.test.images)
         scores = MethodScores(label, val, test, config.false_positive_rate, not has_both(task.val.labels))
         methods.append(EvaluatedMethod(label, (scores,), (partial(_identity, detector),)))
-    # Which sign of a number is abnormal takes labels.
+    # Labels determine which sign of a number is abnormal.
     numbers = one_number_scores(task) if has_both(task.val.labels) else []
     for number in numbers:
         scores = replace(number, false_positive_rate=config.false_positive_rate)

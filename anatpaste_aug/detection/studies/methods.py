@@ -39,11 +39,11 @@ class Method:
     """A detector, and the augmentations that it learns to distinguish from normal images.
 
     Args:
-        label: how results name it; as the published rows do where the method is the same.
-        about: what it is, in a sentence or two, for a reader of the report.
-        transforms: create the augmentations, objects whose ``augment`` a `PretextDetector` takes; each is a class of
+        label: Name in results; that of the published rows if the method is the same.
+        about: Description in a sentence or two, for the report.
+        transforms: Functions that create the augmentations for a `PretextDetector`; each is a class of
             the pretext task. Empty for a detector that learns from normal images alone.
-        detector: the detector.
+        detector: The detector.
     """
 
     label: str
@@ -64,10 +64,10 @@ class Method:
         return self.detector(config, white=white)
 
     def augment(self, images: Tensor, regions: Tensor | None = None) -> AugmentedImages:
-        """Augment images for pictures, into given masks; of several augmentations, each takes every nth image.
+        """Augment images for pictures, inside given masks; several augmentations take turns.
 
         Raises:
-            ValueError: the method has no augmentations.
+            ValueError: The method has no augmentations.
         """
         if not self.transforms:
             raise ValueError(f"{self.label} augments no images: it learns from the normal ones alone")
@@ -87,7 +87,7 @@ METHODS = {
     ),
     "anatpaste-noseg": Method(
         "AnatPaste without segmentation",
-        "Ablation: the blurred shape lies anywhere, and the lungs do not matter.",
+        "Ablation: the blurred shape may be anywhere in the image.",
         (partial(AnatPasteTransform, segmentation=False),),
     ),
     "anatpaste-noblur": Method(
@@ -97,12 +97,12 @@ METHODS = {
     ),
     "anatpaste-noseg-noblur": Method(
         "AnatPaste without segmentation and blur",
-        "Ablation: a shape with hard edges lies anywhere.",
+        "Ablation: a shape with hard edges may be anywhere in the image.",
         (partial(AnatPasteTransform, segmentation=False, blur=False),),
     ),
     "anatpaste-donors": Method(
         "AnatPaste, two patches of other images",
-        "Two patches are cut from other images of the batch, which go on beyond the patches' edges instead of black.",
+        "Two patches of other images of the batch. Beyond their edges, blurred shapes show those images, not black.",
         (partial(AnatPasteTransform, source="batch", beyond="source", patches=(2, 2)),),
     ),
     "cutpaste": Method(
@@ -117,7 +117,7 @@ METHODS = {
     ),
     "cutpaste-union": Method(
         "CutPaste (union)",
-        "A large rectangle or a scar, one as often as the other.",
+        "A large rectangle or a scar, with equal probability.",
         (partial(CutPasteTransform, variant="union"),),
     ),
     "cutpaste-3way": Method(

@@ -104,7 +104,7 @@ def train_run(
 ) -> str:
     """Train a method in the folder that `begin_run` created, or resume its training, and write all results.
 
-    Every process of torchrun calls it; the main one shows the progress, and writes.
+    All processes of torchrun call it; the main one shows the progress and writes the files.
 
     Args:
         folder: The run folder.

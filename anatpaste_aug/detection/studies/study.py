@@ -116,7 +116,7 @@ def method_rows(
     Args:
         method: The scores.
         task: The images.
-        matched: Name of scores -> AUROC at matched nuisance, which has its own column.
+        matched: Name of scores -> matched AUROC, which has its own column.
     """
     labels, column = task.test.labels, f"{task.name}, matched"
     intervals = {name: each.interval for name, each in (matched or {}).items() if each.interval is not None}
@@ -202,7 +202,7 @@ _WEIGHTS = (
 
 def _matched_note(matched: MatchedAuroc) -> str:
     if matched.note:
-        return f"No AUROC at matched nuisance: {matched.note}."
+        return f"No matched AUROC: {matched.note}."
     return (
         "Matched: the test images are weighted so that both classes have the same mean of each one-number score, such "
         f"as sharpness; effective number of images: {matched.normal:.0f} normal, {matched.abnormal:.0f} abnormal."

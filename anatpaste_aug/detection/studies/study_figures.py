@@ -27,7 +27,7 @@ def draw_augmentations(
         path: PNG to write.
         task: The images.
         methods: Names of `METHODS`.
-        count: images.
+        count: Number of images.
         seed: Of the augmentations; torch's global generator is restored.
     """
     images = task.train.images[:count]

@@ -1,17 +1,15 @@
 """Index of CheXpert: labels of a raw download, and images of the full size in the folders of four archives."""
 
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
 from layouts import BATCHES, unpack_batches, write_chexpert
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, chexpert_task, index_chexpert, split_chexpert
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "chexpert_layout"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "chexpert_layout"
 
 LABELS = [
     *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
@@ -98,13 +96,13 @@ def changed(position, value):
         (row(2, No_Finding="1.0")[:-3], "line 3: 16 instead of 19 values: download it again"),
     ],
 )
-def test_strange_rows_are_named(tmp_path, line, message):
+def test_invalid_rows_are_errors(tmp_path, line, message):
     write(tmp_path, [row(1, No_Finding="1.0"), line])
     with pytest.raises(DatasetError, match=message):
         index_chexpert(tmp_path)
 
 
-def test_what_is_missing_is_named(tmp_path):
+def test_missing_files_are_named(tmp_path):
     with pytest.raises(DatasetError, match=r"no train\.csv in .*expected train\.csv, valid\.csv"):
         index_chexpert(tmp_path)
     write(tmp_path, [], header=[name for name in HEADER if name not in ("Edema", "AP/PA")])
@@ -198,7 +196,7 @@ def test_paths_in_the_lists_as_in_the_published_full_size(tmp_path, merged):
     assert "CheXpert-v1.0/train/patient00000/" in (place / BATCHES[0] / "train.csv").read_text()
 
 
-def test_patients_that_are_nowhere_are_named(tmp_path, merged):
+def test_missing_patients_are_named(tmp_path, merged):
     place = unpack_batches(merged, tmp_path / "full")
     shutil.rmtree(place / BATCHES[1])
     with pytest.raises(
@@ -242,14 +240,14 @@ def test_leftovers_in_the_download(tmp_path, merged):
 # real radiographs
 
 
-@needs_data
+@needs("chexpert_layout")
 def test_real_layout():
     index = index_chexpert(ROOT.parent)
     assert index.root == ROOT / "CheXpert-v1.0-small"
     assert index.missing == "425 of 223,414 images in train.csv, 67 of 234 images in valid.csv"
 
 
-@needs_data
+@needs("chexpert_layout")
 def test_real_archives(tmp_path):
     place = unpack_batches(ROOT / "CheXpert-v1.0-small", tmp_path / "chexpertchestxrays-u20210408")
     expected, index = index_chexpert(ROOT), index_chexpert(tmp_path)

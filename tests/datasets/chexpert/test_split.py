@@ -1,20 +1,18 @@
 """CheXpert: the paper's two protocols."""
 
-import os
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, Split, index_chexpert, split_chexpert
 from anatpaste_aug.datasets.chexpert.index import DISEASES
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "chexpert_layout"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "chexpert_layout"
 
 
 def records(normal, ill, valid=(14, 19)):
@@ -153,7 +151,7 @@ def test_too_few_patients(normal, ill, remedy, added):
 
 
 def apply(remedy):
-    """The arguments that a remedy asks for, as it is written."""
+    """The arguments that the text of a remedy names."""
     named = [part for part in remedy.replace(")", "(").split("(") if "=" in part]
     return dict(part.split("=") for part in named)
 
@@ -175,16 +173,16 @@ def seen_from(made, view):
 
 
 @pytest.mark.parametrize("view", ["AP", None])
-def test_all_views_are_the_remedy_where_none_is_pa(view):
+def test_the_remedy_is_all_views_if_none_is_pa(view):
     check_remedy(seen_from(records([1] * 30, many(30)), view), {}, '--views all (views="all")')
 
 
-def test_all_views_are_the_remedy_where_valid_has_no_normal_pa():
+def test_the_remedy_is_all_views_if_valid_has_no_normal_pa():
     made = [*records([1] * 30, many(30), (0, 5)), Record("valid/x.jpg", 0, "x", "valid", view="AP")]
     check_remedy(made, {"exclude_support_devices": True}, '--views all (views="all")')
 
 
-def test_normals_with_devices_are_the_remedy_where_there_are_no_others():
+def test_the_remedy_is_normals_with_devices_if_there_are_no_others():
     made = [
         Record(r.path, r.label, r.patient, r.source, view="PA", findings=r.findings or ("Support Devices",))
         for r in records([1] * 30, many(30))
@@ -194,7 +192,7 @@ def test_normals_with_devices_are_the_remedy_where_there_are_no_others():
     check_remedy(seen_from(made, "AP"), {"exclude_support_devices": True}, '--views all (views="all") and', devices)
 
 
-def test_the_overall_protocol_is_the_remedy_where_diseases_need_too_many_normals():
+def test_the_remedy_is_the_overall_protocol_if_diseases_need_too_many_normals():
     ill = [(f"n{i}", ("Edema",)) for i in range(3)]
     check_remedy(records([1] * 30, ill), {"protocol": "diseases"}, 'eave out --per-disease (protocol="overall")')
 
@@ -233,7 +231,7 @@ def test_split_properties(normal, ill, protocol, count, shuffle: random.Random):
 # real radiographs
 
 
-@needs_data
+@needs("chexpert_layout")
 def test_real_split(tmp_path):
     index = index_chexpert(ROOT.parent)
     split = split_chexpert(index)

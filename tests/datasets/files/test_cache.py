@@ -98,7 +98,7 @@ def test_images_stay_what_they_were_while_another_run_replaces_the_file(tmp_path
 @pytest.mark.parametrize(
     "damage", [lambda b: b"", lambda b: b[:-1], lambda b: b[:-40] + b[-32:], lambda b: b"x" + b[1:]]
 )
-def test_a_damaged_file_is_made_again(tmp_path, data, decoded, damage):
+def test_a_damaged_file_is_rebuilt(tmp_path, data, decoded, damage):
     expected = run(tmp_path, data).clone()
     file = tmp_path / "mine-32.npy"
     file.write_bytes(damage(file.read_bytes()))
@@ -106,7 +106,7 @@ def test_a_damaged_file_is_made_again(tmp_path, data, decoded, damage):
     assert decoded == [5, 5]
 
 
-def test_nothing_is_kept_of_what_failed(tmp_path, data):
+def test_a_failed_read_keeps_nothing(tmp_path, data):
     (data / "4.png").write_bytes(b"no image")
     with pytest.raises(DatasetError, match="1 of 5 images"):
         run(tmp_path / "cache", data)
@@ -122,7 +122,7 @@ def test_no_records(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_writer_leaves_nothing_that_is_read(tmp_path, data, decoded):
+def test_files_of_a_killed_writer_are_not_read(tmp_path, data, decoded):
     code = (
         "import sys, time; from anatpaste_aug.datasets import Record, cached_images\n"
         "from anatpaste_aug.datasets.files import cache\n"

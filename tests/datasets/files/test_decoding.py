@@ -62,7 +62,7 @@ FORMATS = {
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning", "ignore:Truncated File:UserWarning")
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_file_that_is_cut_off_anywhere_is_never_another_image(tmp_path, name):
+def test_a_truncated_file_is_never_another_image(tmp_path, name):
     kind, options = FORMATS[name]
     whole = encoded(SMOOTH, kind, **options)
     path = tmp_path / name
@@ -84,7 +84,7 @@ def test_a_file_that_is_cut_off_anywhere_is_never_another_image(tmp_path, name):
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
 @pytest.mark.parametrize("pixels", [SMOOTH, NOISE])
-def test_zeros_where_the_end_should_be_are_no_pixels(tmp_path, kind, pixels):
+def test_zeros_in_place_of_the_end_are_an_error(tmp_path, kind, pixels):
     """As after a power failure; decoders accept zeros as data."""
     whole = encoded(pixels, kind)
     for part in (0.4, 0.7, 0.95):
@@ -93,7 +93,7 @@ def test_zeros_where_the_end_should_be_are_no_pixels(tmp_path, kind, pixels):
         refused(tmp_path / "a", "is damaged or has an unsupported|is not an image, or is damaged")  # as Pillow takes it
 
 
-def test_a_small_jpeg_within_the_header_is_not_the_end(tmp_path):
+def test_a_thumbnail_in_the_header_is_not_the_end(tmp_path):
     exif = Image.Exif()
     exif[0x9286] = encoded(NOISE, "JPEG")  # as cameras keep a thumbnail
     whole = encoded(NOISE, "JPEG", exif=exif, quality=90)
@@ -105,7 +105,7 @@ def test_a_small_jpeg_within_the_header_is_not_the_end(tmp_path):
     refused(tmp_path / "a", "it is truncated")
 
 
-def test_a_changed_byte_of_a_png_is_noticed_wherever_it_is(tmp_path):
+def test_a_changed_byte_of_a_png_is_detected(tmp_path):
     whole = encoded(NOISE, "PNG")
     for place in range(0, len(whole), 23):
         changed = bytearray(whole)
@@ -117,7 +117,7 @@ def test_a_changed_byte_of_a_png_is_noticed_wherever_it_is(tmp_path):
             continue
 
 
-def test_a_program_that_lets_pillow_fill_up_files_is_told(tmp_path, monkeypatch):
+def test_load_truncated_images_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(encoded(NOISE, "PNG"))
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.raises(ValueError, match=r"LOAD_TRUNCATED_IMAGES is set.*set it to False") as caught:
@@ -163,8 +163,8 @@ def test_of_several_frames_the_first_is_read(tmp_path, kind):
 
 
 @pytest.mark.parametrize("adobe", [True, False])
-def test_cmyk_jpegs_are_light_where_there_is_no_ink(tmp_path, adobe):
-    """Adobe's are stored inverted, and say so in a segment of their own."""
+def test_cmyk_jpegs_are_light_without_ink(tmp_path, adobe):
+    """Adobe's are stored inverted, and have a segment that says so."""
     buffer = io.BytesIO()
     Image.fromarray(SMOOTH).convert("RGB").convert("CMYK").save(buffer, "JPEG", quality=98)
     data = buffer.getvalue()
@@ -180,7 +180,7 @@ def test_cmyk_jpegs_are_light_where_there_is_no_ink(tmp_path, adobe):
     np.testing.assert_allclose(read_gray(tmp_path / "a.jpeg").astype(int), expected, atol=1)  # JPEG's own loss
 
 
-def test_the_content_tells_the_format_whatever_the_name_says(tmp_path):
+def test_the_format_follows_from_the_content(tmp_path):
     (tmp_path / "a.jpeg").write_bytes(encoded(NOISE, "PNG"))
     np.testing.assert_array_equal(read_gray(tmp_path / "a.jpeg"), NOISE)
     (tmp_path / "b.jpeg").write_text("Table of contents")
@@ -208,7 +208,7 @@ def announced(width, height):
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("side", "size"), [(10_000, "10000×10000 pixels"), (60_000, r"\(3600000000 pixels\)")])
-def test_what_would_fill_the_memory_is_named_with_its_size_and_the_remedy(tmp_path, side, size):
+def test_images_that_are_too_large_are_an_error(tmp_path, side, size):
     """From the first pixel above Pillow's limit, which only warns up to twice of it."""
     (tmp_path / "a.png").write_bytes(announced(side, side))
     refused(
@@ -217,7 +217,7 @@ def test_what_would_fill_the_memory_is_named_with_its_size_and_the_remedy(tmp_pa
     )
 
 
-def test_the_limit_is_the_users_to_raise(tmp_path, monkeypatch):
+def test_the_limit_can_be_raised(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(encoded(NOISE, "PNG"))
     for limit, error in ((64 * 48, False), (64 * 48 - 1, True), (None, False)):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
@@ -232,7 +232,7 @@ def test_the_limit_is_the_users_to_raise(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no pipes with names")
-def test_what_is_no_file_is_named_and_never_waited_for(tmp_path):
+def test_pipes_links_and_folders_are_errors(tmp_path):
     (tmp_path / "loop.png").symlink_to("loop.png")
     (tmp_path / "dangling.png").symlink_to("nowhere.png")
     (tmp_path / "folder.png").mkdir()
@@ -254,7 +254,7 @@ def test_what_is_no_file_is_named_and_never_waited_for(tmp_path):
     assert list_images(tmp_path) == (["dangling.png", "empty.png", "loop.png", "pipe.png"], ["pipe"])
 
 
-def test_a_file_that_may_not_be_opened_is_named(tmp_path, monkeypatch):
+def test_a_file_without_permission_is_an_error(tmp_path, monkeypatch):
     """Root can open everything, so the error is simulated."""
     path = tmp_path / "a.png"
     path.write_bytes(encoded(NOISE, "PNG"))
@@ -269,11 +269,11 @@ def test_a_file_that_may_not_be_opened_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["a b.png", "é 漢字.png", "-o.png", "%s{x}$1.png", "line\nbreak.png", os.fsdecode(b"\xff.png")]
 )
-def test_any_name_is_read_and_said_in_one_line(tmp_path, name):
+def test_unprintable_names_are_escaped_in_errors(tmp_path, name):
     (tmp_path / name).write_bytes(encoded(NOISE, "PNG"))
     np.testing.assert_array_equal(read_gray(tmp_path / name), NOISE)
     (tmp_path / name).write_bytes(b"nothing")
     message = refused(tmp_path / name, "is not an image")
     assert message.encode()
-    said = name.replace("\n", r"\n").replace("\udcff", r"\udcff")
-    assert message == f"{tmp_path}/{said} is not an image, or is damaged at its beginning"
+    escaped = name.replace("\n", r"\n").replace("\udcff", r"\udcff")
+    assert message == f"{tmp_path}/{escaped} is not an image, or is damaged at its beginning"

@@ -1,19 +1,17 @@
 """DICOM files against pydicom's own functions, and files without an image."""
 
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import dataset_of, save
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     BasicTextSRStorage,
-    DigitalXRayImageStorageForPresentation,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -21,40 +19,15 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     RLELossless,
 )
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, read_dicom_gray, read_gray
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "rsna_layout"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "rsna_layout"
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(8, 32)
 TWELVE = np.random.default_rng(0).integers(0, 4096, (24, 40), dtype=np.uint16)
 SIGNED = TWELVE.astype(np.int16) - 2048
-
-
-def made(pixels, **elements):
-    """A data set with these pixels, as a device would write it."""
-    dataset = Dataset()
-    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = pydicom.uid.generate_uid(entropy_srcs=["anatpaste"])
-    dataset.Rows, dataset.Columns = pixels.shape[-2:] if "SamplesPerPixel" not in elements else pixels.shape[-3:-1]
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.BitsAllocated = 8 * pixels.dtype.itemsize
-    dataset.BitsStored = 8 if pixels.dtype == np.uint8 else 12
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-    dataset.PixelData = pixels.tobytes()
-    for name, value in elements.items():
-        setattr(dataset, name, value)
-    return dataset
-
-
-def written(path, dataset, syntax=ExplicitVRLittleEndian):
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 def lut(first, values, bits):
@@ -85,7 +58,7 @@ WINDOWS = {
 @pytest.mark.parametrize("name", WINDOWS)
 def test_a_window_is_applied_as_pydicom_does(tmp_path, name):
     pixels, elements = WINDOWS[name]
-    path = written(tmp_path / "a.dcm", made(pixels, **elements))
+    path = save(tmp_path / "a.dcm", dataset_of(pixels, **elements))
     dataset = pydicom.dcmread(path)
     expected = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
     slope, intercept = dataset.get("RescaleSlope", 1), dataset.get("RescaleIntercept", 0)
@@ -97,7 +70,7 @@ def test_a_window_is_applied_as_pydicom_does(tmp_path, name):
 
 def test_a_falling_rescale_slope_keeps_the_windows_dark_end_dark(tmp_path):
     elements = window("LINEAR", -2000, 1500, RescaleSlope=-1, RescaleIntercept=0)
-    gray = read_dicom_gray(written(tmp_path / "a.dcm", made(TWELVE, **elements)))
+    gray = read_dicom_gray(save(tmp_path / "a.dcm", dataset_of(TWELVE, **elements)))
     assert gray[TWELVE < 1200].min() == 255
     assert gray[TWELVE > 2800].max() == 0
 
@@ -105,7 +78,7 @@ def test_a_falling_rescale_slope_keeps_the_windows_dark_end_dark(tmp_path):
 @pytest.mark.parametrize("bits", [8, 10, 16])
 def test_a_lookup_table_is_applied_entry_by_entry(tmp_path, bits):
     curve = (np.linspace(0, 1, 3000) ** 2 * (2**bits - 1)).astype(int)
-    path = written(tmp_path / "a.dcm", made(TWELVE, VOILUTSequence=[lut(500, curve, bits)], WindowCenter=1))
+    path = save(tmp_path / "a.dcm", dataset_of(TWELVE, VOILUTSequence=[lut(500, curve, bits)], WindowCenter=1))
     expected = curve[np.clip(TWELVE.astype(int) - 500, 0, 2999)] / curve.max() * 255
     np.testing.assert_allclose(read_dicom_gray(path), expected, rtol=0, atol=0.5001)
     if bits > 8:  # pydicom 3.0 itself wraps around where the entries have 8 bits
@@ -116,7 +89,7 @@ def test_a_lookup_table_is_applied_entry_by_entry(tmp_path, bits):
 
 
 def test_a_falling_lookup_table_stays_falling(tmp_path):
-    path = written(tmp_path / "a.dcm", made(TWELVE, VOILUTSequence=[lut(0, np.arange(4095, -1, -1), 12)]))
+    path = save(tmp_path / "a.dcm", dataset_of(TWELVE, VOILUTSequence=[lut(0, np.arange(4095, -1, -1), 12)]))
     np.testing.assert_allclose(read_dicom_gray(path), (4095 - TWELVE.astype(float)) / 4095 * 255, atol=0.5001)
 
 
@@ -124,7 +97,7 @@ def test_a_modality_lookup_table_comes_before_the_window(tmp_path):
     curve = (np.sqrt(np.linspace(0, 1, 4096)) * 65535).astype(int)
     item = lut(0, curve, 16)
     item.ModalityLUTType = "US"
-    path = written(tmp_path / "a.dcm", made(TWELVE, ModalityLUTSequence=[item], **window("LINEAR", 32768, 65536)))
+    path = save(tmp_path / "a.dcm", dataset_of(TWELVE, ModalityLUTSequence=[item], **window("LINEAR", 32768, 65536)))
     expected = curve[TWELVE] / 65535 * 255
     # Tolerance: one gray level; the window's ends are half a stored value off those of the table.
     np.testing.assert_allclose(read_dicom_gray(path), expected, rtol=0, atol=1)
@@ -132,7 +105,7 @@ def test_a_modality_lookup_table_comes_before_the_window(tmp_path):
 
 @pytest.mark.parametrize("elements", [{}, {"RescaleSlope": 1, "RescaleIntercept": 0}])
 def test_eight_bits_without_a_window_stay_as_they_are(tmp_path, elements):
-    path = written(tmp_path / "a.dcm", made(RAMP // 2, **elements))
+    path = save(tmp_path / "a.dcm", dataset_of(RAMP // 2, **elements))
     np.testing.assert_array_equal(read_dicom_gray(path), RAMP // 2)
 
 
@@ -140,15 +113,15 @@ def test_eight_bits_without_a_window_stay_as_they_are(tmp_path, elements):
 def test_more_bits_without_a_window_are_stretched_by_percentiles(tmp_path, pixels):
     low, high = np.percentile(pixels, (0.5, 99.5))
     expected = np.clip((pixels - low) / (high - low), 0, 1) * 255
-    gray = read_dicom_gray(written(tmp_path / "a.dcm", made(pixels)))
+    gray = read_dicom_gray(save(tmp_path / "a.dcm", dataset_of(pixels)))
     np.testing.assert_allclose(gray, expected, rtol=0, atol=0.5001)
 
 
 def test_padding_does_not_set_the_scale(tmp_path):
     pixels = TWELVE // 4 + 3000
     padded = np.concatenate([np.zeros_like(pixels), pixels])
-    path = written(tmp_path / "a.dcm", made(padded, PixelPaddingValue=0))
-    alone = read_dicom_gray(written(tmp_path / "b.dcm", made(pixels)))
+    path = save(tmp_path / "a.dcm", dataset_of(padded, PixelPaddingValue=0))
+    alone = read_dicom_gray(save(tmp_path / "b.dcm", dataset_of(pixels)))
     np.testing.assert_array_equal(read_dicom_gray(path), np.concatenate([np.zeros_like(alone), alone]))
 
 
@@ -156,14 +129,14 @@ def test_padding_does_not_set_the_scale(tmp_path):
     ("pixels", "elements"), [(RAMP, {}), (TWELVE, {}), (TWELVE, window("LINEAR", 2000, 1500)), (RAMP * 0 + 9, {})]
 )
 def test_monochrome1_is_inverted(tmp_path, pixels, elements):
-    first = written(tmp_path / "a.dcm", made(pixels, PhotometricInterpretation="MONOCHROME1", **elements))
-    second = written(tmp_path / "b.dcm", made(pixels, **elements))
+    first = save(tmp_path / "a.dcm", dataset_of(pixels, PhotometricInterpretation="MONOCHROME1", **elements))
+    second = save(tmp_path / "b.dcm", dataset_of(pixels, **elements))
     # Tolerance: one gray level, where a half is rounded.
     np.testing.assert_allclose(read_dicom_gray(first), 255.0 - read_dicom_gray(second), rtol=0, atol=1)
 
 
 def test_a_constant_image_has_no_range(tmp_path):
-    assert not read_dicom_gray(written(tmp_path / "a.dcm", made(TWELVE * 0 + 7))).any()
+    assert not read_dicom_gray(save(tmp_path / "a.dcm", dataset_of(TWELVE * 0 + 7))).any()
 
 
 # encodings
@@ -173,7 +146,7 @@ def test_a_constant_image_has_no_range(tmp_path):
     "syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEGBaseline8Bit]
 )
 def test_transfer_syntaxes(tmp_path, syntax):
-    dataset = made(RAMP)
+    dataset = dataset_of(RAMP)
     if syntax == RLELossless:
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -184,21 +157,20 @@ def test_transfer_syntaxes(tmp_path, syntax):
         expected = np.asarray(Image.open(tmp_path / "a.jpg"))
     else:
         expected = RAMP
-    np.testing.assert_array_equal(read_dicom_gray(written(tmp_path / "a.dcm", dataset, syntax)), expected)
+    np.testing.assert_array_equal(read_dicom_gray(save(tmp_path / "a.dcm", dataset, syntax)), expected)
 
 
 @pytest.mark.parametrize("frames", [1, 3])
 def test_the_first_of_several_frames_is_read(tmp_path, frames):
     pixels = np.stack([RAMP // (frame + 1) for frame in range(frames)])
-    path = written(tmp_path / "a.dcm", made(pixels, NumberOfFrames=frames))
+    path = save(tmp_path / "a.dcm", dataset_of(pixels, NumberOfFrames=frames))
     np.testing.assert_array_equal(read_dicom_gray(path), RAMP)
 
 
-def test_colour_becomes_gray_as_in_pillow(tmp_path):
-    colour = np.random.default_rng(1).integers(0, 256, (9, 14, 3), dtype=np.uint8)
-    elements = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
-    path = written(tmp_path / "a.dcm", made(colour, **elements))
-    np.testing.assert_array_equal(read_dicom_gray(path), np.asarray(Image.fromarray(colour).convert("L")))
+def test_color_becomes_gray_as_in_pillow(tmp_path):
+    color = np.random.default_rng(1).integers(0, 256, (9, 14, 3), dtype=np.uint8)
+    path = save(tmp_path / "a.dcm", dataset_of(color, PlanarConfiguration=0))
+    np.testing.assert_array_equal(read_dicom_gray(path), np.asarray(Image.fromarray(color).convert("L")))
 
 
 def test_a_palette_is_looked_up(tmp_path):
@@ -207,7 +179,7 @@ def test_a_palette_is_looked_up(tmp_path):
     for channel in ("Red", "Green", "Blue"):
         elements[f"{channel}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
         elements[f"{channel}PaletteColorLookupTableData"] = table
-    np.testing.assert_array_equal(read_dicom_gray(written(tmp_path / "a.dcm", made(RAMP, **elements))), 255 - RAMP)
+    np.testing.assert_array_equal(read_dicom_gray(save(tmp_path / "a.dcm", dataset_of(RAMP, **elements))), 255 - RAMP)
 
 
 # as read_gray reads it
@@ -215,13 +187,13 @@ def test_a_palette_is_looked_up(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.dcm", "a.DCM", "no_suffix", "a.png"])
 def test_read_gray_knows_dicom_by_its_content(tmp_path, name):
-    path = written(tmp_path / name, made(TWELVE))
+    path = save(tmp_path / name, dataset_of(TWELVE))
     np.testing.assert_array_equal(read_gray(path), read_dicom_gray(path))
     expected = Image.fromarray(read_dicom_gray(path)).resize((32, 32), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(read_gray(path, 32), np.asarray(expected))
 
 
-@needs_data
+@needs("rsna_layout")
 def test_real_files_are_what_pillow_decodes():
     paths = sorted(ROOT.rglob("*.dcm"))[:5]
     assert len(paths) == 5
@@ -234,15 +206,15 @@ def test_real_files_are_what_pillow_decodes():
 # files that cannot be read
 
 
-def test_unreadable_names_file_and_reason(tmp_path):
-    cut = written(tmp_path / "cut.dcm", made(TWELVE))
+def test_errors_name_the_file_and_the_reason(tmp_path):
+    cut = save(tmp_path / "cut.dcm", dataset_of(TWELVE))
     cut.write_bytes(cut.read_bytes()[:-900])
-    report = made(RAMP)
+    report = dataset_of(RAMP)
     report.SOPClassUID = BasicTextSRStorage
     del report.PixelData
-    written(tmp_path / "report.dcm", report)
-    broken = made(RAMP, PixelData=encapsulate([b"\xff\xd8nothing"]))
-    written(tmp_path / "broken.dcm", broken, JPEGBaseline8Bit)
+    save(tmp_path / "report.dcm", report)
+    broken = dataset_of(RAMP, PixelData=encapsulate([b"\xff\xd8nothing"]))
+    save(tmp_path / "broken.dcm", broken, JPEGBaseline8Bit)
     (tmp_path / "page.dcm").write_text("<html>404</html>" * 20)
     (tmp_path / "empty.dcm").touch()
     reasons = {
@@ -263,18 +235,18 @@ def test_a_missing_decoder_is_named(tmp_path, monkeypatch):
     decoder = pydicom.pixels.get_decoder(JPEGLosslessSV1)
     monkeypatch.setattr(decoder, "_available", {})
     monkeypatch.setattr(decoder, "_unavailable", {"gdcm": ("gdcm>=3.0.10",)})
-    path = written(tmp_path / "a.dcm", made(RAMP, PixelData=encapsulate([b"\xff\xd8\xff\xd9"])), JPEGLosslessSV1)
+    path = save(tmp_path / "a.dcm", dataset_of(RAMP, PixelData=encapsulate([b"\xff\xd8\xff\xd9"])), JPEGLosslessSV1)
     with pytest.raises(DatasetError, match=r"a\.dcm is compressed as JPEG Lossless.* pip install python-gdcm"):
         read_dicom_gray(path)
 
 
-def test_a_missing_file_is_an_error_of_its_own(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match=r"missing\.dcm cannot be read as DICOM: .*No such file"):
         read_dicom_gray(tmp_path / "missing.dcm")
 
 
 def test_the_missing_extra_is_named(tmp_path, monkeypatch):
-    path = written(tmp_path / "a.dcm", made(RAMP))
+    path = save(tmp_path / "a.dcm", dataset_of(RAMP))
     for name in [name for name in sys.modules if name.split(".")[0] == "pydicom"]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r'DICOM needs pydicom: pip install "anatpaste_aug\[datasets\]"'):

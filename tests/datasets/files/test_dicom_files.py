@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import dataset_of, save
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
-    DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -25,24 +25,14 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 48), dtype=np.uint8)
 
 def written(path, pixels=NOISE, syntax=ExplicitVRLittleEndian, without=(), **elements):
     """A file of these pixels, with other elements or without some."""
-    dataset = Dataset()
-    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = pydicom.uid.generate_uid(entropy_srcs=["anatpaste"])
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
-    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
-    dataset.HighBit = dataset.BitsStored - 1
-    dataset.PixelData = pixels.tobytes()
-    for name, value in elements.items():
-        setattr(dataset, name, value)
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax == RLELossless else syntax
+    dataset = dataset_of(pixels, **elements)
     if syntax == RLELossless:
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.compress(RLELossless)
     for name in without:
         delattr(dataset, name)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
+    return save(path, dataset, syntax)
 
 
 def compressed(kind):
@@ -60,7 +50,7 @@ def refused(path, reason):
 
 
 @pytest.mark.parametrize("tag", ["Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsStored"])
-def test_a_missing_element_without_which_nothing_is_known_is_named(tmp_path, tag):
+def test_a_missing_required_element_is_an_error(tmp_path, tag):
     words = "".join(f" {letter}" if letter.isupper() else letter for letter in tag).strip()
     refused(
         written(tmp_path / "a.dcm", without=[tag]),
@@ -81,7 +71,7 @@ def test_a_missing_element_without_which_nothing_is_known_is_named(tmp_path, tag
         {"VOILUTSequence": []},
     ],
 )
-def test_half_a_window_or_half_a_rescaling_is_none(tmp_path, elements):
+def test_half_a_window_or_half_a_rescaling_is_ignored(tmp_path, elements):
     np.testing.assert_array_equal(read_gray(written(tmp_path / "a.dcm", without=["HighBit"], **elements)), NOISE)
 
 
@@ -98,13 +88,13 @@ def test_half_a_window_or_half_a_rescaling_is_none(tmp_path, elements):
         ({"Rows": 65_535, "Columns": 65_535}, "is too large .*65535×65535 pixels.*PIL.Image.MAX_IMAGE_PIXELS"),
     ],
 )
-def test_elements_that_contradict_the_pixels_are_named(tmp_path, elements, reason):
+def test_elements_that_contradict_the_pixels_are_an_error(tmp_path, elements, reason):
     refused(written(tmp_path / "a.dcm", **elements), reason)
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGBaseline8Bit, JPEG2000Lossless])
 @pytest.mark.filterwarnings("ignore:End of file reached:UserWarning")
-def test_a_file_that_is_cut_off_anywhere_is_never_another_image(tmp_path, syntax):
+def test_a_truncated_file_is_never_another_image(tmp_path, syntax):
     elements = {}
     if syntax in (JPEGBaseline8Bit, JPEG2000Lossless):
         elements["PixelData"] = encapsulate([compressed("JPEG" if syntax == JPEGBaseline8Bit else "JPEG2000")])
@@ -121,7 +111,7 @@ def test_a_file_that_is_cut_off_anywhere_is_never_another_image(tmp_path, syntax
 
 
 @pytest.mark.parametrize(("syntax", "kind"), [(JPEGBaseline8Bit, "JPEG"), (JPEG2000Lossless, "JPEG2000")])
-def test_zeros_where_the_end_should_be_are_no_pixels(tmp_path, syntax, kind):
+def test_zeros_in_place_of_the_end_are_an_error(tmp_path, syntax, kind):
     whole = compressed(kind)
     half = whole[: len(whole) // 2] + bytes(len(whole) // 2)
     refused(written(tmp_path / "a.dcm", NOISE, syntax, PixelData=encapsulate([half])), "cannot be read .*JPEG")
@@ -140,7 +130,7 @@ def test_zeros_where_the_end_should_be_are_no_pixels(tmp_path, syntax, kind):
         ("SC_rgb_jpeg_gdcm.dcm", "SC_rgb_rle.dcm"),
     ],
 )
-def test_lossless_compression_is_read_as_its_twin_or_the_decoder_is_named(name, twin):
+def test_lossless_compression_is_read_or_the_decoder_is_named(name, twin):
     syntax = pydicom.dcmread(FILES / name, stop_before_pixels=True).file_meta.TransferSyntaxUID
     if pydicom.pixels.get_decoder(syntax).is_available:
         np.testing.assert_array_equal(read_gray(FILES / name), read_gray(FILES / twin))
@@ -148,8 +138,8 @@ def test_lossless_compression_is_read_as_its_twin_or_the_decoder_is_named(name, 
         refused(FILES / name, rf"{syntax.name.split(',')[0]}.*has no decoder here: pip install python-gdcm")
 
 
-def test_a_kind_that_this_decoder_cannot_read_names_another():
-    """JPEG Extended of 12 bits, which Pillow refuses."""
+def test_an_unsupported_compression_names_another_decoder():
+    """JPEG Extended with 12 bits, which Pillow does not support."""
     decoder = pydicom.pixels.get_decoder(pydicom.uid.JPEGExtended12Bit)
     if decoder.available_plugins != ("pillow",):
         pytest.skip("another decoder is installed")
@@ -160,10 +150,10 @@ def test_a_kind_that_this_decoder_cannot_read_names_another():
 
 
 @pytest.mark.parametrize("name", ["test-SR.dcm", "rtplan.dcm", "waveform_ecg.dcm", "reportsi.dcm"])
-def test_dicom_without_an_image_is_named(name):
+def test_dicom_without_an_image_is_an_error(name):
     refused(FILES / name, r"contains no image: it is DICOM without pixel data \(.+\); leave it out")
 
 
 @pytest.mark.parametrize("name", ["no_meta.dcm", "rtstruct.dcm", "ExplVR_LitEndNoMeta.dcm"])
-def test_dicom_without_its_beginning_is_named(name):
+def test_dicom_without_its_beginning_is_an_error(name):
     refused(FILES / name, "is not DICOM: no DICM at byte 128")

@@ -1,7 +1,5 @@
 """Images and leftovers, distinguished by their names."""
 
-import doctest
-
 import pytest
 
 from anatpaste_aug.datasets.files import filenames
@@ -44,7 +42,3 @@ def test_folders():
     names = [".ipynb_checkpoints", "ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", ".git"]
     assert all(map(filenames.is_leftover_folder, names))
     assert not any(map(filenames.is_leftover_folder, ["NORMAL", "val", "CheXpert-v1.0 batch 1 (validate & csv)"]))
-
-
-def test_docstring_examples():
-    assert doctest.testmod(filenames).failed == 0

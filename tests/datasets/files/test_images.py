@@ -1,20 +1,18 @@
 """Reading images: formats, scaling to 8 bits, damaged files."""
 
-import os
 import struct
 import sys
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, index_zhanglab, load_images, read_gray, split_zhanglab
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "zhanglab"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "zhanglab"
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(8, 32)
 
@@ -52,11 +50,11 @@ def test_one_bit(tmp_path):
     np.testing.assert_array_equal(read_gray(path), np.where(RAMP > 127, 255, 0))
 
 
-def test_colour_as_pillow_does_it(tmp_path):
-    colour = noise((9, 7, 3))
-    expected = np.asarray(Image.fromarray(colour).convert("L"))
-    np.testing.assert_array_equal(read_gray(save(tmp_path / "a.png", colour)), expected)
-    palette = Image.fromarray(colour).quantize(8)
+def test_color_is_converted_as_in_pillow(tmp_path):
+    color = noise((9, 7, 3))
+    expected = np.asarray(Image.fromarray(color).convert("L"))
+    np.testing.assert_array_equal(read_gray(save(tmp_path / "a.png", color)), expected)
+    palette = Image.fromarray(color).quantize(8)
     expected = np.asarray(palette.convert("RGB").convert("L"))
     np.testing.assert_array_equal(read_gray(save(tmp_path / "p.png", palette)), expected)
 
@@ -78,7 +76,7 @@ def test_sixteen_bits_are_scaled(tmp_path, suffix):
     assert read_gray(path, size=4).max() > 200
 
 
-def test_ranges_that_nobody_can_know(tmp_path):
+def test_floating_point_and_signed_pixels_are_errors(tmp_path):
     with pytest.raises(DatasetError, match=r"a\.tiff is damaged or has an unsupported .*floating-point"):
         read_gray(save(tmp_path / "a.tiff", RAMP.astype(np.float32)))
     with pytest.raises(DatasetError, match=r"b\.tiff .*values from -5 to"):
@@ -134,7 +132,7 @@ def damaged(folder):
     }
 
 
-def test_unreadable_names_file_and_reason(tmp_path):
+def test_errors_name_the_file_and_the_reason(tmp_path):
     for name, reason in damaged(tmp_path).items():
         with pytest.raises(DatasetError, match=f"{name} .*{reason}|{name} {reason}"):
             read_gray(tmp_path / name, 32)
@@ -166,14 +164,14 @@ def test_load_keeps_the_order(tmp_path, workers):
     assert images.flatten(1).float().std(1).max() == 0
 
 
-def test_load_refuses_arguments(tmp_path):
+def test_invalid_arguments_of_load(tmp_path):
     with pytest.raises(ValueError, match="size=0"):
         load_images(tmp_path, [], 0)
     with pytest.raises(ValueError, match="workers=0"):
         load_images(tmp_path, [], 32, workers=0)
 
 
-def test_load_into_memory_that_is_given(tmp_path):
+def test_load_into_given_memory(tmp_path):
     save(tmp_path / "a.png", RAMP)
     out = np.zeros((1, 1, 8, 8), np.uint8)
     images = load_images(tmp_path, [Record("a.png", 0, "a", "train")], 8, progress=False, out=out)
@@ -204,7 +202,7 @@ def test_missing_extra_is_named(tmp_path, monkeypatch):
         read_gray(path)
 
 
-@needs_data
+@needs("zhanglab")
 def test_real_images():
     index = index_zhanglab(ROOT)
     records = split_zhanglab(index).val

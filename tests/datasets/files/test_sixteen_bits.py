@@ -19,8 +19,8 @@ def scaled(values, white):
     return np.rint(np.clip(np.asarray(values, float) / white, 0, 1) * 255).astype(np.uint8)
 
 
-def luma(colour, white):
-    return np.asarray(Image.fromarray(scaled(colour, white)).convert("L"))
+def luma(color, white):
+    return np.asarray(Image.fromarray(scaled(color, white)).convert("L"))
 
 
 def values_of(bits, channels=()):
@@ -29,7 +29,7 @@ def values_of(bits, channels=()):
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_white_is_the_containers_or_the_one_that_is_given(tmp_path, bits, suffix):
+def test_white_defaults_to_the_largest_value(tmp_path, bits, suffix):
     values = values_of(bits)
     Image.fromarray(values).save(tmp_path / f"a.{suffix}")
     np.testing.assert_array_equal(read_gray(tmp_path / f"a.{suffix}"), scaled(values, 65535))
@@ -37,36 +37,36 @@ def test_white_is_the_containers_or_the_one_that_is_given(tmp_path, bits, suffix
     np.testing.assert_array_equal(read_gray(tmp_path / f"a.{suffix}", white=white), scaled(values, white))
 
 
-def test_what_is_brighter_than_white_is_white(tmp_path):
+def test_values_above_white_are_white(tmp_path):
     values = np.array([[0, 4095, 4096, 65535]], np.uint16)
     assert read_gray(png16(tmp_path / "a.png", values), white=4095).tolist() == [[0, 255, 255, 255]]
 
 
 @pytest.mark.parametrize("white", [0, -1, 65536, 4095.0, True, "4095"])
-def test_a_white_that_cannot_be(tmp_path, white):
+def test_an_invalid_white(tmp_path, white):
     path = png16(tmp_path / "a.png", values_of(12))
     with pytest.raises(ValueError, match=r"white=.*: expected the value that is white in 16 bits, 1 to 65535"):
         read_gray(path, white=white)
 
 
-def test_eight_bits_have_a_white_of_their_own(tmp_path):
+def test_eight_bit_images_do_not_use_white(tmp_path):
     Image.fromarray(RAMP.astype(np.uint8)).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_gray(tmp_path / "a.png", white=100), RAMP)
 
 
-# colour and transparency: Pillow shows the upper 8 bits alone
+# color and transparency: Pillow shows the upper 8 bits alone
 
 
 @pytest.mark.parametrize("bits", [12, 16])
-def test_colour_has_all_its_bits(tmp_path, bits):
-    colour, white = values_of(bits, (3,)), 2**bits - 1
-    np.testing.assert_array_equal(read_gray(png16(tmp_path / "a.png", colour), white=white), luma(colour, white))
+def test_color_keeps_16_bits(tmp_path, bits):
+    color, white = values_of(bits, (3,)), 2**bits - 1
+    np.testing.assert_array_equal(read_gray(png16(tmp_path / "a.png", color), white=white), luma(color, white))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("channels", [(), (3,)])
-def test_tiff_in_both_orders_of_bytes(tmp_path, order, compression, channels):
+def test_tiff_in_both_byte_orders(tmp_path, order, compression, channels):
     values = values_of(12, channels)
     tifffile.imwrite(
         tmp_path / "a.tiff",
@@ -81,7 +81,7 @@ def test_tiff_in_both_orders_of_bytes(tmp_path, order, compression, channels):
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_what_is_transparent_shows_on_black(tmp_path, channels):
+def test_transparency_is_black(tmp_path, channels):
     values = values_of(12, (channels,))
     values[..., -1] = RNG.integers(0, 65536, SHAPE)
     shown = np.rint(values[..., :-1] * (values[..., -1:] / 65535))
@@ -90,7 +90,7 @@ def test_what_is_transparent_shows_on_black(tmp_path, channels):
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])
-def test_a_transparent_colour_is_black(tmp_path, channels):
+def test_a_transparent_color_is_black(tmp_path, channels):
     values = values_of(12, channels)
     key = values[3, 5]
     path = png16(tmp_path / "a.png", values, (b"tRNS", np.array(key, ">u2").tobytes()))
@@ -115,7 +115,7 @@ def test_zero_may_be_white(tmp_path, white):
     np.testing.assert_array_equal(read_gray(tmp_path / "a.tiff", white=white), 255 - scaled(values, white))
 
 
-def test_colour_that_is_cut_off_is_refused(tmp_path):
+def test_truncated_color_is_an_error(tmp_path):
     path = png16(tmp_path / "a.png", RNG.integers(0, 65536, (64, 64, 3)))
     path.write_bytes(path.read_bytes()[:9000])
     with pytest.raises(DatasetError, match=r"a\.png is damaged"):
@@ -140,7 +140,7 @@ def test_significant_bits_of_png(tmp_path, bits, channels, given):
 
 @pytest.mark.parametrize("way", ["zeros", "repeated", "multiplied"])
 @pytest.mark.parametrize("bits", [8, 10, 12, 14])
-def test_values_that_were_scaled_up_as_the_standard_says(tmp_path, way, bits):
+def test_values_scaled_up_as_in_the_standard(tmp_path, way, bits):
     values = values_of(bits).astype(np.uint32)
     values[0, 0] = 2**bits - 1
     stored = {
@@ -160,13 +160,13 @@ def test_one_value_above_the_significant_bits_does_not_change_the_others(tmp_pat
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00", b"\x11"])
-def test_significant_bits_that_cannot_be_are_passed_over(tmp_path, data):
+def test_invalid_significant_bits_are_ignored(tmp_path, data):
     values = values_of(12)
     path = png16(tmp_path / "a.png", values, (b"sBIT", data))
     np.testing.assert_array_equal(read_gray(path, white=4095), scaled(values, 4095))
 
 
-def test_significant_bits_with_a_wrong_checksum_are_refused(tmp_path):
+def test_significant_bits_with_a_wrong_checksum_are_an_error(tmp_path):
     path = png16(tmp_path / "a.png", values_of(12), (b"sBIT", b"\x0a"))
     whole = chunk(b"sBIT", b"\x0a")
     path.write_bytes(path.read_bytes().replace(whole, whole[:-1] + bytes([whole[-1] ^ 1])))
@@ -189,7 +189,7 @@ def test_tiff_of_twelve_bits(tmp_path, given):
 
 
 @pytest.mark.parametrize("most", [1023, 4095, 65535])
-def test_pgm_tells_its_white(tmp_path, most):
+def test_pgm_specifies_white(tmp_path, most):
     values = RNG.integers(0, most + 1, SHAPE)
     head = f"P5 {SHAPE[1]} {SHAPE[0]} {most}\n".encode()
     (tmp_path / "a.pgm").write_bytes(head + values.astype(">u2").tobytes())
@@ -197,7 +197,7 @@ def test_pgm_tells_its_white(tmp_path, most):
     np.testing.assert_allclose(read_gray(tmp_path / "a.pgm", white=255).astype(int), scaled(values, most), atol=1)
 
 
-def test_jpeg_2000_tells_its_white(tmp_path):
+def test_jpeg_2000_specifies_white(tmp_path):
     values = values_of(16)
     Image.fromarray(values).save(tmp_path / "a.jp2", irreversible=False)
     np.testing.assert_array_equal(read_gray(tmp_path / "a.jp2", white=255), scaled(values, 65535))

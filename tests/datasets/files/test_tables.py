@@ -29,12 +29,12 @@ def test_line_ends_marks_spaces_and_empty_lines(tmp_path, end, encoding):
         ("a,b\n1,2,3\n", "line 2: 3 instead of 2 values"),
     ],
 )
-def test_damaged_tables_are_named(tmp_path, content, message):
+def test_damaged_tables_are_errors(tmp_path, content, message):
     with pytest.raises(DatasetError, match=rf"t\.csv.*{message}"):
         rows(tmp_path / "t.csv", content)
 
 
-def test_no_text_and_no_file(tmp_path):
+def test_files_that_are_no_text_or_missing(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"a,b\n\xff\xfe,2\n")
     with pytest.raises(DatasetError, match=r"t\.csv is not a CSV file, or is damaged"):
         list(read_rows(tmp_path / "t.csv", ("a",)))
@@ -51,7 +51,7 @@ def test_the_folder_is_found_at_most_two_levels_down(tmp_path, below):
     assert find_folder(str(tmp_path), "t.csv", "t.csv") == folder
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_a_missing_folder(tmp_path):
     (tmp_path / "a.zip").touch()
     (tmp_path / "one" / "two" / "three").mkdir(parents=True)
     (tmp_path / "one" / "two" / "three" / "t.csv").touch()

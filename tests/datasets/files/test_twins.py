@@ -22,7 +22,7 @@ def test_pairs_are_those_of_comparing_all(tmp_path):
     assert sorted(b for _, b in found) == sorted({b for _, b in pairs})  # each of the second side once
 
 
-def test_one_name_comes_before_the_first(tmp_path):
+def test_the_file_of_the_same_name_comes_first(tmp_path):
     first = write(tmp_path, {"x/a": b"1", "x/b": b"1"})
     second = write(tmp_path, {"y/b": b"1", "y/c": b"1"})
     assert find_twins(tmp_path, first, second) == [("x/a", "y/c"), ("x/b", "y/b")]
@@ -32,7 +32,7 @@ def test_only_files_of_one_size_are_read(tmp_path):
     assert find_twins(tmp_path, [File("nowhere", 3)], [File("neither", 4)]) == []
 
 
-def test_files_that_cannot_be_read_are_none(tmp_path):
+def test_unreadable_files_are_no_twins(tmp_path):
     (known,) = write(tmp_path, {"x/a": b"1"})
     assert find_twins(tmp_path, [known, File("x/gone", 1)], [File("y/gone", 1)]) == []
     assert not is_same(tmp_path / "x" / "a", tmp_path / "y")

@@ -60,7 +60,7 @@ def test_a_single_pixel_changes_nothing(tmp_path):
     assert find_white(paths).value == 4095
 
 
-def test_dark_images_are_scaled_as_their_neighbors_are(tmp_path):
+def test_dark_images_are_scaled_like_the_others(tmp_path):
     paths = files(tmp_path, 12, 12)
     Image.fromarray(deep(12) // 8).save(paths[1])
     found = find_white(paths)
@@ -75,7 +75,7 @@ def test_one_file_in_a_hundred_may_need_more(tmp_path, others, expected):
     assert find_white(files(tmp_path, *depths)) == White(expected, 100, {12: 100 - others, 16: others})
 
 
-def test_of_many_files_some_are_looked_at_spread_evenly(tmp_path, monkeypatch):
+def test_of_many_files_a_sample_is_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(white, "_SAMPLE", 4)
     paths = files(tmp_path, *[16, 12] * 6)
     assert find_white(paths) == White(65535, 12, {16: 2, 12: 2})  # 0, 3, 6 and 9
@@ -83,7 +83,7 @@ def test_of_many_files_some_are_looked_at_spread_evenly(tmp_path, monkeypatch):
     assert find_white(paths).needs == {16: 6}
 
 
-def test_files_that_tell_their_white_have_no_say(tmp_path):
+def test_files_that_specify_white_do_not_count(tmp_path):
     paths = files(tmp_path, 12)
     Image.fromarray(GRAY).save(tmp_path / "eight.png")
     Image.fromarray(GRAY).save(tmp_path / "eight.jpeg")
@@ -101,7 +101,7 @@ def test_files_that_tell_their_white_have_no_say(tmp_path):
         assert find_white(others) is None
 
 
-def test_colour_has_a_say(tmp_path):
+def test_color_files_count(tmp_path):
     tifffile.imwrite(tmp_path / "a.tiff", np.stack([deep(12)] * 3, 2), photometric="rgb")
     paths = [tmp_path / "a.tiff", png16(tmp_path / "a.png", np.stack([deep(12)] * 3, 2))]
     assert find_white(paths) == White(4095, 2, {12: 2})
@@ -116,7 +116,7 @@ def test_a_given_white_is_only_counted(tmp_path):
         find_white([], white=0)
 
 
-def test_it_prints():
+def test_white_is_printed():
     assert str(White(4095, 2, {})) == "2 without a value of white; 4095 is used (given)"
     expected = "1,300 without a value of white; 4095 is used (inferred; bits needed: 12 in 255, 16 in 1)"
     assert str(White(4095, 1300, {16: 1, 12: 255})) == expected
@@ -127,7 +127,7 @@ def test_it_prints():
 
 @pytest.fixture
 def root(tmp_path):
-    """A Zhanglab layout of 12 bits in 16, whatever the names say; one training image has a hot pixel."""
+    """A Zhanglab layout of PNG with 12 bits in 16, in spite of the suffix; one training image has a hot pixel."""
     root = write_zhanglab(tmp_path / "chest_xray")
     for i, path in enumerate(sorted(root.rglob("*.jpeg"))):
         values = RNG.integers(0, 4096, (20, 20), dtype=np.uint16)
@@ -137,7 +137,7 @@ def root(tmp_path):
     return root
 
 
-def test_a_task_decides_and_its_split_keeps_it(root, tmp_path):
+def test_a_task_infers_white_and_its_split_keeps_it(root, tmp_path):
     task = zhanglab_task(root, 16, progress=False)
     assert task.split.white == 4095
     assert task.note.endswith("White in 16-bit files that do not specify it: 4095.")
@@ -160,7 +160,7 @@ def test_a_given_white_is_taken_before_that_of_the_split(root):
         zhanglab_task(root, 16, white=0, progress=False)
 
 
-def test_only_the_training_images_decide(root):
+def test_white_is_inferred_from_the_training_images(root):
     names = {record.path for record in zhanglab_task(root, 16, progress=False).split.train}
     for path in root.rglob("*.jpeg"):
         if path.relative_to(root).as_posix() not in names:
@@ -199,7 +199,7 @@ def test_another_white_is_decoded_again(root, tmp_path, monkeypatch):
     )
 
 
-def test_a_cache_of_an_earlier_decoder_is_made_again(root, tmp_path, monkeypatch):
+def test_a_cache_of_an_earlier_decoder_is_rebuilt(root, tmp_path, monkeypatch):
     """Version 2 guessed white per image and showed odd windows of DICOM as black."""
     records = zhanglab_task(root, 16, progress=False).split.records()
     with monkeypatch.context() as patch:

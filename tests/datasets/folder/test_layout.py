@@ -1,4 +1,4 @@
-"""The layout of MVTec AD and two folders, and one line for each mistake."""
+"""The layout of MVTec AD and two folders; errors are one line."""
 
 import shutil
 
@@ -9,7 +9,7 @@ from anatpaste_aug.datasets import DatasetError, index_folder, index_images
 from anatpaste_aug.datasets.folder.index import LAYOUT
 
 
-def test_the_folders_say_what_an_image_is(tmp_path):
+def test_folders_give_label_source_and_finding(tmp_path):
     index = index_folder(write_layout(tmp_path, masks=True))
     assert len(index) == 8 + 6 + 12
     by_path = {record.path: record for record in index}
@@ -29,7 +29,7 @@ def test_masks_of_any_name_and_suffix_are_found(tmp_path):
     assert masks["test/edema/018.png"] == "ground_truth/edema/018.tif"
 
 
-def test_files_that_are_none_of_it_are_passed_over(tmp_path):
+def test_other_files_are_skipped(tmp_path):
     root = write_layout(tmp_path)
     count = len(index_folder(root))
     (root / "views.csv").write_text("x")
@@ -81,7 +81,7 @@ def wrong(tmp_path, kind):
         ("empty", r"train/good contains no images: expected"),
     ],
 )
-def test_a_wrong_layout_is_answered_by_the_right_one_in_one_line(tmp_path, kind, message):
+def test_a_wrong_layout_is_an_error_of_one_line(tmp_path, kind, message):
     with pytest.raises(DatasetError, match=message) as caught:
         index_folder(wrong(tmp_path, kind))
     assert LAYOUT in str(caught.value)
@@ -100,7 +100,7 @@ def test_two_folders_and_two_lists(tmp_path):
     assert [record.path for record in index_images(normal)] == ["000.png", "001.png", "002.png"]
 
 
-def test_wrong_folders_are_answered_in_one_line(tmp_path):
+def test_wrong_folders_are_errors_of_one_line(tmp_path):
     normal = write_images(tmp_path / "normal", 2)
     (tmp_path / "empty").mkdir()
     remedy = "give two folders of images, --normal DIR --abnormal DIR, or --normal DIR alone"

@@ -1,4 +1,4 @@
-"""Manifests: the meaning of each column, and one line for each mistake."""
+"""Manifests: the meaning of each column; errors are one line."""
 
 import pytest
 from own_images import write_layout, write_manifest
@@ -18,7 +18,7 @@ def test_every_column_is_read(tmp_path):
     assert (third.path, third.label, third.findings) == ("b/3, 4.png", 1, ("edema", "nodule"))
 
 
-def test_two_columns_are_enough_and_paths_are_written_as_people_write_them(tmp_path):
+def test_two_columns_suffice_and_paths_may_be_of_any_form(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     rows = [r"sub\1.png,0,x", f"{folder / '2.png'},1,y", "./3.png,0,"]
@@ -49,7 +49,7 @@ def test_two_columns_are_enough_and_paths_are_written_as_people_write_them(tmp_p
         ("path,label,split", ["a.png,1,train"], "line 2: an abnormal image in train"),
     ],
 )
-def test_a_wrong_manifest_is_answered_in_one_line(tmp_path, header, rows, message):
+def test_a_wrong_manifest_is_an_error_of_one_line(tmp_path, header, rows, message):
     with pytest.raises(DatasetError, match=message) as caught:
         index_manifest(write_manifest(tmp_path / "images.csv", rows, header))
     assert "\n" not in str(caught.value)

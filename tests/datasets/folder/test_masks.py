@@ -14,7 +14,7 @@ LEFT[:, :32] = True
 
 
 @pytest.mark.parametrize("name", ["gray.png", "ones.png", "deep.png", "color.png", "palette.png", "bits.tif", "x.jpg"])
-def test_a_mask_is_what_is_not_black(tmp_path, name):
+def test_a_mask_is_the_pixels_that_are_not_black(tmp_path, name):
     path = tmp_path / name
     image = {
         "gray.png": Image.fromarray(LEFT.astype(np.uint8) * 255),

@@ -1,6 +1,7 @@
 """Splits by patient: no patient in two parts, reproducible, and given parts are kept."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from anatpaste_aug.datasets.folder.index import FolderIndex
 
 
 def index_of(*records):
-    return FolderIndex(Path("."), records, "give more images")
+    return FolderIndex(Path("."), records)
 
 
 def many(source, label, count, first=0, images=1):
@@ -21,7 +22,7 @@ def many(source, label, count, first=0, images=1):
     ]
 
 
-def test_what_is_not_divided_is_divided_by_patient_and_always_alike():
+def test_images_are_split_by_patient_reproducibly():
     records = [*many("all", 0, 50, images=3), *many("all", 1, 20, 40, images=2)]  # patients 40 to 49 have both kinds
     split = split_folder(index_of(*records), 5)
     random.Random(0).shuffle(records)
@@ -44,7 +45,7 @@ def test_ten_and_ten():
     }
 
 
-def test_given_parts_stay_and_a_missing_one_is_half_of_the_other():
+def test_a_missing_part_is_half_of_the_other():
     train, good, ill = many("train", 0, 5), many("test", 0, 8, 10), many("test", 1, 6, 30)
     split = split_folder(index_of(*train, *good, *ill))
     assert split.train == tuple(train)
@@ -63,18 +64,36 @@ def test_normal_images_alone():
     assert (len(split.train), len(split.val), len(split.test)) == (60, 20, 20)
 
 
+GIVEN = (*many("train", 0, 9), *many("val", 0, 3, 20))
+
+
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        (many("all", 0, 3), r"0 normal image\(s\) in train of 3 in all, at least 1 needed there: give more images"),
-        (many("all", 1, 8), r"0 normal image\(s\) in train of 0 in all"),
+        (
+            many("all", 0, 3),
+            "3 normal image(s) of 3 patient(s) are too few to split by patient, at least 1 to train, 1 to validate and "
+            "2 to test are needed: add more",
+        ),
+        (many("train", 0, 2, images=4), "8 normal image(s) of 2 patient(s) in train are too few to split by patient"),
+        (many("all", 1, 8), "0 normal image(s) of 0 patient(s) without abnormal ones are too few to split"),
         (
             [*many("all", 0, 20), *many("all", 1, 2, 30)],
-            r"1 abnormal image\(s\) in test of 2 in all, at least 2 needed",
+            "2 abnormal image(s) of 2 patient(s) are too few to split by patient, at least 1 to validate and 2 to test "
+            "are needed: add more, or leave out all abnormal images",
         ),
-        ([*many("train", 0, 9), *many("test", 1, 9, 20)], r"0 normal image\(s\) in val"),
+        (
+            [*many("train", 0, 9), *many("test", 1, 9, 20)],
+            "0 normal image(s) of 0 patient(s) in test are too few to split by patient, at least 1 to validate and 2 "
+            "to test are needed: add more",
+        ),
+        ([*GIVEN, *many("test", 0, 1, 30)], "test has 1 normal image(s), but needs at least 2: add more"),
+        (
+            [*GIVEN, *many("test", 0, 2, 30), *many("test", 1, 1, 40)],
+            "test has 1 abnormal image(s), but needs at least 2: add more, or leave out all abnormal images",
+        ),
     ],
 )
-def test_too_few_images_are_counted(records, message):
-    with pytest.raises(DatasetError, match=message):
+def test_too_few_images_are_an_error_that_says_what_is_missing(records, message):
+    with pytest.raises(DatasetError, match=f"^{re.escape(message)}"):
         split_folder(index_of(*records))

@@ -1,16 +1,12 @@
 """Your own images as a task: pixels, labels, masks and names in the order of the split."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 from layouts import dicom, pixels
 from own_images import write_images, write_layout
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Split, folder_task, load_images
-
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 def test_images_are_those_of_the_split(tmp_path):
@@ -57,7 +53,7 @@ def test_png_jpeg_tiff_and_dicom(tmp_path):
     assert task.note.startswith("Normal images only: no AUROC")
 
 
-def test_unreadable_images_stop_or_are_left_out(tmp_path):
+def test_unreadable_images_are_errors_or_left_out(tmp_path):
     paths = write_images(tmp_path / "normal", 20)
     paths[0].write_bytes(b"x")
     with pytest.raises(DatasetError, match=r"1 of 20 images cannot be read"):
@@ -81,8 +77,8 @@ def test_arguments_that_do_not_fit_together(options, message):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (ROOT / "adult").is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+@needs("adult")
 def test_adult_radiographs():
-    task = folder_task(ROOT / "adult", 32, manifest=ROOT / "adult" / "views.csv", progress=False)
+    task = folder_task(DATA / "adult", 32, manifest=DATA / "adult" / "views.csv", progress=False)
     assert [len(task.train), len(task.val), len(task.test)] == [2000, 152, 340]
     assert sorted(task.groups()) == ["AP", "PA"]

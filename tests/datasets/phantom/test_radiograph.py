@@ -92,14 +92,14 @@ def test_a_finding_lies_where_its_name_says():
 
     rows, columns = np.mgrid[:64, :64] / 64
 
-    def centre(weights, grid):
+    def center(weights, grid):
         return (weights * grid).sum() / weights.sum()
 
     effusion, heart, nodules = changed("effusion"), changed("cardiomegaly"), changed("nodules")
-    assert centre(effusion, rows) > 0.55  # at the base
-    assert centre(heart, columns) > 0.53  # more on the image's right, the patient's left
-    assert centre(heart, rows) > centre(nodules, rows)
-    assert abs(centre(nodules, columns) - 0.5) < 0.05  # both lungs
+    assert center(effusion, rows) > 0.55  # at the base
+    assert center(heart, columns) > 0.53  # more on the image's right, the patient's left
+    assert center(heart, rows) > center(nodules, rows)
+    assert abs(center(nodules, columns) - 0.5) < 0.05  # both lungs
 
 
 def test_a_normal_phantom_has_no_finding():

@@ -1,8 +1,7 @@
-"""RSNA: the two CSV files, the DICOM headers and their cache, and the paper's split."""
+"""RSNA: the two CSV files, the DICOM headers and their cache."""
 
 import json
 import os
-import random
 import sys
 import warnings
 from collections import Counter
@@ -10,43 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from real_data import DATA, needs
 
-from anatpaste_aug.datasets import DatasetError, Record, index_rsna, load_images, rsna_task, split_rsna
+from anatpaste_aug.datasets import DatasetError, Record, index_rsna, load_images, rsna_task
 from anatpaste_aug.datasets.rsna import index as rsna
 
-pydicom = pytest.importorskip("pydicom")
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid  # noqa: E402
+pytest.importorskip("pydicom")
+from dicom_files import dataset_of, save
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "rsna_layout"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "rsna_layout"
 
 NORMAL, OPACITY, OTHER = "Normal", "Lung Opacity", "No Lung Opacity / Not Normal"
 
 
-def write_dicom(path, pixels, photometric="MONOCHROME2", **tags):
-    """A small uncompressed DICOM file of 8 or 16 bits."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, photometric
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
-    dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, 0
-    dataset.PixelData = pixels.tobytes()
+def write_dicom(path, pixels, **tags):
     with warnings.catch_warnings(action="ignore"):  # RSNA's ages lack the Y of the standard
-        for name, value in tags.items():
-            setattr(dataset, name, value)
-        dataset.save_as(path, enforce_file_format=True)
+        save(path, dataset_of(pixels, **tags))
 
 
 def make(folder, patients, end="\n"):
-    """A raw layout of (patient, class, view, age) rows; with a box for Lung Opacity, and a second row for it."""
+    """A raw layout of (patient, class, view, age) rows; Lung Opacity has a box and a second row."""
     (folder / "stage_2_train_images").mkdir(parents=True, exist_ok=True)
     classes, boxes = ["patientId,class"], ["patientId,x,y,width,height,Target"]
     for number, (patient, name, view, age) in enumerate(patients):
@@ -79,7 +61,7 @@ def test_index(tmp_path, end):
     ]
 
 
-def test_of_several_views_the_first_that_is_told(tmp_path):
+def test_the_first_nonempty_view_is_used(tmp_path):
     make(tmp_path, PATIENTS)
     write_dicom(tmp_path / "stage_2_train_images" / "a.dcm", np.zeros((8, 8), np.uint8), ViewPosition=["", "AP", "PA"])
     assert index_rsna(tmp_path, progress=False).records[0].view == "AP"
@@ -88,12 +70,12 @@ def test_of_several_views_the_first_that_is_told(tmp_path):
 def test_inverted_rescaled_and_windowed_pixels(tmp_path):
     folder = make(tmp_path, PATIENTS[:3]) / "stage_2_train_images"
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    write_dicom(folder / "a.dcm", ramp, "MONOCHROME1")
+    write_dicom(folder / "a.dcm", ramp, PhotometricInterpretation="MONOCHROME1")
     # Rescaled to −1024 ... 4076, and the window from 0 to 255 cut out.
     raised = (ramp.astype(np.uint16) + 512) * 2
     tags = {"RescaleSlope": 0.5, "RescaleIntercept": -512, "WindowCenter": 128, "WindowWidth": 256}
     write_dicom(folder / "b.dcm", raised, **tags)
-    write_dicom(folder / "c.dcm", raised, "MONOCHROME1", **tags)
+    write_dicom(folder / "c.dcm", raised, PhotometricInterpretation="MONOCHROME1", **tags)
     a, b, c = load_images(tmp_path, index_rsna(tmp_path, progress=False), 16, progress=False)[:, 0].numpy()
     np.testing.assert_array_equal(a, 255 - ramp)
     np.testing.assert_allclose(b.astype(int), ramp, atol=1)
@@ -123,7 +105,7 @@ def test_damaged_headers_are_counted_and_named(tmp_path):
 @pytest.mark.parametrize(
     ("file", "lines", "message"),
     [
-        ("detailed_class_info", "patientId,class\na,Normal\na,Lung Opacity\n", "line 3: a is Lung Opacity, and Normal"),
+        ("detailed_class_info", "patientId,class\na,Normal\na,Lung Opacity\n", "line 3: a is Lung Opacity, but Normal"),
         ("detailed_class_info", "patientId,class\na,Healthy\n", "line 2: class='Healthy', expected one of Normal"),
         ("detailed_class_info", "patientId,class\n../a,Normal\n", "line 2: patientId='../a'"),
         ("detailed_class_info", "patientId\na\n", "has no column class"),
@@ -159,7 +141,7 @@ def test_missing_pydicom_names_the_extra(tmp_path, monkeypatch):
 # the headers' cache
 
 
-def test_headers_are_read_once_and_again_where_a_file_changed(tmp_path, monkeypatch):
+def test_only_headers_of_changed_files_are_read_again(tmp_path, monkeypatch):
     read: list[list[str]] = []
     original = rsna._read_all
     monkeypatch.setattr(
@@ -179,7 +161,7 @@ def test_headers_are_read_once_and_again_where_a_file_changed(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"stage_2_train_images/a.dcm": 3}', b"\xff"])
-def test_a_damaged_cache_is_made_again(tmp_path, content):
+def test_a_damaged_cache_is_rebuilt(tmp_path, content):
     make(tmp_path, PATIENTS)
     (tmp_path / "rsna-headers.json").write_bytes(content)
     index = index_rsna(tmp_path, cache=tmp_path, progress=False)
@@ -187,78 +169,30 @@ def test_a_damaged_cache_is_made_again(tmp_path, content):
     assert len(json.loads((tmp_path / "rsna-headers.json").read_text())) == 4
 
 
-def test_the_complete_set_misses_nothing():
+def test_the_complete_set_lacks_nothing():
     classes = [(NORMAL, 0, 8851), (OTHER, 1, 11821), (OPACITY, 1, 6012)]
     made = tuple(Record("a", label, "a", "train", findings=(name,)) for name, label, n in classes for _ in range(n))
     assert rsna.RsnaIndex(ROOT, made).missing == ""
     assert rsna.RsnaIndex(ROOT, made[1:]).missing == "8,850 of 8,851 Normal"
 
 
-# the split
+def test_leftovers_in_the_download(tmp_path):
+    make(tmp_path / "rsna", PATIENTS)
+    for folder in (tmp_path / "rsna", tmp_path / "rsna" / "stage_2_train_images"):
+        for name in (
+            "a.dcm:Zone.Identifier",
+            "._a.dcm",
+            "Thumbs.db",
+            "stage_2_detailed_class_info.csv:Zone.Identifier",
+        ):
+            (folder / name).write_bytes(b"x")
+    for name in (".ipynb_checkpoints", "__MACOSX"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stage_2_detailed_class_info.csv").write_bytes(b"x")
+    assert len(index_rsna(tmp_path, progress=False)) == 4
 
 
-def records(normal, ill, view="PA"):
-    return [
-        Record(f"{view}{label}{i}.dcm", label, f"{view}{label}{i}", "train", view=view,
-               findings=((OPACITY, OTHER)[i % 2],) if label else ())
-        for label, count in enumerate((normal, ill)) for i in range(count)
-    ]  # fmt: skip
-
-
-def totals(split):
-    return [tuple(part.values()) for part in split.counts().values()]
-
-
-def test_paper_protocol():
-    split = split_rsna(records(7214, 1000) + records(50, 50, "AP"))
-    assert totals(split) == [(6614, 0), (300, 300), (300, 300)]
-    assert {record.view for record in split.records()} == {"PA"}
-    assert split.protocol.startswith("paper protocol, by patient ID, PA views")
-    assert "training 6614 + 0 (the paper: 6614 + 0)" in split.protocol
-
-
-def test_fewer_and_more_normals_than_the_paper_had():
-    split = split_rsna(records(2000, 1000))
-    assert totals(split)[0] == (1400, 0)
-    assert "training 1400 + 0 (the paper: 6614 + 0)" in split.protocol
-    assert totals(split_rsna(records(8000, 1000)))[0] == (6614, 0)
-
-
-def test_all_views_are_counted_by_view():
-    split = split_rsna(records(900, 700) + records(900, 700, "AP") + records(40, 40, ""), views="all")
-    tally = Counter((record.view or "view unknown", record.label) for record in split.test)
-    assert split.protocol.startswith("own protocol")
-    for view in ("AP", "PA", "view unknown"):
-        assert f"{view} {tally[view, 0]} + {tally[view, 1]}" in split.protocol
-
-
-def test_shrinks_in_proportion():
-    split = split_rsna(records(100, 1000))
-    assert totals(split) == [(50, 0), (25, 25), (25, 25)]
-    assert split.protocol.startswith("reduced protocol (300 + 300 asked for)")
-    assert totals(split_rsna(records(2000, 90))) == [(1910, 0), (45, 45), (45, 45)]
-
-
-def test_the_draw_is_the_same_in_every_release():
-    """A changed list would silently change existing splits, so it needs a new protocol name."""
-    split = split_rsna(records(12, 6), seed=3, count=2)
-    assert " ".join(record.patient for record in split.val + split.test) == "PA06 PA09 PA12 PA13 PA00 PA08 PA14 PA15"
-
-
-@pytest.mark.parametrize("made", [[], records(3, 9), records(9, 1), records(3, 50, "AP")])
-def test_too_small(made):
-    with pytest.raises(DatasetError, match=r"cannot split \d+ normal \+ \d+ abnormal images \(views: PA\).*Complete"):
-        split_rsna(made)
-    split_rsna(made + [r for r in records(20, 20) if r not in made])
-
-
-@pytest.mark.parametrize("made", [records(50, 50, "AP"), records(3, 9) + records(50, 50, "UNKNOWN")])
-def test_all_views_are_the_remedy_where_too_few_are_pa(made):
-    with pytest.raises(
-        DatasetError, match=r'\(views: PA\): at least 4 \+ 2 are needed\. Use --views all \(views="all"\)$'
-    ):
-        split_rsna(made)
-    split_rsna(made, views="all")
+# as a task
 
 
 def test_dicom_that_were_anonymized_again(tmp_path):
@@ -278,7 +212,7 @@ def test_dicom_that_were_anonymized_again(tmp_path):
     assert "view unknown 2 + 2" in task.protocol
 
 
-def test_images_that_cannot_be_read_are_the_remedy_where_too_few_are_left(tmp_path):
+def test_the_remedy_names_unreadable_images_if_too_few_are_left(tmp_path):
     make(tmp_path, [(f"p{i:02d}", NORMAL if i < 6 else OPACITY, "PA", None) for i in range(9)])
     kept = (tmp_path / "stage_2_train_images" / "p00.dcm").read_bytes()
     for i in range(4):
@@ -290,43 +224,7 @@ def test_images_that_cannot_be_read_are_the_remedy_where_too_few_are_left(tmp_pa
     assert rsna_task(tmp_path, 16, progress=False).counts()["training, normal"] == 4
 
 
-def test_leftovers_in_the_download(tmp_path):
-    make(tmp_path / "rsna", PATIENTS)
-    for folder in (tmp_path / "rsna", tmp_path / "rsna" / "stage_2_train_images"):
-        for name in (
-            "a.dcm:Zone.Identifier",
-            "._a.dcm",
-            "Thumbs.db",
-            "stage_2_detailed_class_info.csv:Zone.Identifier",
-        ):
-            (folder / name).write_bytes(b"x")
-    for name in (".ipynb_checkpoints", "__MACOSX"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "stage_2_detailed_class_info.csv").write_bytes(b"x")
-    assert len(index_rsna(tmp_path, progress=False)) == 4
-
-
-def test_wrong_arguments():
-    for wrong in ({"views": "AP"}, {"count": 0}, {"train": 0}):
-        with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
-            split_rsna(records(9, 9), **wrong)
-
-
-@hypothesis_settings(max_examples=60, deadline=None)
-@given(st.integers(4, 60), st.integers(2, 60), st.integers(1, 20), st.integers(0, 2**32), st.randoms())
-def test_split_properties(normal, ill, count, seed, shuffle: random.Random):
-    made = records(normal, ill)
-    split = split_rsna(made, seed, count=count)
-    shuffle.shuffle(made)
-    assert split_rsna(made, seed, count=count) == split
-    (train, _), val, test = totals(split)
-    assert train >= (normal + 1) // 2
-    assert val == test == (val[0],) * 2
-    assert train + 2 * val[0] == normal
-    assert ("reduced protocol" in split.protocol) == (val[0] < count)
-
-
-@needs_data
+@needs("rsna_layout")
 def test_real_layout():
     index = index_rsna(ROOT.parent, progress=False)
     assert Counter((record.label, record.view) for record in index) == {
@@ -335,8 +233,3 @@ def test_real_layout():
         (1, "PA"): 132,
         (1, "AP"): 109,
     }
-    split = split_rsna(index)
-    assert totals(split) == [(39, 0), (18, 18), (18, 18)]
-    split.verify(index.root)
-    images = load_images(index.root, split.val[:4], 64, progress=False)
-    assert images.flatten(1).float().std(1).min() > 10

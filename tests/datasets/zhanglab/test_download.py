@@ -5,10 +5,10 @@ import signal
 import threading
 import urllib.request
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from forks import count_file_calls, finish, kill_at_file_call, limit_files, start
+from range_server import Server
 
 from anatpaste_aug.datasets import DatasetError, download_zhanglab, index_zhanglab
 from anatpaste_aug.datasets.zhanglab import download
@@ -18,7 +18,7 @@ COUNTS = {"train": (3, 2), "test": (2, 1)}
 
 
 def zhanglab_zip(counts=COUNTS, extra=()):
-    """An archive laid out as Mendeley's, with so many (normal, pneumonia) files, no two of them alike."""
+    """An archive in Mendeley's layout with so many (normal, pneumonia) files, which all differ."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
         for source, (normal, ill) in counts.items():
@@ -34,50 +34,6 @@ def zhanglab_zip(counts=COUNTS, extra=()):
         for name, content in extra:
             packed.writestr(name, content)
     return buffer.getvalue()
-
-
-class Server(ThreadingHTTPServer):
-    """Sends ``content``, each answer being cut off after ``cut`` bytes; ``asked`` lists the ranges asked for."""
-
-    daemon_threads = True
-
-    def __init__(self, content):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content, self.cut, self.asked = content, 10**9, []
-        self.ranges, self.told, self.status, self.moved = True, True, 200, "/file"
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/moved"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        server, wanted = self.server, self.headers.get("Range")
-        if self.path == "/moved":  # as Mendeley redirects to its store
-            self.send_response(302)
-            self.send_header("Location", server.moved)
-            return self.end_headers()
-        server.asked.append(wanted)
-        if server.status != 200:
-            return self.send_error(server.status)
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and server.ranges else 0
-        size = len(server.content)
-        if start >= size:
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{size}")
-            return self.end_headers()
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
-        if server.told:
-            self.send_header("Content-Length", str(size - start))
-        self.end_headers()
-        self.wfile.write(server.content[start : start + server.cut])
-        return None
-
-    def log_message(self, *arguments):
-        pass
 
 
 @pytest.fixture
@@ -101,7 +57,7 @@ def get(root, server):
     return download_zhanglab(root, url=server.url, progress=False)
 
 
-def test_all_comes_at_once_and_only_once(tmp_path, server):
+def test_a_complete_download_is_not_repeated(tmp_path, server):
     tree = get(tmp_path / "new" / "root", server)
     assert tree == tmp_path / "new" / "root" / "ChestXRay2017" / "chest_xray"
     assert len(index_zhanglab(tmp_path / "new" / "root")) == 8
@@ -117,7 +73,7 @@ def test_a_cut_connection_is_resumed(tmp_path, server):
     assert server.asked == [None, *steps]
 
 
-def test_a_later_call_goes_on_where_an_earlier_one_stopped(tmp_path, server):
+def test_a_later_call_resumes(tmp_path, server):
     (tmp_path / "ChestXRay2017.zip.part").write_bytes(server.content[:7777])
     get(tmp_path, server)
     assert server.asked == ["bytes=7777-"]
@@ -131,7 +87,7 @@ def test_a_server_without_ranges_and_a_part_that_is_whole(tmp_path, server, rang
     assert server.asked == [f"bytes={len(server.content)}-"]
 
 
-def test_a_part_that_is_too_long_is_thrown_away(tmp_path, server):
+def test_a_part_that_is_too_long_is_deleted(tmp_path, server):
     (tmp_path / "ChestXRay2017.zip.part").write_bytes(server.content + b"x")
     get(tmp_path, server)
     assert server.asked == [f"bytes={len(server.content) + 1}-", None]
@@ -155,7 +111,9 @@ def test_a_server_without_ranges_that_always_cuts_is_given_up(tmp_path, server):
     assert len(server.asked) == 6
 
 
-@pytest.mark.parametrize(("status", "times", "message"), [(404, 1, "404 Not Found. Is"), (503, 5, "answers 503")])
+@pytest.mark.parametrize(
+    ("status", "times", "message"), [(404, 1, "404 Not Found. Check the address"), (503, 5, "answers 503")]
+)
 def test_errors_of_the_server(tmp_path, server, status, times, message):
     server.status = status
     with pytest.raises(DatasetError, match=message):
@@ -164,7 +122,7 @@ def test_errors_of_the_server(tmp_path, server, status, times, message):
 
 
 def test_an_answer_of_unknown_length(tmp_path, server):
-    server.told = False
+    server.sends_length = False
     with pytest.raises(DatasetError, match="does not specify the length"):
         get(tmp_path, server)
 
@@ -190,7 +148,7 @@ def test_a_redirect_away_from_the_web_is_refused_at_once(tmp_path, server, moved
 
 
 def test_a_redirect_from_https_to_http_is_refused():
-    """Without a server: that would take a certificate."""
+    """Without a server, which would need a certificate."""
     asked, handler = urllib.request.Request("https://a/b"), download._WebOnly()
     assert handler.redirect_request(asked, None, 302, "", {}, "https://c/d").full_url == "https://c/d"
     with pytest.raises(DatasetError, match="https://a/b redirects to http://c/d, refused"):
@@ -267,7 +225,7 @@ def test_progress_bars_on_standard_error(tmp_path, server, capsys):
 
 @pytest.mark.slow
 @pytest.mark.trains_in_forks
-def test_a_download_may_die_at_any_touch_of_a_file(tmp_path, server):
+def test_a_download_may_be_killed_at_any_file_operation(tmp_path, server):
     """The dataset is complete or absent at any time, and the next call resumes."""
     server.cut = 9000  # several connections
     moments = count_file_calls(lambda: get(tmp_path / "whole", server))
@@ -291,7 +249,7 @@ def test_a_download_may_die_at_any_touch_of_a_file(tmp_path, server):
 
 
 @pytest.mark.trains_in_forks
-def test_a_disk_that_is_full_keeps_what_came(tmp_path, server):
+def test_a_full_disk_keeps_the_incomplete_download(tmp_path, server):
     def limited():
         limit_files(7000)
         with pytest.raises(DatasetError, match=r"\.zip\.part cannot be written: .*Free disk space, then run it again"):

@@ -1,10 +1,7 @@
 """Parsing of the file names of the Zhang Lab radiographs."""
 
-import doctest
-
 import pytest
 
-from anatpaste_aug.datasets.zhanglab import names as zhanglab_names
 from anatpaste_aug.datasets.zhanglab.names import read_name
 
 MARKS = ["{}", "{} (1)", "{} copy", "{} - Copy", "{}_1", "{}(2)", "Copy of {}", "train_{}", "{}-checkpoint", "{}.jpeg"]
@@ -13,7 +10,7 @@ MARKS = ["{}", "{} (1)", "{} copy", "{} - Copy", "{}_1", "{}(2)", "Copy of {}", 
 @pytest.mark.parametrize("mark", MARKS)
 @pytest.mark.parametrize("case", [str, str.upper, str.lower])
 @pytest.mark.parametrize(
-    ("stem", "told"),
+    ("stem", "expected"),
     [
         ("IM-0115-0001", ("IM-0115", 0, None)),
         ("IM-0033-0001-0002", ("IM-0033", 0, None)),
@@ -27,11 +24,11 @@ MARKS = ["{}", "{} (1)", "{} copy", "{} - Copy", "{}_1", "{}(2)", "Copy of {}", 
         ("VIRUS-3637528-0002", ("3637528", 1, "virus")),
     ],
 )
-def test_published_names_and_copies_of_them(stem, told, case, mark):
-    assert read_name(mark.format(case(stem))) == told
+def test_published_names_and_copies_of_them(stem, expected, case, mark):
+    assert read_name(mark.format(case(stem))) == expected
 
 
-def test_a_person_alone_tells_the_patient_but_no_class():
+def test_a_person_number_gives_the_patient_but_no_class():
     assert read_name("person12") == read_name("Person12_3 (1)") == ("person12", None, None)
 
 
@@ -39,13 +36,9 @@ def test_a_person_alone_tells_the_patient_but_no_class():
     "stem",
     ["", "1", "image0", "IM-0115", "XIM-0115-0001", "aperson1_virus_2", "personal 1", "NORMAL-1", "scan-001-002"],
 )
-def test_other_names_tell_nothing(stem):
+def test_other_names_give_nothing(stem):
     assert read_name(stem) == (None, None, None)
 
 
-def test_a_name_of_both_classes_tells_nothing():
+def test_a_name_of_both_classes_gives_nothing():
     assert read_name("IM-0115-0001_person1_virus_2") == (None, None, None)
-
-
-def test_docstring_examples():
-    assert doctest.testmod(zhanglab_names).failed == 0

@@ -1,18 +1,16 @@
 """The paper's split of the Zhang Lab radiographs: its counts, by patient, the same in every release."""
 
-import os
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, Split, index_zhanglab, split_zhanglab
 
-ROOT = Path(os.environ.get("ANATPASTE_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "zhanglab"
-needs_data = pytest.mark.skipif(not ROOT.is_dir(), reason=f"no radiographs at {ROOT} (set ANATPASTE_DATA)")
+ROOT = DATA / "zhanglab"
 
 
 def make_records(normal, ill, tested=(5, 5), shared=0):
@@ -171,7 +169,7 @@ def test_split_properties(normal, ill, shared, seed, val_normal, val_abnormal, s
         assert normals == max(1, min(val_normal, val_normal * sum(ill) // val_abnormal))
 
 
-@needs_data
+@needs("zhanglab")
 @pytest.mark.parametrize("seed", range(5))
 def test_real_split(tmp_path, seed):
     index = index_zhanglab(ROOT)

@@ -1,4 +1,4 @@
-"""At matched nuisance, the AUROC of a shortcut is 0.5, and that of an independent signal is unchanged."""
+"""The matched AUROC of a shortcut is 0.5, and that of an independent signal is its AUROC."""
 
 import numpy as np
 import pytest

@@ -1,13 +1,13 @@
 """One-number scores against NumPy, and on real radiographs."""
 
 import io
-import os
 import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from real_data import DATA, needs
 from sklearn.metrics import roc_auc_score
 
 from anatpaste_aug.datasets import DatasetError, load_images
@@ -74,12 +74,9 @@ def test_sizes_are_read_from_headers(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_sharpness_alone_tells_real_classes_apart():
-    data = os.environ.get("ANATPASTE_DATA", os.path.join(os.path.dirname(__file__), "../../../../shared/data"))
-    if not os.path.isdir(os.path.join(data, "zhanglab")):
-        pytest.skip(f"no radiographs at {data} (set ANATPASTE_DATA)")
-    task = _without_training_images(os.path.join(data, "zhanglab"))
-    (val, val_labels), (test, test_labels) = task
+@needs("zhanglab")
+def test_sharpness_alone_separates_real_classes():
+    (val, val_labels), (test, test_labels) = _without_training_images(DATA / "zhanglab")
     methods = one_number_methods(image_statistics(val), val_labels, image_statistics(test))
     rows = {method.name: result_row(method, val_labels, test_labels, dataset="Zhanglab") for method in methods}
     vertical = rows["mean vertical gradient (low)"]

@@ -64,7 +64,7 @@ def test_one_member_is_itself_but_for_scale():
     assert scaled.metrics.accuracy == alone.metrics.accuracy
 
 
-def test_test_labels_have_no_say_in_the_threshold():
+def test_test_labels_do_not_affect_the_threshold():
     methods, val_labels, test_labels = seeds()
     rows = [result_row(methods[0], val_labels, labels, dataset="d") for labels in (test_labels, 1 - test_labels)]
     assert rows[0].metrics.threshold == rows[1].metrics.threshold

@@ -76,7 +76,7 @@ def test_fixed_changes_are_their_formulas():
             np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
 
 
-def test_a_method_that_lives_on_sharpness_has_nothing_left():
+def test_a_score_of_sharpness_falls_to_chance():
     images = phantom_batch(60, size=64).images
     labels = np.repeat([0, 1], 30)
     blurred = torch.cat([images[:30].float() / 255, module._blur(images[30:].float() / 255, torch.full((30,), 1.0))])
@@ -96,8 +96,8 @@ def test_a_method_that_lives_on_sharpness_has_nothing_left():
     assert own["noise"].low < 0.5 < own["noise"].high
 
 
-def test_what_the_largest_blur_leaves_sharper_is_blurred_by_it():
-    """A bright square in a wide frame, beside an image that reaches the target."""
+def test_images_that_stay_sharper_get_the_largest_blur():
+    """A bright square in a wide frame, with an image that reaches the target."""
     square = torch.zeros(1, 1, 64, 64)
     square[..., 24:40, 24:40] = 1
     images = torch.cat([square, torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))])

@@ -10,7 +10,7 @@ from anatpaste_aug.detection.evaluation.thresholds import choose_scaler, choose_
 
 @pytest.mark.parametrize("count", [1, 7, 20, 100, 333])
 @pytest.mark.parametrize("rate", [0.01, 0.05, 0.29, 0.5])
-def test_at_most_the_share_exceeds_it_and_no_smaller_score_would_do(count, rate):
+def test_the_threshold_is_the_smallest_with_this_rate(count, rate):
     scores = np.random.default_rng(count).normal(size=count)
     threshold = false_positive_threshold(scores, rate)
     assert (scores >= threshold).mean() <= rate
@@ -38,7 +38,7 @@ def test_the_threshold_is_the_middle_of_a_scale_by_normal_images():
     assert scaler.transform([1.0, 3.0, 4.0, 9.0]).tolist() == [0.0, 0.5, 0.75, 2.0]
 
 
-def test_an_ensemble_by_normal_images_still_tells_abnormal_ones_apart():
+def test_an_ensemble_calibrated_on_normal_images_separates_abnormal_ones():
     """On the scale of the normal images' range, all scores above it would be 1."""
     members = [MethodScores(name, [0.0, 1.0], [0.5, 1.2, 1.5, 1.8], 0.05, normals_only=True) for name in "ab"]
     both = ensemble(members)

@@ -98,9 +98,13 @@ def test_the_anomaly_map_is_grad_cam(run, result):
 
 
 @pytest.mark.parametrize("white", [None, 4095])
-def test_the_white_of_the_training_images_is_kept(result, tmp_path, white):
-    PretextDetector.from_result(result, *PARTS, white=white).save(tmp_path / "checkpoint.pt")
-    assert PretextDetector.load(tmp_path).white == white
+def test_white_and_the_domain_of_the_training_images_are_kept(result, tmp_path, white):
+    detector = PretextDetector.from_result(result, *PARTS, white=white)
+    detector.save(tmp_path / "checkpoint.pt")
+    loaded = PretextDetector.load(tmp_path, "last")
+    assert loaded.white == white
+    assert torch.equal(loaded.domain.distances(PARTS[0]), detector.domain.distances(PARTS[0]))
+    assert loaded.domain.limit == detector.domain.limit
 
 
 def test_a_file_runs_no_code(tmp_path):
@@ -164,19 +168,21 @@ def test_the_file_has_the_parts_that_runs_of_version_0_2_wrote(run):
     assert content.keys() == parts | {"format"}
     assert content["format"] == "anatpaste_aug.detection.checkpoint/1"
     for weights in ("best", "last"):
-        kept = {"threshold", "scaled_threshold", "low", "high", "white", "reference"}
+        kept = {"threshold", "scaled_threshold", "low", "high", "white", "domain", "reference"}
         assert content["extra"][weights].keys() == kept
     assert content["config"].keys() == {
         *("image_size", "batch_size", "updates", "updates_per_epoch", "learning_rate", "momentum", "weight_decay"),
         *("jitter", "backbone", "in_chans", "num_classes", "bandwidth", "seed", "device", "amp", "sync_bn"),
         *("score", "stages", "average_views", "select", "false_positive_rate"),
     }
-    # Without the last three it scores as it did before there was a choice.
+    # Without the last three and the domain it scores as before they existed.
     for name in ("score", "stages", "average_views"):
         del content["config"][name]
+    for weights in ("best", "last"):
+        del content["extra"][weights]["domain"]
     torch.save(content, run / "old.pt")
     old, new = PretextDetector.load(run / "old.pt"), PretextDetector.load(run)
-    assert old.config.score == "kde"
+    assert (old.config.score, old.domain) == ("kde", None)
     assert torch.equal(old.score(TASK.test.images), new.score(TASK.test.images))
 
 

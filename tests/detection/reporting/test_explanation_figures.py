@@ -124,7 +124,7 @@ def test_many_roc_curves_with_their_intervals(tmp_path, drawn):
     assert len(styles) == 7
 
 
-def test_what_does_not_fit(tmp_path):
+def test_invalid_arguments(tmp_path):
     path = tmp_path / "a.png"
     with pytest.raises(ValueError, match="at least one augmentation"):
         augmentations_figure(path, IMAGES, {})

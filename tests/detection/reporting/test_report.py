@@ -29,7 +29,7 @@ def write_page(run_dir, **changes):
     return write_report(run_dir, **(arguments | changes))
 
 
-def test_report_is_one_page_that_tells_the_run(tmp_path):
+def test_the_report_is_one_page_about_the_run(tmp_path):
     page = write_page(
         tmp_path,
         figures={name: draw(name, tmp_path / f"{name}.png").name for name in ("extremes", "roc")},
@@ -38,7 +38,7 @@ def test_report_is_one_page_that_tells_the_run(tmp_path):
         command="python x.py",
         seconds=3725,
     ).read_text()
-    for said in (
+    for part in (
         "Synthetic phantoms.",
         "By patient.",
         "python x.py",
@@ -50,7 +50,7 @@ def test_report_is_one_page_that_tells_the_run(tmp_path):
         "0.833",
         "weight_decay",
     ):
-        assert said in page
+        assert part in page
     sources = re.findall(r'(?:src|href)="([^"]{0,40})', page)
     assert len(sources) == 2
     assert all(source.startswith("data:image/png;base64,") for source in sources)
@@ -58,7 +58,7 @@ def test_report_is_one_page_that_tells_the_run(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_report_escapes_every_text_it_is_given(tmp_path):
+def test_the_report_escapes_every_text(tmp_path):
     rows = [dataclasses.replace(ROWS[0], dataset=NASTY, weights=NASTY)]
     roc = draw("roc", tmp_path / "x.png")
     page = write_page(
@@ -115,16 +115,16 @@ def test_no_text_becomes_markup(tmp_path, text):
     def page(text):
         figures = {text: picture}
         rows = [dataclasses.replace(ROWS[0], dataset=text, weights=text)]
-        told = dict.fromkeys(("title", "protocol", "data_note", "command"), text)
-        told |= {name: {text: text} for name in ("config", "data", "environment")}
-        return Page(write_page(tmp_path, rows=rows, figures=figures, **told).read_text(encoding="utf-8"))
+        texts = dict.fromkeys(("title", "protocol", "data_note", "command"), text)
+        texts |= {name: {text: text} for name in ("config", "data", "environment")}
+        return Page(write_page(tmp_path, rows=rows, figures=figures, **texts).read_text(encoding="utf-8"))
 
     found, harmless = page(text), page("harmless")
     assert [(tag, {*names}) for tag, names in found.tags] == [(tag, {*names}) for tag, names in harmless.tags]
     assert found.text.count(text) == harmless.text.count("harmless")
-    (shown,) = [names for tag, names in found.tags if tag == "img"]
-    assert shown["alt"] == text
-    assert shown["src"].startswith("data:image/png;base64,")
+    (image,) = [names for tag, names in found.tags if tag == "img"]
+    assert image["alt"] == text
+    assert image["src"].startswith("data:image/png;base64,")
     links = {"href", "src", "action", "formaction", "data", "srcdoc", "style"}
     assert not [tag for tag, names in found.tags if tag != "img" and links & names.keys()]
 
@@ -141,8 +141,8 @@ def test_names_that_are_not_unicode_and_names_that_look_like_formulas(tmp_path):
     path = write_scores_csv(tmp_path / "scores.csv", names, LABELS, {"best": -SCORES})
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    told = [row["name"] for row in rows]
-    assert told == ["./=1+1.png", "./@x.png", "./-1.png", "./+a.png", "\\udcff.png", "a=1.png", "b.png"]
+    written = [row["name"] for row in rows]
+    assert written == ["./=1+1.png", "./@x.png", "./-1.png", "./+a.png", "\\udcff.png", "a=1.png", "b.png"]
     assert [float(row["best"]) for row in rows] == (-SCORES).tolist()  # numbers below 0 stay numbers
     assert "\\udcff.png" in write_page(tmp_path, title="\udcff.png").read_text(encoding="utf-8")
     images = torch.zeros(7, 1, 40, 32, dtype=torch.uint8)
@@ -159,8 +159,8 @@ def test_report_without_the_optional_parts(tmp_path):
         write_page(tmp_path, rows=[])
 
 
-@pytest.mark.parametrize(("score", "said"), [("kde", "Gaussian kernel density"), ("knn", "the 5 nearest")])
-def test_findings_and_the_score_are_told(tmp_path, score, said):
+@pytest.mark.parametrize(("score", "description"), [("kde", "Gaussian kernel density"), ("knn", "the 5 nearest")])
+def test_findings_and_the_score_are_described(tmp_path, score, description):
     config = PretextConfig(score=score)
     page = write_report(
         tmp_path, title="T", config=config, data={}, rows=ROWS, figures={}, environment={}, findings=[NASTY, "Second."]
@@ -168,7 +168,7 @@ def test_findings_and_the_score_are_told(tmp_path, score, said):
     assert NASTY not in page
     assert "<p>&lt;script&gt;" in page
     assert "<p>Second.</p>" in page
-    assert said in page
+    assert description in page
 
 
 def test_report_of_tables_and_methods(tmp_path):

@@ -27,7 +27,7 @@ def test_figures_off_the_main_thread(tmp_path):
     assert (tmp_path / "a.png").exists()
 
 
-def test_figures_refuse_what_does_not_fit(tmp_path):
+def test_invalid_arguments_of_figures(tmp_path):
     images = torch.zeros(2, 1, 32, 32)
     with pytest.raises(ValueError, match="no curves"):
         roc_figure(tmp_path / "a.png", {})

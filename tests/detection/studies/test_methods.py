@@ -1,4 +1,4 @@
-"""Every method augments as the training calls it, and is the augmentation that its name says."""
+"""Every method augments in training by the augmentation of its name."""
 
 import pytest
 import torch
@@ -66,7 +66,7 @@ def test_pictures_show_every_augmentation_in_turn(name):
     assert (pasted.region_mask is not None) == (name in in_lungs)
 
 
-def test_measured_rows_bear_the_names_of_the_published_ones():
+def test_measured_rows_have_the_names_of_published_ones():
     published = {row.method for row in (*PUBLISHED, *PUBLISHED_ABLATIONS)}
     detectors = [name for name, each in METHODS.items() if not each.transforms]
     for name in ("anatpaste", "anatpaste-noseg", "anatpaste-noblur", "cutpaste-scar", *detectors):

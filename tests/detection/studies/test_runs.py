@@ -24,7 +24,7 @@ from anatpaste_aug.detection.studies.runs import (
 )
 
 
-def test_scores_that_are_read_back_are_the_detectors(finished_runs):
+def test_scores_read_back_are_those_of_the_detector(finished_runs):
     for run in finished_runs:
         assert is_finished(run.folder)
         assert not (run.folder / "training.pt").exists()
@@ -79,7 +79,7 @@ def test_other_settings_or_images_are_named(finished_runs):
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on(finished_runs, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes(finished_runs, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     validate = PretextTrainer.validate
 
@@ -95,11 +95,11 @@ def test_an_interrupted_run_goes_on(finished_runs, tmp_path, monkeypatch):
     assert not is_finished(folder)
     seen = []
     monkeypatch.setattr(PretextTrainer, "advance", _counted(PretextTrainer.advance, seen))
-    told = train_run(folder, TASK, "anatpaste", SHORT)
+    printed = train_run(folder, TASK, "anatpaste", SHORT)
     assert seen == [2, 3]  # the first two updates are not repeated
     assert (folder / "scores.csv").read_text() == (finished_runs[0].folder / "scores.csv").read_text()
-    assert "odd: too few for an AUROC" in told
-    assert TASK.note in told
+    assert "odd: too few for an AUROC" in printed
+    assert TASK.note in printed
 
 
 def test_processes_beside_the_main_one_write_no_results(tmp_path):
@@ -117,8 +117,8 @@ def _counted(advance, seen):
 
 
 @pytest.mark.slow
-def test_two_trainings_cannot_be_in_one_folder(tmp_path):
-    """As when a training outlives the killed process that started it, and is started again."""
+def test_two_trainings_cannot_share_a_folder(tmp_path):
+    """For example, a training that outlives its killed parent is started again."""
     begin_run(tmp_path, {}, TASK)
     code = f"""
 import sys
@@ -138,9 +138,9 @@ with FileLock({str(tmp_path / ".lock")!r}):
     assert not (tmp_path / ".lock").exists()
 
 
-@pytest.mark.parametrize(("labels", "said"), [([0, 1, 1], "1 normal and 2"), ([0, 0, 0, 1], "3 normal and 1")])
-def test_too_few_test_images_are_named_before_the_training(labels, said):
+@pytest.mark.parametrize(("labels", "counts"), [([0, 1, 1], "1 normal and 2"), ([0, 0, 0, 1], "3 normal and 1")])
+def test_too_few_test_images_are_named_before_the_training(labels, counts):
     check_task(TASK)
     test = dataclasses.replace(TASK.test, labels=torch.tensor(labels))
-    with pytest.raises(ValueError, match=f"{said} abnormal test images: expected at least 2 of each"):
+    with pytest.raises(ValueError, match=f"{counts} abnormal test images: expected at least 2 of each"):
         check_task(dataclasses.replace(TASK, test=test))

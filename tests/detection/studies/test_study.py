@@ -43,7 +43,7 @@ def test_table_1_has_mean_deviation_and_ensemble_beside_the_published_rows(found
     assert any(name.startswith("mean vertical gradient") for name in rows)
 
 
-def test_results_have_the_aurocs_at_matched_nuisance(found, finished_runs):
+def test_results_have_matched_aurocs(found, finished_runs):
     scores = {each.name: each.test for method in trained_methods(finished_runs) for each in method.all_scores}
     expected = matched_aurocs(LABELS, scores, {each.name: each.test for each in one_number_scores(TASK)})
     rows = {row.weights: row.matched for row in found.rows}
@@ -61,8 +61,8 @@ def test_results_have_the_aurocs_at_matched_nuisance(found, finished_runs):
 def test_methods_that_are_not_better_than_one_number_are_named(found, finished_runs):
     best = max(one_number_scores(TASK), key=lambda each: roc_auc_score(LABELS, each.test))
     assert found.findings[0].startswith(f"Best one-number score: {best.name}, AUROC ")
-    judged = [*trained_methods(finished_runs), *trained_methods(finished_runs, "last")]
-    worse = [m.scores for m in judged if bootstrap_difference(LABELS, m.scores.test, best.test).low <= 0]
+    evaluated_methods = [*trained_methods(finished_runs), *trained_methods(finished_runs, "last")]
+    worse = [m.scores for m in evaluated_methods if bootstrap_difference(LABELS, m.scores.test, best.test).low <= 0]
     assert [line.split(" is not better than ")[0] for line in found.findings[1:]] == [each.name for each in worse]
     assert found.record["findings"] == found.findings
 
@@ -102,7 +102,7 @@ def test_table_2_has_a_row_for_each_method_and_baseline(found, finished_runs):
     names = [row[0] for row in table.rows]
     assert names[2] == "untrained test_byobnet features"
     assert len(names) == 2 + 5
-    (matched,) = (table for table in found.tables if table.title == "AUROC (%) by group at matched nuisance")
+    (matched,) = (table for table in found.tables if table.title == "Matched AUROC (%) by group")
     inside = TASK.groups()["square"]
     numbers = {each.name: each.test[inside] for each in one_number_scores(TASK)}
     expected = matched_aurocs(LABELS[inside], {"a": evaluated.scores.test[inside]}, numbers)["a"]

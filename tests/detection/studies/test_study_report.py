@@ -19,16 +19,16 @@ def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
         "drawn_methods": ("cutpaste", "anatpaste"),
         "command": "python <x>",
     }
-    told = write_study(tmp_path, TASK, finished_runs, SHORT, **options)
+    printed = write_study(tmp_path, TASK, finished_runs, SHORT, **options)
     pictures = {f"figure{number}.png" for number in (1, 3, 4, 5)}
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "report.html", "tables.md"} | pictures
     for name in pictures:
         assert imread(tmp_path / name)[..., :3].std() > 0.02
-    assert (tmp_path / "tables.md").read_text().strip() in told
-    assert f"report: {tmp_path / 'report.html'}" in told
+    assert (tmp_path / "tables.md").read_text().strip() in printed
+    assert f"report: {tmp_path / 'report.html'}" in printed
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png") == 4
-    assert page.count("<table>") == 4  # Table II, the same at matched nuisance, Table III, robustness
+    assert page.count("<table>") == 4  # Table II, its matched AUROCs, Table III, robustness
     for text in (TASK.note, TASK.protocol, "python &lt;x&gt;", "published", "CutPaste (scar), seed 3"):
         assert text in page
     headings = re.findall(r"<h2>(Figure \d)", page)
@@ -48,21 +48,21 @@ def test_a_study_writes_tables_figures_and_a_page(finished_runs, tmp_path):
     assert finished_runs[0].environment["torch"] in page
 
 
-def test_what_trainings_differ_in_is_shown_side_by_side():
+def test_differing_settings_are_listed():
     one, other = {"seed": 0, "torch": "2.14.1"}, {"seed": 1, "torch": "2.14.1", "timm": "1.0"}
     assert merge_values([one, other]) == {"seed": "0; 1", "torch": "2.14.1", "timm": "–; 1.0"}
 
 
 def test_figure_1_needs_no_run(tmp_path):
-    told = write_study(tmp_path, TASK, [], SHORT, figures=(1,), drawn_methods=("cutpaste-scar", "anatpaste-noblur"))
+    printed = write_study(tmp_path, TASK, [], SHORT, figures=(1,), drawn_methods=("cutpaste-scar", "anatpaste-noblur"))
     page = (tmp_path / "report.html").read_text()
     assert "CutPaste (scar)" in page
     assert "A large rectangle" not in page  # methods that are not shown are not explained
     assert "<h2>Results</h2>" not in page
-    assert "Measured" not in told
+    assert "Measured" not in printed
 
 
-def test_what_would_fail_after_the_training_fails_before_it(tmp_path):
+def test_errors_come_before_the_training(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.pth does not exist"):
         check_study(SHORT, (), tmp_path / "nowhere.pth")
     vit = dataclasses.replace(SHORT, backbone="test_vit")

@@ -69,7 +69,7 @@ class Net(nn.Module):
 def names(tmp_path, monkeypatch):
     """The variables that the pages provide for their blocks."""
     monkeypatch.chdir(tmp_path)  # blocks write files
-    monkeypatch.setitem(PRESETS, "cpu", PRESETS["cpu"] | {"batch_size": 1, "updates": 2, "backbone": "test_byobnet"})
+    monkeypatch.setitem(PRESETS, "fast", PRESETS["fast"] | {"batch_size": 1, "updates": 2, "backbone": "test_byobnet"})
     images = phantom_batch(6, size=64).images
     pictures = [to_pil_image(image) for image in images[:4]]
     for kind in ("normal", "abnormal"):

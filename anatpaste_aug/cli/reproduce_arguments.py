@@ -81,7 +81,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--figure", nargs="+", type=int, choices=(1, 3, 4, 5), default=[], help="augmentations, ROC, scores, Grad-CAM")
     add("--pretrained", type=Path, metavar="FILE", help="pretrained weights of the backbone, for a baseline in --table")
     add("--jobs", type=COUNT, default=1, metavar="N", help="number of trainings to run at once; they share the cores")
-    add("--preset", choices=PRESET_NAMES, help="default: demo for phantoms, cpu for a dataset")
+    add("--preset", choices=PRESET_NAMES, help="default: demo for phantoms, fast for a dataset")
     add("--backbone", help="any timm model name; default: the preset's")
     add("--score", choices=SCORE_NAMES, help="score of the features; default: the preset's")
     add("--stages", nargs="+", type=whole(0), metavar="N", help="stages of the backbone to take features from")
@@ -213,7 +213,7 @@ def _check_data(parser: CommandLine, arguments: argparse.Namespace) -> None:
     arguments.per_disease |= arguments.dataset == "chexpert" and 2 in arguments.table
     if arguments.per_disease and {1, 3} & set(arguments.table):
         parser.error("--table 2 of chexpert has its own test set (--per-disease); run it separately")
-    arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "cpu")
+    arguments.preset = arguments.preset or ("demo" if arguments.dataset == "phantom" else "fast")
 
 
 def _check_processes(parser: CommandLine, arguments: argparse.Namespace) -> None:

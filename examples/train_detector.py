@@ -18,7 +18,7 @@ import torch
 from anatpaste_aug.cli import CommandLine
 from anatpaste_aug.cli.values import COUNT, SIDE, device
 from anatpaste_aug.datasets import folder_task, read_gray
-from anatpaste_aug.detection import DISCLAIMER, PretextConfig, PretextDetector, Progress
+from anatpaste_aug.detection import DISCLAIMER, PRESETS, PretextConfig, PretextDetector, Progress
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandLine(__doc__, prog="python examples/train_detector.py", usage=usage)
     for name in ("--normal", "--abnormal", "--test"):
         parser.add_argument(name, nargs="+", type=Path, required=name != "--abnormal", metavar="FILE")
-    parser.add_argument("--size", type=SIDE, default=128, help="side of the square that images are resized to (128)")
-    parser.add_argument("--updates", type=COUNT, default=600, help="of the network, 64 images each (600)")
-    parser.add_argument("--backbone", default="resnet18", help="any timm model name (resnet18)")
+    parser.add_argument("--size", type=SIDE, default=64, help="side of the square that images are resized to (64)")
+    parser.add_argument("--updates", type=COUNT, default=600, help="of the network, 32 images each (600)")
+    parser.add_argument("--backbone", default="resnet10t", help="any timm model name (resnet10t)")
     parser.add_argument("--device", type=device, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("detector.pt"), help="file of the detector (detector.pt)")
     return parser.run(train, argv)
@@ -40,13 +40,9 @@ def train(arguments: argparse.Namespace) -> None:
     white = task.split.white  # of 16-bit files that do not state it
     test = torch.from_numpy(np.stack([read_gray(path, size, white=white) for path in arguments.test])).unsqueeze(1)
 
-    config = PretextConfig(
-        image_size=size,
-        updates=arguments.updates,
-        updates_per_epoch=max(1, arguments.updates // 10),
-        backbone=arguments.backbone,
-        device=arguments.device,
-    )
+    own = {"image_size": size, "updates_per_epoch": max(1, arguments.updates // 10)}
+    own |= {name: getattr(arguments, name) for name in ("updates", "backbone", "device")}
+    config = PretextConfig(**PRESETS["fast"] | own)
     detector = PretextDetector(config, white=white)
     detector.fit(task.train.images, task.val.images, task.val.labels, progress=show)
     detector.save(arguments.out)

@@ -6,7 +6,7 @@ scaled: 0 is the lowest and 1 the highest score of the validation images; if the
 and 1 lies as far above it as 0 lies below. A warning names images that are unlike those of the training: inverted, on
 their side, not frontal, far from the training images at low resolution, or with a score far outside of 0 to 1.
 
-    python -m anatpaste_aug score --model runs/zhanglab-cpu chest.png a.dcm
+    python -m anatpaste_aug score --model runs/zhanglab-fast chest.png a.dcm
     python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam
 
 The table is written to scores.partial.csv in between, and renamed to scores.csv when all images are scored.
@@ -174,15 +174,14 @@ def _remarks(images: "torch.Tensor", scores: Sequence[float], domain: "Domain | 
     from anatpaste_aug.inspection.report import view_suspicion
 
     look = appearance(images[:, 0].float() / 255)
-    limit = 0.0 if domain is None else domain.limit
-    distances = [0.0] * len(images) if domain is None else domain.distances(images).tolist()
+    distances = None if domain is None else domain.distances(images).tolist()
     remarks = []
-    for frontal, sideways, distance, score in zip(
-        look.frontal.tolist(), look.sideways.tolist(), distances, scores, strict=True
+    for i, (frontal, sideways, score) in enumerate(
+        zip(look.frontal.tolist(), look.sideways.tolist(), scores, strict=True)
     ):
         reasons = [] if (view := view_suspicion(frontal, sideways)) is None else [view.reason]
-        if distance > limit:
-            reasons.append(f"unlike the training images: distance {distance:.1f}, limit {limit:.1f}")
+        if domain is not None and distances is not None and distances[i] > domain.limit:
+            reasons.append(f"unlike the training images: distance {distances[i]:.2f}, limit {domain.limit:.2f}")
         if not -_FAR <= score <= 1 + _FAR:
             reasons.append(f"score far {'above' if score > 0 else 'below'} those of all validation images")
         remarks.append("; ".join(reasons))

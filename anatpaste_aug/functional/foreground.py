@@ -13,7 +13,7 @@ _DISK = 5  # radius of the disk that the intensity change is smoothed over
 _OFFSETS = [
     (y, x) for y in range(-_DISK, _DISK + 1) for x in range(-_DISK, _DISK + 1) if y * y + x * x <= _DISK * _DISK
 ]
-_AT_ONCE = 8  # images at a time: an accelerator's medians need 81 times their memory, and a CPU's caches hold them
+_AT_ONCE = 8  # images at a time: a CPU's caches hold them, and an accelerator's medians need 81 times their memory
 
 
 def foreground_mask(images: Tensor, threshold: float, intensities: Intensities | None = None) -> Tensor:
@@ -78,7 +78,7 @@ def intensity_target(
     Args:
         before: B×C×H×W images.
         after: The same images, augmented.
-        within: Boolean B×1×H×W; other pixels are not part of the region before it is smoothed.
+        within: Boolean B×1×H×W; only changes of these pixels make up the region, before it is smoothed by a median.
         slope: Of the logistic function, per gray level of 255.
         midpoint: The change in gray levels of 255 whose target is 1/2.
         intensities: How to read the values; None is (0, 255) for uint8 and (0, 1) for floating point.
@@ -86,8 +86,8 @@ def intensity_target(
     Returns:
         float32 B×1×H×W in [0, 1].
     """
-    parts = []
-    for old, new, here in zip(before.split(_AT_ONCE), after.split(_AT_ONCE), within.split(_AT_ONCE), strict=True):
+    parts, at_once = [], _AT_ONCE if _runs_on_cpu(before) else max(len(before), 1)
+    for old, new, here in zip(before.split(at_once), after.split(at_once), within.split(at_once), strict=True):
         change = _change(old, new, intensities)
         changed = _majority((change > 1) & here, 5)
         smooth = _median_over_disk(torch.where(changed, change, 0.0), changed)
@@ -143,12 +143,19 @@ def _median_over_disk(values: Tensor, wanted: Tensor) -> Tensor:
     if _numba.supports(padded):
         medians: Tensor = _numba.local_median(padded, steps, wanted[:, 0], _DISK)
         return medians.unsqueeze(1)
-    if values.device.type == "cpu" and not torch.compiler.is_compiling():
+    if _runs_on_cpu(values):
         image, row, column = wanted[:, 0].nonzero(as_tuple=True)
         center = (image * (height + 2 * _DISK) + row + _DISK) * stride + column + _DISK
         around = center.unsqueeze(1) + torch.tensor(steps, device=values.device)
         result = torch.zeros_like(values)
         result[image, 0, row, column] = padded.flatten()[around].median(1).values
         return result
-    shifted = [padded[:, _DISK + y :, _DISK + x :][:, :height, :width] for y, x in _OFFSETS]
-    return torch.stack(shifted, 3).median(3).values.unsqueeze(1)
+    parts = []
+    for some in padded.split(_AT_ONCE):
+        shifted = [some[:, _DISK + y :, _DISK + x :][:, :height, :width] for y, x in _OFFSETS]
+        parts.append(torch.stack(shifted, 3).median(3).values)
+    return torch.cat(parts).unsqueeze(1)
+
+
+def _runs_on_cpu(images: Tensor) -> bool:
+    return images.device.type == "cpu" and not torch.compiler.is_compiling()

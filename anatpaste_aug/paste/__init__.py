@@ -38,3 +38,6 @@ if not TYPE_CHECKING:  # to a type checker, this function would make every name 
             value = globals()[name] = getattr(import_module(f"{__name__}.{_SOURCES[name]}"), name)
             return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted(__all__)

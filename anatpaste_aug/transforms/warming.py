@@ -21,7 +21,8 @@ def warm_up(dtypes: Iterable[torch.dtype] = (torch.uint8, torch.float32)) -> Non
     Example:
         >>> warm_up([torch.uint8])
     """
-    alpha, poisson = AnatPasteTransform(p=1.0), AnatPasteTransform(p=1.0, blend="poisson", segmentation=False)
+    alpha = AnatPasteTransform(p=1.0)
+    poisson = AnatPasteTransform(p=1.0, blend="poisson", target="intensity", segmentation=False)
     for dtype in dtypes:
         images = torch.linspace(0, 255 if dtype == torch.uint8 else 1, 32 * 32).view(1, 1, 32, 32).to(dtype)
         for transform in (alpha, poisson):

@@ -47,6 +47,14 @@ def test_the_help_lists_all_names():
     assert list(SCORE_NAMES) == list(SCORES)
 
 
+def test_the_preset_depends_on_the_dataset_unless_it_is_given(tmp_path):
+    dataset = ("--dataset", "zhanglab", "--root", tmp_path)
+    assert parse().preset == "demo"
+    assert parse(*dataset).preset == "fast"
+    begin(tmp_path / "run", *dataset, "--preset", "cpu")
+    assert parse("--out", tmp_path / "run", "--resume").preset == "cpu"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

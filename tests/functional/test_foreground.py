@@ -16,6 +16,7 @@ from anatpaste_aug.functional.move import move, patch_pixels
 from anatpaste_aug.paste import NSA, sample_params
 
 SIZES = [(32, 32), (33, 57), (96, 40)]
+NARROW = [(9, 9), (40, 8), (1, 5)]  # narrower than the disk
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_foreground_is_the_median_filter_of_opencv(size):
 # The median over a disk
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SIZES + NARROW)
 @pytest.mark.parametrize("levels", [3, 256, None], ids=["3 levels", "256 levels", "floats"])
 def test_medians_are_those_of_scipy_and_of_the_torch_code(size, levels, without_kernels):
     generator = torch.Generator().manual_seed(1)
@@ -132,6 +133,14 @@ def test_patches_that_cannot_be_cut_are_rejected(name, value):
     getattr(params, name)[1, 2] = value
     with pytest.raises(ValueError, match=r"params \[1\]"):
         patches_foreground(params, foreground, sources, rotated=False)
+
+
+def test_there_must_be_params_for_each_image():
+    foreground, sources = blobs(4, 32, 40), blobs(3, 32, 40)
+    params = params_on(foreground, sources, (32, 40))
+    for other in (foreground[:3], torch.cat([foreground, foreground])):
+        with pytest.raises(ValueError, match="foreground for 4 rows of params must be as many, got"):
+            patches_foreground(params, other, sources, rotated=False)
 
 
 # The target

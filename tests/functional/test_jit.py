@@ -208,7 +208,9 @@ import torch, anatpaste_aug
 state = torch.get_rng_state()
 anatpaste_aug.warm_up([torch.uint8])
 assert torch.equal(state, torch.get_rng_state())
-anatpaste_aug.AnatPasteTransform().augment(torch.zeros(2, 3, 64, 40, dtype=torch.uint8))
+images = torch.zeros(2, 3, 64, 40, dtype=torch.uint8)
+anatpaste_aug.AnatPasteTransform().augment(images)
+anatpaste_aug.AnatPasteTransform(target="intensity").augment(images)
 """
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     for expected in (1, 0):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from anatpaste_aug.detection.evaluation.domain import Domain
 from anatpaste_aug.detection.models.distances import FeatureScore, fit_score
 from anatpaste_aug.detection.models.grad_cam import grad_cam
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
@@ -78,6 +79,7 @@ class PretextDetector(TrainedDetector[PretextConfig]):
         """
         own = dataclasses.replace(config or PretextConfig(), image_size=int(images.shape[-1]))
         detector = cls(own, (), white=white)
+        detector.domain = Domain.fit(images, val_images)
         detector._calibrate(net, images, val_images, val_labels)
         return detector
 

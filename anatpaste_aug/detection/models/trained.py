@@ -198,6 +198,7 @@ class TrainedDetector(Detector, Generic[Config]):
 
     def _finish(self, result: TrainResult[Config], images: Tensor, val_images: Tensor, val_labels: Any) -> Self:
         self.result = result
+        self.domain = Domain.fit(images, val_images)
         # The best weights come last, so that they are the ones in use.
         for weights in reversed(_WEIGHTS):
             net = self._built(result, weights, result.config.device)
@@ -211,7 +212,7 @@ class TrainedDetector(Detector, Generic[Config]):
         detector = copy.copy(self)
         detector.weights = weights
         detector.white = state["white"]
-        detector.domain = Domain(**state["domain"]) if "domain" in state else None
+        detector.domain = Domain.read(state["domain"]) if state.get("domain") else None
         scaler = ScoreScaler(float(state["low"]), float(state["high"]))
         calibration = Calibration(float(state["threshold"]), scaler)
         reference = {name: value for name, value in state.items() if isinstance(value, Tensor)}
@@ -236,14 +237,13 @@ class TrainedDetector(Detector, Generic[Config]):
         labels = or_normal(val_images, val_labels)
         calibration = Calibration.fit(labels, self._score(val_images), self.config.false_positive_rate)
         self._calibration = calibration
-        self.domain = Domain.fit(images, val_images)
         return {
             "threshold": calibration.threshold,
             "scaled_threshold": calibration.scaled_threshold,
             "low": calibration.scaler.low,
             "high": calibration.scaler.high,
             "white": self.white,
-            "domain": self.domain._asdict(),
+            "domain": None if self.domain is None else self.domain._asdict(),
             **reference,
         }
 

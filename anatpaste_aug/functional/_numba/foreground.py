@@ -1,4 +1,4 @@
-"""The pixels of the intensity target, and its smoothing; see `functional.foreground` for the definitions."""
+"""The foreground of patches, and medians over a disk; see `functional.foreground` for the definitions."""
 
 from anatpaste_aug.functional._numba.jit import compiled
 from anatpaste_aug.functional._numba.rows import (
@@ -77,7 +77,7 @@ def medians(ranks, values, disk, first, last, wanted, reach, counts, out):
     need = len(disk) // 2 + 1  # the median is the largest value that so many pixels reach
     guess, nonzero, reached = 1, 0, 0  # the rank of a median; the pixels in the disk above 0, and those that reach it
     for y in range(height):
-        start, x = (y + reach) * (width + 2 * reach) + reach, -width
+        start, x = (y + reach) * (width + 2 * reach) + reach, -2 * reach - 1
         for end in range(width):
             out[y, end] = 0
             if not wanted[y, end]:

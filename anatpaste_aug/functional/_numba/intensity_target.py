@@ -23,6 +23,8 @@ def patches_foreground(params: Sequence[Tensor], foreground: Tensor, sources: Te
     for k in range(params[0].shape[1]):
         arrays = arrays_of([field[:, k] for field in params])
         check_cuts(arrays, sources)
+        if len(own) != len(arrays.apply):
+            raise ValueError(f"foreground for {len(arrays.apply)} rows of params must be as many, got {len(own)}")
         rows, _ = make_tables(arrays, height, width)
 
         def some(begin: int, end: int, rows: npt.NDArray[np.int64] = rows) -> None:
@@ -39,7 +41,7 @@ def _(params: Sequence[Tensor], foreground: Tensor, sources: Tensor) -> Tensor:
 
 @custom_op("anatpaste_aug::local_median", mutates_args=(), device_types="cpu")
 def local_median(padded: Tensor, steps: Sequence[int], wanted: Tensor, reach: int) -> Tensor:
-    """float32 B×H×W medians over the disks around the ``wanted`` pixels, and 0 elsewhere; no value is negative."""
+    """float32 B×H×W medians over the disks around the ``wanted`` pixels, else 0; values are finite and not negative."""
     from anatpaste_aug.functional._numba.foreground import medians
 
     out = empty(*wanted.shape, dtype=torch.float32)

@@ -43,6 +43,20 @@ def test_few_or_constant_images_have_finite_distances(count, phantoms):
     assert Domain.fit(flat, flat).distances(flat).tolist() == [0]
 
 
+def test_few_validation_images_set_no_limit(phantoms):
+    assert Domain.fit(phantoms[:30], phantoms[30:49]).limit == float("inf")
+    assert Domain.fit(phantoms[:30], phantoms[30:50]).limit < float("inf")
+    assert Domain.fit(phantoms[:30], phantoms[:0]).limit == float("inf")
+
+
+def test_a_domain_is_read_from_what_a_file_keeps(phantoms):
+    state = Domain.fit(phantoms[:30], phantoms[30:])._asdict()
+    assert Domain.read(state).limit == state["limit"]
+    for change in ({"mean": state["mean"][:10]}, {"whitening": None}, {"limit": "x"}, {"other": 1.0}):
+        with pytest.raises(TypeError):
+            Domain.read(state | change)
+
+
 @pytest.mark.slow
 def test_real_radiographs_are_unlike_phantoms(radiographs):
     task = phantom_task(128, train=200)

@@ -13,7 +13,8 @@ _PRESETS: dict[str, dict[str, Any]] = {
     # 200 epochs of about 1,250 images, 32 an update, at the published size.
     "paper": {"reduction": 2, "updates": 7800, "updates_per_epoch": 39},
     "cpu": {"reduction": 2, "updates": 400, "updates_per_epoch": 40},
-    "fast": {"width": 16, "updates": 200, "updates_per_epoch": 40},
+    # About as much work as that of `PretextConfig`: see docs/detectors.md.
+    "fast": {"width": 16, "updates": 300, "updates_per_epoch": 50},
     "demo": {"batch_size": 8, "width": 8, "slots": 50, "updates": 200, "updates_per_epoch": 40},
     "smoke": {"batch_size": 8, "width": 4, "slots": 20, "updates": 10, "updates_per_epoch": 5},
 }

@@ -14,7 +14,7 @@ from anatpaste_aug.detection.training.result import TrainResult
 def model(tmp_path_factory):
     """A run folder of an untrained network, which suffices to test scores."""
     folder = tmp_path_factory.mktemp("run")
-    task = phantom_task(64, train=12, val=10, test=2)
+    task = phantom_task(64, train=12, val=20, test=2)
     states = [untrained_net("test_byobnet", seed=seed).state_dict() for seed in (1, 2)]
     result = TrainResult(PretextConfig(image_size=64, backbone="test_byobnet"), *states, 1, 0.5, [])
     detector = PretextDetector.from_result(result, task.train.images, task.val.images, task.val.labels)

@@ -16,7 +16,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"image_size": 256, "batch_size": 64, "updates": 65536, "updates_per_epoch": 256, "score": "kde"},
     # One training within an hour on 2 CPU cores, by the time of its updates; how it was chosen: docs/measurements.md.
     "cpu": {"image_size": 128, "batch_size": 64, "updates": 600, "updates_per_epoch": 60, "score": "knn"},
-    # Some ten minutes on 2 CPU cores, with a network of half the depth; chosen by two populations, see there.
+    # About ten minutes on a CPU core, with a network of half the depth; chosen on validation images, see there.
     "fast": {
         **{"image_size": 64, "batch_size": 32, "updates": 600, "updates_per_epoch": 60},
         **{"backbone": "resnet10t", "score": "knn"},

@@ -51,8 +51,10 @@ def cut(sources, rows, tone, patches, begin, end):
             for y in range(row[DOWN] - row[UP]):
                 line = sources[row[DONOR], channel, min(max(top + y, 0), last_y)]
                 out = values[y * width : (y + 1) * width]
-                for x in range(first, last):
-                    out[x] = line[left + x] * slope + constant
+                # Slices, so that Numba knows that no index is negative, and vectorizes the loop.
+                given, part = line[left + first : left + last], out[first:last]
+                for x in range(len(given)):
+                    part[x] = given[x] * slope + constant
                 for x in range(first):
                     out[x] = line[0] * slope + constant
                 for x in range(max(last, 0), width):

@@ -142,7 +142,8 @@ def _masking(
 
     def make() -> Work:
         total, reach, weights = np.empty(2 * max(height, width)), np.empty(count, np.int64), np.empty(count, np.float32)
-        lines = np.empty((count, width + height), np.float32)
+        # 16 more than needed, so that rows do not start a power of two apart, where they would share few cache lines.
+        lines = np.empty((count, width + height + 16), np.float32)
 
         def some(begin: int, end: int) -> None:
             if hard:

@@ -21,15 +21,18 @@ class Docstrings(griffe.Extension):
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
         """Document the settings, once the whole package is read."""
-        for field in pkg["paste.config.PasteConfig"].attributes.values():
+        settings = pkg["paste.config.PasteConfig"].attributes
+        for field in settings.values():
             call = ast.parse(str(field.value), mode="eval").body if field.value is not None else None
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "setting":
                 field.docstring = griffe.Docstring(ast.literal_eval(call.args[2]), parent=field)
                 field.value = ast.unparse(call.args[0])
-        shared = ast.literal_eval(str(pkg["transforms.signature.HELP"].value))
+        shared = {"p": settings["p"].docstring.value + " None is the recipe's."}
+        shared |= ast.literal_eval(str(pkg["transforms.signature.HELP"].value))
         shared["**settings"] = "Every field of [`PasteConfig`][anatpaste_aug.paste.PasteConfig] by its name."
         entries = "\n".join(f"    {name}: {text}" for name, text in shared.items())
-        transforms = [pkg["transforms.base.PasteTransform"], *pkg["transforms.recipes"].classes.values()]
+        recipes = [recipe for recipe in pkg["transforms.recipes"].classes.values() if not recipe.is_alias]
+        transforms = [pkg["transforms.base.PasteTransform"], *recipes]
         for transform in transforms:
             text = transform.docstring.value
             head, heading, tail = text.partition("\nArgs:\n")

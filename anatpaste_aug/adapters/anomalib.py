@@ -23,9 +23,10 @@ all. A network that is trained to find them learns noise. The α of FPI and PII 
 
 
 class AnomalibPaste(nn.Module):
-    """Replaces anomalib's ``PerlinAnomalyGenerator``: DRAEM's ``augmenter`` and DSR's ``perlin_generator``.
+    """A transform of this package in place of anomalib's ``PerlinAnomalyGenerator``.
 
-    DRAEM trains on images of which half stay normal: create the transform with ``p=0.5``.
+    It is the ``augmenter`` of DRAEM and the ``perlin_generator`` of DSR. DRAEM leaves half of the images normal: create
+    the transform with ``p=0.5``.
 
     Convention:
         * in: C×H×W or B×C×H×W in [0, 1], like anomalib's batches without normalization

@@ -12,7 +12,7 @@ from anatpaste_aug.transforms import PasteTransform
 
 
 class KorniaPaste(IntensityAugmentationBase2D):
-    """Wraps a transform of this package as an intensity augmentation of kornia.
+    """A transform of this package as an intensity augmentation of kornia.
 
     Convention:
         * in and out: floating-point H×W, C×H×W or B×C×H×W with C 1 or 3, in [0, 1]; after ``Normalize``,

@@ -17,7 +17,7 @@ except ImportError as error:
 
 
 class LightningPasteMixin(DataHooks):
-    """Augments the training batches of a ``LightningModule`` or a ``LightningDataModule`` after their transfer.
+    """Augment the training batches of a ``LightningModule`` or a ``LightningDataModule`` after their transfer.
 
     Add it to the base classes of one of the two (not both), in any order, and set ``self.paste``. It implements
     ``on_after_batch_transfer``; a callback is not possible, because it cannot replace the batch.

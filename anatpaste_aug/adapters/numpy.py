@@ -15,7 +15,7 @@ Image = npt.NDArray[Any]
 
 
 class NumpyPaste:
-    """Applies a transform of this package to arrays.
+    """A transform of this package for arrays.
 
     Convention:
         * in: H×W, H×W×C or N×H×W×C with 1 or 3 channels, uint8 or floating point in [0, 1]; never modified

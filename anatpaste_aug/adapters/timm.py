@@ -1,4 +1,4 @@
-"""The transforms in timm's training loops, as replacements of ``RandomErasing`` and of ``Mixup``.
+"""The transforms in timm's training loops, in place of ``RandomErasing`` and ``Mixup``.
 
 timm is not imported: its loader and loops call any object in these places.
 """
@@ -12,10 +12,10 @@ from anatpaste_aug.validation import check_images
 
 
 class TimmPasteErasing:
-    """Replaces timm's ``RandomErasing`` by a transform of this package, from normalized images to normalized images.
+    """A transform of this package in place of timm's ``RandomErasing``, for normalized images.
 
     ``timm.data.PrefetchLoader`` calls its attribute ``random_erasing`` on its side stream, after normalizing; nothing
-    here waits for the device. Targets are unchanged: for targets that tell what was augmented, use `TimmPasteMixup`.
+    here waits for the device. Targets are unchanged: for targets that say what was augmented, use `TimmPasteMixup`.
     The loader works one batch ahead, so the attributes of this object cannot describe the current batch.
 
     The prefetcher is required. With ``use_prefetcher=False`` (timm's ``--no-prefetcher``), timm does not call
@@ -57,7 +57,7 @@ class TimmPasteErasing:
 
 
 class TimmPasteMixup:
-    """Replaces the ``mixup_fn`` of a timm loop by a transform of this package: (x, target) in, (x, target) out.
+    """A transform of this package in place of the ``mixup_fn`` of a timm loop: (x, target) in, (x, target) out.
 
     The returned target is binary: 1 (anomalous) for an image that was augmented or whose target was not 0. Only images
     of target 0, the normal class, are augmented; with ``source="batch"``, their patches may come from any other image

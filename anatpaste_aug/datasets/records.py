@@ -23,8 +23,9 @@ class Unreadable:
         path: The path of its record.
         reason: The reason, to follow the file's name.
 
-    >>> print(Unreadable("train/a.png", "is empty (0 bytes)"))
-    train/a.png is empty (0 bytes)
+    Example:
+        >>> print(Unreadable("train/a.png", "is empty (0 bytes)"))
+        train/a.png is empty (0 bytes)
     """
 
     path: str
@@ -37,7 +38,7 @@ class Unreadable:
 
     @classmethod
     def of(cls, root: Path, path: str, error: DatasetError) -> "Unreadable":
-        """Make one from the error about the file of a record, without the folder."""
+        """Make one from the error about the file, which need not name the file again."""
         return cls(path, str(error).removeprefix(f"{shown(root / path)} "))
 
     def __str__(self) -> str:
@@ -64,9 +65,10 @@ class Record:
         DatasetError: A path is empty, absolute or leaves the root, the label is invalid, patient or source is empty, or
             a field has the wrong type.
 
-    >>> record = Record("train/NORMAL/IM-0115-0001.jpeg", label=0, patient="train/IM-0115", source="train")
-    >>> record.label, record.patient, record.view, record.findings
-    (0, 'train/IM-0115', None, ())
+    Example:
+        >>> record = Record("train/NORMAL/IM-0115-0001.jpeg", label=0, patient="train/IM-0115", source="train")
+        >>> record.label, record.patient, record.view, record.findings
+        (0, 'train/IM-0115', None, ())
     """
 
     path: str

@@ -73,9 +73,10 @@ class Split:
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the images per set and class.
 
-        >>> normal = Record("a.png", label=0, patient="a", source="train")
-        >>> Split("mine", "by hand", 0, train=(normal,), val=(), test=()).counts()["train"]
-        {'normal': 1, 'abnormal': 0}
+        Example:
+            >>> normal = Record("a.png", label=0, patient="a", source="train")
+            >>> Split("mine", "by hand", 0, train=(normal,), val=(), test=()).counts()["train"]
+            {'normal': 1, 'abnormal': 0}
         """
         labels = {part: [record.label for record in getattr(self, part)] for part in _PARTS}
         return {part: {"normal": values.count(0), "abnormal": values.count(1)} for part, values in labels.items()}
@@ -86,10 +87,11 @@ class Split:
         Raises:
             DatasetError: A set would lose its last image of a class.
 
-        >>> a, b = (Record(f"{name}.png", label=0, patient=name, source="train") for name in "ab")
-        >>> split = Split("mine", "by hand", 0, train=(a, b), val=(), test=())
-        >>> split.without([Unreadable("b.png", "is empty (0 bytes)")]).protocol
-        'by hand; 1 unreadable image(s) left out: 1 of training'
+        Example:
+            >>> a, b = (Record(f"{name}.png", label=0, patient=name, source="train") for name in "ab")
+            >>> split = Split("mine", "by hand", 0, train=(a, b), val=(), test=())
+            >>> split.without([Unreadable("b.png", "is empty (0 bytes)")]).protocol
+            'by hand; 1 unreadable image(s) left out: 1 of training'
         """
         gone = {bad.path: bad for bad in unreadable}
         if not gone:

@@ -18,7 +18,14 @@ _LUMA = (19595, 38470, 7471)  # ITU-R 601-2 in 1/65536, the integers behind Pill
 
 
 class Intensities(NamedTuple):
-    """The scale of images: their darkest and brightest value, and the normalization that was applied to them."""
+    """The scale of images: their darkest and brightest value, and the normalization that was applied to them.
+
+    Attributes:
+        black: The darkest value, before normalization.
+        white: The brightest value, before normalization.
+        mean: Mean that the images were normalized with, for each channel or for all; None if they are not normalized.
+        std: Standard deviation, likewise.
+    """
 
     black: float = 0.0
     white: float = 1.0

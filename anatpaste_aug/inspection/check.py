@@ -101,7 +101,7 @@ def check_folder(
     Raises:
         DatasetError: The folder does not exist, or has no images.
         ValueError: A setting is invalid.
-        ImportError: Pydicom is not installed, for DICOM files.
+        ImportError: pydicom is not installed (DICOM files only).
     """
     for name, value in (("size", size), ("limit", limit)):
         least = 32 if name == "size" else 1

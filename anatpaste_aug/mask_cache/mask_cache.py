@@ -100,7 +100,7 @@ class MaskCache:
         return stacked[0] if given.ndim == 0 else stacked
 
     def for_images(self, images: Tensor, *, device: torch.device | str | None = None) -> Tensor:
-        """Masks by the content of the images. Those that are missing are computed and stored.
+        """Look up masks by the content of the images; compute and store those that are missing.
 
         If they cannot be stored, a warning says why, and the masks are returned all the same.
 

@@ -1,4 +1,4 @@
-"""The engine's settings: distributions, parameters, the sampler, the recipes and the result.
+"""The engine without its pixels: settings, recipes, the sampler, parameters and the result.
 
 It depends on torch alone. `anatpaste_aug.functional` computes the pixels.
 """

@@ -100,12 +100,12 @@ def _as_float(value: object) -> float:
 class PasteConfig:
     """The choices and distributions of one recipe; the defaults are AnatPaste's (Sato et al., arXiv 2205.04282).
 
-    Lengths in pixels are at 256×256 and scale with s = sqrt(H·W) / 256. Ranges are uniform unless stated otherwise.
-    `PasteConfig.help` documents each setting. A subclass may add settings: each appears in the signature, the
-    documentation and the ``repr`` of the transforms that use it.
+    Lengths in pixels are for 256×256 images and scale with s = sqrt(H·W) / 256. Ranges are uniform unless stated
+    otherwise. `PasteConfig.help` documents each setting. A subclass may add settings: each appears in the signature,
+    the documentation and the ``repr`` of the transforms that use it.
 
     Raises:
-        ValueError: A value is impossible; the message names it and what is allowed.
+        ValueError: A value is not allowed; the message names it and says what is.
 
     Example:
         >>> PasteConfig(sigma=(0, 5)).sigma
@@ -118,7 +118,8 @@ class PasteConfig:
     source: Source = setting(
         "same",
         choice(Source),
-        'The image that a patch is cut from: "same"; "batch", another image of the batch; or "donors", one of donors=.',
+        'The image that a patch is cut from: "same"; "batch", another image of the batch; or "donors", '
+        "one of the images passed as donors.",
     )
     patches: tuple[int, int] = setting(
         (1, 1), counts, "Minimum and maximum number of patches; each beyond the minimum is pasted with probability 1/2."
@@ -155,8 +156,9 @@ class PasteConfig:
     half_width: tuple[float, float] = setting(
         (0.05, 0.2),
         interval(0, 0.5, above=True),
-        "Half of a patch's side, as a fraction of the image's: the range for size=\"half_width\" (of the height, for "
-        'both sides), the limits for size="gamma". After resizing, the limits hold for whole sides.',
+        "Range of half of a patch's side, as a fraction of the image's side. For "
+        'size="half_width", one number is drawn for both sides, a fraction of the height; for size="gamma", each half '
+        "is clipped to the range. After resizing, the whole sides are clipped to it.",
     )
     gamma: tuple[float, float] = setting(
         (0.05, 0.03),
@@ -216,8 +218,8 @@ class PasteConfig:
         "alpha",
         choice(Blend),
         'How patches are blended: "alpha", x (1 − m) + y m; or by solving Poisson\'s equation over the patch, with the '
-        'gradients of the patch ("poisson"), the stronger of (1 − α)∇x and α∇y ("poisson_stronger"), or OpenCV\'s '
-        'MIXED_CLONE ("poisson_mixed").',
+        'gradients of the patch ("poisson"), the stronger of (1 − α)∇x and α∇y ("poisson_stronger"), or the rule of '
+        'OpenCV\'s MIXED_CLONE ("poisson_mixed").',
     )
     target: Target = setting(
         "soft",
@@ -227,10 +229,10 @@ class PasteConfig:
     logistic: tuple[float, float] = setting(
         (0.5, 4.0),
         numbers("slope, midpoint", (0, LARGEST), (0, LARGEST)),
-        'target="intensity": slope and midpoint of the logistic function, in gray levels of 255.',
+        'target="intensity": slope and midpoint of the logistic function, in gray levels from 0 to 255.',
     )
     foreground: float = setting(
-        20.0, number(0, 255), "Pixels brighter than this, in gray levels of 255, are foreground."
+        20.0, number(0, 255), "Pixels brighter than this gray level, from 0 to 255, are foreground."
     )
     min_overlap: float = setting(
         0.7,

@@ -59,7 +59,7 @@ def draw_uniforms(
         generator: Source of the random numbers; None uses the device's global one.
 
     Returns:
-        float32 B×K×D in [0, 1), for `sample_params` once the regions are known.
+        float32 B×K×D in [0, 1), D numbers for each patch, for `sample_params` once the regions are known.
 
     Example:
         >>> draw_uniforms(PasteConfig(), 4).shape

@@ -16,18 +16,25 @@ class PasteParams(NamedTuple):
     Attributes:
         apply: bool. False leaves the patch out.
         donor: int64. Index of the image that the patch is cut from; the image's own index for ``source="same"``.
-        source_top, source_left: int64. Where the patch is cut.
-        height, width: int64. Size of what is cut.
-        scaled_height, scaled_width: int64. Size after resizing; equal to height and width if the patch is not resized.
+        source_top: int64. First row of what is cut.
+        source_left: int64. First column of what is cut.
+        height: int64. Height of what is cut.
+        width: int64. Width of what is cut.
+        scaled_height: int64. Height after resizing, else ``height``.
+        scaled_width: int64. Width after resizing, else ``width``.
         angle: float32. Rotation in degrees, counter-clockwise.
-        top, left: int64. Corner of the bounding box of the resized and rotated patch; negative outside the image.
+        top: int64. First row of the bounding box of the resized and rotated patch; negative outside the image.
+        left: int64. Its first column, likewise.
         ellipse: bool. The drawn shape: True for an ellipse, False for a rectangle.
         margin: int64. Distance of the drawn shape from the patch's edges.
-        opacity, sigma: float32. Value and blur of the shape.
-        brightness, contrast, saturation: float32. Factors of the color jitter.
+        opacity: float32. Value of the shape, in [0, 1].
+        sigma: float32. Standard deviation of the blur.
+        brightness: float32. Factor of the color jitter.
+        contrast: float32. Factor of the color jitter.
+        saturation: float32. Factor of the color jitter.
         hue: float32. Shift of the hue, in turns.
-        jitter_order: int64 B×K×4. The order of brightness (0), contrast (1), saturation (2) and hue (3).
-        anywhere: bool. Whether the mask is used without the region.
+        jitter_order: int64 B×K×4. Order of brightness (0), contrast (1), saturation (2) and hue (3).
+        anywhere: bool. Whether the shape is not multiplied by the region.
         fallback: bool. Whether ``anywhere`` is set because the image's region is empty.
     """
 

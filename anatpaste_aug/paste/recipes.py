@@ -13,8 +13,8 @@ As in the authors' code, if no lungs are found, the patch is pasted anywhere. Be
 CUTPASTE = PasteConfig(place="inside", shape="patch", opacity=(1.0, 1.0), blur=False, anatomy=False)
 """Li et al., arXiv 2104.04015: a large rectangle, or a scar, pasted with hard edges anywhere in the same image.
 
-The paper draws the aspect ratio from (0.3, 1) ∪ (1, 3.3). Here it is log-uniform, so that both ranges
-are equally likely.
+The paper draws the aspect ratio from (0.3, 1) ∪ (1, 3.3). Here it is log-uniform, so that both ranges are equally
+likely.
 """
 
 FPI = PasteConfig(
@@ -30,15 +30,14 @@ FPI = PasteConfig(
 )
 """Foreign Patch Interpolation (Tan et al. 2020, arXiv 2011.04197): x' = (1 − α)x + αy in a box of another image.
 
-The target is α in the box. The authors' code sets it to 0 where the two images are equal; the paper does not, nor does
-this package.
-Their code swaps patches between the two images of a pair; here each image draws its own box and partner.
+The target is α in the box. The authors' code sets it to 0 where the two images are equal; neither the paper nor this
+package does. Their code swaps patches between the two images of a pair; here each image draws its own box and partner.
 """
 
 PII = replace(FPI, beyond="source", blend="poisson_stronger")
 """Poisson Image Interpolation (Tan et al. 2021, arXiv 2107.02622): the box of FPI, blended by the stronger gradients.
 
-Per pair of neighbors the stronger of (1 − α)∇x and α∇y is the guidance, with x on the frame around the box, and the
+For each pair of neighbors, the stronger of (1 − α)∇x and α∇y is the guidance, with x on the frame around the box. The
 result is clipped to the range of x. The target is α in the box; the authors' code sets it to 0 where the change is
 below 0.001 of the image's standard deviation, which is rare inside a box.
 """

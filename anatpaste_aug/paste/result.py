@@ -12,8 +12,8 @@ class PasteResult(NamedTuple):
 
     Attributes:
         image: B×C×H×W of the input's dtype and memory format. Where ``soft_mask`` is 0 it is the input bit for bit.
-        soft_mask: float32 B×1×H×W in [0, 1], how much of each pixel was replaced; 1 − Π(1 − m) of several patches, 0
-            if the image was not augmented.
+        soft_mask: float32 B×1×H×W in [0, 1], how much of each pixel was replaced: 1 − Π(1 − m) over the patches, 0 if
+            the image was not augmented.
         target: float32 B×1×H×W in [0, 1], the target of a pixel loss: the soft mask, or the intensity change (see
             ``target`` of `PasteConfig`).
         region_mask: Boolean B×1×H×W, the region that was pasted into; None where no region is used.
@@ -32,7 +32,7 @@ class PasteResult(NamedTuple):
         return self.soft_mask > 0
 
     def mask(self, threshold: float) -> Tensor:
-        """Boolean B×1×H×W: the pixels whose soft mask is above a threshold, such as 0.5."""
+        """Return boolean B×1×H×W: the pixels whose soft mask is above a threshold, such as 0.5."""
         return self.soft_mask > threshold
 
     @property

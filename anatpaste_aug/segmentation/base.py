@@ -10,7 +10,7 @@ from anatpaste_aug.functional.lungs.components import all_true
 from anatpaste_aug.validation import check_finite, check_images, check_region_mask
 
 Segmenter = Callable[[Tensor], Tensor]
-"""B×C×H×W images → boolean B×1×H×W masks on the same device."""
+"""A callable from B×C×H×W images to boolean B×1×H×W masks on the same device."""
 
 Step = Callable[..., Any]
 """A function of a boolean B×H×W mask with ``return_converged=True``, like `anatpaste_aug.functional.fill_holes`."""
@@ -36,7 +36,7 @@ class SegmenterModule(nn.Module):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        """Segment B×C×H×W images: boolean B×1×H×W."""
+        """Segment B×C×H×W images, and return boolean B×1×H×W masks."""
         return self.segment(images)[0]
 
     @torch.no_grad()
@@ -44,9 +44,9 @@ class SegmenterModule(nn.Module):
         """Segment images, and report convergence.
 
         Returns:
-            The masks, and a boolean B: whether the labels of each image's components have converged. They always do on
-            the CPU. An accelerator runs a fixed number of rounds; an image whose labels have not converged by then gets
-            an empty mask.
+            The masks, and a boolean B that says whether the labels of each image's components have converged. They
+            always do on the CPU. An accelerator runs a fixed number of rounds; an image whose labels have not converged
+            by then gets an empty mask.
 
         Raises:
             TypeError, ValueError: Images of a wrong type, shape, dtype or device, or (on the CPU) that are not finite.
@@ -68,7 +68,8 @@ def segment_with(segmenter: Segmenter, images: Tensor) -> tuple[Tensor, Tensor]:
         images: B×C×H×W.
 
     Returns:
-        The boolean B×1×H×W masks, and a boolean B: whether they have converged (always True for a plain callable).
+        The boolean B×1×H×W masks, and a boolean B that says whether they have converged, which is always True for a
+        plain callable.
 
     Raises:
         TypeError, ValueError: The result is not a mask of these images.

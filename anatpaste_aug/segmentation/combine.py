@@ -25,8 +25,8 @@ class _Wrapped(nn.Module):
         return repr(self.segmenter)
 
 
-class _Combination(SegmenterModule):
-    """Base class: all segmenters get the same images. If one of the masks did not converge, the result is empty."""
+class Combination(SegmenterModule):
+    """Base class of combinations of masks: an image of which one mask did not converge gets an empty mask."""
 
     def __init__(self, *segmenters: Segmenter) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class _Combination(SegmenterModule):
         raise NotImplementedError
 
 
-class Union(_Combination):
+class Union(Combination):
     """The pixels that any of the segmenters finds.
 
     Args:
@@ -64,7 +64,7 @@ class Union(_Combination):
         return first | second
 
 
-class Intersection(_Combination):
+class Intersection(Combination):
     """The pixels that all of the segmenters find.
 
     Args:
@@ -82,7 +82,7 @@ class Intersection(_Combination):
         return first & second
 
 
-class Difference(_Combination):
+class Difference(Combination):
     """The pixels that the first segmenter finds and none of the others.
 
     Args:

@@ -9,7 +9,7 @@ from anatpaste_aug.validation import check_number, check_same_device
 
 
 class FixedMask(SegmenterModule):
-    """Returns the same mask for every image.
+    """The same mask for every image.
 
     The mask moves with the module (``transform.to(device)``) and is part of its state.
 

@@ -14,7 +14,7 @@ from anatpaste_aug.validation import check_choice, check_count, check_intensitie
 
 
 class NetworkSegmenter(SegmenterModule):
-    """Segments by a trained network with B×K×H×W outputs, from torchvision, MONAI, torchxrayvision or elsewhere.
+    """The masks of a trained network with B×K×H×W outputs, from torchvision, MONAI, torchxrayvision or elsewhere.
 
     Images → [0, 1] → resized → channels repeated or converted to gray → (x − mean) / std → network → probabilities of
     the chosen classes → resized back → threshold. The network is put into eval mode, kept there, and frozen

@@ -23,7 +23,7 @@ from anatpaste_aug.validation import check_choice, check_count, check_number
 
 
 class ThresholdSegmenter(SegmenterModule):
-    """Segments the dark or the bright pixels by a threshold, cleaned by morphology and by component size.
+    """The dark or the bright pixels by a threshold, cleaned by morphology and by component size.
 
     Gray values → threshold → opening → closing → fill holes → remove components that touch the border → remove
     components that are too small or too large → keep the largest ones. By default, only the threshold is applied.

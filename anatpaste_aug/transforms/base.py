@@ -35,7 +35,7 @@ Donors = Tensor | Callable[[int], Tensor]
 
 
 class PasteTransform(v2.Transform):
-    """Paste patches of images into images, according to a config.
+    """Paste patches of images into images, as a config says.
 
     A subclass sets ``recipe``; its signature and documentation are generated from the config's fields.
 
@@ -54,7 +54,7 @@ class PasteTransform(v2.Transform):
         * calls do not modify the transform: threads may share it
 
     Raises:
-        ValueError: A setting is invalid; the message names it and what is allowed.
+        ValueError: A setting is not allowed; the message names it and says what is.
         TypeError: A setting is unknown, or has the wrong type.
 
     Example:
@@ -155,7 +155,7 @@ class PasteTransform(v2.Transform):
     def draw_uniforms(
         self, batch: int, *, device: torch.device | str = "cpu", generator: torch.Generator | None = None
     ) -> Tensor:
-        """Draw the random numbers for `augment` before anything is known about the images: B×K×D."""
+        """Draw the random numbers for `augment`, float32 B×K×D, before anything is known about the images."""
         return draw_uniforms(self.config, batch, device=device, generator=generator)
 
     def _sources(self, images: Tensor, donors: Donors | None) -> Tensor | None:

@@ -14,7 +14,7 @@ from anatpaste_aug.transforms.tv_tensors import AnomalyMask, RegionMask
 
 
 class OneClassSample(NamedTuple):
-    """One image and its augmentations, as `OneClassPairs` returns them; n is their number + 1.
+    """One normal image and its n − 1 augmentations, as `OneClassPairs` returns them.
 
     Attributes:
         images: The normal image, then one image per augmentation.
@@ -31,7 +31,7 @@ class OneClassSample(NamedTuple):
 
 
 class OneClassBatch(NamedTuple):
-    """B normal images followed by their augmentations, from `one_class_batch` or `collate_one_class`.
+    """B normal images and their n − 1 augmentations each, from `one_class_batch` or `collate_one_class`.
 
     Images are grouped by kind: all normal ones, then all of the first augmentation, and so on. With one
     augmentation the cross entropy over ``labels`` is equation 2 of Sato et al. (arXiv 2205.04282); with the two of
@@ -69,7 +69,7 @@ class Augmentation(Protocol):
 
 
 class OneClassPairs(nn.Module):
-    """Turn one normal image into itself and its augmentations, with masks and labels.
+    """Pair a normal image with its augmentations, their masks and labels.
 
     It replaces the transform of CutPaste-style code that returns ``(normal, augmented)``: ``.images`` is that tuple.
     Subsequent torchvision v2 transforms apply to all images and masks of the sample alike. `collate_one_class` collates
@@ -103,7 +103,7 @@ class OneClassPairs(nn.Module):
         self.augmentations = nn.ModuleList(augmentations)
 
     def forward(self, image: Any, region_mask: Tensor | None = None) -> OneClassSample:
-        """Make the sample of one image.
+        """Make a sample of one image.
 
         Args:
             image: The normal image; not modified.
@@ -152,8 +152,8 @@ def collate_one_class(samples: Sequence[Any]) -> Any:
             ``transform=OneClassPairs(...)``.
 
     Returns:
-        The batch, all normal images first, as from `one_class_batch`. For tuples, ``(batch, labels, ...)``: the items
-        after the sample are collated by ``default_collate``, with one entry for each of the B normal images.
+        The batch, all normal images first, as from `one_class_batch`. For tuples, ``(batch, labels, ...)``, where the
+        items after the sample are collated by ``default_collate``, with one entry for each of the B normal images.
 
     Raises:
         TypeError: A sample is something else, or its images are still PIL images.

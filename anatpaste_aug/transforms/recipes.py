@@ -23,7 +23,7 @@ class AnatPasteTransform(PasteTransform):
             masks are then ignored.
 
     Raises:
-        ValueError: A setting is impossible; the message names it and what is allowed.
+        ValueError: A setting is not allowed; the message names it and says what is.
 
     Example:
         >>> import torch
@@ -58,7 +58,7 @@ class CutPasteTransform(PasteTransform):
             with equal odds. Shorthand for size="area", "scar" and "area_or_scar".
 
     Raises:
-        ValueError: A setting is impossible; the message names it and what is allowed.
+        ValueError: A setting is not allowed; the message names it and says what is.
 
     Example:
         >>> import torch
@@ -86,7 +86,7 @@ class FPITransform(PasteTransform):
     See `PasteTransform` for what all recipes have in common.
 
     Raises:
-        ValueError: A setting is impossible, or there is no other image in the batch.
+        ValueError: A setting is not allowed, or there is no other image in the batch.
 
     Example:
         >>> import torch
@@ -98,14 +98,14 @@ class FPITransform(PasteTransform):
 
 
 class PIITransform(PasteTransform):
-    """Blend in a box of another image by the stronger gradients (PII; Tan et al. 2021, arXiv 2107.02622).
+    """Blend a box of another image into an image by the stronger gradients (PII; Tan et al. 2021, arXiv 2107.02622).
 
     The box of FPI. For each pair of neighbors, the stronger of (1 − α)∇x and α∇y is the guidance of a Poisson equation,
     with x around the box; the result is clipped to the range of x, and the target is α in the box. α ~ U(0.05, 0.95)
     is the ``opacity``. See `PasteTransform` for what all recipes have in common.
 
     Raises:
-        ValueError: A setting is impossible, or there is no other image in the batch.
+        ValueError: A setting is not allowed, or there is no other image in the batch.
 
     Example:
         >>> import torch
@@ -120,12 +120,12 @@ class NSATransform(PasteTransform):
     """Clone up to three resized patches of another image into the foreground (NSA; Schlüter et al., arXiv 2109.15222).
 
     The authors' settings for chest radiographs. Patches come from one other image, are resized, placed where enough of
-    their foreground falls on foreground, and cloned by OpenCV's MIXED_CLONE; the target is a logistic function of the
-    intensity change. `anatpaste_aug.paste.recipes` lists differences from the authors' code. See `PasteTransform`
-    for what all recipes have in common.
+    their foreground falls on foreground, and cloned by the rule of OpenCV's MIXED_CLONE. The target is a logistic
+    function of the intensity change. `anatpaste_aug.paste.recipes` lists differences from the authors' code. See
+    `PasteTransform` for what all recipes have in common.
 
     Raises:
-        ValueError: A setting is impossible, or there is no other image in the batch.
+        ValueError: A setting is not allowed, or there is no other image in the batch.
 
     Example:
         >>> import torch

@@ -40,7 +40,7 @@ def split_chexpert(
         protocol: ``"overall"`` or ``"diseases"``.
         views: ``"PA"`` as in the paper, or ``"all"`` frontal images.
         exclude_support_devices: Leave out normal images with Support Devices = 1 (tubes, lines, pacemakers).
-        count: The 300 above; the 50 is a sixth of it.
+        count: Replaces 300 above; 50 is a sixth of it.
 
     Raises:
         DatasetError: There are too few images; the message names the option that would help.

@@ -49,7 +49,7 @@ def cached_images(
         unreadable: See `load_images`.
 
     Returns:
-        N×1×size×size uint8 tensor, mapped from the file: pages are read when they are used, and shared by processes.
+        N×1×size×size uint8 tensor, mapped from the file. Pages are read when they are used, and shared by processes.
         Writing to the tensor does not change the file.
 
     Raises:

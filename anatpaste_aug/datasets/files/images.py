@@ -103,8 +103,9 @@ def load_images(
         ValueError: ``size``, ``workers`` or ``white`` is out of range, or ``out`` has another shape or dtype.
         ImportError: Pillow is not installed.
 
-    >>> load_images(".", [], size=64, progress=False).shape
-    torch.Size([0, 1, 64, 64])
+    Example:
+        >>> load_images(".", [], size=64, progress=False).shape
+        torch.Size([0, 1, 64, 64])
     """
     for name, value in (("size", size), ("workers", workers)):
         if value is not None and value < 1:

@@ -63,8 +63,9 @@ def find_white(
     Raises:
         ValueError: ``white`` is not between 1 and 65535.
 
-    >>> find_white([]) is None
-    True
+    Example:
+        >>> find_white([]) is None
+        True
     """
     check_white(white)
     unspecified = [

@@ -1,12 +1,15 @@
 """The index of your own images."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from anatpaste_aug.datasets.records import Record
 
-__all__ = ["LAYOUT", "FolderIndex"]
+__all__ = ["LAYOUT", "FolderIndex", "StrPath"]
+
+StrPath = str | os.PathLike[str]
 
 LAYOUT = (
     "train/good, test/good and test/FINDING, with or without val/good, val/FINDING and ground_truth/FINDING (masks); "

@@ -7,14 +7,13 @@ from pathlib import Path
 from anatpaste_aug.datasets.files.filenames import is_image_name, is_leftover_folder
 from anatpaste_aug.datasets.files.listing import list_images
 from anatpaste_aug.datasets.files.parallel import some_of
-from anatpaste_aug.datasets.folder.index import LAYOUT, FolderIndex
+from anatpaste_aug.datasets.folder.index import LAYOUT, FolderIndex, StrPath
 from anatpaste_aug.datasets.folder.masks import find_mask
 from anatpaste_aug.datasets.records import DatasetError, Record
 from anatpaste_aug.files import shown
 
 __all__ = ["index_folder", "index_images", "is_layout"]
 
-_Path = str | os.PathLike[str]
 _GOOD = "good"
 _EXPECTED_NAMES = {
     **{name: name for name in ("train", "val", "test", "ground_truth")},
@@ -22,12 +21,12 @@ _EXPECTED_NAMES = {
 }
 
 
-def is_layout(root: _Path) -> bool:
+def is_layout(root: StrPath) -> bool:
     """Return whether a folder has the layout of MVTec AD."""
     return Path(root, "train", _GOOD).is_dir()
 
 
-def index_folder(root: _Path) -> FolderIndex:
+def index_folder(root: StrPath) -> FolderIndex:
     """List the images of a folder in the layout of MVTec AD (Bergmann et al. 2019), without opening them.
 
     ``train/good`` has the normal training images; ``val`` and ``test`` have ``good`` and a folder for each finding, and
@@ -70,7 +69,9 @@ def index_folder(root: _Path) -> FolderIndex:
     return FolderIndex(root, tuple(records))
 
 
-def index_images(normal: _Path | Sequence[_Path], abnormal: _Path | Sequence[_Path] | None = None) -> FolderIndex:
+def index_images(
+    normal: StrPath | Sequence[StrPath], abnormal: StrPath | Sequence[StrPath] | None = None
+) -> FolderIndex:
     """List normal and abnormal images: two folders, or two lists of files.
 
     A subfolder of the folder of abnormal images names a finding. Each image counts as one patient.
@@ -102,7 +103,7 @@ def index_images(normal: _Path | Sequence[_Path], abnormal: _Path | Sequence[_Pa
     return FolderIndex(root, tuple(records))
 
 
-def _files(which: str, given: _Path | Sequence[_Path]) -> list[Path]:
+def _files(which: str, given: StrPath | Sequence[StrPath]) -> list[Path]:
     """Return the images of a folder or list as absolute paths, without repetitions."""
     remedy = "give two folders of images, --normal DIR --abnormal DIR, or --normal DIR alone"
     if isinstance(given, str | os.PathLike):

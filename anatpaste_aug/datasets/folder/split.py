@@ -18,10 +18,10 @@ Part = list[Record]
 def split_folder(index: FolderIndex, seed: int = 0) -> Split:
     """Split your own images into training, validation and test.
 
-    A given split is kept. If only validation or only test images are given, half of their patients become the other
-    part, for each class. If nothing is split, a fifth of the normal patients validate and a fifth test; of the abnormal
-    patients, half each. A patient with both kinds of images counts as abnormal, and their normal images validate or
-    test. The result depends only on the images and the seed.
+    A given split is kept. If only validation or only test images are given, half of their patients of each class
+    become the other part. If nothing is split, a fifth of the normal images validate and a fifth test, in whole
+    patients, and so do half of the abnormal patients each. A patient with both kinds of images counts as abnormal, and
+    their normal images validate or test. The result depends only on the images and the seed.
 
     Args:
         index: The images.

@@ -1,6 +1,5 @@
 """Your own images as a detection task."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 
 from anatpaste_aug.datasets.files.parallel import on_all
-from anatpaste_aug.datasets.folder.index import FolderIndex
+from anatpaste_aug.datasets.folder.index import FolderIndex, StrPath
 from anatpaste_aug.datasets.folder.layout import index_folder, index_images, is_layout
 from anatpaste_aug.datasets.folder.manifest import annotated, has_labels, index_manifest
 from anatpaste_aug.datasets.folder.masks import read_mask
@@ -21,20 +20,18 @@ from anatpaste_aug.datasets.subsets import DetectionTask
 
 __all__ = ["folder_task", "index_own_images"]
 
-_Path = str | os.PathLike[str]
-
 
 def folder_task(
-    root: _Path | None = None,
+    root: StrPath | None = None,
     size: int = 128,
     *,
-    normal: _Path | Sequence[_Path] | None = None,
-    abnormal: _Path | Sequence[_Path] | None = None,
-    manifest: _Path | None = None,
+    normal: StrPath | Sequence[StrPath] | None = None,
+    abnormal: StrPath | Sequence[StrPath] | None = None,
+    manifest: StrPath | None = None,
     seed: int = 0,
     split: Split | None = None,
     white: int | None = None,
-    cache: _Path | None = None,
+    cache: StrPath | None = None,
     on_error: OnError = "raise",
     name: str | None = None,
     progress: bool = True,
@@ -93,11 +90,11 @@ def folder_task(
 
 
 def index_own_images(
-    root: _Path | None = None,
+    root: StrPath | None = None,
     *,
-    normal: _Path | Sequence[_Path] | None = None,
-    abnormal: _Path | Sequence[_Path] | None = None,
-    manifest: _Path | None = None,
+    normal: StrPath | Sequence[StrPath] | None = None,
+    abnormal: StrPath | Sequence[StrPath] | None = None,
+    manifest: StrPath | None = None,
 ) -> FolderIndex:
     """List your own images; arguments and errors are those of `folder_task`."""
     if normal is not None:
@@ -115,7 +112,7 @@ def index_own_images(
     return index_manifest(manifest, root)
 
 
-def _name(index: FolderIndex, manifest: _Path | None) -> str:
+def _name(index: FolderIndex, manifest: StrPath | None) -> str:
     return index.root.absolute().name or (Path(manifest).stem if manifest is not None else "images")
 
 

@@ -83,11 +83,12 @@ def phantom_radiograph(seed: int, *, size: int = 256, finding: str | None = None
     Raises:
         ValueError: The seed is negative, the size is below 32, or the finding is unknown.
 
-    >>> normal, ill = phantom_radiograph(7, size=64), phantom_radiograph(7, size=64, finding="effusion")
-    >>> normal.image.shape, normal.image.dtype
-    ((64, 64), dtype('uint8'))
-    >>> bool(((normal.image != ill.image) == ill.finding_mask).all())
-    True
+    Example:
+        >>> normal, ill = phantom_radiograph(7, size=64), phantom_radiograph(7, size=64, finding="effusion")
+        >>> normal.image.shape, normal.image.dtype
+        ((64, 64), dtype('uint8'))
+        >>> bool(((normal.image != ill.image) == ill.finding_mask).all())
+        True
     """
     _check(seed, size)
     if finding is not None and finding not in FINDINGS:
@@ -125,9 +126,10 @@ def phantom_batch(count: int, *, size: int = 256, abnormal: float = 0.0, seed: i
     Raises:
         ValueError: ``count``, ``size``, ``abnormal`` or ``seed`` is out of range.
 
-    >>> batch = phantom_batch(4, size=32, abnormal=0.5)
-    >>> batch.images.shape, batch.labels.tolist(), batch.findings
-    (torch.Size([4, 1, 32, 32]), [0, 1, 1, 0], ('', 'opacity', 'effusion', ''))
+    Example:
+        >>> batch = phantom_batch(4, size=32, abnormal=0.5)
+        >>> batch.images.shape, batch.labels.tolist(), batch.findings
+        (torch.Size([4, 1, 32, 32]), [0, 1, 1, 0], ('', 'opacity', 'effusion', ''))
     """
     _check(seed, size)
     if not isinstance(count, int) or count < 1:

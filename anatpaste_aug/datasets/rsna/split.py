@@ -30,8 +30,8 @@ def split_rsna(
         records: As returned by `index_rsna`, in any order.
         seed: Seed of the order of the patients.
         views: ``"PA"`` as in the paper, or ``"all"``.
-        count: The 300 above.
-        train: The 6,614 above.
+        count: Number of normal images, and of abnormal ones, that validate; as many test.
+        train: Number of normal images that train.
 
     Raises:
         DatasetError: There are too few images; the message says whether ``views="all"`` would help.

@@ -37,14 +37,16 @@ def split_zhanglab(records: Iterable[Record], seed: int = 0, val_normal: int = 1
 
     Source: Sato et al., "Anatomy-aware Self-supervised Learning for Anomaly Detection in Chest Radiographs".
 
-    >>> def person(i, label, source="train"):
-    ...     return Record(f"{source}/{i}_{label}.png", label, f"{source}/{i}_{label}", source)
-    >>> everyone = [person(i, label, source) for i in range(20) for label in (0, 1) for source in ("train", "test")]
-    >>> split = split_zhanglab(everyone)
-    >>> [tuple(part.values()) for part in split.counts().values()]
-    [(10, 0), (10, 10), (20, 20)]
-    >>> split.protocol.startswith("reduced protocol")
-    True
+    Example:
+        >>> def person(i, label, source="train"):
+        ...     return Record(f"{source}/{i}_{label}.png", label, f"{source}/{i}_{label}", source)
+        >>> sources = ("train", "test")
+        >>> everyone = [person(i, label, source) for i in range(20) for label in (0, 1) for source in sources]
+        >>> split = split_zhanglab(everyone)
+        >>> [tuple(part.values()) for part in split.counts().values()]
+        [(10, 0), (10, 10), (20, 20)]
+        >>> split.protocol.startswith("reduced protocol")
+        True
     """
     for name, asked in (("val_normal", val_normal), ("val_abnormal", val_abnormal)):
         if asked < 1:

@@ -42,13 +42,13 @@ def label_components(
 
     Args:
         mask: Boolean B×H×W.
-        rounds: Number of rounds of `label_blocks`. None runs until convergence on the CPU, and a fixed number on an
+        rounds: Number of rounds of label propagation. None runs until convergence on the CPU, and a fixed number on an
             accelerator.
         return_converged: Also return a boolean B: whether the labels of each image have converged.
 
     Returns:
-        int64 B×(H·W) labels: a component has the flat index of its first pixel in reading order, the background H·W.
-        An image whose labels have not converged is all background.
+        int64 B×(H·W). The label of a component is the flat index of its first pixel in reading order, that of the
+        background is H·W. An image whose labels have not converged is all background.
 
     Example:
         >>> label_components(torch.eye(3, dtype=torch.bool).unsqueeze(0)).unique().tolist()

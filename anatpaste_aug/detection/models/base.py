@@ -19,7 +19,7 @@ from anatpaste_aug.detection.evaluation.thresholds import choose_scaler, choose_
 from anatpaste_aug.detection.training.result import Progress, Weights
 
 DISCLAIMER = "Research software, not a medical device: no diagnosis, and nothing to base the care of a patient on."
-"""Shown with every score."""
+"""The sentence that is shown with every score."""
 
 CHECKPOINT = "checkpoint.pt"
 """Name of a trained detector's file in a run folder."""
@@ -30,6 +30,11 @@ class Predictions(NamedTuple):
 
     On the scale, 0 and 1 are the lowest and the highest validation score; if all validation images are normal, see
     `choose_scaler`. Scaled scores are not clipped.
+
+    Attributes:
+        raw: N scores of the detector.
+        scaled: N scores on the scale.
+        abnormal: N booleans, True if the raw score is at least the threshold.
     """
 
     raw: NDArray[np.float64]
@@ -42,8 +47,8 @@ class Calibration:
     """Threshold and scale of a detector's raw scores, both from validation images.
 
     Args:
-        threshold: raw score from which on an image is called abnormal.
-        scaler: from raw to scaled scores.
+        threshold: An image is called abnormal if its raw score is at least this.
+        scaler: Converts raw scores to scaled scores.
 
     Example:
         >>> calibration = Calibration.fit([0, 0, 1, 1], [1.0, 2.0, 3.0, 5.0])
@@ -56,23 +61,23 @@ class Calibration:
 
     @classmethod
     def fit(cls, labels: Any, scores: Any, false_positive_rate: float | None = None) -> Calibration:
-        """Choose the threshold and the scale by validation images.
+        """Choose the threshold and the scale on validation images.
 
         Args:
-            labels: M values, 0 (normal) or 1 (abnormal); the latter need not occur.
+            labels: M values, 0 (normal) or 1 (abnormal); all may be 0.
             scores: M raw scores of the validation images.
-            false_positive_rate: share of the normal ones that may be called abnormal; None takes the threshold with
-                the best F1 where both classes occur, else 0.05.
+            false_positive_rate: Fraction of the normal ones that may be called abnormal; None takes the threshold
+                with the best F1 if both classes occur, else 0.05.
 
         Raises:
-            ValueError: see `choose_threshold`.
+            ValueError: See `choose_threshold`.
         """
         threshold = choose_threshold(labels, scores, false_positive_rate)
         return cls(threshold, choose_scaler(labels, scores, threshold))
 
     @property
     def scaled_threshold(self) -> float:
-        """The threshold on the scale of the scaled scores."""
+        """The threshold for scaled scores."""
         return float(self.scaler.transform([self.threshold])[0])
 
 
@@ -80,18 +85,18 @@ class Detector(ABC):
     """An anomaly detector that learns from normal images.
 
     A new detector implements the abstract methods. Its `fit` usually runs a `Trainer` of its own by `run_training`,
-    which does the seeding, the checkpoints and the choice of the best weights.
+    which seeds it, writes checkpoints and chooses the best weights.
 
     Convention:
         - Images are N×1×S×S, uint8 or float in [0, 1]; `fit` takes uint8. Larger scores are more anomalous.
         - Methods that need a fitted detector raise a RuntimeError before `fit` or `load`.
 
     Attributes:
-        image_size: side S of the square images.
-        white: white level that 16-bit files were read with, see `read_gray`; None where it is known from the files.
-        map_name: what the anomaly maps are, for those who read them.
-        weights: the weights in use, `"best"` (chosen by validation images) or `"last"`.
-        domain: what the training images look like; None if unknown.
+        image_size: Side S of the square images.
+        white: White level that 16-bit files were read with, see `read_gray`; None if the files specify it.
+        map_name: What the anomaly maps show, for captions.
+        weights: The weights in use, `"best"` (chosen on validation images) or `"last"`.
+        domain: What the training images look like; None if unknown.
     """
 
     image_size: int
@@ -112,16 +117,16 @@ class Detector(ABC):
         checkpoint_every: int | None = None,
         resume: bool = False,
     ) -> Self:
-        """Learn from normal images; choose weights and threshold by validation images.
+        """Learn from normal images; choose weights and threshold on validation images.
 
         Args:
             images: N×1×S×S uint8 normal images.
             val_images: M×1×S×S uint8 images that are not among `images`.
             val_labels: M values, 0 (normal) or 1 (abnormal); None if all are normal.
-            progress: called with the `Progress` every few updates and after each validation.
-            checkpoint: file to resume from after an interruption.
-            checkpoint_every: updates between checkpoints besides those at validations.
-            resume: continue from `checkpoint`, or start if there is none yet.
+            progress: Called with the `Progress` every few updates and after each validation.
+            checkpoint: File to resume from after an interruption.
+            checkpoint_every: Updates between further checkpoints, besides those at validations; None writes no others.
+            resume: Continue from `checkpoint`, or start if there is none yet.
 
         Returns:
             This detector, with the best weights.
@@ -132,14 +137,14 @@ class Detector(ABC):
         """Return N raw scores on the CPU.
 
         Raises:
-            ValueError: the images have another shape than those of the training.
+            ValueError: The images have another shape than those of the training.
         """
 
     def anomaly_map(self, images: Tensor) -> Tensor:
         """Return N×1×S×S float32 maps in [0, 1] on the CPU that show where an image is abnormal.
 
         Raises:
-            ValueError: this detector has no such map.
+            ValueError: This detector has no such map.
         """
         raise ValueError(f"{type(self).__name__} has no anomaly map")
 
@@ -157,7 +162,7 @@ class Detector(ABC):
         """Write the detector with its best and last weights, as tensors and plain types only.
 
         Raises:
-            OSError: the file could not be written.
+            OSError: The file could not be written.
         """
 
     @classmethod
@@ -166,8 +171,8 @@ class Detector(ABC):
         """Read the file of a detector, or that in a run folder; no code in the file is run.
 
         Raises:
-            FileNotFoundError: there is no such file, or no finished training in the folder.
-            ValueError: the file is damaged or of another kind.
+            FileNotFoundError: There is no such file, or no finished training in the folder.
+            ValueError: The file is damaged or of another kind.
         """
 
     def predict(self, images: Tensor) -> Predictions:
@@ -186,7 +191,7 @@ def find_checkpoint(run: str | os.PathLike[str]) -> Path:
     """Return the file of a trained detector, given the file itself or its run folder.
 
     Raises:
-        FileNotFoundError: the path does not exist, the training in the folder is not finished, or the folder is a
+        FileNotFoundError: The path does not exist, the training in the folder is not finished, or the folder is a
             study, whose run folders are then listed.
     """
     path = Path(run)

@@ -40,12 +40,12 @@ def fit_score(name: str, features: Tensor, *, bandwidth: float = 1.0) -> Feature
     """Return the score of this name, fitted to the features of the normal training images.
 
     Args:
-        name: one of `SCORES`.
+        name: One of `SCORES`.
         features: N×D floating tensor of finite values.
-        bandwidth: of the KDE.
+        bandwidth: Of the KDE.
 
     Raises:
-        TypeError, ValueError: see the classes; or an unknown name.
+        TypeError, ValueError: See the classes; or an unknown name.
 
     Example:
         >>> fit_score("knn", torch.tensor([[0.0], [2.0]])).score(torch.tensor([[1.0], [4.0]]))
@@ -66,11 +66,11 @@ class NeighborDistance:
 
     Args:
         features: N×D floating tensor of finite values, within ±1e70. It is copied.
-        neighbors: how many distances are averaged; all N where there are fewer.
+        neighbors: How many distances are averaged; all N where there are fewer.
 
     Raises:
         TypeError: `features` is not a floating tensor.
-        ValueError: empty, not two-dimensional, not finite, or out of range.
+        ValueError: Empty, not two-dimensional, not finite, or out of range.
 
     Example:
         >>> nearest = NeighborDistance(torch.tensor([[0.0], [2.0], [9.0]]), neighbors=2)
@@ -90,7 +90,7 @@ class NeighborDistance:
         """Return the mean distance of each query, M×D to M, in the dtype of `x` (at least float32).
 
         Raises:
-            TypeError, ValueError: as `GaussianKDE.log_density`.
+            TypeError, ValueError: As `GaussianKDE.log_density`.
         """
         check_queries(x, self._rows)
         blocks = x.detach().split(max(1, _BLOCK_ELEMENTS // len(self._rows)))
@@ -117,7 +117,7 @@ class MahalanobisDistance:
 
     Raises:
         TypeError: `features` is not a floating tensor.
-        ValueError: empty, not two-dimensional, not finite, or out of range.
+        ValueError: Empty, not two-dimensional, not finite, or out of range.
 
     Example:
         >>> corners = torch.tensor([[1.0, 3.0], [1.0, -3.0], [-1.0, 3.0], [-1.0, -3.0]])
@@ -148,7 +148,7 @@ class MahalanobisDistance:
         """Return the distance of each query, M×D to M, in the dtype of `x` (at least float32).
 
         Raises:
-            TypeError, ValueError: as `GaussianKDE.log_density`.
+            TypeError, ValueError: As `GaussianKDE.log_density`.
         """
         check_queries(x, self._center)
         white = (x.detach().to(self._center.dtype) - self._center) @ self._whitening.T

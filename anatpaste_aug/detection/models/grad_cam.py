@@ -21,20 +21,20 @@ def grad_cam(
           the layer supports `target`.
 
     Args:
-        model: the pretext network; it is not changed, including its gradients and mode.
+        model: The pretext network; it is not changed, including its gradients and mode.
         images: N×C×H×W as `prepare_inputs` takes them, on any device.
-        layer: name of a module of `model` with a B×K×h×w output, such as `"backbone.layer4"`. None is the last
+        layer: Name of a module of `model` with a B×K×h×w output, such as `"backbone.layer4"`. None is the last
             convolution of the backbone that still sees more than one place.
-        target: class whose logit is explained: 0 is normal, 1 augmented. None is the augmented class, of several the
+        target: Class whose logit is explained: 0 is normal, 1 augmented. None is the augmented class, of several the
             one with the largest logit in each image.
-        batch_size: images per pass; it changes only speed and memory.
+        batch_size: Images per pass; it changes only speed and memory.
 
     Returns:
         N×1×H×W float32 on the CPU, in [0, 1].
 
     Raises:
         ImportError: pytorch-grad-cam is not installed.
-        ValueError: no images, no such layer or class, or a backbone without such a convolution (a vision transformer).
+        ValueError: No images, no such layer or class, or a backbone without such a convolution (a vision transformer).
 
     Example:
         >>> grad_cam(PretextNet("test_byobnet"), torch.rand(2, 1, 64, 64)).shape

@@ -32,11 +32,11 @@ class GaussianKDE:
 
     Args:
         features: N×D floating tensor of finite values, within ±1e70, N and D at least 1. It is copied.
-        bandwidth: standard deviation of the kernel, positive, from 1e-70 to 1e70.
+        bandwidth: Standard deviation of the kernel, positive, from 1e-70 to 1e70.
 
     Raises:
         TypeError: `features` is not a floating tensor.
-        ValueError: empty, not two-dimensional, not finite, or `features` or `bandwidth` out of range.
+        ValueError: Empty, not two-dimensional, not finite, or `features` or `bandwidth` out of range.
 
     Example:
         >>> kde = GaussianKDE(torch.tensor([[0.0], [2.0]]), bandwidth=1.0)
@@ -65,7 +65,7 @@ class GaussianKDE:
 
         Args:
             x: M×D floating tensor of finite values on the device of the training features; M may be 0.
-            normalize: add the logarithm of the normalizing constant, `-D/2 · log(2π) - D · log(bandwidth)`. In
+            normalize: Add the logarithm of the normalizing constant, `-D/2 · log(2π) - D · log(bandwidth)`. In
                 hundreds of dimensions it is hundreds large, and in float32 hides the digits that tell queries apart.
 
         Returns:
@@ -73,7 +73,7 @@ class GaussianKDE:
 
         Raises:
             TypeError: `x` is not a floating tensor.
-            ValueError: wrong number of dimensions, features or device, or non-finite values.
+            ValueError: Wrong number of dimensions, features or device, or non-finite values.
         """
         check_queries(x, self._rows)
         count, width = self._rows.shape

@@ -22,13 +22,13 @@ def load_detector(path: str | os.PathLike[str], weights: Weights = "best", devic
     """Read a detector of the kind that its file names; no code in the file is run.
 
     Args:
-        path: the run folder, or the file that `TrainedDetector.save` wrote.
+        path: The run folder, or the file that `TrainedDetector.save` wrote.
         weights: `"best"` or `"last"`.
-        device: of the networks.
+        device: Device of the networks.
 
     Raises:
-        FileNotFoundError: see `find_checkpoint`.
-        ValueError: the file is damaged, of an unknown kind, or lacks the calibration of these weights.
+        FileNotFoundError: See `find_checkpoint`.
+        ValueError: The file is damaged, of an unknown kind, or lacks the calibration of these weights.
     """
     file = find_checkpoint(path)
     result, states = load_result(file, *(each.config_type for each in DETECTORS.values()))

@@ -29,7 +29,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Within a minute on 2 CPU cores: shows that everything runs, not what it can do.
     "smoke": {"image_size": 64, "batch_size": 16, "updates": 30, "updates_per_epoch": 15},
 }
-"""Name on command lines -> settings of `PretextConfig`. The size of the images is that of all methods of a study."""
+"""Name on the command line (`--preset`) -> settings of `PretextConfig`.
+
+The image size of a preset is that of all methods in a study.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,29 +40,31 @@ class PretextConfig(TrainConfig):
     """Settings of `PretextDetector`; the defaults are those of Sato et al. (arXiv 2205.04282).
 
     Args:
-        image_size, updates_per_epoch, device, select, false_positive_rate: see `TrainConfig`. Each validation fits the
+        image_size, updates_per_epoch, device, select, false_positive_rate: See `TrainConfig`. Each validation fits the
             score to all normal training images.
-        batch_size: normal images per update; their augmentations double the batch.
-        updates: length of the run, and of the half-cosine schedule of the learning rate from its start to 0.
-        seed: as in `TrainConfig`, and of the jitter.
-        learning_rate, momentum, weight_decay: of SGD.
-        jitter: brightness and contrast factors of the training images are uniform in [1 - jitter, 1 + jitter].
-        backbone: any timm name.
+        batch_size: Normal images per update; their augmentations double the batch.
+        updates: Number of updates of the run, during which the learning rate falls to 0 along half a cosine.
+        seed: See `TrainConfig`; also the seed of the jitter.
+        learning_rate: Learning rate of SGD at the first update.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of SGD.
+        jitter: Brightness and contrast factors of the training images are uniform in [1 - jitter, 1 + jitter].
+        backbone: Name of a timm model.
         in_chans: 1, or 3 to repeat the gray channel.
-        num_classes: of the pretext task: the normal images, and one for each augmentation.
-        score: of the features: "kde", "knn" or "mahalanobis", see `SCORES`.
-        bandwidth: of the KDE.
-        stages: stages of the backbone whose pooled features are scored together, counted as timm does, such as (3, 4)
+        num_classes: Number of classes of the pretext task: one for normal images, and one for each augmentation.
+        score: Score of the features: "kde", "knn" or "mahalanobis", see `SCORES`.
+        bandwidth: Bandwidth of the KDE.
+        stages: Stages of the backbone whose pooled features are scored together, counted as timm does, such as (3, 4)
             for the last two of a ResNet; empty is the backbone's own output.
-        average_views: average the features of an image over flipped and shifted views of it, in the scores of the
-            trained detector; the validations during the training see the image alone.
-        amp: mixed precision for the network's forward pass in training: bfloat16, or float16 with scaled gradients on
-            GPUs that lack it. Validation and scores stay in float32. On CPUs with matrix units for bfloat16 (AMX, in
-            Intel's since Sapphire Rapids) it is faster too; those without bfloat16 are many times slower with it.
-        sync_bn: several processes normalize their batches together, as one process does; needs CUDA.
+        average_views: Average the features of an image over flipped and shifted views of it when the trained detector
+            scores; the validations during training use the image alone.
+        amp: Mixed precision for the network's forward pass in training: bfloat16, or float16 with scaled gradients on
+            GPUs that lack it. Validation and scores stay in float32. It is also faster on CPUs with AMX (Intel
+            Xeon since Sapphire Rapids), and many times slower on CPUs without bfloat16.
+        sync_bn: Several processes normalize their batches together, as one process does; needs CUDA.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: A value is out of its range.
 
     Example:
         >>> PretextConfig(**PRESETS["demo"]).updates

@@ -28,9 +28,9 @@ class PretextDetector(TrainedDetector[PretextConfig]):
     `config.stages` and `config.average_views` choose others, see `SCORES`.
 
     Args:
-        config: settings of the training; None is `PretextConfig` with its defaults, those of the paper.
-        augment: the augmentation, or several, each a class of its own; None is `AnatPasteTransform().augment`.
-        white: white level that 16-bit files are read with, kept for scoring.
+        config: Settings of the training; None is `PretextConfig` with its defaults, those of the paper.
+        augment: The augmentation, or several, each a class of its own; None is `AnatPasteTransform().augment`.
+        white: White level that 16-bit files are read with, kept for scoring.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_task
@@ -66,16 +66,16 @@ class PretextDetector(TrainedDetector[PretextConfig]):
         config: PretextConfig | None = None,
         white: int | None = None,
     ) -> Self:
-        """Return a detector of a given network, which is not trained any further; it cannot be saved.
+        """Return a detector with a given network, which is not trained further; it cannot be saved.
 
         Args:
-            net: the network.
-            images: N×1×S×S uint8 normal training images, which the score compares with.
+            net: The network.
+            images: N×1×S×S uint8 normal training images, with whose features the score compares.
             val_images: M×1×S×S uint8, for threshold and scale.
             val_labels: M values, 0 (normal) or 1 (abnormal); None if all are normal.
-            config: of the score (`score`, `bandwidth`, `stages`, `average_views`) and of the threshold
+            config: Settings of the score (`score`, `bandwidth`, `stages`, `average_views`) and of the threshold
                 (`false_positive_rate`); None is the paper's.
-            white: white level that 16-bit files were read with.
+            white: White level that 16-bit files were read with.
         """
         own = dataclasses.replace(config or PretextConfig(), image_size=int(images.shape[-1]))
         detector = cls(own, (), white=white)
@@ -99,19 +99,19 @@ class PretextDetector(TrainedDetector[PretextConfig]):
         """Train the network, and calibrate its best and its last weights.
 
         Args:
-            images: see `Detector.fit`.
-            val_images: likewise.
-            val_labels: likewise.
-            progress: likewise.
-            checkpoint: likewise.
-            checkpoint_every: likewise.
-            resume: likewise.
+            images: See `Detector.fit`.
+            val_images: Likewise.
+            val_labels: Likewise.
+            progress: Likewise.
+            checkpoint: Likewise.
+            checkpoint_every: Likewise.
+            resume: Likewise.
             lung_masks: N×1×S×S boolean masks of the images, passed to the augmentation; None lets it find them.
-            val_masks: the same of the validation images.
+            val_masks: The same of the validation images.
 
         Raises:
-            TypeError, ValueError, OSError, FloatingPointError: see `train_pretext_net`.
-            RuntimeError: the detector was loaded from a file, which holds no augmentation.
+            TypeError, ValueError, OSError, FloatingPointError: See `train_pretext_net`.
+            RuntimeError: The detector was loaded from a file, which holds no augmentation.
         """
         labels = or_normal(val_images, val_labels)
         result = self._train(
@@ -138,7 +138,7 @@ class PretextDetector(TrainedDetector[PretextConfig]):
 
         Raises:
             ImportError: pytorch-grad-cam is not installed.
-            ValueError: the backbone has no convolution to explain (a vision transformer), or the shape is another.
+            ValueError: The backbone has no convolution to explain (a vision transformer), or the shape is another.
         """
         self._check_size(images)
         return grad_cam(self.net, images)

@@ -22,11 +22,11 @@ class PretextNet(nn.Module):
         - `forward`: B×`num_classes` logits. `features`: B×D features of unit length, of one or more stages.
 
     Args:
-        backbone: any name from `timm.list_models()`; weights are always random, nothing is downloaded.
-        in_chans: channels of the input.
-        hidden: widths of the hidden layers of the head.
-        num_classes: width of the output.
-        image_size: side of the images, needed only by backbones built for one input size (vision transformers).
+        backbone: Any name from `timm.list_models()`; weights are always random, nothing is downloaded.
+        in_chans: Channels of the input.
+        hidden: Widths of the hidden layers of the head.
+        num_classes: Width of the output.
+        image_size: Side of the images, needed only by backbones built for one input size (vision transformers).
 
     Raises:
         ImportError: timm is not installed.
@@ -62,12 +62,12 @@ class PretextNet(nn.Module):
         """Return pooled backbone features divided by their L2 norm: B×`in_chans`×H×W to B×D.
 
         Args:
-            x: the inputs.
-            stages: of the backbone, as `backbone.feature_info` counts them from 0: their features are averaged over
+            x: The inputs.
+            stages: Of the backbone, as `backbone.feature_info` counts them from 0: their features are averaged over
                 all places, divided by their norm and concatenated. Empty is the backbone's own output.
 
         Raises:
-            ValueError: the backbone has no such stages.
+            ValueError: The backbone has no such stages.
         """
         if not stages:
             pooled: Tensor = self.backbone(self.rescale(x))
@@ -95,10 +95,10 @@ def check_backbone(name: str, in_chans: int = 1, *, image_size: int, stages: Seq
     """Check before any work that a backbone exists and accepts the images.
 
     Args:
-        name: of the backbone.
-        in_chans: channels of its input.
-        image_size: side of the square images.
-        stages: see `PretextNet.features`.
+        name: Of the backbone.
+        in_chans: Channels of its input.
+        image_size: Side of the square images.
+        stages: See `PretextNet.features`.
 
     Raises:
         ImportError: timm is not installed.
@@ -123,14 +123,14 @@ def prepare_inputs(images: Tensor, in_chans: int = 1) -> Tensor:
 
     Args:
         images: B×C×H×W; uint8 in [0, 255], or floating in [0, 1]. C is 1 or `in_chans`.
-        in_chans: channels of the network's input.
+        in_chans: Channels of the network's input.
 
     Returns:
         B×`in_chans`×H×W floating tensor in [-1, 1].
 
     Raises:
-        TypeError: neither uint8 nor floating.
-        ValueError: not four-dimensional, or C is neither 1 nor `in_chans`.
+        TypeError: Neither uint8 nor floating.
+        ValueError: Not four-dimensional, or C is neither 1 nor `in_chans`.
 
     Example:
         >>> prepare_inputs(torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 1, 2)).flatten().tolist()
@@ -174,17 +174,17 @@ def extract_features(
     """Return unit-length features of a whole set of images, computed batch by batch on the model's device.
 
     Args:
-        model: the network; used in evaluation mode, and left in the mode it was in.
+        model: The network; used in evaluation mode, and left in the mode it was in.
         images: N×C×H×W as `prepare_inputs` takes them, on any device.
-        stages: see `PretextNet.features`.
-        average_views: average the features over the `views` of each image, and scale them to unit length again.
-        batch_size: images per forward pass. In evaluation mode it changes only speed and memory.
+        stages: See `PretextNet.features`.
+        average_views: Average the features over the `views` of each image, and scale them to unit length again.
+        batch_size: Images per forward pass. In evaluation mode it changes only speed and memory.
 
     Returns:
         N×D float tensor on the model's device.
 
     Raises:
-        ValueError: there are no images, or their shape does not fit, or the backbone has no such stages.
+        ValueError: There are no images, or their shape does not fit, or the backbone has no such stages.
     """
     if images.shape[0] == 0:
         raise ValueError("no images to extract features from")

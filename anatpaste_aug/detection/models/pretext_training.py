@@ -71,25 +71,25 @@ def train_pretext_net(
     The batches are those of one process. Each normalizes its part by itself, unless `config.sync_bn`.
 
     Args:
-        config: the settings.
+        config: The settings.
         train_images: N×1×S×S uint8 normal images, S = `config.image_size`; N may be smaller than the batch.
         val_images: M×1×S×S uint8.
         val_labels: M values, 0 (normal) or 1 (abnormal); without abnormal ones the last weights are the best, or those
             with the lowest loss of the pretext task on these images, see `config.select`.
-        augment: see `Augment`. Of several, each is a class of its own; `config.num_classes` is one more.
+        augment: See `Augment`. Of several, each is a class of its own; `config.num_classes` is one more.
         lung_masks: N×1×S×S boolean masks of the training images, passed to `augment`; None lets it find them.
-        val_masks: the same of the validation images, for `select="pretext"`.
-        progress: called with a `Progress` every few updates and after each validation, in every process.
-        checkpoint: file to resume from after an interruption, written at the start and after each validation.
-        checkpoint_every: updates between further checkpoints; None writes no others.
-        resume: continue from `checkpoint`, or start if there is none yet.
+        val_masks: The same of the validation images, for `select="pretext"`.
+        progress: Called with a `Progress` every few updates and after each validation, in every process.
+        checkpoint: File to resume from after an interruption, written at the start and after each validation.
+        checkpoint_every: Updates between further checkpoints; None writes no others.
+        resume: Continue from `checkpoint`, or start if there is none yet.
 
     Raises:
-        TypeError, ValueError: an input has the wrong dtype, shape or labels, `augment` changes the shape, or the
+        TypeError, ValueError: An input has the wrong dtype, shape or labels, `augment` changes the shape, or the
             checkpoint is damaged or of another run.
-        FileExistsError: there is a checkpoint, and `resume` is false.
-        FloatingPointError: the loss or the features are no longer finite.
-        OSError: the checkpoint could not be written, for example because the disk is full; the earlier one is
+        FileExistsError: There is a checkpoint, and `resume` is false.
+        FloatingPointError: The loss or the features are no longer finite.
+        OSError: The checkpoint could not be written, for example because the disk is full; the earlier one is
             unchanged.
     """
     check_images("train_images", train_images, config.image_size)
@@ -132,12 +132,12 @@ def trained_net(result: TrainResult, weights: Weights = "best", device: str | No
     """Return the network with the best or the last weights, in evaluation mode.
 
     Args:
-        result: of `train_pretext_net`.
+        result: Of `train_pretext_net`.
         weights: `"best"` or `"last"`.
-        device: of the network; None is that of the training.
+        device: Of the network; None is that of the training.
 
     Raises:
-        ValueError: another name of weights.
+        ValueError: Another name of weights.
     """
     state = result.state(weights)
     net = _build_net(result.config)
@@ -149,12 +149,12 @@ class PretextTrainer(Trainer):
     """Trains a `PretextNet` by SGD; validates with the configured score of its features.
 
     Args:
-        config: the settings.
+        config: The settings.
         images: N×1×S×S uint8 normal images on the device of the run.
-        lung_masks: their masks there, or None.
-        augments: one `Augment` for each class after the normal images.
-        workers: the processes that share the batches.
-        val_masks: masks of the validation images, or None.
+        lung_masks: Their masks there, or None.
+        augments: One `Augment` for each class after the normal images.
+        workers: The processes that share the batches.
+        val_masks: Masks of the validation images, or None.
     """
 
     remedy = "lower learning_rate, and check that the augmentation returns finite images"

@@ -17,9 +17,9 @@ def untrained_net(backbone: str = "resnet18", *, seed: int = 0, image_size: int 
     """Return the detector's network as it is before any training.
 
     Args:
-        backbone: any timm name.
-        seed: of the random weights; torch's global generator is left as it is.
-        image_size: as for `PretextNet`.
+        backbone: Any timm name.
+        seed: Of the random weights; torch's global generator is left as it is.
+        image_size: As for `PretextNet`.
 
     Returns:
         The network in evaluation mode, with the initial statistics of its BatchNorm layers.
@@ -46,19 +46,19 @@ def pretrained_net(
     Nothing is downloaded. Gray images are repeated to three channels and normalized as the weights expect it.
 
     Args:
-        weights: a state dict of the backbone, written by `torch.save` (no code in it is run) or as `.safetensors`.
+        weights: A state dict of the backbone, written by `torch.save` (no code in it is run) or as `.safetensors`.
             A classifier in it is ignored. torchvision's ResNet weights fit timm's names.
-        backbone: the timm name that the weights belong to.
-        mean: per-channel mean of the training of the weights, on the scale [0, 1]; None is timm's for this backbone.
-        std: per-channel standard deviation of the same.
-        image_size: as for `PretextNet`.
+        backbone: The timm name that the weights belong to.
+        mean: Per-channel mean of the training of the weights, on the scale [0, 1]; None is timm's for this backbone.
+        std: Per-channel standard deviation of the same.
+        image_size: As for `PretextNet`.
 
     Returns:
         The network in evaluation mode; only its `features` are meaningful, the head is random.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file holds no state dict, or one that does not fit; the message says what is wrong.
+        FileNotFoundError: No such file.
+        ValueError: The file holds no state dict, or one that does not fit; the message says what is wrong.
     """
     net = PretextNet(backbone, in_chans=3, image_size=image_size)
     from timm.models import get_pretrained_cfg

@@ -28,13 +28,13 @@ class TrainedDetector(Detector, Generic[Config]):
     its score depends on the normal training images.
 
     Args:
-        config: settings of the training; None is `config_type` with its defaults.
-        white: white level that 16-bit files are read with, kept for scoring.
+        config: Settings of the training; None is `config_type` with its defaults.
+        white: White level that 16-bit files are read with, kept for scoring.
 
     Attributes:
-        config_type: type of the settings; its `kind` tells the files of different detectors apart.
-        config: the settings.
-        result: of the training; None before `fit`.
+        config_type: Type of the settings; its `kind` tells the files of different detectors apart.
+        config: The settings.
+        result: Of the training; None before `fit`.
     """
 
     config_type: ClassVar[type[TrainConfig]]
@@ -115,13 +115,13 @@ class TrainedDetector(Detector, Generic[Config]):
         """Read a detector from its file or its run folder; no code in the file is run.
 
         Args:
-            path: the run folder, or the file that `save` wrote.
+            path: The run folder, or the file that `save` wrote.
             weights: `"best"` or `"last"`.
-            device: of the networks.
+            device: Of the networks.
 
         Raises:
-            FileNotFoundError: see `find_checkpoint`.
-            ValueError: the file is damaged, of another detector, or lacks the calibration of these weights.
+            FileNotFoundError: See `find_checkpoint`.
+            ValueError: The file is damaged, of another detector, or lacks the calibration of these weights.
         """
         file = find_checkpoint(path)
         return cls._restore(file, *load_result(file, cls.config_type), weights, device)
@@ -152,8 +152,8 @@ class TrainedDetector(Detector, Generic[Config]):
         """Write the detector with its best and its last weights, as tensors and plain types only.
 
         Raises:
-            RuntimeError: the detector was not trained by `fit`.
-            OSError: the file could not be written; an earlier one there is unchanged.
+            RuntimeError: The detector was not trained by `fit`.
+            OSError: The file could not be written; an earlier one there is unchanged.
         """
         if self.result is None:
             raise RuntimeError("only a detector that fit has trained can be saved")
@@ -163,8 +163,8 @@ class TrainedDetector(Detector, Generic[Config]):
         """Return a detector with the best or the last weights of the same training, on the same device.
 
         Raises:
-            RuntimeError: the detector was not trained.
-            ValueError: another name of weights.
+            RuntimeError: The detector was not trained.
+            ValueError: Another name of weights.
         """
         if self.result is None:
             raise RuntimeError("fit the detector first: it has no best and last weights yet")
@@ -179,8 +179,8 @@ class TrainedDetector(Detector, Generic[Config]):
             images: N×1×S×S, uint8 or float in [0, 1].
 
         Raises:
-            RuntimeError: the detector was not trained.
-            ValueError: another shape than in training.
+            RuntimeError: The detector was not trained.
+            ValueError: Another shape than in training.
         """
         self._check_fitted()
         self._check_size(images)

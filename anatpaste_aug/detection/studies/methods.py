@@ -39,7 +39,7 @@ class Method:
     """A detector, and the augmentations that it learns to distinguish from normal images.
 
     Args:
-        label: Name in results; that of the published rows if the method is the same.
+        label: Name in results, equal to that of a published row if the method is the same.
         about: Description in a sentence or two, for the report.
         transforms: Functions that create the augmentations for a `PretextDetector`; each is a class of
             the pretext task. Empty for a detector that learns from normal images alone.
@@ -53,7 +53,7 @@ class Method:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes of the pretext task, with that of the normal images."""
+        """Number of classes of the pretext task, including that of normal images."""
         return 1 + len(self.transforms)
 
     def create(self, config: TrainConfig, white: int | None = None) -> TrainedDetector:
@@ -174,7 +174,7 @@ METHODS = {
         detector=SquidDetector,
     ),
 }
-"""Name on the command line -> method."""
+"""Name on the command line (`--method`) -> method."""
 
 REQUIRED_METHODS = {
     "table 1": ("anatpaste", "f-anogan", "ganomaly", "cutpaste-scar", "squid"),

@@ -16,12 +16,12 @@ class ShuffledBatches:
     Fewer images than a batch: as many whole shuffles as it takes, cut to the batch.
 
     Args:
-        count: number of images.
-        batch_size: number of indices that `draw` returns.
+        count: Number of images.
+        batch_size: Number of indices that `draw` returns.
         generator: CPU generator of the shuffles.
 
     Attributes:
-        order: what is left of the present pass. With the generator's state it decides about all batches to come.
+        order: What is left of the present pass. With the generator's state it decides about all batches to come.
 
     Example:
         >>> batches = ShuffledBatches(4, 2, torch.Generator().manual_seed(0))
@@ -50,7 +50,7 @@ def jitter_images(images: Tensor, strength: float, generator: torch.Generator | 
 
     Args:
         images: B×1×H×W float in [0, 1].
-        strength: both factors are uniform in [1 - strength, 1 + strength]; contrast is about the image's mean.
+        strength: Both factors are uniform in [1 - strength, 1 + strength]; contrast is about the image's mean.
         generator: CPU generator of the 3·B random numbers; None is torch's global one.
 
     Returns:

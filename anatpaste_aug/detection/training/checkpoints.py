@@ -24,12 +24,12 @@ def write_content(path: str | os.PathLike[str], kind: str, content: Mapping[str,
     """Write a dict of tensors and plain types; a crash leaves the old file or the new one, never half of one.
 
     Args:
-        path: the file.
-        kind: name and version of the format, which `read_content` compares.
-        content: numbers, strings, tensors, lists and dicts of them.
+        path: The file.
+        kind: Name and version of the format, which `read_content` compares.
+        content: Numbers, strings, tensors, lists and dicts of them.
 
     Raises:
-        OSError: the file could not be written, for example because the disk is full; the old file is unchanged.
+        OSError: The file could not be written, for example because the disk is full; the old file is unchanged.
     """
     # Serialized in memory first: torch's own writer hides why a disk refuses, and can end the process over it.
     buffer = io.BytesIO()
@@ -42,13 +42,13 @@ def read_content(path: str | os.PathLike[str], kind: str, remedy: str) -> dict[s
     """Read what `write_content` wrote, all of it or nothing; no code in the file is run.
 
     Args:
-        path: the file.
-        kind: the format that it must have.
-        remedy: what to do about a damaged file, for the error message.
+        path: The file.
+        kind: The format that it must have.
+        remedy: What to do about a damaged file, for the error message.
 
     Raises:
-        OSError: the file is missing or cannot be read.
-        ValueError: the file is damaged, or not of this format.
+        OSError: The file is missing or cannot be read.
+        ValueError: The file is damaged, or not of this format.
     """
     name = os.fspath(path)
     try:
@@ -77,9 +77,9 @@ class RunCheckpoint:
     """The checkpoint of a run in progress, which only this run can resume from.
 
     Args:
-        path: the file.
-        fingerprint: of the run, see `fingerprint`.
-        environment: versions and hardware, from the same module.
+        path: The file.
+        fingerprint: Of the run, see `fingerprint`.
+        environment: Versions and hardware, from the same module.
     """
 
     path: Path
@@ -90,9 +90,9 @@ class RunCheckpoint:
         """Return the state to resume from; None at the start of a run.
 
         Raises:
-            FileExistsError: there is a checkpoint, but `resume` is false.
-            OSError: the folder is missing, or the file cannot be read.
-            ValueError: the file is damaged, or of another run; the message lists what differs.
+            FileExistsError: There is a checkpoint, but `resume` is false.
+            OSError: The folder is missing, or the file cannot be read.
+            ValueError: The file is damaged, or of another run; the message lists what differs.
         """
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"the folder of checkpoint {self.path} is missing: create it first")

@@ -19,28 +19,28 @@ class TrainConfig:
     `GanomalyConfig`, `FAnoGanConfig` and `SquidConfig`.
 
     Args:
-        image_size: side of the square images in pixels, at least 32.
-        batch_size: normal images per update.
-        updates: length of the run.
-        updates_per_epoch: updates between two validations; the last update is always followed by one.
-        learning_rate: of the optimizer at the first update.
-        seed: of the weights, of the order of the images, and of torch's global generator during the run.
-        device: of the networks, and of the images during the training. Under torchrun, `"cuda"` is the GPU of the
-            process.
-        select: what chooses the best weights. `"auroc"`, as in the paper, is the highest AUROC of the validation
-            images, and needs abnormal ones. `"pretext"` is the lowest loss of the pretext task on the normal
-            validation images, and `"last"` are the weights at the end: neither needs labels. None is `"auroc"` where
-            there are abnormal validation images, else `"last"`.
-        false_positive_rate: share of the normal validation images that may be called abnormal, which gives the
-            threshold. None takes the threshold of the best F1 where there are abnormal ones, else 0.05.
+        image_size: Side of the square images in pixels, at least 32.
+        batch_size: Normal images per update.
+        updates: Number of updates of the run.
+        updates_per_epoch: Updates between two validations; one also follows the last update.
+        learning_rate: Learning rate of the first update.
+        seed: Seed of the weights, of the order of the images, and of torch's global generator during the run.
+        device: Device of the networks, and of the images during the training. Under torchrun, `"cuda"` is the GPU of
+            the process.
+        select: How the best weights are chosen. `"auroc"`, as in the paper, takes those with the highest AUROC on the
+            validation images, some of which must be abnormal. `"pretext"` takes those with the lowest loss of the
+            pretext task on the normal validation images, and `"last"` those at the end: neither needs labels. None is
+            `"auroc"` if there are abnormal validation images, else `"last"`.
+        false_positive_rate: Fraction of the normal validation images that may be called abnormal, which gives the
+            threshold. None takes the threshold with the best F1 if there are abnormal ones, else 0.05.
 
     Attributes:
-        kind: name of the detector that these settings are for, as files store it.
-        presets: name on command lines -> settings of this kind.
-        distributed: whether several processes can share a training.
+        kind: Name of the detector that these settings are for, as files store it.
+        presets: Name on the command line -> settings of this kind.
+        distributed: Whether several processes can share a training.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: A value is out of its range.
     """
 
     kind: ClassVar[str] = ""
@@ -74,7 +74,7 @@ class TrainConfig:
         yield "false_positive_rate", 0 < (self.false_positive_rate or 0.5) < 1, "between 0 and 1"
 
     def selects_last(self, labeled: bool) -> bool:
-        """Return whether the best weights are the last ones; `labeled`: there are abnormal validation images."""
+        """Return whether the best weights are the last ones; `labeled` says whether a validation image is abnormal."""
         return self.select == "last" or (self.select is None and not labeled)
 
 

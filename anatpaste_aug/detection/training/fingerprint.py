@@ -23,9 +23,9 @@ def fingerprint(config: TrainConfig, processes: int, **data: Tensor | None) -> d
     """Return what determines the outcome of a run, except for the augmentation.
 
     Args:
-        config: the settings.
-        processes: number of processes that share the batches.
-        data: name to tensor, such as the training images; each is represented by a digest.
+        config: The settings.
+        processes: Number of processes that share the batches.
+        data: Name to tensor, such as the training images; each is represented by a digest.
 
     Example:
         >>> config = TrainConfig(32, 4, 10, 5, 0.1, seed=5)

@@ -28,10 +28,10 @@ def run_jobs(
     SIGKILL; SIGTERM only if the call is made in the main thread.
 
     Args:
-        commands: name -> program and arguments.
-        logs: name -> file for the command's output.
-        jobs: at least 1.
-        notify: called with a line where a command starts or ends.
+        commands: Name -> program and arguments.
+        logs: Name -> file for the command's output.
+        jobs: At least 1.
+        notify: Called with a line where a command starts or ends.
 
     Returns:
         Name -> exit status of the commands that failed, minus the signal for one that was killed.

@@ -30,21 +30,21 @@ def run_training(
     """Run a trainer from its first update, or from a checkpoint, to its last.
 
     Args:
-        make_trainer: creates the trainer for the given processes; called with torch's global generator seeded.
-        config: the settings.
-        data: name to tensor of all that the run learns from; a checkpoint is of the same data or is refused.
-        validation: images and labels.
-        progress: called every few updates and after each validation, in every process.
-        checkpoint: file to resume from after an interruption, written at the start and after each validation.
-        checkpoint_every: updates between further checkpoints; None writes no others.
-        resume: continue from `checkpoint`, or start if there is none yet.
+        make_trainer: Creates the trainer for the given processes; called with torch's global generator seeded.
+        config: The settings.
+        data: Name to tensor of all that the run learns from; a checkpoint is of the same data or is refused.
+        validation: Images and labels.
+        progress: Called every few updates and after each validation, in every process.
+        checkpoint: File to resume from after an interruption, written at the start and after each validation.
+        checkpoint_every: Updates between further checkpoints; None writes no others.
+        resume: Continue from `checkpoint`, or start if there is none yet.
 
     Raises:
-        ValueError: the options do not fit together, several processes cannot train this detector, or the checkpoint is
+        ValueError: The options do not fit together, several processes cannot train this detector, or the checkpoint is
             damaged or of another run.
-        FileExistsError: there is a checkpoint, and `resume` is false.
-        FloatingPointError: the loss or the scores are no longer finite.
-        OSError: the checkpoint could not be written; the earlier one is unchanged.
+        FileExistsError: There is a checkpoint, and `resume` is false.
+        FloatingPointError: The loss or the scores are no longer finite.
+        OSError: The checkpoint could not be written; the earlier one is unchanged.
     """
     if checkpoint is None and (resume or checkpoint_every is not None):
         raise ValueError("resume and checkpoint_every need a checkpoint: name its file")
@@ -79,8 +79,8 @@ def check_images(name: str, images: Tensor, size: int) -> None:
     """Check that images are N×1×S×S uint8 with S = `size`.
 
     Raises:
-        TypeError: another type.
-        ValueError: another shape, or no images.
+        TypeError: Another type.
+        ValueError: Another shape, or no images.
     """
     if not isinstance(images, Tensor) or images.dtype != torch.uint8:
         kind = images.dtype if isinstance(images, Tensor) else type(images).__name__

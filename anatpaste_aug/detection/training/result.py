@@ -30,16 +30,16 @@ class Progress:
     """The progress of a run; passed to the callback every few updates, and kept in the history at each validation.
 
     Attributes:
-        update: number of updates done.
-        updates: length of the run.
-        loss: mean since the last validation.
-        learning_rate: of the last update.
-        val_auroc: the most recent validation AUROC; None before the first validation, or without abnormal images.
-        best_auroc: validation AUROC of the best weights so far; None likewise.
-        seconds: elapsed time, including that before an interruption.
-        eta: estimated seconds left.
-        validated: whether a validation followed this update.
-        val_loss: the most recent loss of the pretext task on the normal validation images; None where the best weights
+        update: Number of updates done.
+        updates: Number of updates of the run.
+        loss: Mean loss since the last validation.
+        learning_rate: Learning rate of the last update.
+        val_auroc: The most recent validation AUROC; None before the first validation, or without abnormal images.
+        best_auroc: Validation AUROC of the best weights so far; None likewise.
+        seconds: Elapsed time, including that before an interruption.
+        eta: Estimated seconds left.
+        validated: Whether a validation followed this update.
+        val_loss: The most recent loss of the pretext task on the normal validation images; None if the best weights
             are chosen by the AUROC.
     """
 
@@ -85,12 +85,12 @@ def save_result(path: str | os.PathLike[str], result: TrainResult, extra: Mappin
     """Write a result as tensors and plain types only; a crash leaves the old file or the new one, never half of one.
 
     Args:
-        path: the file.
-        result: of a training run.
-        extra: further values to keep, such as thresholds: numbers, strings, tensors, lists and dicts of them.
+        path: The file.
+        result: Of a training run.
+        extra: Further values to keep, such as thresholds: numbers, strings, tensors, lists and dicts of them.
 
     Raises:
-        OSError: the file could not be written; the old one is unchanged.
+        OSError: The file could not be written; the old one is unchanged.
     """
     content = {
         "kind": result.config.kind,
@@ -111,12 +111,12 @@ def load_result(
     """Read what `save_result` wrote: the result and the extra values; no code in the file is run.
 
     Args:
-        path: the file.
-        config_types: the settings of the detectors that may be in it.
+        path: The file.
+        config_types: The settings of the detectors that may be in it.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, no training result, or of another detector.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, no training result, or of another detector.
     """
     content = read_content(path, _FORMAT, "train again or restore a copy")
     kind = content.get("kind", _FIRST_KIND)

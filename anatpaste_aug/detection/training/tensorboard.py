@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class TensorBoardLog:
-    """A `progress` callback that logs loss, learning rate and validations; `tensorboard --logdir FOLDER`.
+    """A `progress` callback that logs loss, learning rate and validations for `tensorboard --logdir FOLDER`.
 
     Use it as a context manager, or close it at the end. A resumed run logs to the same folder, and replaces what was
     logged after its checkpoint.
 
     Args:
-        folder: of the log files; created with the first of them.
+        folder: Folder for the log files; created with the first of them.
 
     Raises:
         ImportError: TensorBoard is not installed.
-        OSError: nothing can be written to the folder.
+        OSError: Nothing can be written to the folder.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

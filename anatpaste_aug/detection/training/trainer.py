@@ -33,15 +33,15 @@ class Trainer(ABC, Generic[Config]):
     detector and is done here and in `run_training`.
 
     Args:
-        config: the settings.
+        config: The settings.
         images: N×1×S×S uint8 normal images on the device of the run.
-        workers: the processes that share the batches.
+        workers: The processes that share the batches.
 
     Attributes:
         generator: CPU generator of the image order and of whatever else the subclass draws.
-        batches: draws the indices of the next batch.
-        learning_rate: of the last update; set by `step`, for progress and messages.
-        remedy: what to do if the training diverges.
+        batches: Draws the indices of the next batch.
+        learning_rate: Of the last update; set by `step`, for progress and messages.
+        remedy: What to do if the training diverges.
     """
 
     learning_rate: float
@@ -70,7 +70,7 @@ class Trainer(ABC, Generic[Config]):
         """Return what the validation images say of the present weights.
 
         Raises:
-            FloatingPointError: the scores are not finite; see `diverged`.
+            FloatingPointError: The scores are not finite; see `diverged`.
         """
 
     @abstractmethod
@@ -95,7 +95,7 @@ class Trainer(ABC, Generic[Config]):
         """Return the progress after the last update; validate first if images and labels are given.
 
         Raises:
-            FloatingPointError: the loss or the scores are no longer finite.
+            FloatingPointError: The loss or the scores are no longer finite.
         """
         loss = self.loss_sum.item() / self.summed
         if not math.isfinite(loss):

@@ -35,7 +35,7 @@ def process_group(device: str = "cpu") -> Iterator[bool]:
 
     Raises:
         ValueError: `device` names one GPU, which all processes would share.
-        ConnectionError: another process died.
+        ConnectionError: Another process died.
 
     Example:
         >>> with process_group("cpu") as main:
@@ -104,7 +104,7 @@ class Workers:
         """Return this process's part of a batch.
 
         Raises:
-            ValueError: the number of processes does not divide the batch.
+            ValueError: The number of processes does not divide the batch.
         """
         if batch_size % self.count:
             raise ValueError(f"batch_size {batch_size} cannot be divided evenly among {self.count} processes")
@@ -135,7 +135,7 @@ class Workers:
         """Return `function(images)`; each process computes its part of the rows and gets the rows of all.
 
         Args:
-            function: from images to one row of results for each; it must not mix images.
+            function: From images to one row of results for each; it must not mix images.
             images: N×C×H×W, the same in every process.
         """
         if self.count == 1:

@@ -50,23 +50,23 @@ class FAnoGanConfig(ReconstructionConfig):
     """Settings of `FAnoGanDetector`; the defaults are those of the authors' code.
 
     Args:
-        image_size: side of the square images, a power of two from 32 up. Where the networks see more than 64 pixels a
+        image_size: Side of the square images, a power of two from 32 up. Where the networks see more than 64 pixels a
             side, the published size, they have more blocks.
-        batch_size, updates_per_epoch, seed, device, select, false_positive_rate: see `TrainConfig`.
-        reduction: see `ReconstructionConfig`.
-        updates: length of the run: `gan_updates` of the generator, then those of the encoder. There are no validations
-            before the encoder is trained.
-        learning_rate: of Adam, for generator and critic; constant.
-        gan_updates: updates of the generator.
-        critic_steps: updates of the critic, each with a batch of its own, before each of the generator.
-        penalty: weight of the gradient penalty in the critic's loss.
-        encoder_learning_rate: of RMSProp, for the encoder; constant.
-        feature_weight: of the squared difference of the critic's features, in the encoder's loss and in the score.
-        width: channels of the largest feature maps; the smallest have eight times as many.
-        latent: normal random numbers that an image is generated from.
+        batch_size, updates_per_epoch, seed, device, select, false_positive_rate: See `TrainConfig`.
+        reduction: See `ReconstructionConfig`.
+        updates: Number of updates of the run: `gan_updates` of the generator, then those of the encoder. Validations
+            begin with the encoder.
+        learning_rate: Learning rate of Adam, constant, for generator and critic.
+        gan_updates: Number of updates of the generator.
+        critic_steps: Updates of the critic before each update of the generator, each with a batch of its own.
+        penalty: Weight of the gradient penalty in the critic's loss.
+        encoder_learning_rate: Learning rate of RMSProp, constant, for the encoder.
+        feature_weight: Weight of the squared difference of the critic's features, in the encoder's loss and the score.
+        width: Channels of the largest feature maps; the smallest have eight times as many.
+        latent: Number of normal random numbers that an image is generated from.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: A value is out of its range.
     """
 
     kind: ClassVar[str] = "f-anogan"

@@ -20,9 +20,9 @@ class FAnoGanTrainer(ReconstructionTrainer[FAnoGanConfig]):
     """Trains generator and critic as a Wasserstein GAN with gradient penalty, then the encoder on the fixed two.
 
     Args:
-        config: the settings.
+        config: The settings.
         images: N×1×S×S uint8 normal images on the device of the run.
-        workers: the process of the run.
+        workers: The process of the run.
     """
 
     net: FAnoGanNet
@@ -87,11 +87,11 @@ def critic_loss(
     """Return the Wasserstein critic's loss with the gradient penalty of Gulrajani et al. (NeurIPS 2017).
 
     Args:
-        critic: from B×1×S×S images to B×1.
-        real: normal images.
-        fake: generated ones, which are constants here.
+        critic: From B×1×S×S images to B×1.
+        real: Normal images.
+        fake: Generated ones, which are constants here.
         between: B×1×1×1 numbers in [0, 1]: where between each pair the gradient is looked at.
-        penalty: weight of the mean squared deviation of the gradient's norm from 1.
+        penalty: Weight of the mean squared deviation of the gradient's norm from 1.
 
     Example:
         >>> images = torch.zeros(2, 1, 2, 2)
@@ -107,7 +107,7 @@ def critic_loss(
 
 
 class FAnoGanDetector(ReconstructionDetector[FAnoGanConfig]):
-    """f-AnoGAN: how far an image is from what a generator of normal images makes of its code.
+    """f-AnoGAN: the distance of an image from what a generator of normal images makes of its code.
 
     T. Schlegl, P. Seeböck, S. M. Waldstein, G. Langs, U. Schmidt-Erfurth, "f-AnoGAN: Fast unsupervised anomaly
     detection with generative adversarial networks", Medical Image Analysis 54, 2019; the variant `izi_f`. The score is
@@ -115,8 +115,8 @@ class FAnoGanDetector(ReconstructionDetector[FAnoGanConfig]):
     size is 64 pixels; larger images get more blocks, or are reduced (`config.reduction`).
 
     Args:
-        config: settings of the training; None is `FAnoGanConfig` with its defaults.
-        white: white level that 16-bit files are read with, kept for scoring.
+        config: Settings of the training; None is `FAnoGanConfig` with its defaults.
+        white: White level that 16-bit files are read with, kept for scoring.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_task

@@ -19,10 +19,10 @@ class ResidualBlock(nn.Module):
     """Two 3×3 convolutions, each after normalization and ReLU, and a 1×1 convolution beside them.
 
     Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        up: double the side of the image, by repeating pixels; else halve it, by their mean.
-        norm: from a number of channels to its normalization.
+        inputs: Channels of the input.
+        outputs: Channels of the output.
+        up: Double the side of the image, by repeating pixels; else halve it, by their mean.
+        norm: From a number of channels to its normalization.
     """
 
     def __init__(self, inputs: int, outputs: int, *, up: bool, norm: Callable[[int], nn.Module]) -> None:
@@ -51,9 +51,9 @@ class Generator(nn.Module):
     """From normal random numbers to images; BatchNorm.
 
     Args:
-        image_size: side of the images, a power of two.
-        width: channels at that size.
-        latent: length of the vector of random numbers.
+        image_size: Side of the images, a power of two.
+        width: Channels at that size.
+        latent: Length of the vector of random numbers.
     """
 
     def __init__(self, image_size: int, width: int, latent: int) -> None:
@@ -79,10 +79,10 @@ class Downsampler(nn.Module):
     """From images to vectors: the critic, whose vector is one number, and the encoder.
 
     Args:
-        image_size: side of the images, a power of two.
-        width: channels at that size.
-        outputs: length of the vector.
-        norm: from a number of channels to its normalization.
+        image_size: Side of the images, a power of two.
+        width: Channels at that size.
+        outputs: Length of the vector.
+        norm: From a number of channels to its normalization.
     """
 
     def __init__(self, image_size: int, width: int, outputs: int, norm: Callable[[int], nn.Module]) -> None:
@@ -110,10 +110,10 @@ class FAnoGanNet(ReconstructionNet):
     """Encoder, generator and critic together: they reconstruct an image, and compare it with the reconstruction.
 
     Args:
-        image_size: side of the images, a power of two.
-        width: channels at that size.
-        latent: length of the code of an image.
-        feature_weight: of the squared difference of the critic's features.
+        image_size: Side of the images, a power of two.
+        width: Channels at that size.
+        latent: Length of the code of an image.
+        feature_weight: Of the squared difference of the critic's features.
     """
 
     def __init__(self, image_size: int, width: int, latent: int, feature_weight: float = 1.0) -> None:
@@ -150,8 +150,8 @@ def init_weights(net: nn.Module, first: nn.Module | None = None) -> None:
     """Draw the weights uniformly: as He et al. for 3×3 convolutions, as Glorot and Bengio for all others.
 
     Args:
-        net: the network; biases become 0.
-        first: the convolution from images of critic and encoder, which counts among the others.
+        net: The network; biases become 0.
+        first: The convolution from images of critic and encoder, which counts among the others.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

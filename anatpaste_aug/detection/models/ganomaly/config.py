@@ -24,18 +24,18 @@ class GanomalyConfig(ReconstructionConfig):
     """Settings of `GanomalyDetector`; the defaults are those of the authors' code.
 
     Args:
-        image_size: side of the square images, a power of two from 32 up: the networks halve it down to 4 pixels.
-        batch_size, updates, updates_per_epoch, seed, device, select, false_positive_rate: see `TrainConfig`.
-        reduction: see `ReconstructionConfig`.
-        learning_rate: of Adam, for generator and discriminator; constant.
-        width: channels of the first convolution; each further one has twice as many.
-        latent: length of the code of an image.
-        feature_weight: of the squared difference of the discriminator's features, in the generator's loss.
-        image_weight: of the absolute difference of image and reconstruction.
-        code_weight: of the squared difference of the two codes.
+        image_size: Side of the square images, a power of two from 32 up: the networks halve it down to 4 pixels.
+        batch_size, updates, updates_per_epoch, seed, device, select, false_positive_rate: See `TrainConfig`.
+        reduction: See `ReconstructionConfig`.
+        learning_rate: Learning rate of Adam, constant, for generator and discriminator.
+        width: Channels of the first convolution; each further one has twice as many.
+        latent: Length of the code of an image.
+        feature_weight: Weight of the squared difference of the discriminator's features in the generator's loss.
+        image_weight: Weight of the absolute difference of image and reconstruction.
+        code_weight: Weight of the squared difference of the two codes.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: A value is out of its range.
     """
 
     kind: ClassVar[str] = "ganomaly"

@@ -22,9 +22,9 @@ class GanomalyTrainer(ReconstructionTrainer[GanomalyConfig]):
     """Trains generator and discriminator in turn, one step of Adam each per update.
 
     Args:
-        config: the settings.
+        config: The settings.
         images: N×1×S×S uint8 normal images on the device of the run.
-        workers: the process of the run.
+        workers: The process of the run.
     """
 
     net: Generator
@@ -89,8 +89,8 @@ class GanomalyDetector(ReconstructionDetector[GanomalyConfig]):
     BatchNorm is in evaluation mode when images are scored, and test images choose nothing.
 
     Args:
-        config: settings of the training; None is `GanomalyConfig` with its defaults.
-        white: white level that 16-bit files are read with, kept for scoring.
+        config: Settings of the training; None is `GanomalyConfig` with its defaults.
+        white: White level that 16-bit files are read with, kept for scoring.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_task

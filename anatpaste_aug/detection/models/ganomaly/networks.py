@@ -13,9 +13,9 @@ def make_encoder(image_size: int, width: int, outputs: int) -> nn.Sequential:
     """Return convolutions that halve the image down to 4×4 pixels, and one that makes a vector of it.
 
     Args:
-        image_size: side of the images, a power of two.
-        width: channels after the first convolution; each further one doubles them.
-        outputs: length of the vector.
+        image_size: Side of the images, a power of two.
+        width: Channels after the first convolution; each further one doubles them.
+        outputs: Length of the vector.
 
     Returns:
         From B×1×S×S to B×`outputs`×1×1. The last layer is the one that makes the vector.
@@ -62,9 +62,9 @@ class Generator(ReconstructionNet):
     """Encoder, decoder, and a second encoder that codes the reconstruction.
 
     Args:
-        image_size: side of the images, a power of two.
-        width: channels after the first convolution.
-        latent: length of the codes.
+        image_size: Side of the images, a power of two.
+        width: Channels after the first convolution.
+        latent: Length of the codes.
     """
 
     def __init__(self, image_size: int, width: int, latent: int) -> None:
@@ -95,8 +95,8 @@ class Discriminator(nn.Module):
     """The encoder with one output; its last features are compared in the generator's loss.
 
     Args:
-        image_size: side of the images, a power of two.
-        width: channels after the first convolution.
+        image_size: Side of the images, a power of two.
+        width: Channels after the first convolution.
     """
 
     def __init__(self, image_size: int, width: int) -> None:

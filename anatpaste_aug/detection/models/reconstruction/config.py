@@ -13,11 +13,11 @@ class ReconstructionConfig(TrainConfig):
     """Settings of a detector that reconstructs an image; see its subclasses.
 
     Args:
-        reduction: the networks see images reduced by this factor, each pixel the mean of a square of so many pixels a
-            side. It makes the networks of a small published size usable, and fast, on larger images.
+        reduction: The networks see images that are smaller by this factor, each pixel the mean of a square. Networks
+            that were published for small images are then usable, and fast, on larger ones.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: A value is out of its range.
     """
 
     reduction: int = 1

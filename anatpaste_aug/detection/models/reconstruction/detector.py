@@ -34,8 +34,8 @@ class ReconstructionDetector(TrainedDetector[Config]):
         """Return the absolute difference of images and their reconstructions, N×1×S×S float32 in [0, 1].
 
         Raises:
-            RuntimeError: the detector was not trained.
-            ValueError: another shape than in training.
+            RuntimeError: The detector was not trained.
+            ValueError: Another shape than in training.
         """
         self._check_fitted()
         self._check_size(images)

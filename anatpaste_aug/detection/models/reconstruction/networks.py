@@ -35,14 +35,14 @@ def map_batches(
     """Return `function(net, batch)` of all images, on the CPU; batches are on the device of the networks.
 
     Args:
-        net: used in evaluation mode, and left in the mode it was in.
-        function: from the networks and B×1×s×s floats in [0, 1], with s = S / `reduction`, to B rows.
+        net: Used in evaluation mode, and left in the mode it was in.
+        function: From the networks and B×1×s×s floats in [0, 1], with s = S / `reduction`, to B rows.
         images: N×1×S×S, uint8 or float in [0, 1], on any device.
-        reduction: see `network_inputs`.
-        batch_size: images per pass. In evaluation mode it changes only speed and memory.
+        reduction: See `network_inputs`.
+        batch_size: Images per pass. In evaluation mode it changes only speed and memory.
 
     Raises:
-        ValueError: there are no images.
+        ValueError: There are no images.
     """
     if not len(images):
         raise ValueError("no images to score")
@@ -61,7 +61,7 @@ def network_inputs(images: Tensor, reduction: int = 1) -> Tensor:
 
     Args:
         images: B×1×S×S, uint8 or float in [0, 1].
-        reduction: each pixel of the result is the mean of `reduction`×`reduction` pixels.
+        reduction: Each pixel of the result is the mean of `reduction`×`reduction` pixels.
 
     Example:
         >>> network_inputs(torch.tensor([[[[0, 0], [0, 255]]]], dtype=torch.uint8), 2)

@@ -27,9 +27,9 @@ class ReconstructionTrainer(Trainer[Config]):
     A subclass creates its networks and optimizers in `__init__` and implements `step`.
 
     Attributes:
-        net: the networks that score; their weights are the result.
-        others: name to further network that only the training needs.
-        optimizers: name to optimizer.
+        net: The networks that score; their weights are the result.
+        others: Name to further network that only the training needs.
+        optimizers: Name to optimizer.
     """
 
     net: ReconstructionNet
@@ -88,19 +88,19 @@ def train_reconstruction(
     """Train networks to reconstruct normal images.
 
     Args:
-        trainer_type: of the networks.
-        config: the settings.
+        trainer_type: Of the networks.
+        config: The settings.
         images: N×1×S×S uint8 normal images, S = `config.image_size`; N may be smaller than the batch.
         val_images: M×1×S×S uint8.
         val_labels: M values, 0 (normal) or 1 (abnormal); without abnormal ones the last weights are the best.
         options: `progress`, `checkpoint`, `checkpoint_every` and `resume` of `run_training`.
 
     Raises:
-        TypeError, ValueError: an input has the wrong dtype, shape or labels, or the checkpoint is damaged or of
+        TypeError, ValueError: An input has the wrong dtype, shape or labels, or the checkpoint is damaged or of
             another run.
-        FileExistsError: there is a checkpoint, and `resume` is false.
-        FloatingPointError: the loss or the scores are no longer finite.
-        OSError: the checkpoint could not be written; the earlier one is unchanged.
+        FileExistsError: There is a checkpoint, and `resume` is false.
+        FloatingPointError: The loss or the scores are no longer finite.
+        OSError: The checkpoint could not be written; the earlier one is unchanged.
     """
     check_images("images", images, config.image_size)
     check_images("val_images", val_images, config.image_size)

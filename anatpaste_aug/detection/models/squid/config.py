@@ -25,27 +25,27 @@ class SquidConfig(ReconstructionConfig):
     """Settings of `SquidDetector`; the defaults are those of the authors' code for Zhanglab.
 
     Args:
-        image_size: side of the square images, a power of two from 32 up. The published size is 128; the networks have
+        image_size: Side of the square images, a power of two from 32 up. The published size is 128; the networks have
             one block less or more for each halving or doubling.
-        batch_size: images per step of the discriminator; an update has two of these.
-        updates: steps of the generator.
-        updates_per_epoch, seed, device, select, false_positive_rate: see `TrainConfig`.
-        reduction: see `ReconstructionConfig`.
-        learning_rate: of Adam. That of the generator falls along a cosine, to a third in the end; that of the
-            discriminator is constant.
-        weight_decay: of the generator.
-        jitter: images are shifted by up to this share of their side and scaled by up to this factor more or less.
-        width: channels of the first feature maps; a multiple of 2.
-        slots: codes that each memory holds.
-        kept: of these, how many an image's code is replaced by at most.
-        memory_share: share of the places where the training uses what a memory gives, instead of the feature itself.
-        image_weight: of the squared difference of image and reconstruction, in the generator's loss.
-        teacher_weight: of the same for the decoder without memories.
-        distillation_weight: of the squared differences between the two decoders' features.
-        adversarial_weight: of the discriminator's cross entropy, in both losses.
+        batch_size: Images per step of the discriminator, of which an update has two.
+        updates: Number of steps of the generator.
+        updates_per_epoch, seed, device, select, false_positive_rate: See `TrainConfig`.
+        reduction: See `ReconstructionConfig`.
+        learning_rate: Learning rate of Adam. For the generator it falls to a third along a cosine; for the
+            discriminator it is constant.
+        weight_decay: Weight decay of the generator.
+        jitter: Images are shifted by up to this fraction of their side, and scaled by a factor within 1 ± jitter.
+        width: Channels of the first feature maps; a multiple of 2.
+        slots: Number of codes in each memory.
+        kept: Number of these codes that replace a code of an image.
+        memory_share: Fraction of the places where training uses the output of a memory instead of the feature itself.
+        image_weight: Weight of the squared difference of image and reconstruction in the generator's loss.
+        teacher_weight: Weight of the same for the decoder without memories.
+        distillation_weight: Weight of the squared differences between the two decoders' features.
+        adversarial_weight: Weight of the discriminator's cross entropy in both losses.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: A value is out of its range.
     """
 
     kind: ClassVar[str] = "squid"

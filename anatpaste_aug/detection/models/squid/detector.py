@@ -23,9 +23,9 @@ class SquidTrainer(ReconstructionTrainer[SquidConfig]):
     """Trains the discriminator on every batch and the generator on every second one.
 
     Args:
-        config: the settings.
+        config: The settings.
         images: N×1×S×S uint8 normal images on the device of the run.
-        workers: the process of the run.
+        workers: The process of the run.
     """
 
     net: SquidNet
@@ -75,11 +75,11 @@ def generator_loss(config: SquidConfig, images: Tensor, student: Decoded, teache
     """Return the weighted sum of both reconstructions' errors, the decoders' difference, and the adversarial loss.
 
     Args:
-        config: the weights.
+        config: The weights.
         images: B×1×S×S in [0, 1].
-        student: decoded with memories.
-        teacher: decoded without.
-        logits: the discriminator's B logits of the student's reconstruction.
+        student: Decoded with memories.
+        teacher: Decoded without.
+        logits: The discriminator's B logits of the student's reconstruction.
     """
     pairs = zip(student.features, teacher.features, strict=True)
     distillation = torch.stack([F.mse_loss(own, other) for own, other in pairs]).sum()
@@ -102,7 +102,7 @@ def random_affine(images: Tensor, strength: float, generator: torch.Generator | 
 
     Args:
         images: B×1×S×S.
-        strength: the shift is uniform within ± this share of the side, along both axes; the scale within 1 ± it.
+        strength: The shift is uniform within ± this share of the side, along both axes; the scale within 1 ± it.
         generator: CPU generator of the 3·B random numbers; None is torch's global one.
     """
     uniform = strength * (2 * torch.rand(3, len(images), generator=generator) - 1)
@@ -116,17 +116,17 @@ def random_affine(images: Tensor, strength: float, generator: torch.Generator | 
 
 
 class SquidDetector(ReconstructionDetector[SquidConfig]):
-    """SQUID: whether a discriminator takes the image that memories of normal anatomy inpaint for a normal one.
+    """SQUID: how a discriminator judges the image that memories of normal anatomy have inpainted.
 
     T. Xiang, Y. Zhang, Y. Lu, A. L. Yuille, C. Zhang, W. Cai, Z. Zhou, "SQUID: Deep Feature In-Painting for
     Unsupervised Anomaly Detection", CVPR 2023. The score is 1 - σ((d - μ) / s), where d is the discriminator's logit of
     the reconstruction, and μ and s are its mean and standard deviation over 200 normal training images. Two things
     differ from the authors' code on purpose: the discriminator is in evaluation mode when images are scored, and test
-    images choose nothing.
+    images affect no choice.
 
     Args:
-        config: settings of the training; None is `SquidConfig` with its defaults.
-        white: white level that 16-bit files are read with, kept for scoring.
+        config: Settings of the training; None is `SquidConfig` with its defaults.
+        white: White level that 16-bit files are read with, kept for scoring.
 
     Example:
         >>> from anatpaste_aug.datasets import phantom_task

@@ -20,10 +20,10 @@ class InpaintingBlock(nn.Module):
     """Replace the features of each window by what memory and attention make of those around it.
 
     Args:
-        channels: of the feature maps, a multiple of 4.
-        slots: codes of each memory queue.
-        kept: codes that a window's code is replaced by.
-        share: share of the places where the training takes the block's output; elsewhere the feature passes through.
+        channels: Of the feature maps, a multiple of 4.
+        slots: Codes of each memory queue.
+        kept: Codes that a window's code is replaced by.
+        share: Share of the places where the training takes the block's output; elsewhere the feature passes through.
     """
 
     def __init__(self, channels: int, slots: int, kept: int, share: float) -> None:

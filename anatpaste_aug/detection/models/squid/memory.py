@@ -14,7 +14,7 @@ def sparse_weights(similarities: Tensor, kept: int) -> Tensor:
 
     Args:
         similarities: B×M.
-        kept: how many stay in each row; M is larger.
+        kept: How many stay in each row; M is larger.
 
     Returns:
         B×M. The gradient is that of the whole softmax (straight-through).
@@ -33,9 +33,9 @@ class CodeQueue(nn.Module):
     """The codes of the last training images; read by similarity, without gradient.
 
     Args:
-        slots: number of codes.
-        length: of a code.
-        kept: codes that a query is replaced by.
+        slots: Number of codes.
+        length: Of a code.
+        kept: Codes that a query is replaced by.
     """
 
     codes: Tensor
@@ -65,9 +65,9 @@ class LearnedMemory(nn.Module):
     """Codes that are learned; read by similarity.
 
     Args:
-        slots: number of codes.
-        length: of a code.
-        kept: codes that a query is replaced by.
+        slots: Number of codes.
+        length: Of a code.
+        kept: Codes that a query is replaced by.
     """
 
     def __init__(self, slots: int, length: int, kept: int) -> None:
@@ -84,11 +84,11 @@ class RegionMemory(nn.Module):
     """A `LearnedMemory` for each quarter of a feature map.
 
     Args:
-        slots: codes of each.
-        channels: of the feature maps.
-        side: of the feature maps.
-        kept: codes that a quarter is replaced by.
-        share: share of the places where the training takes what the memory gives; elsewhere the feature passes through.
+        slots: Codes of each.
+        channels: Of the feature maps.
+        side: Of the feature maps.
+        kept: Codes that a quarter is replaced by.
+        share: Share of the places where the training takes what the memory gives; elsewhere the feature passes through.
     """
 
     def __init__(self, slots: int, channels: int, side: int, kept: int, share: float) -> None:

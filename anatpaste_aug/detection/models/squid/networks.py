@@ -30,9 +30,9 @@ class ConvBlock(nn.Module):
     """A 3×3 convolution, and two more beside an identity; BatchNorm and ReLU.
 
     Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        stride: of the first convolution.
+        inputs: Channels of the input.
+        outputs: Channels of the output.
+        stride: Of the first convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -58,8 +58,8 @@ class Decoder(nn.Module):
     """Blocks that double the side of the feature maps up to the whole image.
 
     Args:
-        widths: channels at each level, from the largest maps to the smallest.
-        memories: of the first levels; none for the teacher.
+        widths: Channels at each level, from the largest maps to the smallest.
+        memories: Of the first levels; none for the teacher.
     """
 
     def __init__(self, widths: list[int], memories: list[RegionMemory]) -> None:
@@ -77,7 +77,7 @@ class Decoder(nn.Module):
 
         Args:
             x: 4B×C×4×4 features of the windows.
-            skips: the encoder's features that the first levels see, in their order.
+            skips: The encoder's features that the first levels see, in their order.
         """
         features = []
         for i, up in enumerate(self.ups):
@@ -95,7 +95,7 @@ class Generator(nn.Module):
     """Encoder, inpainting block, and the decoders of student and teacher.
 
     Args:
-        config: the settings.
+        config: The settings.
     """
 
     def __init__(self, config: SquidConfig) -> None:
@@ -140,8 +140,8 @@ class Discriminator(nn.Module):
     """Five 5×5 convolutions of stride 2, and a linear layer.
 
     Args:
-        image_size: side of the images.
-        width: channels of the first convolution.
+        image_size: Side of the images.
+        width: Channels of the first convolution.
     """
 
     def __init__(self, image_size: int, width: int = 16) -> None:
@@ -164,7 +164,7 @@ class SquidNet(ReconstructionNet):
     """Generator and discriminator together: the latter's view of the reconstruction is the score.
 
     Args:
-        config: the settings.
+        config: The settings.
     """
 
     def __init__(self, config: SquidConfig) -> None:

@@ -30,7 +30,7 @@ PANEL = 2.3  # inches
 RECIPES: dict[str, tuple[PasteTransform, int]] = {
     "anatpaste": (AnatPasteTransform(), 3),
     "cutpaste": (CutPasteTransform(), 1),
-    "cutpaste_scar": (CutPasteTransform(variant="scar"), 2),
+    "cutpaste_scar": (CutPasteTransform(variant="scar"), 206),
     "fpi": (FPITransform(), 1),
     "pii": (PIITransform(), 1),
     "nsa": (NSATransform(), 2),
@@ -79,7 +79,7 @@ def beyond() -> Figure:
     for (above, below), result, choice in zip(panels.T, results, ("black", "source", "edge"), strict=True):
         _show(above, result.image[0, 0][cut], f'beyond="{choice}"')
         _outline(above, _box(top, left, high, wide)[cut], "dotted")
-        below.imshow((result.image[0, 0].float() - image)[cut].numpy(), cmap="RdBu", vmin=-60, vmax=60)
+        below.imshow((result.image[0, 0].float() - image)[cut].numpy(), cmap="RdBu_r", vmin=-60, vmax=60)
         _outline(below, _box(top, left, high, wide)[cut], "dotted")
         below.axis("off")
     return figure

@@ -28,7 +28,7 @@ class ResultRow:
 
     Attributes:
         dataset: Name of the data as shown to a reader, such as "phantoms (synthetic)".
-        weights: "best" (chosen by validation AUROC) or "last", or the name of another method.
+        weights: "best" (chosen on validation images) or "last", or the name of another method.
         metrics: On the test images. The threshold is on the scale of the scaled scores, see `ScoreScaler`.
         update: The update of these weights, if they are from a training.
         val_auroc: AUROC on the validation images; None if a class is missing.
@@ -44,13 +44,18 @@ class ResultRow:
     interval: Interval | None = None
     matched: MatchedAuroc | None = None
 
+    @property
+    def label(self) -> str:
+        """The name of the row for a reader."""
+        return f"{self.weights} weights" if self.weights in ("best", "last") else self.weights
+
     def cells(self) -> dict[str, str]:
         """Return the text of each column, in the order of the table."""
         metrics, matched = self.metrics, self.matched
         is_matched = matched is not None and matched.interval is not None
         return {
             "dataset": self.dataset,
-            "weights": self.weights,
+            "method": self.label,
             "update": "–" if self.update is None else str(self.update),
             "val. AUROC": _format(self.val_auroc),
             "AUROC": _format(metrics.auroc) if self.interval is None else str(self.interval),
@@ -198,7 +203,7 @@ def result_cells(rows: Sequence[ResultRow]) -> list[dict[str, str]]:
         >>> metrics = evaluate([0, 1], [0.1, 0.4], 0.4)
         >>> rows = [ResultRow("phantoms", weights, metrics) for weights in ("best", "last")]
         >>> list(result_cells(rows)[0])
-        ['weights', 'AUROC', 'accuracy', 'F1', 'sensitivity', 'specificity', 'threshold']
+        ['method', 'AUROC', 'accuracy', 'F1', 'sensitivity', 'specificity', 'threshold']
     """
     cells = [row.cells() for row in rows]
     columns = {name: {row[name] for row in cells} for name in (cells[0] if cells else ())}

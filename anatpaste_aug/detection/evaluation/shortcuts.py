@@ -1,4 +1,4 @@
-"""Find methods that are not better than the best one-number score."""
+"""Find methods that are not significantly better than the best one-number score."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def shortcut_findings(
     *,
     resamples: int = 2000,
 ) -> list[str]:
-    """Name the best one-number score, and each method that is not better.
+    """Name the best one-number score, and each method that is not significantly better.
 
-    A method is better if the 95 % interval of the difference of the AUROCs (paired bootstrap) is above 0.
+    A method is significantly better if the 95 % interval of the difference of the AUROCs (paired bootstrap) is above 0.
 
     Args:
         labels: One per test image, 0 (normal) or 1 (abnormal); at least two of each.
@@ -57,8 +57,10 @@ def shortcut_findings(
     Example:
         >>> number = MethodScores("mean gradient (low)", [0.0], [1.0, 3.0, 2.0, 4.0])
         >>> lines = shortcut_findings([0, 0, 1, 1], [MethodScores("detector", [0.0], [1.0, 4.0, 2.0, 3.0])], [number])
-        >>> print(lines[1])
-        detector is not better than mean gradient (low): AUROC 0.500 against 0.750, difference -0.250 [-1.000, 0.000].
+        >>> for part in lines[1].split(": "):
+        ...     print(part)
+        detector is not significantly better than mean gradient (low)
+        AUROC 0.500 against 0.750, difference -0.250 [-1.000, 0.000].
     """
     best = best_one_number(labels, one_numbers)
     interval = bootstrap_auroc(labels, best.test, resamples=resamples)
@@ -67,8 +69,8 @@ def shortcut_findings(
         difference = bootstrap_difference(labels, method.test, best.test, resamples=resamples)
         if difference.low <= 0:
             lines.append(
-                f"{method.name} is not better than {best.name}: AUROC {auroc(labels, method.test):.3f} against "
-                f"{interval.estimate:.3f}, difference {difference}."
+                f"{method.name} is not significantly better than {best.name}: AUROC {auroc(labels, method.test):.3f} "
+                f"against {interval.estimate:.3f}, difference {difference}."
             )
     if matched is not None and matched.note:
         lines.append(f"No matched AUROC: {matched.note}.")

@@ -9,8 +9,8 @@ CAPTIONS = {
     ),
     "history": (
         "Training",
-        "The loss of the training, and at the end of each epoch the AUROC on the validation "
-        "images, or, without abnormal ones, the loss on them.",
+        "The training loss, and below it the AUROC on the validation images after each epoch, or the loss on them if "
+        "they are all normal.",
     ),
     "gallery": (
         "What the network learns from",
@@ -19,8 +19,8 @@ CAPTIONS = {
     ),
     "extremes": (
         "Best and worst scored test images",
-        "The clearest and the most wrongly scored images of each class. The number above an image is its score, scaled "
-        "by those of the validation images; a red frame marks a wrong decision.",
+        "The images of each class with the lowest and the highest scores. The number above an image is its score, "
+        "scaled by those of the validation images; a red frame marks a wrong decision.",
     ),
     "figure1": (
         "Figure 1: what the augmentations paste",
@@ -33,7 +33,7 @@ CAPTIONS = {
     ),
     "figure4": (
         "Figure 4: scored test images",
-        "The clearest and the most wrongly scored test images of each class. The number above an image is its score, "
+        "The test images of each class with the lowest and the highest scores. The number above an image is its score, "
         "scaled by those of the validation images; a red frame marks a wrong decision.",
     ),
     "figure5": (

@@ -32,7 +32,7 @@ def results_table(rows: Sequence[ResultRow]) -> str:
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     aligned = [
         [
-            cell.ljust(width) if title in ("dataset", "weights") else cell.rjust(width)
+            cell.ljust(width) if title in ("dataset", "method") else cell.rjust(width)
             for title, cell, width in zip(cells[0], line, widths, strict=True)
         ]
         for line in lines

@@ -86,7 +86,7 @@ def write_report(
     html = engine.from_string(template).render(
         title=title,
         config=settings,
-        score=SCORES.get(settings.get("score", "kde"), "that of each method"),
+        score=SCORES.get(settings.get("score", "kde"), "computed by each method in its own way"),
         pretext=pretext,
         data=data,
         rows=result_cells(rows),
@@ -94,7 +94,7 @@ def write_report(
         findings=findings,
         tables=[table.html() for table in tables],
         methods=methods or {},
-        cards=[(row.dataset, _weights_label(row), *_headline(row)) for row in top],
+        cards=[(row.dataset, row.label, *_headline(row)) for row in top],
         test_counts=sorted({(row.dataset, row.metrics.normal, row.metrics.abnormal) for row in rows}),
         pictures=pictures,
         environment=environment,
@@ -114,10 +114,6 @@ def _headline(row: ResultRow) -> tuple[str, str]:
     if row.metrics.auroc is None:
         return f"{row.metrics.specificity:.3f}", "specificity"
     return f"{row.metrics.auroc:.3f}", "AUROC"
-
-
-def _weights_label(row: ResultRow) -> str:
-    return f"{row.weights} weights" if row.weights in ("best", "last") else row.weights
 
 
 def _duration(seconds: float) -> str:

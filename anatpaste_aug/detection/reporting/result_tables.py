@@ -179,7 +179,7 @@ def groups_table(
     rows = [
         (method, *(_percent(groups[name].interval) for name in shown)) for method, groups in methods.items() if shown
     ]
-    about = ["Brackets: 95 % interval (stratified bootstrap)."]
+    about = ["A group is a finding, with all normal images, or a view. Brackets: 95 % interval (stratified bootstrap)."]
     if few := [title for name, title in titles.items() if name not in shown]:
         about.append(f"Too few for an AUROC (under {MIN_PER_CLASS} images of a class): {', '.join(few)}.")
     return Table(title, ("method", *map(titles.__getitem__, shown)), tuple(rows), (*about, *notes))
@@ -203,7 +203,9 @@ def matched_groups_table(methods: Mapping[str, Mapping[str, MatchedAuroc]], *, n
     rows = [
         (method, *(_percent(groups[name].interval) for name in shown)) for method, groups in methods.items() if shown
     ]
-    about = ["Brackets: 95 % interval. The images of a group are weighted; the titles give their effective numbers."]
+    about = [
+        "Brackets: 95 % interval. The images of a group are weighted; the column titles give their effective numbers."
+    ]
     about += [f"No AUROC of {name}: {each.note}." for name, each in first.items() if name not in shown]
     return Table("Matched AUROC (%) by group", ("method", *columns), tuple(rows), (*about, *notes))
 
@@ -245,7 +247,7 @@ def _published(method: str, by: str = "", **percent: float | tuple[float, float]
 
 _SOURCE = (
     "Published: Sato et al., iScience 2023, arXiv 2205.04282; other methods as quoted there. Figures reported by the "
-    "authors of a method are from their own split, image size and choice of weights, and are no comparison with those "
+    "authors of a method are from their own split, image size and choice of weights, and cannot be compared with those "
     "measured here."
 )
 

@@ -111,11 +111,15 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Trai
     record |= {"seconds": time.perf_counter() - start, "environment": environment(config.device)}
     write_metrics_json(folder / "metrics.json", rows, record)
     notes = [
-        f"“best” and “last” are the weights of the {label} detector.",
+        f"“Best weights” and “last weights” are those of the {label} detector.",
         *filter(None, [task.protocol, task.note]),
     ]
-    tables = [groups_table(groups, notes=notes)] if parts else []
-    tables += [matched_groups_table(matched_groups)] if parts and numbers else []
+    titles = {row.weights: row.label for row in rows}
+    tables = []
+    if parts:
+        tables.append(groups_table({titles[name]: of_groups for name, of_groups in groups.items()}, notes=notes))
+    if parts and numbers:
+        tables.append(matched_groups_table({titles[name]: found for name, found in matched_groups.items()}))
     report = write_report(
         folder,
         title=f"{label} on {task.name}",

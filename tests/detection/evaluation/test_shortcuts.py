@@ -22,7 +22,7 @@ def test_only_methods_that_are_not_better_are_named():
     lines = shortcut_findings(labels, [better, alike], numbers)
     assert len(lines) == 2
     assert lines[0].startswith("Best one-number score: mean gradient (low), AUROC 0.")
-    assert lines[1].startswith("alike is not better than mean gradient (low): AUROC 0.")
+    assert lines[1].startswith("alike is not significantly better than mean gradient (low): AUROC 0.")
     assert str(bootstrap_difference(labels, alike.test, numbers[1].test)) in lines[1]
     unmatched = shortcut_findings(labels, [better], numbers, MatchedAuroc(None, note="too few images"))
     assert unmatched[1:] == ["No matched AUROC: too few images."]

@@ -15,10 +15,11 @@ from anatpaste_aug.detection.reporting.output_files import results_table, write_
 
 def test_results_table():
     header, rule, best, last = results_table(ROWS).splitlines()
-    assert " ".join(header.split()) == ("weights update val. AUROC AUROC accuracy F1 sensitivity specificity threshold")
+    assert " ".join(header.split()) == ("method update val. AUROC AUROC accuracy F1 sensitivity specificity threshold")
     assert set(rule) == {"─", " "}
     assert best.split() == [
         "best",
+        "weights",
         "8",
         "0.900",
         "0.833",
@@ -28,7 +29,7 @@ def test_results_table():
         "0.667",
         "0.500",
     ]
-    assert last.split()[:3] == ["last", "–", "–"]
+    assert last.split()[:4] == ["last", "weights", "–", "–"]
     other = dataclasses.replace(ROWS[1], dataset="mine")
     assert results_table([ROWS[0], other]).split()[0] == "dataset"
     with pytest.raises(ValueError, match="no results"):

@@ -37,7 +37,7 @@ _OPTIONS = {
 _ADDED = ("method", "seeds", "table", "figure")
 _FIXED = (
     *("dataset", "name", "views", "per_disease", "exclude_support_devices", "split_seed"),
-    *("preset", "backbone", "score", "stages", "average_views"),
+    *("preset", "backbone", "score", "reference", "stages", "average_views"),
     *("normal", "abnormal", "manifest", "segmenter", "select", "false_positive_rate"),
 )
 
@@ -50,6 +50,7 @@ METHOD_NAMES = (
 SELECT_NAMES = ("auroc", "pretext", "last")
 PRESET_NAMES = ("paper", "cpu", "fast", "demo", "smoke")
 SCORE_NAMES = ("kde", "knn", "mahalanobis")
+REFERENCE_NAMES = ("train", "val")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +85,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--preset", choices=PRESET_NAMES, help="default: demo for phantoms, fast for a dataset")
     add("--backbone", help="any timm model name; default: the preset's")
     add("--score", choices=SCORE_NAMES, help="score of the features; default: the preset's")
+    add(
+        "--reference",
+        choices=REFERENCE_NAMES,
+        help="normal images that the score compares with: those of the training (default), or those of the validation, "
+        "for test images from another source than the training images",
+    )
     add("--stages", nargs="+", type=whole(0), metavar="N", help="stages of the backbone to take features from")
     add("--average-views", action=argparse.BooleanOptionalAction, help="average features of flipped and shifted views")
     add("--split-seed", type=SEED, default=0, help="seed of the split or, for phantoms, of all images (0)")

@@ -8,6 +8,10 @@ their side, not frontal, far from the training images at low resolution, or with
 
     python -m anatpaste_aug score --model runs/zhanglab-fast chest.png a.dcm
     python -m anatpaste_aug score --model RUN FOLDER -o scores --weights last --no-cam
+    python -m anatpaste_aug score --model RUN FOLDER --reference NORMALS
+
+With --reference, the scores compare with normal images from the same source as the given images, such as the same
+hospital, and the threshold is the score that 5 % of them reach.
 
 The table is written to scores.partial.csv in between, and renamed to scores.csv when all images are scored.
 
@@ -49,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--white", type=int, metavar="N", help="white in 16-bit files that do not specify it (that of the training)"
     )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="DIR",
+        help="normal images from the source of IMAGE, to compare with instead of the training images; some dozens",
+    )
     parser.add_argument("--no-cam", action="store_true", help="do not draw pictures")
     parser.add_argument("--device", type=device, default="cpu", help="where the network runs, such as cuda (cpu)")
 
@@ -70,8 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
     white = check_white(arguments.white)
     paths = list(_image_paths(arguments.images))
     with blame("--model"):
-        detector = load_detector(arguments.model, arguments.weights, arguments.device)
+        detector: Detector = load_detector(arguments.model, arguments.weights, arguments.device)
     detector.white = white or detector.white
+    if arguments.reference is not None:
+        with blame("--reference"):
+            detector = _adapted(detector, arguments.reference)
     calibration = detector.calibration
     if not arguments.no_cam:
         _check_cam(detector)
@@ -131,6 +144,19 @@ def run(arguments: argparse.Namespace) -> int:
     if failures:
         print(f"{len(failures)} could not be read", *map(shown, failures), sep="\n  ", file=sys.stderr)
     return 0 if not failures else 1 if rows else 2
+
+
+def _adapted(detector: "Detector", folder: Path) -> "Detector":
+    """Return the detector with a score that compares with the normal images in a folder."""
+    from anatpaste_aug.detection import PretextDetector
+
+    if not isinstance(detector, PretextDetector):
+        raise ValueError("this detector does not compare with normal images; leave the option out")
+    failures: list[str] = []
+    _, images = _read(list(_image_paths([folder])), detector, failures)
+    if failures:
+        raise ValueError(f"{failures[0]}; repair or remove it")
+    return detector.adapt(images)
 
 
 def _check_cam(detector: "Detector") -> None:

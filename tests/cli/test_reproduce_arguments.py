@@ -10,12 +10,13 @@ from anatpaste_aug.cli.command_line import CommandLine
 from anatpaste_aug.cli.reproduce_arguments import (
     METHOD_NAMES,
     PRESET_NAMES,
+    REFERENCE_NAMES,
     SCORE_NAMES,
     add_options,
     complete,
     recorded,
 )
-from anatpaste_aug.detection import METHODS, PRESETS
+from anatpaste_aug.detection import METHODS, PRESETS, PretextConfig
 from anatpaste_aug.detection.models.distances import SCORES
 
 
@@ -45,6 +46,8 @@ def test_the_help_lists_all_names():
     assert METHOD_NAMES.split(", ") == list(METHODS)
     assert list(PRESET_NAMES) == list(PRESETS)
     assert list(SCORE_NAMES) == list(SCORES)
+    for name in REFERENCE_NAMES:
+        PretextConfig(reference=name)
 
 
 def test_the_preset_depends_on_the_dataset_unless_it_is_given(tmp_path):

@@ -136,3 +136,29 @@ def test_a_network_without_convolutions_is_scored_without_pictures(model, images
     assert "score without pictures: --no-cam" in capsys.readouterr().err
     assert main([*given, "--no-cam"]) == 0
     assert len(table(tmp_path / "out")) == 1
+
+
+def test_scores_compare_with_the_normal_images_of_another_source(model, images, tmp_path):
+    normals = phantom_task(96, seed=5, train=12, val=2, test=2).train.images[:, 0].numpy()
+    for i, pixels in enumerate(normals):
+        (tmp_path / "normals").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "normals" / f"{i:02}.png")
+    arguments = ["score", "--model", str(model), str(images / "a.jpeg"), "--no-cam", "-o", str(tmp_path / "scores")]
+    assert main([*arguments, "--reference", str(tmp_path / "normals")]) == 0
+    read = [torch.from_numpy(read_gray(path, 64)) for path in sorted((tmp_path / "normals").iterdir())]
+    adapted = PretextDetector.load(model).adapt(torch.stack(read).unsqueeze(1))
+    expected = adapted.predict(torch.from_numpy(read_gray(images / "a.jpeg", 64))[None, None])
+    (row,) = table(tmp_path / "scores")
+    assert float(row["score"]) == pytest.approx(expected.scaled.item(), abs=1e-6)
+    assert float(row["threshold"]) == adapted.calibration.scaled_threshold
+
+
+def test_a_reference_that_cannot_be_compared_with_is_one_line(model, images, tmp_path, capsys):
+    arguments = ["score", "--model", str(model), str(images), "--no-cam", "-o", str(tmp_path / "scores")]
+    assert main([*arguments, "--reference", str(images)]) == 2
+    assert "--reference: adapt needs at least 10 normal images, got 4" in capsys.readouterr().err.splitlines()[-1]
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "a.png").write_bytes(b"no image")
+    assert main([*arguments, "--reference", str(tmp_path / "damaged")]) == 2
+    assert "repair or remove it" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "scores").exists()

@@ -140,6 +140,17 @@ class Detector(ABC):
             ValueError: The images have another shape than those of the training.
         """
 
+    def score_validation(self, val_images: Tensor, val_labels: Any = None) -> Tensor:
+        """Return the raw scores of the validation images that the detector was fitted with, M on the CPU.
+
+        They differ from those of `score` where the detector compares with these images themselves.
+
+        Args:
+            val_images: See `fit`.
+            val_labels: See `fit`.
+        """
+        return self.score(val_images)
+
     def anomaly_map(self, images: Tensor) -> Tensor:
         """Return N×1×S×S float32 maps in [0, 1] on the CPU that show where an image is abnormal.
 

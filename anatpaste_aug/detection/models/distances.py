@@ -23,6 +23,8 @@ SCORES = {
 }
 """Name on the command line -> what the score of an image is."""
 
+_PARTS = 10  # of the normal validation images, see `validation_scores`
+
 # Relative to the largest: the shrunk covariance of two images is still singular.
 _LEAST_VARIANCE = 1e-10
 
@@ -56,6 +58,48 @@ def fit_score(name: str, features: Tensor, *, bandwidth: float = 1.0) -> Feature
     if name == "kde":
         return GaussianKDE(features, bandwidth)
     return NeighborDistance(features) if name == "knn" else MahalanobisDistance(features)
+
+
+def validation_scores(
+    name: str, features: Tensor | None, val_features: Tensor, val_labels: Tensor, *, bandwidth: float = 1.0
+) -> Tensor:
+    """Score validation images the way the fitted score will rate other images.
+
+    Without training features, the score compares with the normal validation images. Each of them is then scored by the
+    others only: they are divided into ten contiguous parts, because the images of a patient tend to follow each other,
+    and each part is compared with the other nine.
+
+    Args:
+        name: One of `SCORES`.
+        features: N×D floating tensor of the normal training images; None compares with the normal validation images.
+        val_features: M×D floating tensor.
+        val_labels: M values, 0 (normal) or 1 (abnormal).
+        bandwidth: Bandwidth of the KDE.
+
+    Raises:
+        ValueError: There is no normal validation image, or only one of them and no training features.
+
+    Example:
+        >>> val, labels = torch.tensor([[0.0], [1.0], [7.0]]), torch.tensor([0, 0, 1])
+        >>> validation_scores("knn", None, val, labels)
+        tensor([1.0000, 1.0000, 6.5000])
+    """
+    if features is not None:
+        return fit_score(name, features, bandwidth=bandwidth).score(val_features)
+    normal = torch.as_tensor(val_labels, device=val_features.device) == 0
+    own = val_features[normal]
+    if len(own) < 2:
+        raise ValueError(f"reference='val' needs at least two normal validation images, got {len(own)}")
+    parts = torch.tensor_split(torch.arange(len(own), device=own.device), min(_PARTS, len(own)))
+    scores = fit_score(name, own, bandwidth=bandwidth).score(val_features)
+    others = [torch.ones(len(own), dtype=torch.bool, device=own.device).index_fill_(0, part, False) for part in parts]
+    scores[normal] = torch.cat(
+        [
+            fit_score(name, own[rest], bandwidth=bandwidth).score(own[part])
+            for part, rest in zip(parts, others, strict=True)
+        ]
+    )
+    return scores
 
 
 class NeighborDistance:

@@ -54,6 +54,9 @@ class PretextConfig(TrainConfig):
         num_classes: Number of classes of the pretext task: one for normal images, and one for each augmentation.
         score: Score of the features: "kde", "knn" or "mahalanobis", see `SCORES`.
         bandwidth: Bandwidth of the KDE.
+        reference: Normal images whose features the score compares with: "train", those of the training, or "val",
+            those of the validation, for test images that come from the validation images' source but not from that of
+            the training images. See `validation_scores`.
         stages: Stages of the backbone whose pooled features are scored together, counted as timm does, such as (3, 4)
             for the last two of a ResNet; empty is the backbone's own output.
         average_views: Average the features of an image over flipped and shifted views of it when the trained detector
@@ -88,6 +91,7 @@ class PretextConfig(TrainConfig):
     num_classes: int = 2
     score: str = "kde"
     bandwidth: float = 1.0
+    reference: str = "train"
     stages: tuple[int, ...] = ()
     average_views: bool = False
     amp: bool = False
@@ -107,5 +111,6 @@ class PretextConfig(TrainConfig):
         yield "in_chans", self.in_chans in (1, 3), "1 or 3"
         yield "num_classes", self.num_classes >= 2, "at least 2"
         yield "score", self.score in ("kde", "knn", "mahalanobis"), "kde, knn or mahalanobis"
+        yield "reference", self.reference in ("train", "val"), "train or val"
         yield "stages", all(stage >= 0 for stage in self.stages), "numbers from 0 up"
         yield "bandwidth", 0 < self.bandwidth < math.inf, "positive"

@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from anatpaste_aug.detection.evaluation.domain import Domain
-from anatpaste_aug.detection.models.distances import FeatureScore, fit_score
+from anatpaste_aug.detection.models.distances import FeatureScore, fit_score, validation_scores
 from anatpaste_aug.detection.models.grad_cam import grad_cam
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features
@@ -18,6 +19,8 @@ from anatpaste_aug.detection.models.pretext_training import Augment, train_prete
 from anatpaste_aug.detection.models.trained import TrainedDetector, or_normal
 from anatpaste_aug.detection.training.result import Progress, TrainResult, Weights
 from anatpaste_aug.transforms import AnatPasteTransform
+
+_LEAST_ADAPTED = 10  # images to adapt to
 
 
 class PretextDetector(TrainedDetector[PretextConfig]):
@@ -73,14 +76,41 @@ class PretextDetector(TrainedDetector[PretextConfig]):
             images: N×1×S×S uint8 normal training images, with whose features the score compares.
             val_images: M×1×S×S uint8, for threshold and scale.
             val_labels: M values, 0 (normal) or 1 (abnormal); None if all are normal.
-            config: Settings of the score (`score`, `bandwidth`, `stages`, `average_views`) and of the threshold
-                (`false_positive_rate`); None is the paper's.
+            config: Settings of the score (`score`, `bandwidth`, `reference`, `stages`, `average_views`) and of the
+                threshold (`false_positive_rate`); None is the paper's.
             white: White level that 16-bit files were read with.
         """
         own = dataclasses.replace(config or PretextConfig(), image_size=int(images.shape[-1]))
         detector = cls(own, (), white=white)
         detector.domain = Domain.fit(images, val_images)
         detector._calibrate(net, images, val_images, val_labels)
+        return detector
+
+    def adapt(self, images: Tensor) -> Self:
+        """Return a detector with this network whose score compares with the normal images of another source.
+
+        Radiographs of another hospital differ from the training images in more than their findings. Where some dozens
+        of normal ones are at hand, the score should compare with these. The threshold is the score that a fraction of
+        them (`config.false_positive_rate`, or 0.05) reaches, see `validation_scores`.
+
+        Args:
+            images: N×1×S×S uint8 normal images, at least 10, with those of the same patient next to each other.
+
+        Returns:
+            A detector that cannot be saved.
+
+        Raises:
+            RuntimeError: The detector was not trained.
+            ValueError: There are too few images, or they have another shape than in training.
+        """
+        self._check_size(images)
+        if len(images) < _LEAST_ADAPTED:
+            raise ValueError(f"adapt needs at least {_LEAST_ADAPTED} normal images, got {len(images)}")
+        config = dataclasses.replace(self.config, reference="val")
+        detector = self.from_net(self.net, images, images, config=config, white=self.white)
+        detector.weights = self.weights
+        # Distances of images to themselves would be too small for a limit.
+        detector.domain = Domain.fit(*images.tensor_split(2))
         return detector
 
     def fit(
@@ -156,6 +186,19 @@ class PretextDetector(TrainedDetector[PretextConfig]):
 
     def _build(self, result: TrainResult[PretextConfig], weights: Weights, device: str) -> nn.Module:
         return trained_net(result, weights, device)
+
+    def score_validation(self, val_images: Tensor, val_labels: Any = None) -> Tensor:
+        """Return the raw scores of the validation images, see `validation_scores`; M float32 on the CPU."""
+        if self.config.reference == "train":
+            return self.score(val_images)
+        self._check_fitted()
+        self._check_size(val_images)
+        labels = torch.as_tensor(or_normal(val_images, val_labels))
+        features = self._features(self._net, val_images)
+        return validation_scores(self.config.score, None, features, labels, bandwidth=self.config.bandwidth).cpu()
+
+    def _normals(self, images: Tensor, val_images: Tensor, val_labels: Any) -> Tensor:
+        return images if self.config.reference == "train" else val_images[torch.as_tensor(val_labels) == 0]
 
     def _reference(self, net: nn.Module, images: Tensor) -> dict[str, Tensor]:
         return {"reference": self._features(net, images)}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored
 from anatpaste_aug.detection.evaluation.thresholds import has_both
-from anatpaste_aug.detection.models.distances import fit_score
+from anatpaste_aug.detection.models.distances import validation_scores
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features, prepare_inputs, to_layout
 from anatpaste_aug.detection.models.trained import state_copy
@@ -221,11 +221,12 @@ class PretextTrainer(Trainer):
         def features(images: Tensor) -> Tensor:
             return extract_features(self.net, images, stages=config.stages, batch_size=2 * config.batch_size)
 
-        reference = self.workers.map_rows(features, self.images)
+        reference = self.workers.map_rows(features, self.images) if config.reference == "train" else None
         queries = self.workers.map_rows(features, val_images)
-        if not bool(torch.isfinite(reference).all() & torch.isfinite(queries).all()):
+        if not all(bool(torch.isfinite(each).all()) for each in (reference, queries) if each is not None):
             raise self.diverged("network's features")
-        return auroc(val_labels, fit_score(config.score, reference, bandwidth=config.bandwidth).score(queries))
+        scores = validation_scores(config.score, reference, queries, val_labels, bandwidth=config.bandwidth)
+        return auroc(val_labels, scores)
 
     def _pretext_loss(self, val_images: Tensor, val_labels: Tensor) -> float:
         """Return the cross entropy on the normal validation images and their augmentations, the same every time."""

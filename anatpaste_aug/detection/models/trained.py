@@ -61,6 +61,10 @@ class TrainedDetector(Detector, Generic[Config]):
     def _score(self, images: Tensor) -> Tensor:
         """Return N scores by the module in use, on the CPU; the size of the images is checked."""
 
+    def _normals(self, images: Tensor, val_images: Tensor, val_labels: Any) -> Tensor:
+        """Return the normal images that the score compares with."""
+        return images
+
     def _reference(self, net: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """Return what the score needs to know about the normal training images, by name."""
         return {}
@@ -232,10 +236,12 @@ class TrainedDetector(Detector, Generic[Config]):
 
     def _calibrate(self, net: nn.Module, images: Tensor, val_images: Tensor, val_labels: Any) -> dict[str, Any]:
         """Use a module from now on; return what the file keeps beside its weights."""
-        reference = {name: value.detach().to("cpu") for name, value in self._reference(net, images).items()}
-        self._use(net, reference)
         labels = or_normal(val_images, val_labels)
-        calibration = Calibration.fit(labels, self._score(val_images), self.config.false_positive_rate)
+        normals = self._normals(images, val_images, labels)
+        reference = {name: value.detach().to("cpu") for name, value in self._reference(net, normals).items()}
+        self._use(net, reference)
+        scores = self.score_validation(val_images, labels)
+        calibration = Calibration.fit(labels, scores, self.config.false_positive_rate)
         self._calibration = calibration
         return {
             "threshold": calibration.threshold,

@@ -86,7 +86,7 @@ def write_report(
     html = engine.from_string(template).render(
         title=title,
         config=settings,
-        score=SCORES.get(settings.get("score", "kde"), "computed by each method in its own way"),
+        score=_score_text(settings),
         pretext=pretext,
         data=data,
         rows=result_cells(rows),
@@ -114,6 +114,12 @@ def _headline(row: ResultRow) -> tuple[str, str]:
     if row.metrics.auroc is None:
         return f"{row.metrics.specificity:.3f}", "specificity"
     return f"{row.metrics.auroc:.3f}", "AUROC"
+
+
+def _score_text(settings: Mapping[str, Any]) -> str:
+    """Say what the score of an image is; empty settings are those of several kinds of detectors."""
+    text = SCORES.get(settings.get("score", "kde"), "computed by each method in its own way")
+    return text.replace("training", "validation") if settings.get("reference") == "val" else text
 
 
 def _duration(seconds: float) -> str:

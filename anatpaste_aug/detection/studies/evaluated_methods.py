@@ -112,7 +112,8 @@ def baseline_methods(
         detector = PretextDetector.from_net(
             net.to(config.device), task.train.images, task.val.images, task.val.labels, config=config
         )
-        val, test = detector.score(task.val.images), detector.score(task.test.images)
+        val = detector.score_validation(task.val.images, task.val.labels)
+        test = detector.score(task.test.images)
         scores = MethodScores(label, val, test, config.false_positive_rate, not has_both(task.val.labels))
         methods.append(EvaluatedMethod(label, (scores,), (partial(_identity, detector),)))
     # Labels determine which sign of a number is abnormal.

@@ -55,7 +55,8 @@ def write_results(folder: Path, task: DetectionTask, method: str, detector: Trai
     rate, labeled = config.false_positive_rate, has_both(task.val.labels)
     for weights in _WEIGHTS:
         scorer = detector.with_weights(weights)
-        val, test = scorer.score(task.val.images), scorer.score(task.test.images)
+        val = scorer.score_validation(task.val.images, task.val.labels)
+        test = scorer.score(task.test.images)
         scores = MethodScores(weights, val, test, rate, not labeled)
         for part, values in (("val", scores.val), ("test", scores.test)):
             scaled = scorer.calibration.scaler.transform(values)

@@ -5,10 +5,17 @@ import pytest
 import torch
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import LedoitWolf
+from sklearn.model_selection import KFold
 from sklearn.neighbors import NearestNeighbors
 
 from anatpaste_aug.detection.models import distances
-from anatpaste_aug.detection.models.distances import SCORES, MahalanobisDistance, NeighborDistance, fit_score
+from anatpaste_aug.detection.models.distances import (
+    SCORES,
+    MahalanobisDistance,
+    NeighborDistance,
+    fit_score,
+    validation_scores,
+)
 from anatpaste_aug.detection.models.kde import GaussianKDE
 
 
@@ -84,3 +91,31 @@ def test_scores_by_name(score):
 def test_an_unknown_score_is_named():
     with pytest.raises(ValueError, match="score must be one of kde, knn, mahalanobis, got 'svm'"):
         fit_score("svm", features(5))
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("normals", [2, 9, 25])
+def test_validation_scores_compare_normal_images_with_the_others_in_scikit_learns_folds(score, normals):
+    own, abnormal = features(normals), features(6, seed=1)
+    labels = torch.zeros(normals + 6, dtype=torch.int64)
+    labels[torch.randperm(normals + 6, generator=torch.Generator().manual_seed(0))[:6]] = 1
+    rows = torch.empty(normals + 6, 24, dtype=torch.float64)
+    rows[labels == 0], rows[labels == 1] = own, abnormal
+    found = validation_scores(score, None, rows, labels, bandwidth=0.5)
+    expected = torch.empty(normals, dtype=torch.float64)
+    for rest, part in KFold(min(10, normals)).split(own):
+        expected[part] = fit_score(score, own[rest], bandwidth=0.5).score(own[part])
+    torch.testing.assert_close(found[labels == 0], expected, rtol=1e-9, atol=1e-12)
+    expected = fit_score(score, own, bandwidth=0.5).score(abnormal)
+    torch.testing.assert_close(found[labels == 1], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_validation_scores_with_training_features_are_those_of_the_score():
+    train, val = features(20), features(5, seed=1)
+    found = validation_scores("knn", train, val, torch.tensor([0, 1, 0, 1, 1]))
+    assert torch.equal(found, fit_score("knn", train).score(val))
+
+
+def test_one_normal_validation_image_has_nothing_to_compare_with():
+    with pytest.raises(ValueError, match="reference='val' needs at least two normal validation images, got 1"):
+        validation_scores("knn", None, features(3), torch.tensor([0, 1, 1]))

@@ -11,7 +11,7 @@ from tiny_task import TRAIN, VAL, VAL_LABELS, score_images, squares
 
 from anatpaste_aug.datasets import phantom_task
 from anatpaste_aug.detection import PretextConfig, PretextDetector, auroc, best_f1_threshold, load_detector
-from anatpaste_aug.detection.models.distances import fit_score
+from anatpaste_aug.detection.models.distances import fit_score, validation_scores
 from anatpaste_aug.detection.models.grad_cam import grad_cam
 from anatpaste_aug.detection.models.pretext_net import extract_features
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net, trained_net
@@ -173,10 +173,10 @@ def test_the_file_has_the_parts_that_runs_of_version_0_2_wrote(run):
     assert content["config"].keys() == {
         *("image_size", "batch_size", "updates", "updates_per_epoch", "learning_rate", "momentum", "weight_decay"),
         *("jitter", "backbone", "in_chans", "num_classes", "bandwidth", "seed", "device", "amp", "sync_bn"),
-        *("score", "stages", "average_views", "select", "false_positive_rate"),
+        *("score", "reference", "stages", "average_views", "select", "false_positive_rate"),
     }
-    # Without the last three and the domain it scores as before they existed.
-    for name in ("score", "stages", "average_views"):
+    # Without these four and the domain it scores as before they existed.
+    for name in ("score", "reference", "stages", "average_views"):
         del content["config"][name]
     for weights in ("best", "last"):
         del content["extra"][weights]["domain"]
@@ -220,3 +220,51 @@ def test_the_best_weights_are_chosen_by_the_score(score):
     reference, queries = (extract_features(net, images, stages=(3, 4)) for images in (TRAIN, VAL))
     scores = fit_score(score, reference).score(queries)
     assert result.best_auroc == pytest.approx(auroc(VAL_LABELS, scores), abs=0.011)  # one pair of images
+
+
+@pytest.mark.parametrize("score", ["kde", "mahalanobis"])
+def test_the_score_compares_with_the_normal_validation_images_if_they_are_the_reference(result, tmp_path, score):
+    config = dataclasses.replace(CONFIG, score=score, reference="val")
+    detector = PretextDetector.from_result(dataclasses.replace(result, config=config), *PARTS)
+    detector.save(tmp_path / "checkpoint.pt")
+    normals = TASK.val.images[TASK.val.labels == 0]
+    for weights in ("best", "last"):
+        loaded = PretextDetector.load(tmp_path, weights)
+        reference, val, queries = (
+            extract_features(loaded.net, images) for images in (normals, TASK.val.images, TASK.test.images)
+        )
+        assert torch.equal(loaded.score(TASK.test.images), fit_score(score, reference, bandwidth=0.5).score(queries))
+        scores = loaded.score_validation(TASK.val.images, TASK.val.labels)
+        assert torch.equal(scores, validation_scores(score, None, val, TASK.val.labels, bandwidth=0.5))
+        # The threshold would be of no use for other images if normal images had been compared with themselves.
+        assert loaded.calibration.threshold == best_f1_threshold(TASK.val.labels, scores)
+    plain = PretextDetector.from_result(result, *PARTS)
+    assert torch.equal(plain.score_validation(TASK.val.images, TASK.val.labels), plain.score(TASK.val.images))
+
+
+def test_the_best_weights_are_chosen_with_the_reference():
+    config = dataclasses.replace(QUICK, score="knn", reference="val")
+    result = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares)
+    features = extract_features(trained_net(result, "last"), VAL)
+    scores = validation_scores("knn", None, features, VAL_LABELS)
+    assert result.history[-1].val_auroc == pytest.approx(auroc(VAL_LABELS, scores), abs=1e-9)
+
+
+def test_a_detector_adapts_to_the_normal_images_of_another_source(run):
+    detector = PretextDetector.load(run)
+    others = phantom_task(64, seed=5, train=30, val=2, test=2).train.images
+    adapted = detector.adapt(others)
+    reference, queries = (extract_features(detector.net, images) for images in (others, TASK.test.images))
+    expected = fit_score(CONFIG.score, reference, bandwidth=0.5).score(queries)
+    assert torch.equal(adapted.score(TASK.test.images), expected)
+    scores = validation_scores(CONFIG.score, None, reference, torch.zeros(30), bandwidth=0.5)
+    assert int((scores.double() >= adapted.calibration.threshold).sum()) == 1  # 5 % of 30
+    assert adapted.domain is not None
+    assert not torch.equal(adapted.domain.mean, detector.domain.mean)
+    assert (adapted.weights, detector.config.reference) == ("best", "train")
+    with pytest.raises(ValueError, match="adapt needs at least 10 normal images, got 9"):
+        detector.adapt(others[:9])
+    with pytest.raises(ValueError, match="images must be N×1×64×64"):
+        detector.adapt(others[..., ::2])
+    with pytest.raises(RuntimeError, match="only a detector that fit has trained can be saved"):
+        adapted.save(run / "adapted.pt")

@@ -21,7 +21,7 @@ from measuring import environment, say
 
 from anatpaste_aug.datasets import DetectionTask, folder_task, phantom_task, zhanglab_task
 from anatpaste_aug.detection.evaluation.metrics import auroc
-from anatpaste_aug.detection.models.distances import SCORES, fit_score
+from anatpaste_aug.detection.models.distances import SCORES, validation_scores
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import extract_features
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net, trained_net
@@ -62,7 +62,10 @@ SETTINGS: dict[str, tuple[type, dict[str, Any], dict[str, Any]]] = {
 
 
 def train(name: str, task: DetectionTask, seed: int) -> dict[str, Any]:
-    """Train with a setting; return the validation AUROC of the last weights for each score, and the time."""
+    """Train with a setting; return the validation AUROC of the last weights for each score, and the time.
+
+    Scores with "-val" compare with the normal validation images instead of the training images.
+    """
     make, paste, training = SETTINGS[name]
     transform = make(**paste)
     # Validates ten times, so that the ways to select weights can be compared by the history.
@@ -83,7 +86,9 @@ def train(name: str, task: DetectionTask, seed: int) -> dict[str, Any]:
         )
         for score in SCORES:
             key = f"{score}{'-' + ''.join(map(str, stages)) if stages else ''}{'-views' if views else ''}"
-            aurocs[key] = auroc(task.val.labels, fit_score(score, train_features).score(val_features))
+            for name, reference in ((key, train_features), (f"{key}-val", None)):
+                scores = validation_scores(score, reference, val_features, torch.as_tensor(task.val.labels))
+                aurocs[name] = auroc(task.val.labels, scores)
     history = [{"update": at.update, "val_auroc": at.val_auroc, "val_loss": at.val_loss} for at in result.history]
     return {"seconds": seconds, "val_auroc": aurocs, "history": history}
 
@@ -92,7 +97,8 @@ def print_table(lines: list[Mapping[str, Any]]) -> None:
     """Print the mean over populations and seeds for each setting, best score first."""
     for name in dict.fromkeys(line["setting"] for line in lines):
         own = [line for line in lines if line["setting"] == name]
-        means = {key: statistics.mean(line["val_auroc"][key] for line in own) for key in own[0]["val_auroc"]}
+        keys = set.intersection(*(set(line["val_auroc"]) for line in own))  # earlier lines have fewer scores
+        means = {key: statistics.mean(line["val_auroc"][key] for line in own) for key in sorted(keys)}
         best = max(means, key=lambda key: means[key])
         each = ", ".join(
             f"{line['population']}/{line['seed']}: {line['val_auroc']['kde']:.3f} {line['val_auroc']['knn']:.3f}"

@@ -119,6 +119,17 @@ def guarded():
         yield
 
 
+@pytest.fixture(params=["kernels", "windows", "whole frames"])
+def path(request, monkeypatch):
+    """What the CPU runs with Numba and without, and what accelerators run, computed here."""
+    if request.param == "kernels":
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
+        return
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
+    if request.param == "whole frames":
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+
+
 @pytest.fixture(scope="session")
 def finished_runs(tmp_path_factory):
     """The runs of `tiny_study`."""

@@ -125,25 +125,7 @@ def test_a_module_augments_the_batches_of_a_plain_data_module():
     assert torch.equal(seen["validation"][0], images())
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_seed_everything_repeats_a_fit():
-    first, second = (fit(Module(), loaders(list(images())))["training"][0][0] for _ in range(2))
-    assert torch.equal(first, second)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_transform_adds_nothing_to_a_checkpoint():
-    assert set(Module().state_dict()) == set(Watching().state_dict())
-
-
 # the kinds of batches
-
-
-@pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"segmentation": False}])
-def test_a_tensor_gets_the_pixels_of_the_transform(settings):
-    augmented, mask = called(images(), **settings)
-    assert torch.equal(augmented, expected(**settings).image)
-    assert torch.equal(mask, expected(**settings).anomaly_mask)
 
 
 @pytest.mark.parametrize("kind", [tuple, list])

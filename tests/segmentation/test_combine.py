@@ -5,8 +5,7 @@ import torch
 from oracles import smooth_images
 from torch import nn
 
-from anatpaste_aug import AnatPasteTransform, LungSegmenter
-from anatpaste_aug.datasets import phantom_batch
+from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.segmentation import (
     Difference,
     FixedMask,
@@ -15,7 +14,6 @@ from anatpaste_aug.segmentation import (
     SegmenterModule,
     ThresholdSegmenter,
     Union,
-    segment_with,
 )
 
 IMAGES = smooth_images(4, 64, 48)
@@ -117,14 +115,6 @@ def test_what_crosses_the_middle_is_cut_there():
     assert mask.sum() == 4 * 25
 
 
-def test_one_lung_of_a_phantom():
-    images = phantom_batch(2, size=128).images
-    sides = [PerSide(LungSegmenter(), side=side)(images) for side in ("left", "right")]
-    assert all(side.flatten(1).any(1).all() for side in sides)
-    assert torch.equal(sides[0] | sides[1], PerSide(LungSegmenter())(images))
-    assert not (sides[0] & sides[1]).any()
-
-
 @pytest.mark.parametrize("make", [Union, Intersection, Difference])
 def test_impossible_parts_are_named(make):
     with pytest.raises(ValueError, match=f"{make.__name__} needs at least two segmenters, got 1"):
@@ -142,9 +132,3 @@ def test_impossible_sides_are_named():
         PerSide(DARK, keep=0)
     with pytest.raises(TypeError, match="a segmenter must be callable"):
         PerSide(None)
-
-
-def test_a_callable_that_is_no_module_is_called():
-    mask, converged = segment_with(Union(left, left), IMAGES)
-    assert torch.equal(mask, left(IMAGES))
-    assert converged.all()

@@ -77,12 +77,6 @@ def test_lengths_and_areas_scale_with_the_image():
     assert ThresholdSegmenter(0.5, polarity="bright", closing=1)(image)[0, 0, 121, 103:107].all()
 
 
-def test_color_images_are_converted_to_gray():
-    images = smooth_images(3, 64, 64)
-    segmenter = ThresholdSegmenter(120, fill=True)
-    assert torch.equal(segmenter(images.expand(-1, 3, -1, -1)), segmenter(images))
-
-
 def test_repr_lists_the_settings():
     text = repr(ThresholdSegmenter(0.3, polarity="bright", keep=2))
     assert text.startswith("ThresholdSegmenter(threshold=0.3, polarity='bright', opening=0.0,")

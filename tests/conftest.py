@@ -119,6 +119,15 @@ def guarded():
         yield
 
 
+@pytest.fixture(params=[True, False], ids=["kernels", "torch code"])
+def kernels(request, monkeypatch):
+    """Whether the CPU's kernels run, or torch's code in their place."""
+    if request.param:
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", request.param)
+    return request.param
+
+
 @pytest.fixture(params=["kernels", "windows", "whole frames"])
 def path(request, monkeypatch):
     """What the CPU runs with Numba and without, and what accelerators run, computed here."""

@@ -1,7 +1,9 @@
 """Guards that verify without an accelerator that code runs on one, and never waits for it."""
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -81,3 +83,11 @@ class NoDoubles(TorchDispatchMode):
             if isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64 and leaf.device.type != "cpu":
                 raise AssertionError(f"{func} makes a float64 tensor on {leaf.device}")
         return result
+
+
+@contextmanager
+def without_doubles():
+    """Fake tensors on ``device="cuda"``, on which float64 is an error."""
+    only_cpu = mock.patch("anatpaste_aug.precision.has_float64", lambda device: device.type == "cpu")
+    with fake_device(), NoDoubles(), only_cpu:
+        yield

@@ -191,11 +191,6 @@ def test_take_space_keeps_the_content(tmp_path, monkeypatch, allocates):
     assert (tmp_path / "a").read_bytes() == b"header" + bytes(3 * 2**20 - 6)
 
 
-def test_names_are_formatted_as_one_line():
-    assert shown("a b/é漢.png") == "a b/é漢.png"
-    assert shown("a\nb\t\udcff.png") == r"a\nb\t\udcff.png"
-
-
 def test_two_writers_have_different_temporary_files(tmp_path):
     """The file of the last writer stays, complete."""
     path = tmp_path / "file"

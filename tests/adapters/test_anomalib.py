@@ -3,7 +3,6 @@ import re
 import pytest
 import torch
 from batches import raises
-from guards import all_on_device, on_device
 from oracles import smooth_images
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -125,11 +124,6 @@ def test_the_batch_is_not_modified():
 def test_a_wrong_batch(wrong, kind, parts):
     with raises(kind, *parts):
         AnomalibPaste()(wrong)
-
-
-@pytest.mark.usefixtures("guarded")
-def test_nothing_waits_for_an_accelerator():
-    assert all_on_device(AnomalibPaste()(on_device(3)))
 
 
 # real training steps

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from batches import augmented, batch, called, raises
-from guards import DeviceGuard, all_on_device, fake_device
 from oracles import bits
 from PIL import Image
 from timm.data import FastCollateMixup, Mixup, create_loader
@@ -195,18 +194,6 @@ def test_a_copy_does_the_same(adapter):
     assert repr(twin) == repr(adapter)
     ours, theirs = called(twin, *inputs), called(adapter, *inputs)
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-
-
-@pytest.mark.slow
-def test_nothing_waits_for_the_device():
-    erasing, mixup_fn = (
-        TimmPasteErasing(AnatPasteTransform(**COLOR), num_splits=2),
-        TimmPasteMixup(AnatPasteTransform(**COLOR), pairs=True, one_hot=True),
-    )
-    with fake_device(), DeviceGuard():
-        images = torch.zeros(4, 3, 96, 80, device="cuda")
-        assert all_on_device(erasing(images))
-        assert all_on_device(mixup_fn(images, torch.zeros(4, dtype=torch.int64, device="cuda")))
 
 
 # errors

@@ -188,9 +188,3 @@ def test_methods_are_added_to_those_that_a_study_has(tmp_path):
 def test_a_single_training_starts_no_other_process():
     assert parse("--jobs", 4).jobs == 1
     assert parse("--jobs", 4, "--seeds", 0, 1).jobs == 4
-
-
-def test_recorded_options():
-    found = recorded(parse("--table", 1))
-    assert {"dataset", "seeds", "methods", "command", "study"} <= found.keys()
-    assert not {"out", "resume", "debug", "help", "parser"} & found.keys()

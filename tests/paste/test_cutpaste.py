@@ -135,10 +135,3 @@ def test_the_ends_of_the_unit_interval_give_values_in_range(u, variant, monkeypa
     assert (params.angle != 0) == (variant == "scar" or (variant == "union" and u < 0.5))
     assert not drawn(1, 100, 64, variant=variant, p=0.0).apply
     assert drawn(1, 100, 64, variant=variant, p=1.0).apply
-
-
-@pytest.mark.parametrize(("u", "width", "height"), [(0.0, 2, 10), (1 - 2**-24, 16, 25)])
-def test_the_ends_of_the_unit_interval_give_the_lengths_of_the_settings(u, width, height, monkeypatch):
-    monkeypatch.setattr(torch, "rand", lambda size, **_: torch.full(size, u))
-    params = drawn(1, 8192, 8192, variant="scar")
-    assert (params.width.item(), params.height.item()) == (32 * width, 32 * height)

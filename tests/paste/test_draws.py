@@ -78,17 +78,6 @@ def test_the_values_at_the_ends_of_the_ranges(u, opacity, sigma, factor, hue, he
     assert (params.height.item(), params.width.item(), params.margin.item()) == (height, width, 10)
 
 
-@pytest.mark.parametrize("share", [0.39, 0.41, 0.3999**2])
-def test_sides_are_rounded_to_the_nearest_pixel(share):
-    params = made_of(all_of(0.0), area=(share, share), aspect_ratio=(1.0, 1.0))
-    assert params.height.item() == params.width.item() == round(math.sqrt(share) * 256)
-
-
-@pytest.mark.parametrize(("p", "u", "apply"), [(0.0, 0.0, False), (0.5, 0.5, False), (1.0, 1 - 2**-24, True)])
-def test_p_is_the_share_of_all_numbers(p, u, apply):
-    assert made_of(all_of(u), p=p).apply.item() == apply
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("size", [(257, 259), (3000, 40)])
 def test_numbers_of_other_dtypes_are_taken_and_stay_within_the_images(dtype, size):

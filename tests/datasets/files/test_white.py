@@ -116,12 +116,6 @@ def test_a_given_white_is_only_counted(tmp_path):
         find_white([], white=0)
 
 
-def test_white_is_printed():
-    assert str(White(4095, 2, {})) == "2 without a value of white; 4095 is used (given)"
-    expected = "1,300 without a value of white; 4095 is used (inferred; bits needed: 12 in 255, 16 in 1)"
-    assert str(White(4095, 1300, {16: 1, 12: 255})) == expected
-
-
 # tasks
 
 

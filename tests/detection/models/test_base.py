@@ -70,11 +70,6 @@ def test_a_detector_without_a_map_says_so():
         Brightness().fit(TRAIN, VAL, VAL_LABELS).anomaly_map(VAL)
 
 
-def test_a_detector_without_a_score_cannot_be_created():
-    with pytest.raises(TypeError, match="abstract"):
-        type("NoScore", (Detector,), {})()
-
-
 def test_folders_without_a_trained_detector_are_named_with_the_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no checkpoint\.pt; give the run folder"):
         find_checkpoint(tmp_path)

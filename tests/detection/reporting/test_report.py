@@ -58,25 +58,6 @@ def test_the_report_is_one_page_about_the_run(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_the_report_escapes_every_text(tmp_path):
-    rows = [dataclasses.replace(ROWS[0], dataset=NASTY, weights=NASTY)]
-    roc = draw("roc", tmp_path / "x.png")
-    page = write_page(
-        tmp_path,
-        title=NASTY,
-        config={NASTY: NASTY},
-        data={NASTY: NASTY},
-        rows=rows,
-        figures={NASTY: roc},
-        environment={NASTY: NASTY},
-        protocol=NASTY,
-        data_note=NASTY,
-        command=NASTY,
-    ).read_text()
-    assert "<script" not in page
-    assert page.count("&lt;script&gt;") >= 12
-
-
 class Page(HTMLParser):
     """The tags of a page with their attributes, and its text."""
 

@@ -31,17 +31,6 @@ def test_checkpoint_round_trip(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
-def test_failed_save_leaves_the_old_file(tmp_path):
-    result = TrainResult(CONFIG, {}, {}, 1, 0.5, [])
-    path = tmp_path / "checkpoint.pt"
-    save_result(path, result)
-    before = path.read_bytes()
-    with pytest.raises(Exception, match="pickle"):
-        save_result(path, result, {"bad": lambda: None})
-    assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
-
-
 def test_damaged_and_foreign_files(tmp_path):
     path = tmp_path / "checkpoint.pt"
     save_result(path, TrainResult(CONFIG, {"w": torch.arange(5000.0)}, {}, 1, 0.5, []))

@@ -13,8 +13,6 @@ from anatpaste_aug.functional import (
     close_disk,
     fill_holes,
     keep_largest,
-    open_disk,
-    remove_large_components,
 )
 from anatpaste_aug.segmentation import (
     CTLungSegmenter,
@@ -74,29 +72,6 @@ def test_nothing_waits_for_the_device(make):
     assert all_on_device(list(result))
     assert result.region_mask.shape == (4, 1, 96, 80)
     assert result.region_mask.dtype == torch.bool
-
-
-@pytest.mark.usefixtures("guarded")
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16])
-def test_other_types_of_images(dtype):
-    convolution = NetworkSegmenter(nn.Conv2d(1, 1, 3, padding=1, device="cuda"))
-    for segmenter in (ThresholdSegmenter(), ThresholdSegmenter(0.3), convolution):
-        assert all_on_device(segmenter.segment(on_device(1, dtype)))
-
-
-@pytest.mark.usefixtures("guarded")
-@pytest.mark.parametrize(
-    "function",
-    [
-        fill_holes,
-        lambda mask: keep_largest(mask, 3),
-        lambda mask: remove_large_components(mask, 9),
-        lambda mask: close_disk(mask, 3.5),
-        lambda mask: open_disk(mask, 2),
-    ],
-)
-def test_functions(function):
-    assert all_on_device([function(on_device()[:, 0] > 0)])
 
 
 @pytest.mark.usefixtures("guarded")

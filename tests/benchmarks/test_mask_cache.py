@@ -1,21 +1,15 @@
 """The benchmark of the mask cache: what it prints on a tiny run."""
 
-import importlib
 import re
-from pathlib import Path
 
 import pytest
-import torch
 
 pytest.importorskip("skimage", reason='needs scikit-image: pip install "anatpaste_aug[tests]"')
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    threads = torch.get_num_threads()
-    yield importlib.import_module("mask_cache")
-    torch.set_num_threads(threads)
+def benchmark(benchmarks):
+    return benchmarks("mask_cache")
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """The script for a machine with a GPU: its error without one, and its figures on the CPU."""
 
-import importlib
 import json
 import os
 import subprocess
@@ -10,13 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def on_gpu(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("on_gpu")
+def on_gpu(benchmarks):
+    return benchmarks("on_gpu")
 
 
 @pytest.mark.slow

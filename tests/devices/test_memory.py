@@ -22,7 +22,7 @@ one_and_three = pytest.mark.parametrize("channels", [1, 3])
 @pytest.fixture(scope="module")
 def live_bytes():
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+        patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
         from memory import LiveBytes
 
         yield LiveBytes

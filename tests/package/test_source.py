@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "anatpaste_aug"
+PACKAGE = Path(__file__).parents[2] / "anatpaste_aug"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Modules that run what they read, and those that start programs.

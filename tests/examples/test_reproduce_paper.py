@@ -1,7 +1,6 @@
-"""The examples with fewer images: all files of a run folder exist and can be read."""
+"""The paper's experiment with fewer images: all files of a run folder exist and can be read."""
 
 import csv
-import importlib.util
 import json
 import os
 import runpy
@@ -11,19 +10,18 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from forks import finish, kill_self, start, torchrun
-from PIL import Image
+from layouts import BATCHES, unpack_batches
 from real_data import DATA, needs
 from tiny_paper import TINY
 
-from anatpaste_aug.datasets import Split, phantom_batch
+from anatpaste_aug.datasets import Split
 from anatpaste_aug.datasets.chexpert.index import DISEASES
-from anatpaste_aug.detection import PRESETS, PretextConfig, PretextDetector
+from anatpaste_aug.detection import PRESETS, PretextConfig
 from anatpaste_aug.detection.training.result import load_result
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-GIVEN = ("--normal", "--abnormal", "--test")  # of train_detector
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "examples" / "reproduce_paper.py"
 WRITTEN = {
     "checkpoint.pt",
     "config.json",
@@ -38,20 +36,13 @@ WRITTEN = {
 }
 
 
-def load_example(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def run_paper(monkeypatch, *arguments, argv=None):
     """Runs the example as a script; it must succeed."""
     monkeypatch.setitem(PRESETS, "smoke", TINY)
     argv = argv or ["--preset", "smoke", "--device", "cpu", *map(str, arguments)]
     monkeypatch.setattr(sys, "argv", ["reproduce_paper.py", *argv])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(EXAMPLES / "reproduce_paper.py"), run_name="__main__")
+        runpy.run_path(str(SCRIPT), run_name="__main__")
     assert ended.value.code == 0
 
 
@@ -149,75 +140,29 @@ def test_a_run_on_the_rsna_layout_reports_views(tmp_path, monkeypatch, capsys):
     assert groups_of(tmp_path / "run") == {"AP", "PA", "Lung Opacity", "No Lung Opacity / Not Normal"}
 
 
-def test_show_augmentation_draws_a_picture(tmp_path):
-    assert load_example("show_augmentation").main(["-o", str(tmp_path / "picture.png"), "--size", "64"]) == 0
-    assert (tmp_path / "picture.png").stat().st_size > 1000
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("abnormal", [True, False])
-def test_a_detector_is_trained_on_files_and_scores_others(abnormal, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    images = phantom_batch(18, size=64).images[:, 0].numpy()
-    names = [f"{i}.png" for i in range(18)]
-    for name, pixels in zip(names, images, strict=True):
-        Image.fromarray(pixels).save(name)
-    given = ["--normal", *names[:10], *(["--abnormal", *names[10:14]] if abnormal else []), "--test", *names[14:]]
-    options = ["--size", "64", "--updates", "2", "--backbone", "test_byobnet", "--device", "cpu"]
-    assert load_example("train_detector").main([*given, *options]) == 0
-    printed = capsys.readouterr().out
-    assert "update 2: loss" in printed
-    assert ("validation AUROC" in printed) == abnormal
-    predictions = PretextDetector.load("detector.pt").predict(torch.from_numpy(images[14:, None]))
-    for name, score, called in zip(names[14:], predictions.scaled, predictions.abnormal, strict=True):
-        assert f"{name}: {'abnormal' if called else 'normal'}, score {score:.3f}" in printed
-
-
-def cut_png(folder):
-    path = folder / "cut.png"
-    path.write_bytes((EXAMPLES / "anatpaste.png").read_bytes()[:5000])
-    return path
-
-
-@pytest.mark.parametrize(
-    ("example", "arguments", "message"),
-    [
-        ("show_augmentation", ["missing.png"], "missing.png does not exist"),
-        ("show_augmentation", [str(EXAMPLES)], "is a folder, not an image"),
-        ("show_augmentation", [str(EXAMPLES / "ct_slice.py")], "ct_slice.py is not an image"),
-        ("show_augmentation", [cut_png], "cut.png is damaged"),
-        ("show_augmentation", ["--size", "8"], "--size: 8 is out of range, give a number from 32 to 4096"),
-        ("show_augmentation", ["-o", "nowhere/picture.png"], "nowhere is not a folder"),
-        ("ct_slice", ["missing.dcm"], "missing.dcm: No such file or directory"),
-        ("ct_slice", [str(EXAMPLES / "anatpaste.png")], "anatpaste.png cannot be read as a CT slice"),
-        ("ct_slice", ["-o", "picture.doc"], "picture.doc has an unsupported suffix"),
-        ("ct_slice", ["--seed", "-1"], "--seed: -1 is out of range, give a number of at least 0"),
-        ("one_class_pairs", ["--device", "cudda"], "--device: cudda: "),
-        ("train_detector", [word for name in GIVEN for word in (name, "missing.png")], "missing.png does not exist"),
-        ("one_class_pairs", ["--method", "nsa"], "invalid choice: 'nsa'"),
-    ],
-)
-def test_an_example_ends_in_one_line_where_an_argument_is_wrong(
-    example, arguments, message, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    given = [argument(tmp_path) if callable(argument) else argument for argument in arguments]
-    before = sorted(tmp_path.iterdir())
-    assert load_example(example).main(list(map(str, given))) == 2
-    printed = capsys.readouterr()
-    usage, error = printed.err.splitlines()
-    assert usage.startswith(f"usage: python examples/{example}.py")
-    assert error.startswith(f"python examples/{example}.py: error: ")
-    assert message in error
-    assert printed.out == ""
-    assert sorted(tmp_path.iterdir()) == before
+@needs("chexpert_layout")
+def test_a_run_on_the_archives_ends_in_a_report(tmp_path):
+    place = unpack_batches(DATA / "chexpert_layout" / "CheXpert-v1.0-small", tmp_path / "chexpertchestxrays-u20210408")
+    (place / "train_visualCheXbert.csv").write_text("Path,No Finding\n")
+    out = tmp_path / "run"
+    arguments = ["--dataset", "chexpert", "--root", str(tmp_path), "--preset", "smoke", "--views", "all"]
+    arguments += ["--name", "NIH images in CheXpert layout", "--device", "cpu", "--out", str(out)]
+    done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "NIH images in CheXpert layout (development split): reduced protocol" in done.stdout
+    assert f"report: {out / 'report.html'}" in done.stdout
+    assert "NIH images in CheXpert layout" in (out / "report.html").read_text()
+    assert json.loads((out / "metrics.json").read_text())["results"]
+    split = Split.load(out / "split.json")
+    assert {record.path.split("/")[0] for record in split.train} == set(BATCHES[1:])
+    split.verify(place)
 
 
 @pytest.mark.slow
 def test_an_example_in_a_process_of_its_own_shows_no_traceback(tmp_path):
-    script = EXAMPLES / "reproduce_paper.py"
-    command = [sys.executable, script, "--dataset", "zhanglab", "--root", "nowhere", "--out", "run"]
-    environment = os.environ | {"PYTHONPATH": str(EXAMPLES.parent)}
+    command = [sys.executable, SCRIPT, "--dataset", "zhanglab", "--root", "nowhere", "--out", "run"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stdout) == (2, "")
     usage, error = done.stderr.splitlines()

@@ -30,7 +30,7 @@ def runs(tmp_path_factory):
     results = []
     for threads, order, seed in ((1, "as-it-is", "1"), (2, "backwards", "2")):
         folder = tmp_path_factory.mktemp("work")
-        paths = os.pathsep.join(filter(None, [str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH")]))
+        paths = os.pathsep.join(filter(None, [str(SCRIPT.parents[2]), os.environ.get("PYTHONPATH")]))
         environment = os.environ | {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": paths}
         command = [sys.executable, SCRIPT, str(threads), order, tree]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)

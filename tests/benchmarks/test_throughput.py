@@ -1,6 +1,5 @@
 """The benchmarks: what they write and count."""
 
-import importlib
 import json
 import os
 import subprocess
@@ -10,21 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from real_data import DATA
 
 pytest.importorskip("skimage", reason='needs scikit-image: pip install "anatpaste_aug[tests]"')
 
-ROOT = Path(__file__).parents[1]
-IMAGES, GOLDEN = DATA / "lung_masks" / "images", DATA.parent / "golden"
-needs_data = pytest.mark.skipif(
-    not (IMAGES.is_dir() and GOLDEN.is_dir()), reason=f"no radiographs and recordings at {DATA} (set ANATPASTE_DATA)"
-)
-
-
-@pytest.fixture
-def benchmarks(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module
+ROOT = Path(__file__).parents[2]
 
 
 def run(script, settings, folder):
@@ -117,25 +105,6 @@ def test_updates_of_detectors_are_measured(tmp_path):
     assert "s/update on a GPU (estimate)" in (tmp_path / "training_update.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
-def test_what_a_slow_loader_made_ahead_is_used_up_first(benchmarks):
-    pytest.importorskip("timm", reason='needs timm: pip install "anatpaste_aug[examples]"')
-    module, taken = benchmarks("training_step"), []
-
-    def step(source):
-        taken.append(source.key)
-        return 1.0, 0.25
-
-    def source(key, batch_s):
-        return module.Source(key, key, lambda: None, ahead=3, batch_s=batch_s)
-
-    sources = [source("none", 0.0), source("quick", 0.9), source("slow", 1.1)]
-    module._interleave(step, sources, rounds=2, seconds=0)
-    assert taken[:2] == ["none", "none"]  # the network's warm-up
-    assert taken[2:] == ["none", "quick", *["slow"] * 4, "quick", *["slow"] * 4, "none"]
-    assert all(source.step_s == [1.0, 1.0] and source.wait_s == [0.25, 0.25] for source in sources)
-
-
 @pytest.mark.parametrize(
     ("wish", "named"),
     [
@@ -151,20 +120,6 @@ def test_impossible_wishes_are_named(benchmarks, tmp_path, capsys, wish, named):
     with pytest.raises(SystemExit, match="2"):
         benchmarks("throughput").parse([word.replace("FOLDER", str(tmp_path)) for word in wish])
     assert named in capsys.readouterr().err
-
-
-def test_slow_methods_are_measured_in_the_standard_case_only(benchmarks):
-    throughput = benchmarks("throughput")
-    for words, standard, other in (
-        ([], {"a", "c", "h", "i", "k1", "k2", "n2"}, {"a", "c"}),
-        (["--quick"], {"a", "c", "i", "k1", "k2", "n2"}, None),
-        (["--methods", "c", "k1"], {"c", "k1"}, {"c", "k1"}),
-        (["--targets"], {"a", "c", "i", "n2"}, {"c"}),
-    ):
-        args = throughput.parse(["--phantoms", *words])
-        looked_at = {"a", "c", "h", "i", "k1", "k2", "n2"}
-        assert throughput.letters((64, 256, 1), args) & looked_at == standard
-        assert other is None or throughput.letters((512, 256, 1), args) & looked_at == other
 
 
 def test_what_a_case_cannot_measure_is_left_out(benchmarks):
@@ -230,13 +185,6 @@ def test_targets_are_derived_from_the_cases(benchmarks):
     assert "BUSY" in "\n".join(module.target_lines(result | {"targets": rows}))
 
 
-def test_a_run_without_the_cases_says_nothing_about_targets(benchmarks):
-    module = benchmarks("targets")
-    small = {"batch": 8, "size": 256, "channels": 1, "ratios": [], "scaling": figures(1.0), "other_work": 0.0}
-    assert module.targets({"cases": [small], "training": []}) == []
-    assert module.target_lines({"cases": [small], "targets": []}) == []
-
-
 def test_peak_memory_counts_what_is_freed_again(benchmarks):
     size = 64 * 2**20
 
@@ -269,11 +217,6 @@ def test_a_folder_without_the_package_is_named(benchmarks, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         benchmarks("compare").parse(["--with", str(tmp_path)])
     assert f"--with {tmp_path}: no checkout of anatpaste_aug in this folder" in capsys.readouterr().err
-
-
-def test_the_ratio_is_that_of_the_medians(benchmarks):
-    lines = benchmarks("compare").table({"masks given": [[10.0, 30.0, 20.0], [10.0, 10.0, 40.0]]})
-    assert [cell.strip() for cell in lines[-1].split("|")[2:-1]] == ["20", "10", "2.000", "0.500", "3.000"]
 
 
 @pytest.mark.slow

@@ -1,9 +1,6 @@
 """The soak test: its figures on a short run, and that it detects growth, drift and repeats."""
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +10,10 @@ pytest.importorskip("scipy", reason='needs SciPy: pip install "anatpaste_aug[tes
 
 
 @pytest.fixture
-def soak(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    module = importlib.import_module("soak")
+def soak(benchmarks, monkeypatch):
+    module = benchmarks("soak")
     monkeypatch.setattr(module, "_SAMPLES", 4)  # each gives memory back to the system, which takes its time
-    yield module
-    torch.set_num_threads(1)
-    for name in ("soak", "memory"):
-        sys.modules.pop(name, None)
+    return module
 
 
 def rows_of(soak, count=400, seed=0):

@@ -1,25 +1,16 @@
 """Baselines of the benchmarks: the published pipeline pixel for pixel, and kornia's parts."""
 
-import importlib
-import json
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_benchmarks import GOLDEN, IMAGES, ROOT, needs_data
 
 from anatpaste_aug import LungSegmenter
 from anatpaste_aug.datasets import phantom_batch
 from anatpaste_aug.functional import paste
 from anatpaste_aug.paste import PasteConfig, sample_params
-
-
-@pytest.fixture
-def benchmarks(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module
 
 
 @pytest.fixture
@@ -57,25 +48,17 @@ def test_kornia_pipeline_finds_similar_lungs(benchmarks):
     assert not changed[mask == 0].any()
 
 
-@needs_data
-def test_baseline_segments_as_the_authors_do(per_image):
-    recorded = np.load(GOLDEN / "segmentation.npz")
-    masks = np.unpackbits(recorded["masks"], axis=1).reshape(-1, 256, 256).astype(bool)
+def test_baseline_segments_as_the_authors_do(per_image, radiographs, recordings):
     overlaps = []
-    for name, theirs in list(zip(recorded["names"], masks, strict=True))[::10]:
-        ours = per_image.segment(Image.open(IMAGES / f"{name}.png").convert("L"))
+    for name, image in list(zip(radiographs.names, radiographs.images[:, 0].numpy(), strict=True))[::10]:
+        ours, theirs = per_image.segment(Image.fromarray(image)), recordings.masks[name]
         overlaps.append((ours & theirs).sum() / (ours | theirs).sum())
     assert min(overlaps) > 0.96  # their code removes whole bounding boxes of small regions
     assert np.mean(overlaps) > 0.99
 
 
-@needs_data
-def test_baseline_pastes_as_the_authors_do(per_image):
-    recorded = np.load(GOLDEN / "segmentation.npz")
-    masks = np.unpackbits(recorded["masks"], axis=1).reshape(-1, 256, 256).astype(bool)
-    masks = dict(zip(recorded["names"].tolist(), masks, strict=True))
-    augmented = np.load(GOLDEN / "paste.npz")["augmented"]
-    for record, theirs in zip(json.loads((GOLDEN / "paste.json").read_text()), augmented, strict=True):
+def test_baseline_pastes_as_the_authors_do(per_image, radiographs, recordings):
+    for record, theirs in zip(recordings.records, recordings.augmented, strict=True):
         draw = per_image.Draw(
             height=record["cut_height"],
             width=record["cut_width"],
@@ -88,8 +71,8 @@ def test_baseline_pastes_as_the_authors_do(per_image):
             value=record["mask_value"],
             sigma=record["blur_radius"],
         )
-        image = Image.open(IMAGES / f"{record['name']}.png").convert("L")
-        ours = per_image.paste(image, masks[record["name"]], draw, lambda crop: crop)
+        image = Image.fromarray(radiographs.images[radiographs.names.index(record["name"]), 0].numpy())
+        ours = per_image.paste(image, recordings.masks[record["name"]], draw, lambda crop: crop)
         np.testing.assert_array_equal(np.asarray(ours), theirs)
 
 

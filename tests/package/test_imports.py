@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "anatpaste_aug"
+PACKAGE = Path(__file__).parents[2] / "anatpaste_aug"
 EXPERIMENTS = {"datasets", "detection", "cli", "inspection", "__main__"}
 # Of anatpaste_aug.detection: each room imports those before it.
 ROOMS = ("training", "evaluation", "models", "reporting", "studies")

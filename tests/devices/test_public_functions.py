@@ -1,14 +1,13 @@
-"""Tensors are created on the images' device, whatever the default device; and not in float64 on devices without it."""
+"""Every public function on any device: no tensor elsewhere, no waiting, and no float64 where there is none."""
 
 import contextlib
 from dataclasses import replace
-from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from batches import batch
-from guards import NamedDevices, NoDoubles, fake_device
+from guards import DeviceGuard, NamedDevices, fake_device, without_doubles
 from torchvision import tv_tensors
 
 import anatpaste_aug
@@ -18,7 +17,6 @@ from anatpaste_aug.adapters.numpy import NumpyPaste
 from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 from anatpaste_aug.paste import ANATPASTE, CUTPASTE, NSA, PasteParams, draw_uniforms, sample_params
 from anatpaste_aug.paste.params import rotated_size
-from anatpaste_aug.precision import to_float64
 
 SIZE = (64, 64)
 SCAR = replace(CUTPASTE, size="scar")
@@ -163,30 +161,12 @@ def test_every_public_name_is_called():
     assert public - NOT_CALLED - set(CALLS) == set()
 
 
-@pytest.fixture(params=[False, True], ids=["torch code", "kernels"])
-def either_path(request, monkeypatch):
-    if request.param:
-        pytest.importorskip("numba", reason="needs Numba: pip install numba")
-    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", request.param)
-
-
-@pytest.mark.usefixtures("either_path")
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("name", CALLS)
 def test_every_tensor_is_made_on_a_named_device(name):
     x = Inputs()
     with NamedDevices():
         CALLS[name](x)
-
-
-def test_the_guard_rejects_tensors_without_a_device():
-    given = torch.zeros(2, 2)
-    for call in (torch.zeros, torch.arange, torch.empty):
-        with NamedDevices(), pytest.raises(AssertionError, match="without device="):
-            call(3)
-    with NamedDevices(), pytest.raises(AssertionError, match="as_tensor without device="):
-        tv_tensors.Mask(given)
-    with NamedDevices():
-        assert torch.zeros_like(given).new_ones(3).device == torch.zeros(3, device="cpu").device
 
 
 def test_a_mask_cache_makes_every_tensor_on_a_named_device(tmp_path):
@@ -209,9 +189,8 @@ def elsewhere():
 
 
 @pytest.mark.parametrize("kind", ["augment", "augment, CutPaste", "AnatPasteTransform", "CutPasteTransform"])
-@pytest.mark.parametrize("kernels", [False, True])
-def test_results_do_not_depend_on_the_default_device(kind, kernels, monkeypatch, request):
-    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", kernels)
+@pytest.mark.usefixtures("kernels")
+def test_results_do_not_depend_on_the_default_device(kind, request):
     x = Inputs(dtype=torch.uint8)
     torch.manual_seed(0)
     expected = torch.utils._pytree.tree_leaves(CALLS[kind](x))
@@ -234,7 +213,7 @@ def test_monai_and_arrays_stay_where_they_are(elsewhere):
             assert all(torch.as_tensor(part, device="cpu").shape == (1, 64, 64) for part in sample.values())
 
 
-# a device without float64, such as Apple's MPS
+# on an accelerator
 
 ONLY_ON_THE_CPU = {"OneClassPairs", "NumpyPaste", "draw_uniforms", "sample_params, CutPaste", "KorniaPaste"}
 FLOATING_ONLY = {
@@ -245,14 +224,6 @@ FLOATING_ONLY = {
     "AnomalibPaste",
     "poisson_blend",
 }
-
-
-@contextlib.contextmanager
-def without_doubles():
-    """Fake tensors on ``device="cuda"``, on which float64 is an error."""
-    only_cpu = mock.patch("anatpaste_aug.precision.has_float64", lambda device: device.type == "cpu")
-    with fake_device(), NoDoubles(), only_cpu:
-        yield
 
 
 def elsewhere_from(x):
@@ -269,20 +240,21 @@ def elsewhere_from(x):
     return x
 
 
+@contextlib.contextmanager
+def never_waiting():
+    """Fake tensors on ``device="cuda"``, for which nothing may wait."""
+    with fake_device(), DeviceGuard():
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("guard", [never_waiting, without_doubles])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("name", sorted(set(CALLS) - ONLY_ON_THE_CPU - {"collate_one_class"}))
-def test_no_float64_where_the_device_has_none(name, dtype):
+def test_nothing_waits_for_a_device_and_nothing_needs_float64_where_it_has_none(name, dtype, guard):
+    """Apple's MPS has no float64."""
     if dtype == torch.uint8 and name in FLOATING_ONLY:
         pytest.skip("takes floating point only")
     x = Inputs(dtype=dtype)
-    with without_doubles():
+    with guard():
         CALLS[name](elsewhere_from(x))
-
-
-def test_the_guard_rejects_float64_beyond_the_cpu():
-    with without_doubles():
-        values = torch.zeros(3, device="cuda")
-        assert to_float64(values).dtype == torch.float64
-        with pytest.raises(AssertionError, match="float64"):
-            values.double()

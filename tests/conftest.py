@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from guards import DeviceGuard, fake_device
+from helpers.guards import DeviceGuard, fake_device
+from helpers.real_data import DATA
 from PIL import Image
-from real_data import DATA
 
 GOLDEN = DATA.parent / "golden"
 
@@ -141,7 +141,7 @@ def path(request, monkeypatch):
 
 @pytest.fixture(scope="session")
 def finished_runs(tmp_path_factory):
-    """The runs of `tiny_study`."""
-    from tiny_study import train_all
+    """The runs of `helpers.tiny.study`."""
+    from helpers.tiny.study import train_all
 
     return train_all(tmp_path_factory.mktemp("study"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from forks import count_file_calls, finish, kill_at_file_call, limit_files, start
-from layouts import write_rsna
+from helpers.files.layouts import write_rsna
+from helpers.forks import count_file_calls, finish, kill_at_file_call, limit_files, start
 from matplotlib.figure import Figure
 from PIL import Image
 

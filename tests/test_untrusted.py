@@ -9,8 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from helpers.tiny.task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 from PIL import Image
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import DatasetError, Record, Split, cached_images, load_images, read_gray

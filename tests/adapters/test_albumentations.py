@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 import torch
-from batches import raises
-from oracles import smooth_images
+from helpers.batches import raises
+from helpers.oracles import smooth_images
 from torch.utils.data import DataLoader, Dataset
 
 from anatpaste_aug import (

@@ -2,8 +2,8 @@ import re
 
 import pytest
 import torch
-from batches import raises
-from oracles import smooth_images
+from helpers.batches import raises
+from helpers.oracles import smooth_images
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 

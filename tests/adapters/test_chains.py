@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from batches import batch
+from helpers.batches import batch
 from kornia.augmentation import AugmentationSequential, RandomHorizontalFlip
 from torchvision import tv_tensors
 from torchvision.transforms import v2

@@ -5,10 +5,10 @@ import pickle
 
 import pytest
 import torch
-from batches import augmented, batch, called
-from guards import DeviceGuard, all_on_device, fake_device
+from helpers.batches import augmented, batch, called
+from helpers.guards import DeviceGuard, all_on_device, fake_device
+from helpers.oracles import bits
 from kornia import augmentation as K
-from oracles import bits
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter, NSATransform
 from anatpaste_aug.adapters.kornia import KorniaPaste

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from batches import batch, raises
+from helpers.batches import batch, raises
 from kornia import augmentation as K
 
 from anatpaste_aug import FPITransform

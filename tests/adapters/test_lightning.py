@@ -1,8 +1,8 @@
 import pytest
 import torch
-from batches import raises
-from guards import all_on_device, on_device
-from oracles import smooth_images
+from helpers.batches import raises
+from helpers.guards import all_on_device, on_device
+from helpers.oracles import smooth_images
 from torch.utils.data import DataLoader
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter

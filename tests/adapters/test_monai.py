@@ -4,8 +4,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from batches import raises
-from oracles import smooth_images
+from helpers.batches import raises
+from helpers.oracles import smooth_images
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
 

@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from batches import augmented, batch, called, raises
-from oracles import bits
+from helpers.batches import augmented, batch, called, raises
+from helpers.oracles import bits
 from PIL import Image
 from timm.data import FastCollateMixup, Mixup, create_loader
 from timm.data.loader import PrefetchLoader, fast_collate

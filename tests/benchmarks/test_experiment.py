@@ -5,7 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from tiny_paper import QUICK, make_tiny
+from helpers.tiny.paper import QUICK, make_tiny
 
 from anatpaste_aug.cli.reproduce_arguments import complete
 from anatpaste_aug.datasets.phantom.radiograph import FINDINGS

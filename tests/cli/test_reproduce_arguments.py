@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_paper import QUICK
+from helpers.tiny.paper import QUICK
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.cli.command_line import CommandLine

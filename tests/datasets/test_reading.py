@@ -4,8 +4,8 @@ import re
 
 import pytest
 import torch
-from layouts import write_chexpert, write_zhanglab
-from real_data import DATA, needs
+from helpers.files.layouts import write_chexpert, write_zhanglab
+from helpers.real_data import DATA, needs
 
 from anatpaste_aug.datasets import (
     DatasetError,

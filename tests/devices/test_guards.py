@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from guards import NamedDevices, all_on_device, on_device, without_doubles
+from helpers.guards import NamedDevices, all_on_device, on_device, without_doubles
 from torchvision import tv_tensors
 
 from anatpaste_aug.precision import to_float64

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from guards import fake_device
+from helpers.guards import fake_device
 
 from anatpaste_aug import AnatPasteTransform
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from batches import batch
-from guards import DeviceGuard, NamedDevices, fake_device, without_doubles
+from helpers.batches import batch
+from helpers.guards import DeviceGuard, NamedDevices, fake_device, without_doubles
 from torchvision import tv_tensors
 
 import anatpaste_aug

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from guards import DeviceGuard, all_on_device, fake_device, on_device
-from oracles import iou, smooth_images
+from helpers.guards import DeviceGuard, all_on_device, fake_device, on_device
+from helpers.oracles import iou, smooth_images
 from torch import nn
 from torch._dynamo.testing import CompileCounter
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large

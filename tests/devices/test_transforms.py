@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from guards import NamedDevices, NoDoubles, all_on_device, on_device, whole_graphs
-from oracles import smooth_images
+from helpers.guards import NamedDevices, NoDoubles, all_on_device, on_device, whole_graphs
+from helpers.oracles import smooth_images
 from torch._dynamo.testing import CompileCounter
 
 from anatpaste_aug import (

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from forks import finish, kill_self, start, torchrun
-from layouts import BATCHES, unpack_batches
-from real_data import DATA, needs
-from tiny_paper import TINY
+from helpers.files.layouts import BATCHES, unpack_batches
+from helpers.forks import finish, kill_self, start, torchrun
+from helpers.real_data import DATA, needs
+from helpers.tiny.paper import TINY
 
 from anatpaste_aug.datasets import Split
 from anatpaste_aug.datasets.chexpert.index import DISEASES

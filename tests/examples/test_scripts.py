@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from oracles import iou
+from helpers.oracles import iou
 from PIL import Image
 
 from anatpaste_aug.datasets import phantom_batch

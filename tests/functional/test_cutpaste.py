@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from PIL import Image
 from torchvision.transforms.v2 import functional as tvf
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from paste.oracles import nsa_target
 from scipy.ndimage import median_filter
 from skimage.morphology import disk

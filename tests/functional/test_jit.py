@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("numba", reason="needs Numba: pip install numba")
 
 import numba
-from forks import finish, start
+from helpers.forks import finish, start
 
 import anatpaste_aug
 from anatpaste_aug.functional._numba import jit

@@ -6,7 +6,7 @@ That whole functions give the same on all paths is tested with random inputs, in
 import numpy as np
 import pytest
 import torch
-from oracles import plain_params, smooth_images
+from helpers.oracles import plain_params, smooth_images
 
 pytest.importorskip("numba", reason="needs Numba: pip install numba")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from oracles import plain_params, smooth_images
+from helpers.oracles import plain_params, smooth_images
 
 from anatpaste_aug.functional import Intensities, segment_lungs, soft_mask
 from anatpaste_aug.functional import paste as paste_patches

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from oracles import drawn_shape, plain_params
+from helpers.oracles import drawn_shape, plain_params
 from scipy import ndimage
 
 from anatpaste_aug.functional import soft_mask as soft_masks

@@ -3,8 +3,9 @@
 import math
 
 import torch
-from fuzz.invariants import as_accelerators, attempt, on_all_paths, on_both_paths, same, untouched
+from fuzz.invariants import attempt, same, untouched
 from fuzz.strategies import FLOATS, Batch, Way, batches, region_for, region_kinds, rows, seeds, small_sizes, ways
+from helpers.code_paths import as_accelerators, on_all_paths, on_both_paths
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from torch.utils.data import DataLoader
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter

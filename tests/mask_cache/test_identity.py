@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from oracles import lungs_of_batch
+from helpers.oracles import lungs_of_batch
 
 from anatpaste_aug import LungSegmenter
 from anatpaste_aug.mask_cache.identity import ALGORITHM, fingerprint_of, image_keys

@@ -35,7 +35,7 @@ def test_masks_are_those_of_the_default_segmenter(path, radiograph_like):
 
 @pytest.fixture
 def radiograph_like():
-    from oracles import smooth_images
+    from helpers.oracles import smooth_images
 
     return smooth_images(6, 64, 64)
 

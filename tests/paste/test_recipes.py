@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from paste.oracles import fpi, nsa, pii
 
 from anatpaste_aug import FPITransform, NSATransform, PIITransform

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from oracles import bits, plain_params, smooth_images
+from helpers.oracles import bits, plain_params, smooth_images
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, NSATransform
 from anatpaste_aug.functional import paste, soft_mask

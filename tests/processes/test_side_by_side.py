@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 import torch.distributed as dist
-from batches import batch
-from forks import torchrun
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS
+from helpers.batches import batch
+from helpers.forks import torchrun
+from helpers.tiny.task import CONFIG, TRAIN, VAL, VAL_LABELS
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, LungFieldSegmenter
 from anatpaste_aug.detection import process_group

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from torch import nn
 
 from anatpaste_aug import AnatPasteTransform

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from oracles import clear_border_8, iou, remove_small
+from helpers.oracles import clear_border_8, iou, remove_small
 from scipy import ndimage
 from skimage.morphology import closing, disk, opening
 

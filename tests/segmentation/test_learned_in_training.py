@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from forks import torchrun
+from helpers.forks import torchrun
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
 from anatpaste_aug.functional import segment_lung_field, segment_lungs

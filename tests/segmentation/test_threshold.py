@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from helpers.oracles import clear_border_8, iou, remove_small, smooth_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import clear_border_8, iou, remove_small, smooth_images
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.morphology import closing, disk, opening

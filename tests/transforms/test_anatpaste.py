@@ -1,7 +1,7 @@
 import pytest
 import torch
-from batches import augmented, batch, called
-from oracles import bits
+from helpers.batches import augmented, batch, called
+from helpers.oracles import bits
 from torchvision import tv_tensors
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, LungSegmenter, PasteResult, PIITransform

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from batches import batch, called
-from guards import whole_graphs
+from helpers.batches import batch, called
+from helpers.guards import whole_graphs
 from torchvision.transforms import v2
 
 from anatpaste_aug import (

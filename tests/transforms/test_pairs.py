@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from batches import batch, called
+from helpers.batches import batch, called
 from torch.utils.data import DataLoader, default_collate
 from torchvision import transforms as v1
 from torchvision import tv_tensors

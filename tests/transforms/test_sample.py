@@ -3,7 +3,7 @@ from collections import OrderedDict, defaultdict, namedtuple
 import numpy as np
 import pytest
 import torch
-from batches import augmented, batch, called, raises
+from helpers.batches import augmented, batch, called, raises
 from PIL import Image
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvf

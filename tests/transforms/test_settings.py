@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from batches import augmented, batch, called, raises
+from helpers.batches import augmented, batch, called, raises
 
 from anatpaste_aug import (
     AnatPasteTransform,

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 import torch
-from layouts import BATCHES, unpack_batches, write_chexpert
-from real_data import DATA, needs
+from helpers.files.layouts import BATCHES, unpack_batches, write_chexpert
+from helpers.real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, chexpert_task, index_chexpert, split_chexpert
 

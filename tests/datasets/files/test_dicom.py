@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import dataset_of, save
+from helpers.files.dicom import dataset_of, save
+from helpers.real_data import DATA, needs
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -19,7 +20,6 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     RLELossless,
 )
-from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, read_dicom_gray, read_gray
 

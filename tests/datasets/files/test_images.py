@@ -7,8 +7,8 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from helpers.real_data import DATA, needs
 from PIL import Image
-from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, index_zhanglab, load_images, read_gray, split_zhanglab
 

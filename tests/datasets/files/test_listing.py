@@ -1,7 +1,7 @@
 """Which files of a folder are images, other files, or ignored."""
 
 import pytest
-from layouts import dicom, pixels
+from helpers.files.layouts import dicom, pixels
 
 from anatpaste_aug.datasets import DatasetError
 from anatpaste_aug.datasets.files.filenames import is_image_name, is_leftover, is_leftover_folder

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from deep_files import chunk, png16
+from helpers.files.deep import chunk, png16
 from PIL import Image
 
 from anatpaste_aug.datasets import DatasetError, read_gray

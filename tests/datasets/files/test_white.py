@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from deep_files import png16
-from layouts import dicom, write_zhanglab
+from helpers.files.deep import png16
+from helpers.files.layouts import dicom, write_zhanglab
 from PIL import Image
 
 from anatpaste_aug.datasets import (

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 import torch
-from oracles import SQUARE
-from oracles import lungs as segmented
+from helpers.oracles import SQUARE
+from helpers.oracles import lungs as segmented
 from scipy import ndimage
 
 from anatpaste_aug.datasets.phantom.radiograph import FINDINGS, phantom_batch, phantom_radiograph

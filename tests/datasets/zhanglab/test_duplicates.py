@@ -3,7 +3,7 @@
 import warnings
 
 import pytest
-from zhanglab_trees import ILL, NORMAL, make, make_tree
+from helpers.files.zhanglab_trees import ILL, NORMAL, make, make_tree
 
 from anatpaste_aug.datasets import DatasetError, index_zhanglab
 

@@ -4,9 +4,9 @@ import warnings
 from collections import Counter
 
 import pytest
-from layouts import published_zhanglab_names, write_files
-from real_data import DATA, needs
-from zhanglab_trees import ILL, ILL3, NORMAL, NORMAL3, make, make_tree
+from helpers.files.layouts import published_zhanglab_names, write_files
+from helpers.files.zhanglab_trees import ILL, ILL3, NORMAL, NORMAL3, make, make_tree
+from helpers.real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, ZhanglabIndex, index_zhanglab, split_zhanglab
 

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from helpers.real_data import DATA, needs
 from PIL import Image
-from real_data import DATA, needs
 from sklearn.metrics import roc_auc_score
 
 from anatpaste_aug.datasets import DatasetError, load_images

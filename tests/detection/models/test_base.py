@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from helpers.tiny.task import TRAIN, VAL, VAL_LABELS
 from sklearn.metrics import precision_recall_curve
-from tiny_task import TRAIN, VAL, VAL_LABELS
 
 from anatpaste_aug.detection import Calibration, Detector
 from anatpaste_aug.detection.models.base import find_checkpoint

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tiny_task import CONFIG as TINY
-from tiny_task import TRAIN, VAL, VAL_LABELS, score_images, squares
+from helpers.tiny.task import CONFIG as TINY
+from helpers.tiny.task import TRAIN, VAL, VAL_LABELS, score_images, squares
 
 from anatpaste_aug.datasets import phantom_task
 from anatpaste_aug.detection import PretextConfig, PretextDetector, auroc, best_f1_threshold, load_detector

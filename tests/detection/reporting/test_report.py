@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 import torch
-from run_pictures import LABELS, NASTY, ROWS, SCORES, draw
+from helpers.run_pictures import LABELS, NASTY, ROWS, SCORES, draw
 
 from anatpaste_aug.detection import PretextConfig
 from anatpaste_aug.detection.reporting.output_files import write_scores_csv

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, score_images, squares
+from helpers.tiny.task import CONFIG, TRAIN, VAL, VAL_LABELS, score_images, squares
 
 from anatpaste_aug.detection import PretextConfig
 from anatpaste_aug.detection.models.pretext_training import train_pretext_net, trained_net

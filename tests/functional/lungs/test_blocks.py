@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from helpers.oracles import SQUARE, clear_border_8, remove_small
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import SQUARE, clear_border_8, remove_small
 from scipy import ndimage
 
 from anatpaste_aug.functional.lungs import blocks

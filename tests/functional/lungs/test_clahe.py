@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from helpers.oracles import filled_up, redistributed, resized, smooth_images, tile_histograms
 from hypothesis import example, given, settings
-from oracles import filled_up, redistributed, resized, smooth_images, tile_histograms
 from skimage.exposure import equalize_adapthist
 
 from anatpaste_aug.functional import clahe, segment_lungs

@@ -4,10 +4,10 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from fuzz.invariants import as_accelerators
+from helpers.code_paths import as_accelerators
+from helpers.oracles import clear_border_8, remove_small
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import clear_border_8, remove_small
 from scipy import ndimage
 
 from anatpaste_aug.functional import clear_border, label_components, remove_small_components

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from oracles import SQUARE, iou, lungs, resized
+from helpers.oracles import SQUARE, iou, lungs, resized
 from scipy import ndimage
 from skimage.morphology import closing, opening
 

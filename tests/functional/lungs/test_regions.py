@@ -3,10 +3,10 @@ import functools
 import numpy as np
 import pytest
 import torch
-from fuzz.invariants import as_accelerators, on_all_paths
+from helpers.code_paths import as_accelerators, on_all_paths
+from helpers.oracles import SQUARE
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import SQUARE
 from scipy import ndimage
 
 from anatpaste_aug.functional import (

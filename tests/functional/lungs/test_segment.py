@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from oracles import iou, lungs_of_batch, resized, smooth_images
+from helpers.oracles import iou, lungs_of_batch, resized, smooth_images
 
 from anatpaste_aug.functional import segment_lungs
 from anatpaste_aug.functional.lungs import blocks

@@ -132,6 +132,6 @@ def write_rsna(folder):
 
 def dicom(gray, **elements):
     """The bytes of a file with these pixels."""
-    from dicom_files import dataset_of, save  # needs pydicom
+    from helpers.files.dicom import dataset_of, save  # needs pydicom
 
     return save(io.BytesIO(), dataset_of(gray, **elements)).getvalue()

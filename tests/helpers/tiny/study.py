@@ -3,7 +3,7 @@
 import dataclasses
 
 import torch
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, blobs
+from helpers.tiny.task import CONFIG, TRAIN, VAL, VAL_LABELS, blobs
 
 from anatpaste_aug.datasets import DetectionTask, Subset
 from anatpaste_aug.detection.studies.runs import begin_run, read_run, train_run

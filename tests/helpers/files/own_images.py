@@ -1,6 +1,6 @@
 """Small folders of a user's images. All images differ, so that swapped ones are detected."""
 
-from layouts import pixels
+from helpers.files.layouts import pixels
 from PIL import Image
 
 

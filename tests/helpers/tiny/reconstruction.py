@@ -1,4 +1,4 @@
-"""Detectors that reconstruct, so small that they train in a second, on the images of `tiny_task`."""
+"""Detectors that reconstruct, so small that they train in a second, on the images of `task`."""
 
 from anatpaste_aug.detection.models.f_anogan.detector import FAnoGanConfig, FAnoGanDetector
 from anatpaste_aug.detection.models.ganomaly.detector import GanomalyConfig, GanomalyDetector

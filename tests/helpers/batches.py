@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 
 from anatpaste_aug import AnatPasteTransform
 

@@ -119,14 +119,6 @@ def test_a_pickle_inside_a_checkpoint_is_an_error(tmp_path, mine, reader, kind, 
         READERS[reader](path)
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
-def test_pickled_weights_are_an_error_with_any_suffix(tmp_path, mine, suffix):
-    path = tmp_path / f"weights{suffix}"
-    path.write_bytes(raw({"conv1.weight": Mine(mine)}))
-    with pytest.raises(ValueError, match=f"{re.escape(str(path))} is no readable state dict"):
-        pretrained_net(path, "test_byobnet")
-
-
 def test_the_score_command_reports_a_pickle_in_one_line(tmp_path, mine, capsys):
     (tmp_path / "checkpoint.pt").write_bytes(zipped({"format": CHECKPOINT, "config": Mine(mine)}))
     Image.new("L", (32, 32)).save(tmp_path / "a.png")

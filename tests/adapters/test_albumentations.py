@@ -193,13 +193,6 @@ def test_a_replay_on_another_image_finds_its_lungs():
     assert not result["mask"][~lungs].any()
 
 
-def test_the_applied_parameters_are_recorded():
-    pipeline = A.Compose([AlbumentationsPaste()], save_applied_params=True, seed=0)
-    name, params = pipeline(image=image())["applied_transforms"][0]
-    assert name == "AlbumentationsPaste"
-    assert isinstance(params["seed"], int)
-
-
 @pytest.mark.parametrize("store", ["dict", "json", "yaml"])
 def test_a_pipeline_can_be_stored(store):
     pipeline = A.Compose([AlbumentationsPaste(AnatPasteTransform(**SETTINGS), anomaly_target="changed")])

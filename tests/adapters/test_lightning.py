@@ -118,13 +118,6 @@ def test_a_data_module_augments_for_any_model():
     assert batch["anomaly_mask"].any()
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_module_augments_the_batches_of_a_plain_data_module():
-    seen = fit(Module(), Data(list(images())))
-    assert ((seen["training"][0][0] != images()) <= seen["training"][0][1]).all()
-    assert torch.equal(seen["validation"][0], images())
-
-
 # the kinds of batches
 
 

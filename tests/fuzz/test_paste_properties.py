@@ -14,7 +14,6 @@ from anatpaste_aug.functional import Intensities, paste, soft_mask
 ranges = st.sampled_from(
     [(0.0, 1.0), (-1.0, 1.0), (-1024.0, 3071.0), (0.0, 1e-30), (0.0, 1e30), (-1e30, 1e30), (1e4, 1e4 + 1)]
 )
-STEPS = {torch.uint8: 1, torch.float16: 2**-10, torch.bfloat16: 2**-7}
 CONTINUOUS = ("alpha", "poisson")
 """Ways to blend in which a rounding changes no more than a rounding: no gradient is compared with another one."""
 

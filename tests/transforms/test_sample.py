@@ -106,13 +106,6 @@ def test_everything_else_passes_through_as_the_identical_object():
         assert list(result) == [*others, "image"]
 
 
-def test_the_first_of_several_plain_tensors_is_the_image():
-    images, labels = batch(), torch.arange(6)
-    result, passed = called(AnatPasteTransform(), (images, labels))
-    assert torch.equal(result, augmented(images).image)
-    assert passed is labels
-
-
 @pytest.mark.parametrize("label", [torch.tensor(3), torch.arange(6), torch.ones(6, 4)])
 def test_labels_and_boxes_pass_through_before_a_plain_image_too(label):
     images = batch()
@@ -161,13 +154,6 @@ def test_an_anomaly_mask_of_a_batch_has_any_leading_dimensions(shape):
     images = batch()
     _, mask = called(AnatPasteTransform(), images, AnomalyMask(torch.zeros(shape, dtype=torch.bool)))
     assert torch.equal(mask.reshape(images.shape), augmented(images).anomaly_mask)
-
-
-@pytest.mark.parametrize("given", [torch.zeros, torch.ones])
-def test_the_anomaly_mask_of_an_image_left_alone_stays_as_it_is(given):
-    image, mask = AnatPasteTransform(p=0)(batch()[0], AnomalyMask(given(96, 80)))
-    assert torch.equal(image, batch()[0])
-    assert torch.equal(mask, given(96, 80))
 
 
 def test_every_anomaly_mask_is_written_and_no_other():

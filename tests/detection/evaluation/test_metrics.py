@@ -9,10 +9,10 @@ from anatpaste_aug.detection import Metrics, auroc, best_f1_threshold, evaluate
 from anatpaste_aug.detection.evaluation.metrics import ScoreScaler
 
 
-def example(seed, count=120, ties=False):
+def example(seed, ties=False):
     rng = np.random.default_rng(seed)
-    labels = np.r_[0, 1, rng.integers(0, 2, count - 2)]
-    scores = labels + rng.normal(0, 1.2, count)
+    labels = np.r_[0, 1, rng.integers(0, 2, 118)]
+    scores = labels + rng.normal(0, 1.2, 120)
     return labels, scores.round(1) if ties else scores
 
 

@@ -4,12 +4,12 @@ from helpers.files.layouts import pixels
 from PIL import Image
 
 
-def write_images(folder, count, first=0, suffix="png", size=40):
+def write_images(folder, count, first=0, suffix="png"):
     """Write ``count`` images; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{first + i:03d}.{suffix}" for i in range(count)]
     for i, path in enumerate(paths):
-        Image.fromarray(pixels(first + i)).resize((size, size)).save(path)
+        Image.fromarray(pixels(first + i)).resize((40, 40)).save(path)
     return paths
 
 

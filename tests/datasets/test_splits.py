@@ -24,14 +24,6 @@ def example():
 # invariants
 
 
-def test_counts():
-    assert example().counts() == {
-        "train": {"normal": 2, "abnormal": 0},
-        "val": {"normal": 1, "abnormal": 1},
-        "test": {"normal": 1, "abnormal": 1},
-    }
-
-
 @pytest.mark.parametrize(
     ("train", "val", "test", "message"),
     [

@@ -1,5 +1,3 @@
-import copy
-
 import pytest
 import torch
 from helpers.oracles import smooth_images
@@ -8,7 +6,6 @@ from torch import nn
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.segmentation import (
     Difference,
-    FixedMask,
     Intersection,
     PerSide,
     SegmenterModule,
@@ -58,17 +55,6 @@ def test_combinations_nest_and_segment_for_the_transform():
     assert torch.equal(result.region_mask, ~(left(IMAGES) & DARK(IMAGES)))
 
 
-def test_combinations_are_modules():
-    union = Union(FixedMask(torch.ones(64, 48)), left)
-    assert union.to("meta").segmenters[0].mask.device.type == "meta"
-    text = repr(Union(DARK, left))
-    assert text.startswith("Union(")
-    assert "(0): ThresholdSegmenter(threshold=110.0" in text
-    assert "left at" in text
-    assert "side='left', keep=1" in repr(PerSide(DARK, side="left"))
-    assert torch.equal(copy.deepcopy(Union(DARK, BRIGHT))(IMAGES), Union(DARK, BRIGHT)(IMAGES))
-
-
 def test_a_network_within_is_found_by_parameters():
     class Network(nn.Module):
         def __init__(self):
@@ -80,6 +66,8 @@ def test_a_network_within_is_found_by_parameters():
 
     union = Union(Network(), DARK)
     assert len(list(union.parameters())) == 1
+    assert "(1): ThresholdSegmenter(threshold=110.0" in repr(union)
+    assert "side='left', keep=1" in repr(PerSide(DARK, side="left"))
     assert union(IMAGES).any()
 
 

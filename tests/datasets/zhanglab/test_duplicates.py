@@ -79,15 +79,6 @@ def test_an_image_in_train_and_test_is_an_error(tmp_path):
     assert len(index_zhanglab(tmp_path)) == 13
 
 
-def test_one_image_of_val_in_test(tmp_path):
-    make_tree(tmp_path)
-    make(tmp_path / "val" / "NORMAL", ["IM-0300-0001.jpeg"], b"the same")
-    make(tmp_path / "val" / "PNEUMONIA", ["person9_virus_1.jpeg"])
-    make(tmp_path / "test" / "NORMAL", ["IM-0300-0001.jpeg"], b"the same")
-    with pytest.raises(DatasetError, match=r"both train and test.*: val/NORMAL/IM-0300-0001\.jpeg, test/NORMAL/IM"):
-        index_zhanglab(tmp_path)
-
-
 def test_twins_under_different_names_are_counted(tmp_path):
     make_tree(tmp_path)
     for name, twin in ((NORMAL[0], "IM-0700-0001.jpeg"), (NORMAL[1], "IM-0701-0001.jpeg")):

@@ -143,7 +143,7 @@ def test_a_compiled_transform_is_one_graph_for_all_calls_and_another_for_all_bat
 @pytest.mark.parametrize("size", [(64, 64), (256, 256), (301, 257)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_masks_on_cuda_are_those_of_the_cpu(size, channels):
-    """Tolerance: none for uint8; IoU >= 0.999 for floats, for rounding."""
+    """Tolerance: none."""
     images = smooth_images(8, *size, channels)
     mask, converged = segment_lungs(images.cuda(), return_converged=True)
     assert converged.all()

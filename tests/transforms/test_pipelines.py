@@ -25,14 +25,6 @@ def test_before_and_after_conversion_the_same_happens():
     torch.testing.assert_close(middle, last, rtol=0, atol=1e-5)
 
 
-def test_a_pil_pipeline_ends_in_a_batch():
-    pipeline = v2.Compose([AnatPasteTransform(), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-    pictures = [tvf.to_pil_image(image) for image in batch()]
-    result = default_collate([pipeline({"image": picture, "label": 0}) for picture in pictures])
-    assert result["image"].shape == (6, 1, 96, 80)
-    assert result["label"].tolist() == [0] * 6
-
-
 def two_epochs(workers, context, **settings):
     """The same image 24 times, augmented by workers: equal results would be equal random numbers.
 

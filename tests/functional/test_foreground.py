@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from helpers.code_paths import on_all_paths
 from helpers.oracles import smooth_images
 from paste.oracles import nsa_target
 from scipy.ndimage import median_filter
@@ -89,6 +90,16 @@ def test_foreground_of_patches_is_their_resized_mask(size):
         expected = torch.zeros(size, dtype=torch.bool)
         expected[here[2:]] = (moved[here] >= 0.5) & one.apply[i]
         assert torch.equal(found[i, 0], expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_foreground_of_resized_patches_is_the_same_on_all_paths(size):
+    foreground, sources = blobs(8, *size), blobs(3, *size, seed=5)
+    params = params_on(foreground, sources, size)
+    found, *others = on_all_paths(patches_foreground, params, foreground, sources, rotated=False)
+    assert found.any()
+    assert not found.all()
+    assert all(torch.equal(other, found) for other in others)
 
 
 @pytest.mark.parametrize(("name", "value"), [("donor", 3), ("source_top", 40), ("width", 0), ("scaled_height", 0)])

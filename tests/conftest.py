@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from guards import DeviceGuard, fake_device
+from helpers.guards import DeviceGuard, fake_device
+from helpers.real_data import DATA
 from PIL import Image
-from real_data import DATA
 
 GOLDEN = DATA.parent / "golden"
 
@@ -119,9 +119,29 @@ def guarded():
         yield
 
 
+@pytest.fixture(params=[True, False], ids=["kernels", "torch code"])
+def kernels(request, monkeypatch):
+    """Whether the CPU's kernels run, or torch's code in their place."""
+    if request.param:
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", request.param)
+    return request.param
+
+
+@pytest.fixture(params=["kernels", "windows", "whole frames"])
+def path(request, monkeypatch):
+    """What the CPU runs with Numba and without, and what accelerators run, computed here."""
+    if request.param == "kernels":
+        pytest.importorskip("numba", reason="needs Numba: pip install numba")
+        return
+    monkeypatch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
+    if request.param == "whole frames":
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+
+
 @pytest.fixture(scope="session")
 def finished_runs(tmp_path_factory):
-    """The runs of `tiny_study`."""
-    from tiny_study import train_all
+    """The runs of `helpers.tiny.study`."""
+    from helpers.tiny.study import train_all
 
     return train_all(tmp_path_factory.mktemp("study"))

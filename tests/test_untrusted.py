@@ -9,8 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from helpers.tiny.task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 from PIL import Image
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import DatasetError, Record, Split, cached_images, load_images, read_gray
@@ -117,14 +117,6 @@ def test_a_pickle_inside_a_checkpoint_is_an_error(tmp_path, mine, reader, kind, 
     path.write_bytes(zipped({"format": kind, "config": {}, place: {"weights": [torch.ones(2), Mine(mine)]}}))
     with pytest.raises(ValueError, match=rf"{re.escape(str(path))} is not a readable checkpoint"):
         READERS[reader](path)
-
-
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
-def test_pickled_weights_are_an_error_with_any_suffix(tmp_path, mine, suffix):
-    path = tmp_path / f"weights{suffix}"
-    path.write_bytes(raw({"conv1.weight": Mine(mine)}))
-    with pytest.raises(ValueError, match=f"{re.escape(str(path))} is no readable state dict"):
-        pretrained_net(path, "test_byobnet")
 
 
 def test_the_score_command_reports_a_pickle_in_one_line(tmp_path, mine, capsys):

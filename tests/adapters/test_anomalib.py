@@ -2,20 +2,15 @@ import re
 
 import pytest
 import torch
-from batches import raises
-from guards import all_on_device, on_device
-from oracles import smooth_images
+from helpers.batches import raises
+from helpers.oracles import smooth_images
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from anatpaste_aug import (
     AnatPasteTransform,
     AnomalyMask,
-    CutPasteTransform,
-    FPITransform,
     LungSegmenter,
-    NSATransform,
-    PIITransform,
     RegionMask,
 )
 from anatpaste_aug.adapters.anomalib import AnomalibPaste, AnomalibPasteAugmentation
@@ -94,12 +89,6 @@ def test_the_ground_truth_can_be_chosen():
     assert result.anomaly_mask.sum() > (result.target > 0.05).sum() > 0
 
 
-@pytest.mark.parametrize("recipe", [CutPasteTransform, FPITransform, PIITransform, NSATransform])
-def test_every_recipe_gives_a_ground_truth_of_classes(recipe):
-    mask = AnomalibPaste(recipe())(images())[1]
-    assert mask.unique().tolist() == [0, 1]
-
-
 def test_one_image_is_a_batch_of_one():
     torch.manual_seed(0)
     augmented, mask = AnomalibPaste(AnatPasteTransform(p=1))(images()[0])
@@ -114,15 +103,6 @@ def test_the_result_has_the_form_of_anomalibs_own_generator(shape):
     ours, theirs = (generator(torch.rand(shape)) for generator in (AnomalibPaste(), PerlinAnomalyGenerator()))
     assert [(part.shape, part.dtype) for part in ours] == [(part.shape, part.dtype) for part in theirs]
     assert set(ours[1].unique().tolist()) <= {0.0, 1.0}
-
-
-def test_half_of_the_images_stay_normal_as_in_anomalib():
-    clean = images().repeat(50, 1, 1, 1)
-    generator = AnomalibPaste(AnatPasteTransform(p=PerlinAnomalyGenerator().probability), writes="anomaly")
-    augmented, mask = generator(clean)
-    changed = (augmented != clean).flatten(1).any(1)
-    assert torch.equal(changed, mask.flatten(1).any(1))
-    assert 70 < changed.sum() < 130
 
 
 def test_the_batch_is_not_modified():
@@ -144,11 +124,6 @@ def test_the_batch_is_not_modified():
 def test_a_wrong_batch(wrong, kind, parts):
     with raises(kind, *parts):
         AnomalibPaste()(wrong)
-
-
-@pytest.mark.usefixtures("guarded")
-def test_nothing_waits_for_an_accelerator():
-    assert all_on_device(AnomalibPaste()(on_device(3)))
 
 
 # real training steps

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from batches import batch, called
+from helpers.batches import batch, called
 from kornia.augmentation import AugmentationSequential
 from torch import Tensor
 from torchvision import tv_tensors

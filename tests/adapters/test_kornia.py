@@ -5,12 +5,12 @@ import pickle
 
 import pytest
 import torch
-from batches import augmented, batch, called
-from guards import DeviceGuard, all_on_device, fake_device
+from helpers.batches import augmented, batch, called
+from helpers.guards import DeviceGuard, all_on_device, fake_device
+from helpers.oracles import bits
 from kornia import augmentation as K
-from oracles import bits
 
-from anatpaste_aug import AnatPasteTransform, CutPasteTransform, FPITransform, LungSegmenter, NSATransform, PIITransform
+from anatpaste_aug import AnatPasteTransform, LungSegmenter, NSATransform
 from anatpaste_aug.adapters.kornia import KorniaPaste
 
 
@@ -43,21 +43,6 @@ def test_a_direct_call_is_augment(p, dtype, channels):
     for ours, theirs in zip(aug.result.params, expected.params, strict=True):
         assert torch.equal(ours, theirs)
     assert torch.equal(x, images(channels=channels, dtype=dtype))
-
-
-@pytest.mark.parametrize("settings", [{"segmentation": False}, {"blur": False}, {"sigma": (0, 2)}, {"jitter": 0}])
-def test_every_other_setting_is_that_of_the_transform(settings):
-    assert torch.equal(
-        called(KorniaPaste(AnatPasteTransform(**settings)), images()), augmented(images(), **settings).image
-    )
-
-
-def test_normalized_images():
-    normalized = K.Normalize(torch.tensor([0.4]), torch.tensor([0.2]))(images())
-    settings = {"mean": (0.4,), "std": (0.2,)}
-    assert torch.equal(
-        called(KorniaPaste(AnatPasteTransform(**settings)), normalized), augmented(normalized, **settings).image
-    )
 
 
 def test_given_lungs():
@@ -103,23 +88,15 @@ def test_gradients_flow_and_the_result_does_not_hold_them():
     assert not aug.result.image.requires_grad
 
 
-# every recipe
-
-RECIPES = [AnatPasteTransform, CutPasteTransform, FPITransform, PIITransform, NSATransform]
+# what is written
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("p", [1.0, 0.5])
-def test_every_recipe_gives_its_own_pixels_and_masks(recipe, p):
-    transform = recipe(p=p)
+def test_the_target_of_a_recipe_is_written():
+    transform = NSATransform(p=0.5)
     expected = called(transform.augment, images())
-    for writes in ("anomaly", "target"):
-        pipeline = sequence(KorniaPaste(transform, writes=writes))
-        image, mask = called(pipeline, images(), zeros())
-        assert torch.equal(image, expected.image)
-        assert torch.equal(mask, expected.target if writes == "target" else expected.anomaly_mask.float())
-        again, _ = pipeline(images(), zeros(), params=pipeline._params)
-        assert torch.equal(again, image)
+    image, mask = called(sequence(KorniaPaste(transform, writes="target")), images(), zeros())
+    assert torch.equal(image, expected.image)
+    assert torch.equal(mask, expected.target)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32])
@@ -189,14 +166,6 @@ def test_a_mask_that_stands_before_its_image():
     assert result["name"] == "study"
 
 
-def test_new_images_get_new_masks():
-    pipeline = sequence(KorniaPaste())
-    for seed in range(3):
-        image, mask = pipeline(images(seed=seed), zeros())
-        assert torch.equal(mask > 0, pipeline[0].result.anomaly_mask)
-        assert not ((image != images(seed=seed)) & (mask == 0)).any()
-
-
 def test_geometry_before_and_after_moves_the_mask_along():
     """Flips move pixels exactly, so the mask fits the difference to the image that was only flipped."""
     flips = K.RandomHorizontalFlip(), K.RandomVerticalFlip()
@@ -209,14 +178,6 @@ def test_geometry_before_and_after_moves_the_mask_along():
     assert changed.any()
     assert not (changed & (mask == 0)).any()
     assert torch.equal(mask.flatten(1).any(1), changed.flatten(1).any(1))
-
-
-@pytest.mark.parametrize("container", [K.ImageSequential, K.AugmentationSequential])
-def test_in_a_nested_container(container):
-    image, mask = called(sequence(container(KorniaPaste(AnatPasteTransform(p=0.5)))), images(), zeros())
-    expected = augmented(images(), p=0.5)
-    assert torch.equal(image, expected.image)
-    assert torch.equal(mask, expected.anomaly_mask.float())
 
 
 def test_in_a_video():
@@ -246,12 +207,6 @@ def test_a_copy_does_the_same_and_has_no_images(duplicate):
     for ours, theirs in zip(called(twin, images(), zeros()), called(pipeline, images(), zeros()), strict=True):
         assert torch.equal(ours, theirs)
     assert pipeline[0].result is not None
-
-
-def test_pickles_are_small():
-    aug = KorniaPaste()
-    aug(images())
-    assert len(pickle.dumps(aug)) < 20_000 < images().nbytes
 
 
 def test_repr_shows_the_transform():

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from batches import raises
-from guards import all_on_device, on_device
-from oracles import smooth_images
+from helpers.batches import raises
+from helpers.guards import all_on_device, on_device
+from helpers.oracles import smooth_images
 from torch.utils.data import DataLoader
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter
@@ -118,32 +118,7 @@ def test_a_data_module_augments_for_any_model():
     assert batch["anomaly_mask"].any()
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_module_augments_the_batches_of_a_plain_data_module():
-    seen = fit(Module(), Data(list(images())))
-    assert ((seen["training"][0][0] != images()) <= seen["training"][0][1]).all()
-    assert torch.equal(seen["validation"][0], images())
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_seed_everything_repeats_a_fit():
-    first, second = (fit(Module(), loaders(list(images())))["training"][0][0] for _ in range(2))
-    assert torch.equal(first, second)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_transform_adds_nothing_to_a_checkpoint():
-    assert set(Module().state_dict()) == set(Watching().state_dict())
-
-
 # the kinds of batches
-
-
-@pytest.mark.parametrize("settings", [{}, {"p": 0.5}, {"segmentation": False}])
-def test_a_tensor_gets_the_pixels_of_the_transform(settings):
-    augmented, mask = called(images(), **settings)
-    assert torch.equal(augmented, expected(**settings).image)
-    assert torch.equal(mask, expected(**settings).anomaly_mask)
 
 
 @pytest.mark.parametrize("kind", [tuple, list])

@@ -2,12 +2,10 @@
 
 import pickle
 
-import numpy as np
 import pytest
 import torch
-from batches import augmented, batch, called, raises
-from guards import DeviceGuard, all_on_device, fake_device
-from oracles import bits
+from helpers.batches import augmented, batch, called, raises
+from helpers.oracles import bits
 from PIL import Image
 from timm.data import FastCollateMixup, Mixup, create_loader
 from timm.data.loader import PrefetchLoader, fast_collate
@@ -17,10 +15,7 @@ from torch.utils.data import DataLoader
 
 from anatpaste_aug import (
     AnatPasteTransform,
-    CutPasteTransform,
-    FPITransform,
     NSATransform,
-    PIITransform,
 )
 from anatpaste_aug.adapters.timm import TimmPasteErasing, TimmPasteMixup
 
@@ -28,9 +23,8 @@ GRAY = {"mean": (0.4,), "std": (0.2,)}
 COLOR = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
-def normalized(count=6, channels=1, dtype=torch.float32, numbers=GRAY):
-    mean, std = (torch.tensor(numbers[name]).view(1, -1, 1, 1) for name in ("mean", "std"))
-    return ((batch(count, channels, torch.float32) - mean) / std).to(dtype)
+def normalized(count=6):
+    return (batch(count, dtype=torch.float32) - 0.4) / 0.2
 
 
 def loader(channels=1, numbers=GRAY, **settings):
@@ -73,7 +67,7 @@ def test_one_image_as_timm_passes_it_without_a_prefetcher():
     assert torch.equal(result, augmented(images, **GRAY).image[0])
 
 
-@pytest.mark.parametrize(("num_splits", "clean"), [(0, 0), (1, 0), (2, 3), (3, 2)])
+@pytest.mark.parametrize(("num_splits", "clean"), [(0, 0), (1, 0), (2, 3), (4, 1)])
 def test_the_first_split_stays_clean(num_splits, clean):
     images = normalized()
     result = called(TimmPasteErasing(AnatPasteTransform(p=1.0, **GRAY), num_splits=num_splits), images)
@@ -81,25 +75,7 @@ def test_the_first_split_stays_clean(num_splits, clean):
     assert torch.equal(result, torch.cat([images[:clean], expected[clean:]]))
 
 
-def test_images_and_targets_that_are_given_stay_as_they_are():
-    images, target = normalized(), torch.zeros(6, dtype=torch.int64)
-    TimmPasteErasing(AnatPasteTransform(p=1.0, **GRAY))(images)
-    TimmPasteMixup(AnatPasteTransform(p=1.0, **GRAY), pairs=True)(images, target)
-    assert torch.equal(images, normalized())
-    assert not target.any()
-
-
 # every recipe
-
-
-@pytest.mark.parametrize("recipe", [AnatPasteTransform, CutPasteTransform, FPITransform, PIITransform, NSATransform])
-def test_every_recipe_in_both_places(recipe):
-    images, transform = normalized(), recipe(**GRAY)
-    expected = called(transform.augment, images)
-    assert torch.equal(called(TimmPasteErasing(transform), images), expected.image)
-    result, target = called(TimmPasteMixup(transform), images, torch.zeros(6, dtype=torch.int64))
-    assert torch.equal(result, expected.image)
-    assert torch.equal(target, expected.label)
 
 
 # in the place of Mixup
@@ -192,14 +168,6 @@ def test_where_a_loader_of_timm_calls_it(place):
     assert torch.equal(next(iter(train))[0], plain) == (place == "random_erasing without prefetcher")
 
 
-def test_after_a_loader_of_timm():
-    train = timm_loader()
-    mixup_fn = TimmPasteMixup(AnatPasteTransform(**COLOR), pairs=True)
-    images, target = mixup_fn(*next(iter(train)))
-    assert images.shape == (8, 3, 64, 64)
-    assert target.tolist() == [0] * 4 + [1] * 4
-
-
 # repr, copies, devices
 
 
@@ -226,18 +194,6 @@ def test_a_copy_does_the_same(adapter):
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.slow
-def test_nothing_waits_for_the_device():
-    erasing, mixup_fn = (
-        TimmPasteErasing(AnatPasteTransform(**COLOR), num_splits=2),
-        TimmPasteMixup(AnatPasteTransform(**COLOR), pairs=True, one_hot=True),
-    )
-    with fake_device(), DeviceGuard():
-        images = torch.zeros(4, 3, 96, 80, device="cuda")
-        assert all_on_device(erasing(images))
-        assert all_on_device(mixup_fn(images, torch.zeros(4, dtype=torch.int64, device="cuda")))
-
-
 # errors
 
 
@@ -247,31 +203,6 @@ def test_mean_and_std_are_needed(adapter):
         adapter(NSATransform())
     with raises(TypeError, "transform must be a transform of this package", "got 0.5"):
         adapter(0.5)
-
-
-def test_images_that_were_normalized_with_other_numbers():
-    with raises(ValueError, "after undoing mean=(0.5,) and std=(0.5,)", "right value_range, or mean= and std="):
-        TimmPasteErasing(AnatPasteTransform(mean=(0.5,), std=(0.5,)))(normalized())
-
-
-@pytest.mark.parametrize(
-    ("images", "kind", "message"),
-    [
-        (np.zeros((2, 1, 64, 64)), TypeError, "images must be a torch.Tensor of shape (B, C, H, W), got ndarray"),
-        (batch(), TypeError, "mean and std are set, so the images must be normalized floats, got torch.uint8"),
-        (torch.zeros(64, 64), ValueError, "images must have shape (B, 1, H, W) or (B, 3, H, W), got (64, 64)"),
-        (
-            torch.zeros(2, 2, 64, 64),
-            ValueError,
-            "images must have shape (B, 1, H, W) or (B, 3, H, W), got (2, 2, 64, 64)",
-        ),
-    ],
-)
-def test_images_that_are_not_a_normalized_batch(images, kind, message):
-    with raises(kind, message):
-        TimmPasteErasing(AnatPasteTransform(**GRAY))(images)
-    with raises(kind, message):
-        TimmPasteMixup(AnatPasteTransform(**GRAY))(images, torch.zeros(len(images), dtype=torch.int64))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A run folder of an untrained network and images to score, for the tests of the command line."""
 
 import pytest
-from layouts import dicom
+from helpers.files.layouts import dicom
 from PIL import Image
 
 from anatpaste_aug.datasets import phantom_task

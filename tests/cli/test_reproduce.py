@@ -5,8 +5,8 @@ import json
 import sys
 
 import pytest
+from helpers.tiny.paper import QUICK, SMALL, TINY, make_tiny
 from PIL import Image
-from tiny_paper import QUICK, SMALL, TINY, make_tiny
 
 from anatpaste_aug import datasets
 from anatpaste_aug.cli import main

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_paper import QUICK
+from helpers.tiny.paper import QUICK
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.cli.command_line import CommandLine
@@ -191,9 +191,3 @@ def test_methods_are_added_to_those_that_a_study_has(tmp_path):
 def test_a_single_training_starts_no_other_process():
     assert parse("--jobs", 4).jobs == 1
     assert parse("--jobs", 4, "--seeds", 0, 1).jobs == 4
-
-
-def test_recorded_options():
-    found = recorded(parse("--table", 1))
-    assert {"dataset", "seeds", "methods", "command", "study"} <= found.keys()
-    assert not {"out", "resume", "debug", "help", "parser"} & found.keys()

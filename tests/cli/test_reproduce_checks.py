@@ -7,8 +7,8 @@ import os
 
 import pytest
 import torch
-from layouts import write_chexpert, write_rsna, write_zhanglab
-from tiny_paper import QUICK, TINY, make_tiny
+from helpers.files.layouts import write_chexpert, write_rsna, write_zhanglab
+from helpers.tiny.paper import QUICK, TINY, make_tiny
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.cli.command_line import CommandLine

@@ -4,9 +4,9 @@ import csv
 import json
 
 import pytest
-from own_images import write_images, write_layout, write_manifest
-from real_data import DATA, needs
-from tiny_paper import QUICK, make_tiny
+from helpers.files.own_images import write_images, write_layout, write_manifest
+from helpers.real_data import DATA, needs
+from helpers.tiny.paper import QUICK, make_tiny
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import Split

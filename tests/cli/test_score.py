@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from cli.scores import table
-from deep_files import png16
-from layouts import write_zhanglab
+from helpers.files.deep import png16
+from helpers.files.layouts import write_zhanglab
+from helpers.tiny.study import SHORT, train_one
 from PIL import Image
-from tiny_study import SHORT, train_one
 
 from anatpaste_aug.cli import main
 from anatpaste_aug.datasets import phantom_task, read_gray, zhanglab_task

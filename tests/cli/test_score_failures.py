@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cli.scores import table
-from forks import finish, kill_self, limit_files, start
+from helpers.forks import finish, kill_self, limit_files, start
 from PIL import Image
 
 from anatpaste_aug.cli import main

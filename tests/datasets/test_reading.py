@@ -4,15 +4,14 @@ import re
 
 import pytest
 import torch
-from layouts import write_chexpert, write_zhanglab
-from real_data import DATA, needs
+from helpers.files.layouts import write_chexpert, write_zhanglab
+from helpers.real_data import DATA, needs
 
 from anatpaste_aug.datasets import (
     DatasetError,
     Split,
     chexpert_task,
     load_images,
-    phantom_task,
     rsna_task,
     zhanglab_task,
 )
@@ -139,13 +138,6 @@ def test_missing_images_are_named_before_any_is_decoded(root):
         path.unlink()
     with pytest.raises(DatasetError, match=r"\d of the split's \d+ images are missing in .*Complete the download"):
         task_of(root)
-
-
-def test_phantoms_have_findings():
-    task = phantom_task(32, train=1, val=2, test=8)
-    assert {name for found in task.test.findings for name in found} <= set(task.findings)
-    assert task.split is None
-    assert list(task.groups()) == list(task.findings)
 
 
 # real radiographs

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from layouts import write_chexpert, write_rsna, write_zhanglab
+from helpers.files.layouts import write_chexpert, write_rsna, write_zhanglab
 
 from anatpaste_aug.datasets import (
     DatasetError,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from batches import raises
+from helpers.batches import raises
 
 from anatpaste_aug.functional import (
     clear_border,

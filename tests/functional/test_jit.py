@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 pytest.importorskip("numba", reason="needs Numba: pip install numba")
 
 import numba
-from forks import finish, start
+from helpers.forks import finish, start
 
 import anatpaste_aug
 from anatpaste_aug.functional._numba import jit
@@ -73,33 +72,6 @@ def test_machine_code_is_of_all_sources_that_kernels_are_made_of(tmp_path):
             file.write("# another constant\n")
         names.append(name())
     assert len(set(names)) == 3
-
-
-@pytest.mark.slow
-def test_without_numba_the_torch_code_gives_the_same(tmp_path):
-    """Tolerance: none for masks, 1 level for pixels."""
-    code = """
-import sys
-import time
-{block}
-import torch
-from anatpaste_aug import AnatPasteTransform
-from anatpaste_aug.datasets import phantom_batch
-torch.manual_seed(0)
-result = AnatPasteTransform().augment(phantom_batch(3, size=64, seed=0).images)
-torch.save((result.image, result.region_mask, sys.modules.get("numba") is not None), {path!r})
-"""
-    results = []
-    for block in ("", "sys.modules['numba'] = None"):
-        path = str(tmp_path / "result.pt")
-        subprocess.run([sys.executable, "-c", code.format(block=block, path=path)], check=True)
-        results.append(torch.load(path))
-    (image, lungs, compiled), (other_image, other_lungs, other_compiled) = results
-    assert compiled
-    assert not other_compiled
-    assert lungs.any()
-    assert torch.equal(lungs, other_lungs)
-    assert (image.int() - other_image.int()).abs().max() <= 1
 
 
 @pytest.mark.slow

@@ -1,11 +1,8 @@
 """Uniting anomaly masks."""
 
-import doctest
-
 import pytest
 import torch
 
-from anatpaste_aug.functional import masks
 from anatpaste_aug.functional.masks import unite_masks
 
 
@@ -40,9 +37,3 @@ def test_integers_keep_what_they_hold(dtype):
         assert united.dtype == dtype
         assert united.tolist() == [0, 1, 7, 7]
     assert earlier.tolist() == [0, 0, 7, 7]
-
-
-def test_docstring_examples():
-    failed, tried = doctest.testmod(masks)
-    assert tried
-    assert not failed

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from guards import all_on_device, on_device, whole_graphs
-from oracles import bits, smooth_images
+from helpers.guards import all_on_device, on_device, whole_graphs
+from helpers.oracles import bits, smooth_images
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 from torch.autograd import gradcheck

@@ -4,43 +4,12 @@ import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import torch
-from oracles import bits
+from helpers.oracles import bits
 
 import anatpaste_aug
 
 _PACKAGE = Path(anatpaste_aug.__file__).parent
-
-
-@contextmanager
-def without_numba():
-    """The torch code, as the CPU runs it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("anatpaste_aug.functional._numba.HAS_NUMBA", False)
-        yield
-
-
-@contextmanager
-def as_accelerators():
-    """The torch code for accelerators, on the CPU."""
-    with without_numba(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.compiler, "is_compiling", lambda: True)
-        yield
-
-
-def on_both_paths(function, *arguments, **choices):
-    """The results of the compiled kernels and of the torch code on the CPU."""
-    compiled = function(*arguments, **choices)
-    with without_numba():
-        return compiled, function(*arguments, **choices)
-
-
-def on_all_paths(function, *arguments, **choices):
-    """The same, and the result of the torch code for accelerators."""
-    both = on_both_paths(function, *arguments, **choices)
-    with as_accelerators():
-        return *both, function(*arguments, **choices)
 
 
 @contextmanager

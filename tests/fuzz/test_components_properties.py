@@ -4,8 +4,9 @@ import math
 from functools import partial
 
 import torch
-from fuzz.invariants import on_both_paths, untouched
+from fuzz.invariants import untouched
 from fuzz.strategies import Masks, masks
+from helpers.code_paths import on_both_paths
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -4,11 +4,12 @@ from functools import partial
 
 import pytest
 import torch
-from fuzz.invariants import on_both_paths, same, untouched
+from fuzz.invariants import same, untouched
 from fuzz.strategies import FLOATS, batches, seeds
+from helpers.code_paths import on_both_paths
+from helpers.oracles import remove_small
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import remove_small
 
 from anatpaste_aug import CTLungSegmenter, FixedMask, LungFieldSegmenter, LungSegmenter, ThresholdSegmenter
 from anatpaste_aug.functional import segment_lung_field, segment_lungs

@@ -6,7 +6,7 @@ from inspect import signature
 
 import PIL.Image
 import torch
-from fuzz.invariants import attempt, on_both_paths, same, same_rows, untouched
+from fuzz.invariants import attempt, same, same_rows, untouched
 from fuzz.strategies import (
     FOREIGN_DTYPES,
     IMAGE_DTYPES,
@@ -21,6 +21,7 @@ from fuzz.strategies import (
     small_batches,
     ways,
 )
+from helpers.code_paths import on_both_paths
 from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import tv_tensors

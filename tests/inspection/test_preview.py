@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from layouts import dicom
+from helpers.files.layouts import dicom
 from PIL import Image
 
 from anatpaste_aug import AnatPasteTransform, LungSegmenter

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from paste.oracles import fpi, nsa, nsa_size, pii, square
 
 from anatpaste_aug.functional.poisson import poisson_blend

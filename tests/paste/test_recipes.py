@@ -5,24 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from paste.oracles import fpi, nsa, pii
 
 from anatpaste_aug import FPITransform, NSATransform, PIITransform
-from anatpaste_aug.functional import _numba
 
 COUNT = 24
 
-
-@pytest.fixture(params=["kernels", "windows", "whole frames"], autouse=True)
-def path(request, monkeypatch):
-    """What the CPU runs with Numba and without, and what accelerators run."""
-    if request.param == "kernels":
-        pytest.importorskip("numba", reason="needs Numba: pip install numba")
-        return
-    monkeypatch.setattr(_numba, "HAS_NUMBA", False)
-    if request.param == "whole frames":
-        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+pytestmark = pytest.mark.usefixtures("path")
 
 
 def images_and_result(transform, dtype=torch.uint8, size=(96, 80)):

@@ -2,21 +2,10 @@
 
 import pytest
 import torch
-from oracles import bits, plain_params, smooth_images
+from helpers.oracles import bits, plain_params, smooth_images
 
 from anatpaste_aug import AnatPasteTransform, CutPasteTransform, NSATransform
-from anatpaste_aug.functional import _numba, paste, soft_mask
-
-
-@pytest.fixture(params=["kernels", "windows", "whole frames"])
-def path(request, monkeypatch):
-    """What the CPU runs with Numba and without, and what accelerators run."""
-    if request.param == "kernels":
-        pytest.importorskip("numba", reason="needs Numba: pip install numba")
-        return
-    monkeypatch.setattr(_numba, "HAS_NUMBA", False)
-    if request.param == "whole frames":
-        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+from anatpaste_aug.functional import paste, soft_mask
 
 
 def left_half(images):

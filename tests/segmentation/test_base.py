@@ -1,6 +1,6 @@
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.segmentation import SegmenterModule, segment_with

@@ -1,21 +1,16 @@
-import copy
-
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from torch import nn
 
-from anatpaste_aug import AnatPasteTransform, LungSegmenter
-from anatpaste_aug.datasets import phantom_batch
+from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.segmentation import (
     Difference,
-    FixedMask,
     Intersection,
     PerSide,
     SegmenterModule,
     ThresholdSegmenter,
     Union,
-    segment_with,
 )
 
 IMAGES = smooth_images(4, 64, 48)
@@ -60,17 +55,6 @@ def test_combinations_nest_and_segment_for_the_transform():
     assert torch.equal(result.region_mask, ~(left(IMAGES) & DARK(IMAGES)))
 
 
-def test_combinations_are_modules():
-    union = Union(FixedMask(torch.ones(64, 48)), left)
-    assert union.to("meta").segmenters[0].mask.device.type == "meta"
-    text = repr(Union(DARK, left))
-    assert text.startswith("Union(")
-    assert "(0): ThresholdSegmenter(threshold=110.0" in text
-    assert "left at" in text
-    assert "side='left', keep=1" in repr(PerSide(DARK, side="left"))
-    assert torch.equal(copy.deepcopy(Union(DARK, BRIGHT))(IMAGES), Union(DARK, BRIGHT)(IMAGES))
-
-
 def test_a_network_within_is_found_by_parameters():
     class Network(nn.Module):
         def __init__(self):
@@ -82,6 +66,8 @@ def test_a_network_within_is_found_by_parameters():
 
     union = Union(Network(), DARK)
     assert len(list(union.parameters())) == 1
+    assert "(1): ThresholdSegmenter(threshold=110.0" in repr(union)
+    assert "side='left', keep=1" in repr(PerSide(DARK, side="left"))
     assert union(IMAGES).any()
 
 
@@ -117,14 +103,6 @@ def test_what_crosses_the_middle_is_cut_there():
     assert mask.sum() == 4 * 25
 
 
-def test_one_lung_of_a_phantom():
-    images = phantom_batch(2, size=128).images
-    sides = [PerSide(LungSegmenter(), side=side)(images) for side in ("left", "right")]
-    assert all(side.flatten(1).any(1).all() for side in sides)
-    assert torch.equal(sides[0] | sides[1], PerSide(LungSegmenter())(images))
-    assert not (sides[0] & sides[1]).any()
-
-
 @pytest.mark.parametrize("make", [Union, Intersection, Difference])
 def test_impossible_parts_are_named(make):
     with pytest.raises(ValueError, match=f"{make.__name__} needs at least two segmenters, got 1"):
@@ -142,9 +120,3 @@ def test_impossible_sides_are_named():
         PerSide(DARK, keep=0)
     with pytest.raises(TypeError, match="a segmenter must be callable"):
         PerSide(None)
-
-
-def test_a_callable_that_is_no_module_is_called():
-    mask, converged = segment_with(Union(left, left), IMAGES)
-    assert torch.equal(mask, left(IMAGES))
-    assert converged.all()

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from oracles import smooth_images
+from helpers.oracles import smooth_images
 from torch import nn
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 

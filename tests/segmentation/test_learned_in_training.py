@@ -1,14 +1,13 @@
 """A module that holds an augmentation with a `NetworkSegmenter` trains in several processes."""
 
-import os
-import socket
-
 import pytest
 import torch
-from torch import distributed, multiprocessing, nn
+from helpers.forks import torchrun
+from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from anatpaste_aug import AnatPasteTransform, NetworkSegmenter
+from anatpaste_aug.detection import process_group
 
 
 class Detector(nn.Module):
@@ -23,28 +22,23 @@ class Detector(nn.Module):
         return nn.functional.binary_cross_entropy_with_logits(self.net(result.image), result.anomaly_mask.float())
 
 
-def train(rank, port, folder):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", rank=rank, world_size=2)
-    model = DistributedDataParallel(Detector())
-    optimizer = torch.optim.SGD((p for p in model.parameters() if p.requires_grad), lr=0.1)
-    torch.manual_seed(rank)
-    for _ in range(3):
-        optimizer.zero_grad()
-        model(torch.rand(2, 1, 64, 64)).backward()
-        optimizer.step()
-    torch.save(model.module.state_dict(), f"{folder}/{rank}.pt")
-    distributed.destroy_process_group()
+def train(folder):
+    with process_group("cpu"):
+        rank = distributed.get_rank()
+        model = DistributedDataParallel(Detector())
+        optimizer = torch.optim.SGD((p for p in model.parameters() if p.requires_grad), lr=0.1)
+        torch.manual_seed(rank)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.rand(2, 1, 64, 64)).backward()
+            optimizer.step()
+        torch.save(model.module.state_dict(), folder / f"{rank}.pt")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not distributed.is_available(), reason="torch without its distributed package")
+@pytest.mark.trains_in_forks
 def test_two_processes_train_and_agree(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(train, (port, tmp_path), nprocs=2)
+    assert torchrun(2, train, tmp_path) == [0, 0]
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     given = Detector().state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from helpers.oracles import clear_border_8, iou, remove_small, smooth_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import clear_border_8, iou, remove_small, smooth_images
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.morphology import closing, disk, opening
@@ -75,12 +75,6 @@ def test_lengths_and_areas_scale_with_the_image():
     image[..., 120:123, :] = 0.0  # a gap of three pixels
     assert not ThresholdSegmenter(0.5, polarity="bright", closing=0.5)(image)[0, 0, 121, 100:110].any()
     assert ThresholdSegmenter(0.5, polarity="bright", closing=1)(image)[0, 0, 121, 103:107].all()
-
-
-def test_color_images_are_converted_to_gray():
-    images = smooth_images(3, 64, 64)
-    segmenter = ThresholdSegmenter(120, fill=True)
-    assert torch.equal(segmenter(images.expand(-1, 3, -1, -1)), segmenter(images))
 
 
 def test_repr_lists_the_settings():

@@ -5,7 +5,7 @@ The oracle runs every augmentation a second time with the same random numbers an
 
 import pytest
 import torch
-from batches import batch
+from helpers.batches import batch
 from torch import nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2

@@ -3,9 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from oracles import smooth_images
-from PIL import Image
-from torch.utils.data import DataLoader
+from helpers.oracles import smooth_images
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
@@ -54,13 +52,6 @@ def test_a_sample_is_the_image_and_what_the_transform_makes_of_it(augmentation, 
     assert sample.masks[1].any()
     assert sample.labels.tolist() == [0, 1]
     assert sample.labels.dtype == torch.int64
-
-
-def test_images_of_a_sample_have_types_that_v2_transforms_know():
-    pairs = OneClassPairs(CutPasteTransform())
-    assert all(type(image) is tv_tensors.Image for image in pairs(batch(1)[0]).images)
-    assert all(isinstance(image, Image.Image) for image in pairs(tvf.to_pil_image(batch(1)[0])).images)
-    assert all(type(mask) is AnomalyMask for mask in pairs(batch(1)[0]).masks)
 
 
 def test_transforms_that_follow_treat_all_images_and_masks_alike():
@@ -140,22 +131,6 @@ def test_a_batch_is_the_images_and_what_augment_makes_of_them(augmentation, chan
     assert doubled.labels.dtype == torch.int64
 
 
-def test_a_batch_of_two_augmentations_has_three_classes():
-    tripled = one_class_batch(batch(), CutPasteTransform(), CutPasteTransform(variant="scar"))
-    assert tripled.images.shape == tripled.masks.shape == (18, 1, 96, 80)
-    assert tripled.labels.tolist() == [0] * 6 + [1] * 6 + [2] * 6
-
-
-@pytest.mark.parametrize("kind", [AnatPasteTransform, CutPasteTransform])
-def test_labels_of_a_batch_tell_which_images_were_left_alone(kind):
-    images = batch(8).repeat(6, 1, 1, 1)
-    doubled = seeded(one_class_batch, images, kind(p=0.5))
-    changed = (doubled.images[48:] != images).flatten(1).any(1)
-    assert torch.equal(doubled.labels[48:] == 1, changed)
-    assert 0 < changed.sum() < 48
-    assert not doubled.labels[:48].any()
-
-
 def test_lungs_and_generator_reach_the_augmentation():
     lungs = torch.zeros(6, 1, 96, 80, dtype=torch.bool)
     lungs[..., 40:50, 20:30] = True
@@ -208,16 +183,6 @@ def test_labels_are_carried_along(kind):
     assert torch.equal(collated.images[:6], batch())
     assert torch.equal(labels, torch.arange(6))
     assert list(names) == [f"{number}.png" for number in range(6)]
-
-
-def test_a_loader_with_workers_yields_batches():
-    pairs = v2.Compose([OneClassPairs(CutPasteTransform()), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-    dataset = [pairs(tvf.to_pil_image(image)) for image in batch()]
-    (loaded,) = DataLoader(dataset, batch_size=6, num_workers=1, collate_fn=collate_one_class, timeout=60)
-    assert isinstance(loaded, OneClassBatch)
-    assert loaded.images.shape == (12, 1, 96, 80)
-    assert loaded.images.dtype == torch.float32
-    assert loaded.labels.tolist() == [0] * 6 + [1] * 6
 
 
 # errors

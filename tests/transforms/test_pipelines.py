@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from batches import batch, called
+from helpers.batches import batch, called
 from torch.utils.data import DataLoader, default_collate
 from torchvision import transforms as v1
 from torchvision import tv_tensors
@@ -23,14 +23,6 @@ def test_before_and_after_conversion_the_same_happens():
     last = called(v2.Compose([convert, normalize, AnatPasteTransform(mean=[0.4], std=[0.2])]), images)
     torch.testing.assert_close(first, middle, rtol=0, atol=0.51 / 255 / 0.2)
     torch.testing.assert_close(middle, last, rtol=0, atol=1e-5)
-
-
-def test_a_pil_pipeline_ends_in_a_batch():
-    pipeline = v2.Compose([AnatPasteTransform(), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-    pictures = [tvf.to_pil_image(image) for image in batch()]
-    result = default_collate([pipeline({"image": picture, "label": 0}) for picture in pictures])
-    assert result["image"].shape == (6, 1, 96, 80)
-    assert result["label"].tolist() == [0] * 6
 
 
 def two_epochs(workers, context, **settings):

@@ -27,17 +27,3 @@ def test_geometric_transforms_move_it_with_the_image_and_keep_its_type(kind, dty
     assert mask.dtype == dtype
     assert mask.shape == image.shape == (1, 22, 22)
     assert mask.float().mean() == pytest.approx(float(image.mean()), abs=0.02)
-
-
-@KINDS
-def test_conversions_of_the_image_leave_it_alone(kind):
-    mask = kind(torch.ones(1, 40, 40, dtype=torch.bool))
-    convert = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])])
-    _, passed = convert(tv_tensors.Image(torch.zeros(1, 40, 40, dtype=torch.uint8)), mask)
-    assert type(passed) is kind
-    assert torch.equal(passed, mask)
-
-
-@KINDS
-def test_its_documentation_says_what_becomes_of_it(kind):
-    assert {RegionMask: "`AnatPasteTransform` uses", AnomalyMask: "written by"}[kind] in kind.__doc__

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from batches import raises
+from helpers.batches import raises
 
 from anatpaste_aug.paste import CUTPASTE, draw_uniforms
 from anatpaste_aug.validation import check_apply, check_donors, check_generator, check_region_mask, check_uniforms

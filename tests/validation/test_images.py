@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from batches import raises
+from helpers.batches import raises
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.functional import Intensities
@@ -109,38 +109,26 @@ def test_an_empty_batch_is_in_any_range():
 # intensities
 
 
-@pytest.mark.parametrize("value", [5, "black", (0, float("inf")), (float("nan"), 1)])
-def test_a_value_range_that_is_not_finite_numbers(value):
-    with raises(ValueError, "value_range must be a sequence of finite numbers", f"got {value!r}"):
-        check_intensities(value, None, None)
-
-
-@pytest.mark.parametrize("value", [(1, 0), (0, 0), (0, 1, 2), (0,)])
-def test_a_value_range_that_is_not_increasing(value):
-    with raises(ValueError, "value_range must be (black, white) with black < white", f"got {value!r}"):
-        check_intensities(value, None, None)
-
-
-@pytest.mark.parametrize(("mean", "std"), [([0.5], None), (None, [0.5])])
-def test_mean_without_std(mean, std):
-    with raises(ValueError, "pass both mean and std or neither", f"got mean={mean!r} and std={std!r}"):
-        check_intensities(None, mean, std)
-
-
 @pytest.mark.parametrize(
-    ("mean", "std"), [([0.5, 0.5], [0.5, 0.5]), ([0.5], [0.5, 0.5, 0.5]), ([0.5], [0.0]), ([0.5], [-1.0]), ([], [])]
+    ("value_range", "mean", "std", "message"),
+    [
+        (5, None, None, "value_range must be a sequence of finite numbers, got 5"),
+        ((0, float("inf")), None, None, "value_range must be a sequence of finite numbers, got (0, inf)"),
+        ((1, 0), None, None, "value_range must be (black, white) with black < white, got (1, 0)"),
+        ((0, 0), None, None, "value_range must be (black, white) with black < white, got (0, 0)"),
+        ((0, 1, 2), None, None, "value_range must be (black, white) with black < white, got (0, 1, 2)"),
+        (None, [0.5], None, "pass both mean and std or neither"),
+        (None, None, [0.5], "pass both mean and std or neither"),
+        (None, [0.5] * 2, [0.5] * 2, "mean and std need one number per channel (1 or 3), std above 0"),
+        (None, [0.5], [0.5] * 3, "mean and std need one number per channel (1 or 3), std above 0"),
+        (None, [0.5], [0.0], "mean and std need one number per channel (1 or 3), std above 0"),
+        (None, 0.5, [1], "mean must be a sequence of finite numbers, got 0.5"),
+        (None, [0], [float("inf")], "std must be a sequence of finite numbers, got [inf]"),
+    ],
 )
-def test_mean_and_std_that_are_not_one_number_per_channel(mean, std):
-    with raises(ValueError, "mean and std need one number per channel (1 or 3), std above 0", repr(mean), repr(std)):
-        check_intensities(None, mean, std)
-
-
-@pytest.mark.parametrize(("mean", "std", "name"), [(0.5, [1], "mean"), ([0], 0.5, "std"), ([0], [float("inf")], "std")])
-def test_mean_and_std_that_are_not_finite_numbers(mean, std, name):
-    with raises(
-        ValueError, f"{name} must be a sequence of finite numbers", f"got {(mean if name == 'mean' else std)!r}"
-    ):
-        check_intensities(None, mean, std)
+def test_impossible_intensities(value_range, mean, std, message):
+    with raises(ValueError, message):
+        check_intensities(value_range, mean, std)
 
 
 def test_valid_intensities_become_floats():

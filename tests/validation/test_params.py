@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from batches import raises
-from oracles import plain_params
+from helpers.batches import raises
+from helpers.oracles import plain_params
 
 from anatpaste_aug.paste import ANATPASTE, PasteConfig
 from anatpaste_aug.validation import check_params

@@ -4,10 +4,10 @@ import random
 from collections import Counter
 
 import pytest
+from helpers.real_data import DATA, needs
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, Split, index_chexpert, split_chexpert
 from anatpaste_aug.datasets.chexpert.index import DISEASES

@@ -1,10 +1,6 @@
 """The cache returns the same pixels without decoding again, and never those of other files."""
 
 import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -119,27 +115,3 @@ def test_a_failed_read_keeps_nothing(tmp_path, data):
 def test_no_records(tmp_path):
     assert run(tmp_path, tmp_path, []).shape == (0, 1, 32, 32)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_files_of_a_killed_writer_are_not_read(tmp_path, data, decoded):
-    code = (
-        "import sys, time; from anatpaste_aug.datasets import Record, cached_images\n"
-        "from anatpaste_aug.datasets.files import cache\n"
-        "def load(root, records, size, out, **more):\n    out[:3] = 7; out.flush(); time.sleep(60)\n"
-        "cache.load_images = load\n"
-        "records = [Record(f'{i}.png', 0, str(i), 't') for i in (3, 0, 4, 1, 2)]\n"
-        "cached_images(sys.argv[1], 'mine', sys.argv[2], records, 32)"
-    )
-    folder = tmp_path / "cache"
-    with subprocess.Popen([sys.executable, "-c", code, str(folder), str(data)]) as process:
-        try:
-            stop = time.monotonic() + 60
-            while not list(folder.glob(".*.tmp")):
-                assert time.monotonic() < stop
-                assert process.poll() is None
-                time.sleep(0.05)
-        finally:
-            process.send_signal(signal.SIGKILL)
-    assert torch.equal(run(folder, data), load_images(data, RECORDS, 32, progress=False))
-    assert decoded == [5]

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from dicom_files import TWELVE, assert_levels, dataset_of, levels, save, write
+from helpers.files.dicom import TWELVE, assert_levels, dataset_of, levels, save, write
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from dicom_files import TWELVE, assert_levels, dataset_of, levels, save, write
+from helpers.files.dicom import TWELVE, assert_levels, dataset_of, levels, save, write
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from anatpaste_aug.datasets import DatasetError, read_dicom_gray

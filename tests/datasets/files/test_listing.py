@@ -1,9 +1,10 @@
 """Which files of a folder are images, other files, or ignored."""
 
 import pytest
-from layouts import dicom, pixels
+from helpers.files.layouts import dicom, pixels
 
 from anatpaste_aug.datasets import DatasetError
+from anatpaste_aug.datasets.files.filenames import is_image_name, is_leftover, is_leftover_folder
 from anatpaste_aug.datasets.files.listing import list_images
 
 
@@ -28,3 +29,42 @@ def test_dicom_is_known_by_its_content(tmp_path):
 def test_no_such_folder(tmp_path):
     with pytest.raises(DatasetError, match="nowhere is not a folder"):
         list_images(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["a.jpeg", "a.JPG", "a (1).png", "a.tiff", "a.dcm", "a.b.png", "é.bmp", "a:b.png"])
+def test_names_of_images(name):
+    assert is_image_name(name)
+    assert not is_leftover(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.png:Zone.Identifier",
+        "a.png:zone.identifier",
+        "a.pngZone.Identifier",
+        "a.png\uf03aZone.Identifier",  # how WSL writes a colon
+        "Thumbs.db",
+        "ehthumbs.db",
+        "DESKTOP.INI",
+        "Icon\r",
+        ".DS_Store",
+        "._a.png",
+        "~$a.png",
+    ],
+)
+def test_names_of_leftovers(name):
+    assert is_leftover(name)
+    assert not is_image_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "a.png.part", "a.txt", "Thumbs"])
+def test_names_of_neither(name):
+    assert not is_image_name(name)
+    assert not is_leftover(name)
+
+
+def test_names_of_folders():
+    names = [".ipynb_checkpoints", "ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", ".git"]
+    assert all(map(is_leftover_folder, names))
+    assert not any(map(is_leftover_folder, ["NORMAL", "val", "CheXpert-v1.0 batch 1 (validate & csv)"]))

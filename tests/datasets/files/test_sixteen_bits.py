@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from deep_files import chunk, png16
+from helpers.files.deep import chunk, png16
 from PIL import Image
 
 from anatpaste_aug.datasets import DatasetError, read_gray
@@ -108,13 +108,6 @@ def test_orientation(tmp_path, channels):
     np.testing.assert_array_equal(read_gray(path), np.rot90(expected, -1))
 
 
-@pytest.mark.parametrize("white", [4095, 65535])
-def test_zero_may_be_white(tmp_path, white):
-    values = values_of(12 if white == 4095 else 16)
-    tifffile.imwrite(tmp_path / "a.tiff", values, photometric="miniswhite")
-    np.testing.assert_array_equal(read_gray(tmp_path / "a.tiff", white=white), 255 - scaled(values, white))
-
-
 def test_truncated_color_is_an_error(tmp_path):
     path = png16(tmp_path / "a.png", RNG.integers(0, 65536, (64, 64, 3)))
     path.write_bytes(path.read_bytes()[:9000])
@@ -209,15 +202,8 @@ def test_jpeg_2000_specifies_white(tmp_path):
 @pytest.mark.parametrize(
     ("values", "bits"),
     [
-        ([0], 8),
         ([255], 8),
         ([256], 10),
-        ([1023], 10),
-        ([1024], 12),
-        ([4095], 12),
-        ([4096], 14),
-        ([16383], 14),
-        ([16384], 16),
         ([65535], 16),
         ([4095] * 995 + [65535] * 5, 12),
         ([4095] * 994 + [65535] * 6, 16),

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from own_images import write_images, write_layout
+from helpers.files.own_images import write_images, write_layout
 
 from anatpaste_aug.datasets import DatasetError, index_folder, index_images
 from anatpaste_aug.datasets.folder.index import LAYOUT

@@ -1,7 +1,7 @@
 """Manifests: the meaning of each column; errors are one line."""
 
 import pytest
-from own_images import write_layout, write_manifest
+from helpers.files.own_images import write_layout, write_manifest
 
 from anatpaste_aug.datasets import DatasetError, folder_task, index_folder, index_manifest
 from anatpaste_aug.datasets.folder.manifest import annotated

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from own_images import write_images
+from helpers.files.own_images import write_images
 from PIL import Image
 
 from anatpaste_aug.datasets import DatasetError, folder_task, with_regions

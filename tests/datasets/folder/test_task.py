@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from layouts import dicom, pixels
-from own_images import write_images, write_layout
-from real_data import DATA, needs
+from helpers.files.layouts import dicom, pixels
+from helpers.files.own_images import write_images, write_layout
+from helpers.real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Split, folder_task, load_images
 

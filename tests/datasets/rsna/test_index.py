@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_data import DATA, needs
+from helpers.real_data import DATA, needs
 
 from anatpaste_aug.datasets import DatasetError, Record, index_rsna, load_images, rsna_task
 from anatpaste_aug.datasets.rsna import index as rsna
 
 pytest.importorskip("pydicom")
-from dicom_files import dataset_of, save
+from helpers.files.dicom import dataset_of, save
 
 ROOT = DATA / "rsna_layout"
 

@@ -7,8 +7,8 @@ import urllib.request
 import zipfile
 
 import pytest
-from forks import count_file_calls, finish, kill_at_file_call, limit_files, start
-from range_server import Server
+from helpers.forks import count_file_calls, finish, kill_at_file_call, limit_files, start
+from helpers.range_server import Server
 
 from anatpaste_aug.datasets import DatasetError, download_zhanglab, index_zhanglab
 from anatpaste_aug.datasets.zhanglab import download

@@ -1,13 +1,13 @@
 """One-number scores against NumPy, and on real radiographs."""
 
-import io
 import sys
 
 import numpy as np
 import pytest
 import torch
+from helpers.files.layouts import dicom
+from helpers.real_data import DATA, needs
 from PIL import Image
-from real_data import DATA, needs
 from sklearn.metrics import roc_auc_score
 
 from anatpaste_aug.datasets import DatasetError, load_images
@@ -54,16 +54,7 @@ def test_the_direction_comes_from_the_validation_images_alone():
 def test_sizes_are_read_from_headers(tmp_path, monkeypatch):
     Image.new("L", (30, 20)).save(tmp_path / "a.png")
     Image.new("RGB", (7, 5)).save(tmp_path / "b.jpeg")
-    import pydicom
-    from pydicom.dataset import FileDataset, FileMetaDataset
-
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    dicom = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dicom.Rows, dicom.Columns = 11, 13
-    buffer = io.BytesIO()
-    dicom.save_as(buffer, enforce_file_format=False)
-    (tmp_path / "c.dcm").write_bytes(buffer.getvalue())
+    (tmp_path / "c.dcm").write_bytes(dicom(np.zeros((11, 13), np.uint8)))
     assert original_sizes(tmp_path, ["a.png", "b.jpeg", "c.dcm"]).tolist() == [600, 35, 143]
     (tmp_path / "d.png").write_bytes(b"no image")
     with pytest.raises(DatasetError, match=r"the size of .*d\.png cannot be read"):

@@ -57,13 +57,6 @@ def test_ensemble_figures_are_scikit_learns_at_its_own_threshold():
     assert figures.auroc > max(roc_auc_score(test_labels, method.test) for method in methods)
 
 
-def test_one_member_is_itself_but_for_scale():
-    (method,), val_labels, test_labels = seeds(1)
-    alone, scaled = (result_row(m, val_labels, test_labels, dataset="d") for m in (method, ensemble([method])))
-    assert scaled.metrics.f1 == alone.metrics.f1
-    assert scaled.metrics.accuracy == alone.metrics.accuracy
-
-
 def test_test_labels_do_not_affect_the_threshold():
     methods, val_labels, test_labels = seeds()
     rows = [result_row(methods[0], val_labels, labels, dataset="d") for labels in (test_labels, 1 - test_labels)]

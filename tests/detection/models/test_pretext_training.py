@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, score_images, squares
+from helpers.tiny.task import CONFIG, TRAIN, VAL, VAL_LABELS, score_images, squares
 
 from anatpaste_aug.detection import Progress, auroc
 from anatpaste_aug.detection.models import pretext_training as trainer

@@ -4,8 +4,8 @@ import pytest
 import timm
 import torch
 import torchvision
+from helpers.tiny.task import score_images
 from sklearn.metrics import roc_auc_score
-from tiny_task import score_images
 
 from anatpaste_aug.datasets import phantom_batch
 from anatpaste_aug.detection.models.pretext_net import extract_features, prepare_inputs

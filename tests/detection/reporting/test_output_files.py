@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from run_pictures import LABELS, METRICS, NASTY, ROWS, SCORES
+from helpers.run_pictures import LABELS, METRICS, NASTY, ROWS, SCORES
 
 from anatpaste_aug.detection import Interval, PretextConfig
 from anatpaste_aug.detection.evaluation.matched import MatchedAuroc

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 import torch
+from helpers.run_pictures import LABELS, SCORES, draw
 from matplotlib.image import imread
-from run_pictures import LABELS, SCORES, draw
 
 from anatpaste_aug.detection import Interval
 from anatpaste_aug.detection.reporting.run_figures import extremes_figure, gallery_figure, history_figure, roc_figure

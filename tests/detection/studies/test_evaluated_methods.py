@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tiny_study import SHORT, TASK
+from helpers.tiny.study import SHORT, TASK
 
 from anatpaste_aug.detection.evaluation.one_number import image_statistics
 from anatpaste_aug.detection.evaluation.results import MethodScores, ensemble

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from tiny_study import SHORT, TASK, train_one
+from helpers.tiny.study import SHORT, TASK, train_one
 
 from anatpaste_aug import LungSegmenter
 from anatpaste_aug.detection import METHODS, PretextDetector

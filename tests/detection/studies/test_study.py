@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from helpers.tiny.study import SHORT, TASK
 from sklearn.metrics import roc_auc_score
-from tiny_study import SHORT, TASK
 
 from anatpaste_aug.detection import bootstrap_auroc, bootstrap_difference, delong_test
 from anatpaste_aug.detection.evaluation.groups import group_aurocs

@@ -5,8 +5,8 @@ import json
 import re
 
 import pytest
+from helpers.tiny.study import SHORT, TASK
 from matplotlib.image import imread
-from tiny_study import SHORT, TASK
 
 from anatpaste_aug.detection.studies.study_report import check_study, merge_values, write_study
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from forks import count_calls, finish, kill_at_call, kill_self, limit_files, start
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
+from helpers.forks import count_calls, finish, kill_at_call, kill_self, limit_files, start
+from helpers.tiny.task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 
 from anatpaste_aug import AnatPasteTransform
 from anatpaste_aug.detection import Progress

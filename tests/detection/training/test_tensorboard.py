@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from tiny_task import CONFIG
+from helpers.tiny.task import CONFIG
 
 from anatpaste_aug.detection import Progress, TensorBoardLog
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS
+from helpers.tiny.task import CONFIG, TRAIN, VAL, VAL_LABELS
 from torch import nn
 
 from anatpaste_aug.detection import auroc

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 import torch
-from forks import kill_self, torchrun
-from tiny_task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
+from helpers.forks import kill_self, torchrun
+from helpers.tiny.task import CONFIG, TRAIN, VAL, VAL_LABELS, squares
 from torch import nn
 
 from anatpaste_aug.detection import PretextConfig, process_group

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from helpers.oracles import SQUARE, clear_border_8, remove_small
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import SQUARE, clear_border_8, remove_small
 from scipy import ndimage
 
 from anatpaste_aug.functional.lungs import blocks
-from anatpaste_aug.functional.lungs.blocks import in_blocks, label_blocks, link_blocks
+from anatpaste_aug.functional.lungs.blocks import label_blocks, link_blocks
 from anatpaste_aug.functional.lungs.components import clear_border_of_squares, remove_small_squares
 
 
@@ -23,12 +23,6 @@ def points(draw, longest=40):
 def grown(mask, radius):
     """Dilated by a square of 2·radius + 1 pixels."""
     return ndimage.binary_dilation(mask, np.ones((2 * radius + 1,) * 2, dtype=bool)) if radius else mask
-
-
-def test_blocks_are_filled_up_with_zeros():
-    pixels = torch.arange(1, 13).view(1, 3, 4)
-    assert in_blocks(pixels, 2)[0, 1, :, 0].tolist() == [[9, 10], [0, 0]]
-    assert in_blocks(pixels, 3)[0, 0, :, 1].tolist() == [[4, 0, 0], [8, 0, 0], [12, 0, 0]]
 
 
 @given(points(14), st.integers(1, 7))
@@ -96,31 +90,7 @@ def test_a_limit_just_above_an_area_drops_it(min_size, stays):
     assert kept.any() == stays
 
 
-@pytest.mark.parametrize("wait", [True, False])
-def test_an_empty_batch(wait, monkeypatch):
-    monkeypatch.setattr(blocks, "may_wait", lambda device: wait)
-    labels, converged = label_blocks(link_blocks(torch.zeros(0, 32, 40, dtype=torch.bool), 3))
-    assert labels.shape == (0, 80)
-    assert converged.shape == (0,)
-
-
 def test_too_few_rounds_are_told():
     row = torch.ones(2, 1, 400, dtype=torch.bool)
     row[1, 0, 2:] = False
     assert label_blocks(link_blocks(row, 1), 1)[1].tolist() == [False, True]
-
-
-@pytest.mark.parametrize("reach", range(1, 8))
-def test_two_points_link_their_blocks_exactly_where_they_are_within_reach(reach):
-    """Every point of a block against every point of it and of the blocks around it."""
-    side = reach + 1
-    at = torch.arange(3 * side)
-    y, x = (axis.flatten() for axis in torch.meshgrid(at, at, indexing="ij"))  # of the second point
-    for row in range(side, 2 * side):
-        for column in range(side, 2 * side):
-            points = torch.zeros(len(y), 3 * side, 3 * side, dtype=torch.bool)
-            points[torch.arange(len(y)), y, x] = True
-            points[:, row, column] = True
-            linked = link_blocks(points, reach)[torch.arange(len(y)), y // side, x // side, 1, 1]
-            near = ((y - row).abs() <= reach) & ((x - column).abs() <= reach)
-            assert torch.equal(linked, near)

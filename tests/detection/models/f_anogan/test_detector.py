@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 import torch
-from marked_phantoms import learned_from_phantoms
-from tiny_task import TRAIN, VAL, VAL_LABELS
+from helpers.marked_phantoms import learned_from_phantoms
+from helpers.tiny.task import TRAIN, VAL, VAL_LABELS
 
 from anatpaste_aug.detection.models.f_anogan.detector import (
     FAnoGanConfig,

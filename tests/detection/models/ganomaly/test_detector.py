@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from marked_phantoms import learned_from_phantoms
-from tiny_task import TRAIN
+from helpers.marked_phantoms import learned_from_phantoms
+from helpers.tiny.task import TRAIN
 
 from anatpaste_aug.detection.models.ganomaly import detector as module
 from anatpaste_aug.detection.models.ganomaly.detector import (

@@ -6,9 +6,9 @@ import signal
 import numpy as np
 import pytest
 import torch
-from forks import count_calls, kill_at_call
-from tiny_reconstruction import DETECTORS, SETTINGS
-from tiny_task import TRAIN, VAL, VAL_LABELS
+from helpers.forks import count_calls, kill_at_call
+from helpers.tiny.reconstruction import DETECTORS, SETTINGS
+from helpers.tiny.task import TRAIN, VAL, VAL_LABELS
 
 from anatpaste_aug.detection import METHODS, auroc, best_f1_threshold, load_detector
 from anatpaste_aug.detection.models.pretext_config import PretextConfig

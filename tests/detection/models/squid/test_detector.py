@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from marked_phantoms import learned_from_phantoms
-from tiny_task import TRAIN, VAL, VAL_LABELS
+from helpers.marked_phantoms import learned_from_phantoms
+from helpers.tiny.task import TRAIN, VAL, VAL_LABELS
 
 from anatpaste_aug.detection.models.squid.detector import (
     SquidConfig,

@@ -3,7 +3,7 @@
 `segment` and `paste` are the augmentation as described in the paper (Sato et al., arXiv 2205.04282), in scikit-image,
 Pillow and torchvision, each step by the function that these libraries recommend. It is a fair baseline: on 150
 radiographs of 256 px its masks equal those of `anatpaste_aug` pixel for pixel, and with recorded parameters and masks
-its results equal the authors' pixel for pixel (tests/test_benchmark_baselines.py, if that data is present).
+its results equal the authors' pixel for pixel (tests/benchmarks/test_baselines.py, if that data is present).
 `segment_opencv` uses OpenCV; its CLAHE is defined differently, so its masks are only similar.
 """
 

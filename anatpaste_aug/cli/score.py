@@ -11,7 +11,8 @@ their side, not frontal, far from the training images at low resolution, or with
     python -m anatpaste_aug score --model RUN FOLDER --reference NORMALS
 
 With --reference, the scores compare with normal images from the same source as the given images, such as the same
-hospital, and the threshold is the score that 5 % of them reach.
+hospital. Scale, threshold (the score that 5 % of them reach, or the training's --false-positive-rate) and warnings are
+then those of the reference images.
 
 The table is written to scores.partial.csv in between, and renamed to scores.csv when all images are scored.
 
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference",
         type=Path,
         metavar="DIR",
-        help="normal images from the source of IMAGE, to compare with instead of the training images; some dozens",
+        help="normal images from the source of IMAGE, to compare with instead of the training images: a few dozen",
     )
     parser.add_argument("--no-cam", action="store_true", help="do not draw pictures")
     parser.add_argument("--device", type=device, default="cpu", help="where the network runs, such as cuda (cpu)")
@@ -84,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     detector.white = white or detector.white
     if arguments.reference is not None:
         with blame("--reference"):
-            detector = _adapted(detector, arguments.reference)
+            detector = _adapted(detector, arguments.reference, paths)
+    source = "training" if arguments.reference is None else "reference"
     calibration = detector.calibration
     if not arguments.no_cam:
         _check_cam(detector)
@@ -99,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not batch:
             continue
         predictions = detector.predict(images)
-        remarks = _remarks(images, predictions.scaled.tolist(), detector.domain)
+        remarks = _remarks(images, predictions.scaled.tolist(), detector.domain, source)
         for path, score, abnormal, remark in zip(
             batch, predictions.scaled.tolist(), predictions.abnormal, remarks, strict=True
         ):
@@ -137,8 +139,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"wrote {out / 'scores.csv'}", file=sys.stderr)
     if unlike := sum(bool(row["warning"]) for row in rows):
         print(
-            f"{unlike} of {len(rows)} images look unlike those that the detector was trained on, so their scores mean "
-            "little: see the column warning",
+            f"{unlike} of {len(rows)} images look unlike the {source} images, so their scores mean little: see the "
+            "column warning",
             file=sys.stderr,
         )
     if failures:
@@ -146,14 +148,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if not failures else 1 if rows else 2
 
 
-def _adapted(detector: "Detector", folder: Path) -> "Detector":
-    """Return the detector with a score that compares with the normal images in a folder."""
+def _adapted(detector: "Detector", folder: Path, scored: Sequence[Path]) -> "Detector":
+    """Return the detector with a score that compares with the normal images in a folder, which are not to be scored."""
     from anatpaste_aug.detection import PretextDetector
+    from anatpaste_aug.files import shown
 
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; give one with normal images")
+    paths = list(_image_paths([folder]))
+    if both := {path.resolve() for path in paths} & {path.resolve() for path in scored}:
+        raise ValueError(
+            f"{shown(min(both))} is also among the images to score, and would be compared with itself; leave it out of "
+            "one of them"
+        )
     if not isinstance(detector, PretextDetector):
         raise ValueError("this detector does not compare with normal images; leave the option out")
     failures: list[str] = []
-    _, images = _read(list(_image_paths([folder])), detector, failures)
+    _, images = _read(paths, detector, failures)
     if failures:
         raise ValueError(f"{failures[0]}; repair or remove it")
     return detector.adapt(images)
@@ -188,13 +199,16 @@ def _decision(row: dict[str, Any]) -> str:
     return f"{row['decision']}, score {float(row['score']):.3f}, threshold {float(row['threshold']):.3f}"
 
 
-def _remarks(images: "torch.Tensor", scores: Sequence[float], domain: "Domain | None") -> list[str]:
-    """Return a warning for each image that is unlike the images of the training, else an empty text.
+def _remarks(
+    images: "torch.Tensor", scores: Sequence[float], domain: "Domain | None", source: str = "training"
+) -> list[str]:
+    """Return a warning for each image that is unlike the images that the detector knows, else an empty text.
 
     Args:
         images: N×1×S×S uint8.
         scores: N scaled scores.
-        domain: The training images; None if unknown.
+        domain: The training or reference images; None if unknown.
+        source: Name of these images.
     """
     from anatpaste_aug.inspection.heuristics import appearance
     from anatpaste_aug.inspection.report import view_suspicion
@@ -207,9 +221,10 @@ def _remarks(images: "torch.Tensor", scores: Sequence[float], domain: "Domain | 
     ):
         reasons = [] if (view := view_suspicion(frontal, sideways)) is None else [view.reason]
         if domain is not None and distances is not None and distances[i] > domain.limit:
-            reasons.append(f"unlike the training images: distance {distances[i]:.2f}, limit {domain.limit:.2f}")
+            reasons.append(f"unlike the {source} images: distance {distances[i]:.2f}, limit {domain.limit:.2f}")
         if not -_FAR <= score <= 1 + _FAR:
-            reasons.append(f"score far {'above' if score > 0 else 'below'} those of all validation images")
+            scale = "validation" if source == "training" else source
+            reasons.append(f"score far {'above' if score > 0 else 'below'} those of all {scale} images")
         remarks.append("; ".join(reasons))
     return remarks
 

@@ -45,7 +45,7 @@ def test_scores_and_decisions_are_those_of_the_detector(model, images, tmp_path,
     assert ["inverted" in row["warning"] for row in rows] == [False, False, True, False]
     printed, warned = capsys.readouterr()
     assert len(printed.splitlines()) == 4
-    assert " of 4 images look unlike those that the detector was trained on" in warned
+    assert " of 4 images look unlike the training images, so their scores mean little" in warned
     assert "not a medical device" in warned
 
 
@@ -155,10 +155,16 @@ def test_scores_compare_with_the_normal_images_of_another_source(model, images, 
 
 def test_a_reference_that_cannot_be_compared_with_is_one_line(model, images, tmp_path, capsys):
     arguments = ["score", "--model", str(model), str(images), "--no-cam", "-o", str(tmp_path / "scores")]
-    assert main([*arguments, "--reference", str(images)]) == 2
-    assert "--reference: adapt needs at least 10 normal images, got 4" in capsys.readouterr().err.splitlines()[-1]
-    (tmp_path / "damaged").mkdir()
+    for folder in ("few", "damaged"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "few" / "a.png")
     (tmp_path / "damaged" / "a.png").write_bytes(b"no image")
-    assert main([*arguments, "--reference", str(tmp_path / "damaged")]) == 2
-    assert "repair or remove it" in capsys.readouterr().err.splitlines()[-1]
+    for folder, message in (
+        (tmp_path / "few", "--reference: adapt needs at least 10 normal images, got 1"),
+        (tmp_path / "damaged", "repair or remove it"),
+        (tmp_path / "none", "none is not a folder; give one with normal images"),
+        (images, "is also among the images to score, and would be compared with itself"),
+    ):
+        assert main([*arguments, "--reference", str(folder)]) == 2
+        assert message in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "scores").exists()

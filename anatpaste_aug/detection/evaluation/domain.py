@@ -61,6 +61,15 @@ class Domain(NamedTuple):
         return domain._replace(limit=_MARGIN * float(domain.distances(val_images).max()))
 
     @classmethod
+    def of(cls, images: Tensor) -> Domain:
+        """Return the domain of images without validation images: each half is compared with the other for the limit."""
+        domain, halves = cls.fit(images, images[:0]), images.tensor_split(2)
+        if len(images) < _LEAST:
+            return domain
+        largest = max(float(cls.fit(a, a[:0]).distances(b).max()) for a, b in (halves, halves[::-1]))
+        return domain._replace(limit=_MARGIN * largest)
+
+    @classmethod
     def read(cls, state: Mapping[str, Any]) -> Domain:
         """Return the domain of ``_asdict``, as a file keeps it.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from itertools import pairwise
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,15 +16,16 @@ NEIGHBORS = 5
 """Training features whose distances are averaged."""
 
 SCORES = {
-    "kde": "how unlikely its features are among those of the normal training images (minus the log of a Gaussian "
+    "kde": "how unlikely its features are among those of the normal {reference} images (minus the log of a Gaussian "
     "kernel density)",
-    "knn": f"the mean distance of its features to the {NEIGHBORS} nearest of the normal training images",
-    "mahalanobis": "the Mahalanobis distance of its features to the mean of the normal training images (covariance "
+    "knn": f"the mean distance of its features to the {NEIGHBORS} nearest of the normal {{reference}} images",
+    "mahalanobis": "the Mahalanobis distance of its features to the mean of the normal {reference} images (covariance "
     "shrunk as Ledoit and Wolf propose)",
 }
 """Name on the command line -> what the score of an image is."""
 
-_PARTS = 10  # of the normal validation images, see `validation_scores`
+LEAST_REFERENCE = 10
+"""Normal validation images that a score can compare with, and the parts that `validation_scores` divides them into."""
 
 # Relative to the largest: the shrunk covariance of two images is still singular.
 _LEAST_VARIANCE = 1e-10
@@ -65,9 +67,9 @@ def validation_scores(
 ) -> Tensor:
     """Score validation images the way the fitted score will rate other images.
 
-    Without training features, the score compares with the normal validation images. Each of them is then scored by the
-    others only: they are divided into ten contiguous parts, because the images of a patient tend to follow each other,
-    and each part is compared with the other nine.
+    Without training features, the score compares with the normal validation images. Each of them is then scored by
+    others: they are divided into ten contiguous parts, and each part is compared with the other nine. Images of the
+    same patient should follow each other, so that few patients are in two parts.
 
     Args:
         name: One of `SCORES`.
@@ -77,29 +79,39 @@ def validation_scores(
         bandwidth: Bandwidth of the KDE.
 
     Raises:
-        ValueError: There is no normal validation image, or only one of them and no training features.
+        ValueError: There are no training features, and fewer than ten normal validation images.
 
     Example:
-        >>> val, labels = torch.tensor([[0.0], [1.0], [7.0]]), torch.tensor([0, 0, 1])
-        >>> validation_scores("knn", None, val, labels)
-        tensor([1.0000, 1.0000, 6.5000])
+        >>> val, labels = torch.tensor([[0.0]] * 10 + [[7.0]]), torch.tensor([0] * 10 + [1])
+        >>> validation_scores("knn", None, val, labels)[-2:]
+        tensor([0., 7.])
     """
     if features is not None:
         return fit_score(name, features, bandwidth=bandwidth).score(val_features)
+    check_reference(val_labels)
     normal = torch.as_tensor(val_labels, device=val_features.device) == 0
     own = val_features[normal]
-    if len(own) < 2:
-        raise ValueError(f"reference='val' needs at least two normal validation images, got {len(own)}")
-    parts = torch.tensor_split(torch.arange(len(own), device=own.device), min(_PARTS, len(own)))
     scores = fit_score(name, own, bandwidth=bandwidth).score(val_features)
-    others = [torch.ones(len(own), dtype=torch.bool, device=own.device).index_fill_(0, part, False) for part in parts]
-    scores[normal] = torch.cat(
-        [
-            fit_score(name, own[rest], bandwidth=bandwidth).score(own[part])
-            for part, rest in zip(parts, others, strict=True)
-        ]
-    )
+    edges = [len(own) * i // LEAST_REFERENCE for i in range(LEAST_REFERENCE + 1)]
+    parts = [
+        fit_score(name, torch.cat([own[:begin], own[end:]]), bandwidth=bandwidth).score(own[begin:end])
+        for begin, end in pairwise(edges)
+    ]
+    scores[normal] = torch.cat(parts)
     return scores
+
+
+def check_reference(val_labels: Any) -> None:
+    """Check that there are enough normal validation images to compare with.
+
+    Raises:
+        ValueError: There are fewer than ten.
+    """
+    if (count := int((torch.as_tensor(val_labels) == 0).sum())) < LEAST_REFERENCE:
+        raise ValueError(
+            f"reference='val' compares with the normal validation images and needs at least {LEAST_REFERENCE}, got "
+            f"{count}; add some, or compare with the training images (reference='train')"
+        )
 
 
 class NeighborDistance:

@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from anatpaste_aug.detection.evaluation.domain import Domain
-from anatpaste_aug.detection.models.distances import FeatureScore, fit_score, validation_scores
+from anatpaste_aug.detection.models.distances import (
+    LEAST_REFERENCE,
+    FeatureScore,
+    check_reference,
+    fit_score,
+    validation_scores,
+)
 from anatpaste_aug.detection.models.grad_cam import grad_cam
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features
@@ -19,8 +25,6 @@ from anatpaste_aug.detection.models.pretext_training import Augment, train_prete
 from anatpaste_aug.detection.models.trained import TrainedDetector, or_normal
 from anatpaste_aug.detection.training.result import Progress, TrainResult, Weights
 from anatpaste_aug.transforms import AnatPasteTransform
-
-_LEAST_ADAPTED = 10  # images to adapt to
 
 
 class PretextDetector(TrainedDetector[PretextConfig]):
@@ -89,28 +93,30 @@ class PretextDetector(TrainedDetector[PretextConfig]):
     def adapt(self, images: Tensor) -> Self:
         """Return a detector with this network whose score compares with the normal images of another source.
 
-        Radiographs of another hospital differ from the training images in more than their findings. Where some dozens
-        of normal ones are at hand, the score should compare with these. The threshold is the score that a fraction of
-        them (`config.false_positive_rate`, or 0.05) reaches, see `validation_scores`.
+        Radiographs of another hospital differ from the training images in more than their findings. If a few dozen
+        normal ones are at hand, the score should compare with these. The threshold is the score that a fraction of them
+        (`config.false_positive_rate`, or 0.05) reaches, see `validation_scores`; with fewer than 1 / fraction images,
+        none reaches it.
 
         Args:
-            images: N×1×S×S uint8 normal images, at least 10, with those of the same patient next to each other.
+            images: N×1×S×S uint8 normal images, at least 10, with those of the same patient next to each other. They
+                must not be scored later: they would look more normal than others.
 
         Returns:
-            A detector that cannot be saved.
+            A detector that cannot be saved, trained, or switched to other weights; for the last weights, call
+            ``detector.with_weights("last").adapt(images)``.
 
         Raises:
             RuntimeError: The detector was not trained.
             ValueError: There are too few images, or they have another shape than in training.
         """
         self._check_size(images)
-        if len(images) < _LEAST_ADAPTED:
-            raise ValueError(f"adapt needs at least {_LEAST_ADAPTED} normal images, got {len(images)}")
+        if len(images) < LEAST_REFERENCE:
+            raise ValueError(f"adapt needs at least {LEAST_REFERENCE} normal images, got {len(images)}")
         config = dataclasses.replace(self.config, reference="val")
         detector = self.from_net(self.net, images, images, config=config, white=self.white)
         detector.weights = self.weights
-        # Distances of images to themselves would be too small for a limit.
-        detector.domain = Domain.fit(*images.tensor_split(2))
+        detector.domain = Domain.of(images)
         return detector
 
     def fit(
@@ -197,8 +203,12 @@ class PretextDetector(TrainedDetector[PretextConfig]):
         features = self._features(self._net, val_images)
         return validation_scores(self.config.score, None, features, labels, bandwidth=self.config.bandwidth).cpu()
 
-    def _normals(self, images: Tensor, val_images: Tensor, val_labels: Any) -> Tensor:
-        return images if self.config.reference == "train" else val_images[torch.as_tensor(val_labels) == 0]
+    def _calibrate(self, net: nn.Module, images: Tensor, val_images: Tensor, val_labels: Any) -> dict[str, Any]:
+        if self.config.reference == "val":
+            labels = or_normal(val_images, val_labels)
+            check_reference(labels)
+            images = val_images[torch.as_tensor(labels, device=val_images.device) == 0]
+        return super()._calibrate(net, images, val_images, val_labels)
 
     def _reference(self, net: nn.Module, images: Tensor) -> dict[str, Tensor]:
         return {"reference": self._features(net, images)}

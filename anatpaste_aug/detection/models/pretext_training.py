@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from anatpaste_aug.detection.evaluation.metrics import auroc, check_scored
 from anatpaste_aug.detection.evaluation.thresholds import has_both
-from anatpaste_aug.detection.models.distances import validation_scores
+from anatpaste_aug.detection.models.distances import check_reference, validation_scores
 from anatpaste_aug.detection.models.pretext_config import PretextConfig
 from anatpaste_aug.detection.models.pretext_net import PretextNet, extract_features, prepare_inputs, to_layout
 from anatpaste_aug.detection.models.trained import state_copy
@@ -103,6 +103,8 @@ def train_pretext_net(
     truth, _ = check_scored(val_labels, torch.zeros(len(val_images)), both=False)
     if config.select == "auroc" and not has_both(truth):
         raise ValueError("select='auroc' needs abnormal validation images; choose 'last' or 'pretext', or leave it out")
+    if config.reference == "val":
+        check_reference(truth)
     augments = (augment,) if callable(augment) else tuple(augment)
     if len(augments) + 1 != config.num_classes:
         raise ValueError(

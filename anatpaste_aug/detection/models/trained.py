@@ -61,12 +61,8 @@ class TrainedDetector(Detector, Generic[Config]):
     def _score(self, images: Tensor) -> Tensor:
         """Return N scores by the module in use, on the CPU; the size of the images is checked."""
 
-    def _normals(self, images: Tensor, val_images: Tensor, val_labels: Any) -> Tensor:
-        """Return the normal images that the score compares with."""
-        return images
-
     def _reference(self, net: nn.Module, images: Tensor) -> dict[str, Tensor]:
-        """Return what the score needs to know about the normal training images, by name."""
+        """Return what the score needs to know about normal images, by name."""
         return {}
 
     def _use_reference(self, reference: dict[str, Tensor]) -> None:
@@ -237,8 +233,7 @@ class TrainedDetector(Detector, Generic[Config]):
     def _calibrate(self, net: nn.Module, images: Tensor, val_images: Tensor, val_labels: Any) -> dict[str, Any]:
         """Use a module from now on; return what the file keeps beside its weights."""
         labels = or_normal(val_images, val_labels)
-        normals = self._normals(images, val_images, labels)
-        reference = {name: value.detach().to("cpu") for name, value in self._reference(net, normals).items()}
+        reference = {name: value.detach().to("cpu") for name, value in self._reference(net, images).items()}
         self._use(net, reference)
         scores = self.score_validation(val_images, labels)
         calibration = Calibration.fit(labels, scores, self.config.false_positive_rate)

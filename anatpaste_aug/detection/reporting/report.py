@@ -119,7 +119,7 @@ def _headline(row: ResultRow) -> tuple[str, str]:
 def _score_text(settings: Mapping[str, Any]) -> str:
     """Say what the score of an image is; empty settings are those of several kinds of detectors."""
     text = SCORES.get(settings.get("score", "kde"), "computed by each method in its own way")
-    return text.replace("training", "validation") if settings.get("reference") == "val" else text
+    return text.format(reference="validation" if settings.get("reference") == "val" else "training")
 
 
 def _duration(seconds: float) -> str:

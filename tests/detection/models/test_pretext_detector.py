@@ -218,41 +218,47 @@ def test_the_best_weights_are_chosen_by_the_score(score):
 @pytest.mark.parametrize("score", ["kde", "mahalanobis"])
 def test_the_score_compares_with_the_normal_validation_images_if_they_are_the_reference(result, tmp_path, score):
     config = dataclasses.replace(CONFIG, score=score, reference="val")
-    detector = PretextDetector.from_result(dataclasses.replace(result, config=config), *PARTS)
+    task = phantom_task(64, train=2, val=24, test=8)
+    parts = task.train.images, task.val.images, task.val.labels
+    detector = PretextDetector.from_result(dataclasses.replace(result, config=config), *parts)
     detector.save(tmp_path / "checkpoint.pt")
-    normals = TASK.val.images[TASK.val.labels == 0]
+    normals = task.val.images[task.val.labels == 0]
     for weights in ("best", "last"):
         loaded = PretextDetector.load(tmp_path, weights)
         reference, val, queries = (
-            extract_features(loaded.net, images) for images in (normals, TASK.val.images, TASK.test.images)
+            extract_features(loaded.net, images) for images in (normals, task.val.images, task.test.images)
         )
-        assert torch.equal(loaded.score(TASK.test.images), fit_score(score, reference, bandwidth=0.5).score(queries))
-        scores = loaded.score_validation(TASK.val.images, TASK.val.labels)
-        assert torch.equal(scores, validation_scores(score, None, val, TASK.val.labels, bandwidth=0.5))
+        assert torch.equal(loaded.score(task.test.images), fit_score(score, reference, bandwidth=0.5).score(queries))
+        scores = loaded.score_validation(task.val.images, task.val.labels)
+        assert torch.equal(scores, validation_scores(score, None, val, task.val.labels, bandwidth=0.5))
         # The threshold would be of no use for other images if normal images had been compared with themselves.
-        assert loaded.calibration.threshold == best_f1_threshold(TASK.val.labels, scores)
-    plain = PretextDetector.from_result(result, *PARTS)
-    assert torch.equal(plain.score_validation(TASK.val.images, TASK.val.labels), plain.score(TASK.val.images))
+        assert loaded.calibration.threshold == best_f1_threshold(task.val.labels, scores)
+    plain = PretextDetector.from_result(result, *parts)
+    assert torch.equal(plain.score_validation(task.val.images, task.val.labels), plain.score(task.val.images))
+    with pytest.raises(ValueError, match="needs at least 10, got 5"):
+        PretextDetector.from_net(plain.net, *PARTS, config=config)
 
 
 def test_the_best_weights_are_chosen_with_the_reference():
     config = dataclasses.replace(QUICK, score="knn", reference="val")
     result = train_pretext_net(config, TRAIN, VAL, VAL_LABELS, squares)
-    features = extract_features(trained_net(result, "last"), VAL)
-    scores = validation_scores("knn", None, features, VAL_LABELS)
+    scores = validation_scores("knn", None, extract_features(trained_net(result, "last"), VAL), VAL_LABELS)
     assert result.history[-1].val_auroc == pytest.approx(auroc(VAL_LABELS, scores), abs=1e-9)
+    with pytest.raises(ValueError, match="needs at least 10, got 1"):
+        train_pretext_net(config, TRAIN, VAL[:2], torch.tensor([0, 1]), squares)
 
 
 def test_a_detector_adapts_to_the_normal_images_of_another_source(run):
     detector = PretextDetector.load(run)
     others = phantom_task(64, seed=5, train=30, val=2, test=2).train.images
     adapted = detector.adapt(others)
+    assert adapted.domain is not None
+    assert (adapted.domain.distances(others) <= adapted.domain.limit).all()
     reference, queries = (extract_features(detector.net, images) for images in (others, TASK.test.images))
     expected = fit_score(CONFIG.score, reference, bandwidth=0.5).score(queries)
     assert torch.equal(adapted.score(TASK.test.images), expected)
     scores = validation_scores(CONFIG.score, None, reference, torch.zeros(30), bandwidth=0.5)
     assert int((scores.double() >= adapted.calibration.threshold).sum()) == 1  # 5 % of 30
-    assert adapted.domain is not None
     assert not torch.equal(adapted.domain.mean, detector.domain.mean)
     assert (adapted.weights, detector.config.reference) == ("best", "train")
     with pytest.raises(ValueError, match="adapt needs at least 10 normal images, got 9"):

@@ -86,7 +86,7 @@ class GanomalyDetector(ReconstructionDetector[GanomalyConfig]):
     S. Akcay, A. Atapour-Abarghouei, T. P. Breckon, "GANomaly: Semi-supervised Anomaly Detection via Adversarial
     Training", ACCV 2018. Where paper and the authors' code differ, this follows the code, which made the published
     figures: learning rate 2e-4, and the mean *squared* difference of the codes as score. Two things differ on purpose:
-    BatchNorm is in evaluation mode when images are scored, and test images choose nothing.
+    BatchNorm is in evaluation mode when images are scored, and test images affect no choice.
 
     Args:
         config: Settings of the training; None is `GanomalyConfig` with its defaults.

@@ -86,9 +86,9 @@ def train(name: str, task: DetectionTask, seed: int) -> dict[str, Any]:
         )
         for score in SCORES:
             key = f"{score}{'-' + ''.join(map(str, stages)) if stages else ''}{'-views' if views else ''}"
-            for name, reference in ((key, train_features), (f"{key}-val", None)):
+            for own_key, reference in ((key, train_features), (f"{key}-val", None)):
                 scores = validation_scores(score, reference, val_features, torch.as_tensor(task.val.labels))
-                aurocs[name] = auroc(task.val.labels, scores)
+                aurocs[own_key] = auroc(task.val.labels, scores)
     history = [{"update": at.update, "val_auroc": at.val_auroc, "val_loss": at.val_loss} for at in result.history]
     return {"seconds": seconds, "val_auroc": aurocs, "history": history}
 

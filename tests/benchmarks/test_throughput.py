@@ -228,8 +228,8 @@ def test_the_search_keeps_every_score_and_the_validations(benchmarks, monkeypatc
     transform, paste, training = search.SETTINGS["donors-resnet10t"]
     tiny = training | {"batch_size": 4, "updates": 20}
     monkeypatch.setitem(search.SETTINGS, "tiny", (transform, paste, tiny))
-    line = search.train("tiny", phantom_task(64, train=8, val=8, test=2), 0)
-    assert {"kde", "knn", "mahalanobis", "knn-views", "knn-34", "knn-234-views"} <= line["val_auroc"].keys()
+    line = search.train("tiny", phantom_task(64, train=8, val=20, test=2), 0)
+    assert {"kde", "knn", "mahalanobis", "knn-views", "knn-34", "knn-234-views", "knn-val"} <= line["val_auroc"].keys()
     assert [at["update"] for at in line["history"]] == list(range(2, 21, 2))
     assert line["history"][-1]["val_auroc"] == line["val_auroc"]["knn"]
     assert all(at["val_loss"] > 0 for at in line["history"])

@@ -7,12 +7,11 @@ and is compared with `augment` on those.
 
 from collections.abc import Callable
 from typing import NamedTuple
-from unittest import mock
 
 import numpy as np
 import pytest
 import torch
-from helpers.batches import batch, called
+from helpers.batches import batch, called, recorded
 from kornia.augmentation import AugmentationSequential
 from torch import Tensor
 from torchvision import tv_tensors
@@ -26,7 +25,6 @@ from anatpaste_aug import (
     LungSegmenter,
     NSATransform,
     PasteParams,
-    PasteTransform,
     PIITransform,
 )
 from anatpaste_aug.adapters.anomalib import AnomalibPaste
@@ -101,15 +99,9 @@ def lightning_module(images, make):
 
 def one_by_one(images, call):
     """A host that takes one image per call."""
-    drawn, augment = [], PasteTransform.augment
-
-    def spy(self, *arguments, **named):
-        result = augment(self, *arguments, **named)
-        drawn.append(result.params)
-        return result
-
-    with mock.patch.object(PasteTransform, "augment", spy):
+    with recorded() as results:
         answers = [call(image) for image in images]
+    drawn = [result.params for result in results]
     image, mask = (torch.stack(parts) for parts in zip(*answers, strict=True))
     return Outcome(image, mask, PasteParams(*(torch.cat(rows) for rows in zip(*drawn, strict=True))))
 

@@ -50,7 +50,7 @@ class Comparison:
 
     Attributes:
         difference: The first minus the second, with a symmetric normal interval.
-        standard_error: Of the difference.
+        standard_error: Standard error of the difference.
         p_value: Two-sided, for the hypothesis that both AUROCs are equal.
     """
 

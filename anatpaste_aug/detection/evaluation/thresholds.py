@@ -82,7 +82,7 @@ def choose_scaler(labels: Any, scores: Any, threshold: float) -> ScoreScaler:
     Args:
         labels: See `choose_threshold`.
         scores: See `choose_threshold`.
-        threshold: On the scale of the scores.
+        threshold: Threshold on the scale of the scores.
 
     Example:
         >>> choose_scaler([0, 0], [1.0, 3.0], threshold=4.0)

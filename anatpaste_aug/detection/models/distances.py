@@ -46,7 +46,7 @@ def fit_score(name: str, features: Tensor, *, bandwidth: float = 1.0) -> Feature
     Args:
         name: One of `SCORES`.
         features: N×D floating tensor of finite values.
-        bandwidth: Of the KDE.
+        bandwidth: Bandwidth of the KDE.
 
     Raises:
         TypeError, ValueError: See the classes; or an unknown name.

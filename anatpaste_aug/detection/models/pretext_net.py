@@ -63,8 +63,8 @@ class PretextNet(nn.Module):
 
         Args:
             x: The inputs.
-            stages: Of the backbone, as `backbone.feature_info` counts them from 0: their features are averaged over
-                all places, divided by their norm and concatenated. Empty is the backbone's own output.
+            stages: Stages of the backbone, as `backbone.feature_info` counts them from 0: their features are averaged
+                over all places, divided by their norm and concatenated. Empty is the backbone's own output.
 
         Raises:
             ValueError: The backbone has no such stages.
@@ -95,7 +95,7 @@ def check_backbone(name: str, in_chans: int = 1, *, image_size: int, stages: Seq
     """Check before any work that a backbone exists and accepts the images.
 
     Args:
-        name: Of the backbone.
+        name: Name of the backbone.
         in_chans: Channels of its input.
         image_size: Side of the square images.
         stages: See `PretextNet.features`.

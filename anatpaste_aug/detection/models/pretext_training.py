@@ -134,9 +134,9 @@ def trained_net(result: TrainResult, weights: Weights = "best", device: str | No
     """Return the network with the best or the last weights, in evaluation mode.
 
     Args:
-        result: Of `train_pretext_net`.
+        result: Result of `train_pretext_net`.
         weights: `"best"` or `"last"`.
-        device: Of the network; None is that of the training.
+        device: Device of the network; None is that of the training.
 
     Raises:
         ValueError: Another name of weights.

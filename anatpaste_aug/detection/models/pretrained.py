@@ -18,8 +18,8 @@ def untrained_net(backbone: str = "resnet18", *, seed: int = 0, image_size: int 
 
     Args:
         backbone: Any timm name.
-        seed: Of the random weights; torch's global generator is left as it is.
-        image_size: As for `PretextNet`.
+        seed: Seed of the random weights; torch's global generator is left as it is.
+        image_size: See `PretextNet`.
 
     Returns:
         The network in evaluation mode, with the initial statistics of its BatchNorm layers.
@@ -51,7 +51,7 @@ def pretrained_net(
         backbone: The timm name that the weights belong to.
         mean: Per-channel mean of the training of the weights, on the scale [0, 1]; None is timm's for this backbone.
         std: Per-channel standard deviation of the same.
-        image_size: As for `PretextNet`.
+        image_size: See `PretextNet`.
 
     Returns:
         The network in evaluation mode; only its `features` are meaningful, the head is random.

@@ -34,7 +34,7 @@ class TrainedDetector(Detector, Generic[Config]):
     Attributes:
         config_type: Type of the settings; its `kind` tells the files of different detectors apart.
         config: The settings.
-        result: Of the training; None before `fit`.
+        result: Result of the training; None before `fit`.
     """
 
     config_type: ClassVar[type[TrainConfig]]
@@ -117,7 +117,7 @@ class TrainedDetector(Detector, Generic[Config]):
         Args:
             path: The run folder, or the file that `save` wrote.
             weights: `"best"` or `"last"`.
-            device: Of the networks.
+            device: Device of the networks.
 
         Raises:
             FileNotFoundError: See `find_checkpoint`.

@@ -57,7 +57,7 @@ def analyze(
         task: The images.
         tables: 1 is the methods and their comparisons, 2 the diseases or views, 3 the ablations. Each includes the
             baselines, and a table of the robustness is added.
-        methods: With the weights chosen by validation images; the first is compared with the others.
+        methods: Methods with the weights chosen by validation images; the first is compared with the others.
         last: The same methods with the last weights.
         baselines: See `baseline_methods`.
     """

@@ -28,7 +28,7 @@ def draw_augmentations(
         task: The images.
         methods: Names of `METHODS`.
         count: Number of images.
-        seed: Of the augmentations; torch's global generator is restored.
+        seed: Seed of the augmentations; torch's global generator is restored.
     """
     images = task.train.images[:count]
     regions = None if task.train.regions is None else task.train.regions[:count]

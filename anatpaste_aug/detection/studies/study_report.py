@@ -76,7 +76,7 @@ def write_study(
         tables: 1, 2, 3, see `analyze`.
         figures: 1, 3, 4, 5. Tables and Figure 3 are left out without abnormal test images.
         drawn_methods: Methods of Figure 1, as `METHODS` names them.
-        weights_file: Of a pretrained backbone, a baseline in the tables.
+        weights_file: File of a pretrained backbone, a baseline in the tables.
         command: The command line, for the report.
 
     Returns:

@@ -78,7 +78,7 @@ class RunCheckpoint:
 
     Args:
         path: The file.
-        fingerprint: Of the run, see `fingerprint`.
+        fingerprint: Fingerprint of the run, see `fingerprint`.
         environment: Versions and hardware, from the same module.
     """
 

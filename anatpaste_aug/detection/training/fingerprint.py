@@ -25,7 +25,7 @@ def fingerprint(config: TrainConfig, processes: int, **data: Tensor | None) -> d
     Args:
         config: The settings.
         processes: Number of processes that share the batches.
-        data: Name to tensor, such as the training images; each is represented by a digest.
+        data: Tensors by name, such as the training images; each is represented by a digest.
 
     Example:
         >>> config = TrainConfig(32, 4, 10, 5, 0.1, seed=5)

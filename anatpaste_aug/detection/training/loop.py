@@ -32,7 +32,7 @@ def run_training(
     Args:
         make_trainer: Creates the trainer for the given processes; called with torch's global generator seeded.
         config: The settings.
-        data: Name to tensor of all that the run learns from; a checkpoint is of the same data or is refused.
+        data: All tensors that the run learns from, by name; a checkpoint of other data is refused.
         validation: Images and labels.
         progress: Called every few updates and after each validation, in every process.
         checkpoint: File to resume from after an interruption, written at the start and after each validation.

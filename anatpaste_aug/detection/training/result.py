@@ -86,7 +86,7 @@ def save_result(path: str | os.PathLike[str], result: TrainResult, extra: Mappin
 
     Args:
         path: The file.
-        result: Of a training run.
+        result: Result of a training run.
         extra: Further values to keep, such as thresholds: numbers, strings, tensors, lists and dicts of them.
 
     Raises:

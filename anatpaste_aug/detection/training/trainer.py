@@ -40,7 +40,7 @@ class Trainer(ABC, Generic[Config]):
     Attributes:
         generator: CPU generator of the image order and of whatever else the subclass draws.
         batches: Draws the indices of the next batch.
-        learning_rate: Of the last update; set by `step`, for progress and messages.
+        learning_rate: Learning rate of the last update; set by `step`, for progress and messages.
         remedy: What to do if the training diverges.
     """
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from helpers.tiny.study import SHORT, TASK, train_one
@@ -14,6 +15,7 @@ from helpers.tiny.study import SHORT, TASK, train_one
 from anatpaste_aug import LungSegmenter
 from anatpaste_aug.detection import METHODS, PretextDetector
 from anatpaste_aug.detection.models.pretext_training import PretextTrainer
+from anatpaste_aug.detection.studies.evaluated_methods import baseline_methods
 from anatpaste_aug.detection.studies.runs import (
     begin_run,
     check_task,
@@ -38,6 +40,21 @@ def test_scores_read_back_are_those_of_the_detector(finished_runs):
     names = [(run.best.name, run.last.name) for run in finished_runs[:2]]
     assert names[0] == ("AnatPaste, seed 3", "AnatPaste, seed 3, last weights")
     assert names[1][0] == "AnatPaste, seed 4"
+
+
+@pytest.mark.slow
+def test_normal_validation_images_as_the_reference_are_scored_by_others(tmp_path):
+    config = dataclasses.replace(SHORT, score="knn", reference="val")
+    _, run = train_one(tmp_path / "run", "anatpaste", config)
+    detector = PretextDetector.load(run.folder)
+    val = detector.score_validation(TASK.val.images, TASK.val.labels).numpy()
+    assert run.best.val == pytest.approx(val, abs=1e-5)
+    assert (val[TASK.val.labels.numpy() == 0] > detector.score(TASK.val.images[TASK.val.labels == 0]).numpy()).all()
+    assert run.best.test == pytest.approx(detector.score(TASK.test.images).numpy(), abs=1e-5)
+    assert "of the normal validation images" in (run.folder / "report.html").read_text("utf-8")
+    (baseline,) = [each for each in baseline_methods(TASK, config) if "untrained" in each.label]
+    assert len(baseline.scores.val) == len(TASK.val.labels)
+    assert not np.allclose(baseline.scores.val, baseline.scorer()(TASK.val.images))
 
 
 def test_training_gets_the_masks_of_the_task_or_else_the_lungs():

@@ -113,7 +113,7 @@ class FAnoGanNet(ReconstructionNet):
         image_size: Side of the images, a power of two.
         width: Channels at that size.
         latent: Length of the code of an image.
-        feature_weight: Of the squared difference of the critic's features.
+        feature_weight: Weight of the squared difference of the critic's features.
     """
 
     def __init__(self, image_size: int, width: int, latent: int, feature_weight: float = 1.0) -> None:

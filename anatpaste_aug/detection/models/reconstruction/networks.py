@@ -36,7 +36,7 @@ def map_batches(
 
     Args:
         net: Used in evaluation mode, and left in the mode it was in.
-        function: From the networks and B×1×s×s floats in [0, 1], with s = S / `reduction`, to B rows.
+        function: Called with the networks and B×1×s×s floats in [0, 1], s = S / `reduction`; returns B rows.
         images: N×1×S×S, uint8 or float in [0, 1], on any device.
         reduction: See `network_inputs`.
         batch_size: Images per pass. In evaluation mode it changes only speed and memory.

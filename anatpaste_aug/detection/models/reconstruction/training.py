@@ -28,8 +28,8 @@ class ReconstructionTrainer(Trainer[Config]):
 
     Attributes:
         net: The networks that score; their weights are the result.
-        others: Name to further network that only the training needs.
-        optimizers: Name to optimizer.
+        others: Further networks that only the training needs, by name.
+        optimizers: Optimizers by name.
     """
 
     net: ReconstructionNet
@@ -88,7 +88,7 @@ def train_reconstruction(
     """Train networks to reconstruct normal images.
 
     Args:
-        trainer_type: Of the networks.
+        trainer_type: Trainer of the networks.
         config: The settings.
         images: N×1×S×S uint8 normal images, S = `config.image_size`; N may be smaller than the batch.
         val_images: M×1×S×S uint8.

@@ -20,7 +20,7 @@ class InpaintingBlock(nn.Module):
     """Replace the features of each window by what memory and attention make of those around it.
 
     Args:
-        channels: Of the feature maps, a multiple of 4.
+        channels: Channels of the feature maps, a multiple of 4.
         slots: Codes of each memory queue.
         kept: Codes that a window's code is replaced by.
         share: Share of the places where the training takes the block's output; elsewhere the feature passes through.

@@ -34,7 +34,7 @@ class CodeQueue(nn.Module):
 
     Args:
         slots: Number of codes.
-        length: Of a code.
+        length: Length of a code.
         kept: Codes that a query is replaced by.
     """
 
@@ -66,7 +66,7 @@ class LearnedMemory(nn.Module):
 
     Args:
         slots: Number of codes.
-        length: Of a code.
+        length: Length of a code.
         kept: Codes that a query is replaced by.
     """
 
@@ -85,8 +85,8 @@ class RegionMemory(nn.Module):
 
     Args:
         slots: Codes of each.
-        channels: Of the feature maps.
-        side: Of the feature maps.
+        channels: Channels of the feature maps.
+        side: Side of the feature maps.
         kept: Codes that a quarter is replaced by.
         share: Share of the places where the training takes what the memory gives; elsewhere the feature passes through.
     """

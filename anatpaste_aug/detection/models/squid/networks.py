@@ -32,7 +32,7 @@ class ConvBlock(nn.Module):
     Args:
         inputs: Channels of the input.
         outputs: Channels of the output.
-        stride: Of the first convolution.
+        stride: Stride of the first convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -59,7 +59,7 @@ class Decoder(nn.Module):
 
     Args:
         widths: Channels at each level, from the largest maps to the smallest.
-        memories: Of the first levels; none for the teacher.
+        memories: Memories of the first levels; none for the teacher.
     """
 
     def __init__(self, widths: list[int], memories: list[RegionMemory]) -> None:
